@@ -1,0 +1,287 @@
+//! The control plane itself.
+//!
+//! In go the programs and a scratch folder; out come kubeconfigs, and commands that use them.
+//!
+//! ```text
+//!  kubectl, helm, operator ──token, TLS──▶ kube-apiserver (loopback) ──unix socket──▶ etcd
+//!                                                 ▲
+//!                        kube-controller-manager ─┘ garbage collection, namespaces, ServiceAccounts
+//! ```
+//!
+//! Everything lies in one folder of this user's: certificates and keys (kube-apiserver makes its own), tokens, data, logs.
+
+mod kubeconfig;
+mod server;
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+pub use self::server::Server;
+use self::{
+    kubeconfig::random_hex,
+    server::{Running, free_port, wait_until},
+};
+use crate::{ProcessGroup, Programs};
+
+/// How often to look for another port when somebody took the free one first.
+const PORT_ATTEMPTS: usize = 5;
+
+/// What makes owner references, namespaces' ends, ServiceAccounts and the roles view, edit and admin real.
+const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
+                           clusterrole-aggregation-controller";
+
+// Names in the scratch folder, where the servers run. A socket's whole path can be too long for the kernel.
+const ETCD_SOCKET: &str = "etcd.sock";
+const CERTIFICATES: &str = "certificates";
+const USERS: &str = "users.csv";
+const ADMIN: &str = "admin.kubeconfig";
+
+/// A control plane that runs until it is dropped or this process ends.
+#[derive(Debug)]
+pub struct Cluster {
+    // Ends everything, so it is dropped before what collects the servers' exit statuses.
+    group: ProcessGroup,
+    etcd: Running,
+    api_server: Running,
+    controller_manager: Running,
+    programs: Programs,
+    url: String,
+    kubeconfig: PathBuf,
+}
+
+/// How a [`Cluster`] shall be.
+#[derive(Debug, Default)]
+pub struct Builder {
+    fsync: bool,
+}
+
+impl Builder {
+    /// Does etcd wait for the disk at each write? No by default, which is faster; yes for anything that is measured.
+    #[must_use]
+    pub fn fsync(mut self, fsync: bool) -> Self {
+        self.fsync = fsync;
+        self
+    }
+
+    /// Starts the control plane and waits until it is ready; see [`Cluster::start`].
+    ///
+    /// # Errors
+    /// When a program can't be found or built, or a server ends or isn't ready in time; then with the end of its log.
+    pub fn start(self) -> Result<Cluster> {
+        let programs = Programs::find_or_build()?;
+        let group = ProcessGroup::new("oncall-cluster-")?;
+        let mut etcd = start_etcd(&programs, &group, self.fsync).context("start etcd")?;
+
+        let (admin, controllers) = (random_hex()?, random_hex()?);
+        let users = format!(
+            "{admin},admin,admin,system:masters\n\
+             {controllers},system:kube-controller-manager,system:kube-controller-manager\n"
+        );
+        fs::write(group.dir().join(USERS), users).context("write the API server's tokens")?;
+        let (mut api_server, url) =
+            start_api_server(&programs, &group, &admin, &mut etcd).context("start kube-apiserver")?;
+        let before = &mut [&mut etcd, &mut api_server];
+        let controller_manager = start_controller_manager(&programs, &group, &url, &controllers, before)
+            .context("start kube-controller-manager")?;
+        let kubeconfig = group.dir().join(ADMIN);
+        Ok(Cluster { group, etcd, api_server, controller_manager, programs, url, kubeconfig })
+    }
+}
+
+impl Cluster {
+    /// Starts a control plane for tests and waits until it is ready, which takes a few seconds.
+    ///
+    /// The first start on a machine builds the programs, see [`Programs::find_or_build`].
+    ///
+    /// # Errors
+    /// When a program can't be found or built, or a server ends or isn't ready in time; then with the end of its log.
+    pub fn start() -> Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Starts with options.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The API server's address, such as `https://127.0.0.1:40123`.
+    #[must_use]
+    pub fn api_server_url(&self) -> &str {
+        &self.url
+    }
+
+    /// The kubeconfig of an administrator, who may do everything.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A kubeconfig with a token of the ServiceAccount, which has to exist; it is good for a day.
+    ///
+    /// # Errors
+    /// When there is no such ServiceAccount.
+    pub fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let what = format!("create a token of ServiceAccount {namespace}/{name}");
+        let output = self
+            .kubectl()
+            .args(["create", "token", name, "--duration=24h", "--namespace", namespace])
+            .output()
+            .with_context(|| what.clone())?;
+        ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let token = String::from_utf8(output.stdout).context(what)?;
+        let path = self.group.dir().join(format!("{namespace}.{name}.kubeconfig"));
+        kubeconfig::write(&path, &self.url, &certificates(&self.group), token.trim())?;
+        Ok(path)
+    }
+
+    /// `kubectl`, as administrator, without anything of the user's own settings.
+    #[must_use]
+    pub fn kubectl(&self) -> Command {
+        client(&self.programs.kubectl, &self.group)
+    }
+
+    /// `helm`, as administrator, without anything of the user's own settings, plugins and repositories.
+    #[must_use]
+    pub fn helm(&self) -> Command {
+        client(&self.programs.helm, &self.group)
+    }
+
+    /// The servers' process group, for further processes that shall end with the control plane, and its scratch folder.
+    #[must_use]
+    pub fn processes(&self) -> &ProcessGroup {
+        &self.group
+    }
+
+    /// The process id of a server, to measure what it uses or to disturb it.
+    #[must_use]
+    pub fn pid(&self, server: Server) -> u32 {
+        match server {
+            Server::Etcd => self.etcd.pid(),
+            Server::ApiServer => self.api_server.pid(),
+            Server::ControllerManager => self.controller_manager.pid(),
+        }
+    }
+
+    /// Ends all processes of [`Cluster::processes`] and removes the folder; the same as dropping it.
+    pub fn stop(self) {}
+}
+
+fn start_etcd(programs: &Programs, group: &ProcessGroup, fsync: bool) -> Result<Running> {
+    let mut command = Command::new(&programs.etcd);
+    command.args([
+        "--data-dir=etcd".to_owned(),
+        format!("--listen-client-urls=unix://{ETCD_SOCKET}"),
+        format!("--advertise-client-urls=unix://{ETCD_SOCKET}"),
+        "--listen-peer-urls=unix://peers.sock".to_owned(),
+        "--initial-advertise-peer-urls=unix://peers.sock".to_owned(),
+        "--initial-cluster=default=unix://peers.sock".to_owned(),
+    ]);
+    if !fsync {
+        command.arg("--unsafe-no-fsync");
+    }
+    // Up long before kube-apiserver asks for it.
+    Running::start(Server::Etcd, group, &mut command)
+}
+
+/// The API server and its URL, ready, with the administrator's kubeconfig written.
+fn start_api_server(
+    programs: &Programs,
+    group: &ProcessGroup,
+    token: &str,
+    etcd: &mut Running,
+) -> Result<(Running, String)> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let port = free_port()?;
+        let mut server = Running::start(
+            Server::ApiServer,
+            group,
+            Command::new(&programs.kube_apiserver)
+                .arg(format!("--etcd-servers=unix://{ETCD_SOCKET}"))
+                .arg(format!("--secure-port={port}"))
+                .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+                // There is nobody inside to reach it as the Service `kubernetes`, and loopback is no endpoint.
+                .arg("--endpoint-reconciler-type=none")
+                .args(["--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true"])
+                .arg(format!("--cert-dir={CERTIFICATES}"))
+                // It makes this key itself, for TLS; in a cluster that is gone in an hour, tokens need no other.
+                .arg(format!("--service-account-key-file={CERTIFICATES}/apiserver.key"))
+                .arg(format!("--service-account-signing-key-file={CERTIFICATES}/apiserver.key"))
+                .arg("--service-account-issuer=https://kubernetes.default.svc")
+                .arg(format!("--token-auth-file={USERS}"))
+                .arg("--authorization-mode=RBAC"),
+        )?;
+
+        let url = format!("https://127.0.0.1:{port}");
+        kubeconfig::write(&group.dir().join(ADMIN), &url, &certificates(group), token)?;
+        let mut look = client(&programs.kubectl, group);
+        look.args(["get", "--raw=/readyz"]);
+        // kubectl costs more than a connection, so it starts only when there is one.
+        let ready = || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && succeeds(&mut look)?);
+        match wait_until(&mut server, &mut [etcd], ready) {
+            Ok(()) => return Ok((server, url)),
+            // Somebody else was faster with that port.
+            Err(_) if attempts < PORT_ATTEMPTS && server.log()?.contains("address already in use") => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn start_controller_manager(
+    programs: &Programs,
+    group: &ProcessGroup,
+    url: &str,
+    token: &str,
+    before: &mut [&mut Running],
+) -> Result<Running> {
+    let kubeconfig = group.dir().join("controller-manager.kubeconfig");
+    kubeconfig::write(&kubeconfig, url, &certificates(group), token)?;
+    let mut server = Running::start(
+        Server::ControllerManager,
+        group,
+        Command::new(&programs.kube_controller_manager)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .arg(format!("--controllers={CONTROLLERS}"))
+            // As in real clusters, each controller has the rights of its own ServiceAccount.
+            .arg("--use-service-account-credentials=true")
+            .args(["--leader-elect=false", "--secure-port=0"]),
+    )?;
+    // The first thing to be seen of it.
+    let mut look = client(&programs.kubectl, group);
+    look.args(["get", "serviceaccount", "default", "--namespace=default"]);
+    wait_until(&mut server, before, || succeeds(&mut look))?;
+    Ok(server)
+}
+
+/// The API server's certificate, followed by that of the authority which it made to sign it.
+fn certificates(group: &ProcessGroup) -> PathBuf {
+    group.dir().join(CERTIFICATES).join("apiserver.crt")
+}
+
+/// A command line client that acts as administrator and keeps its settings and caches in the scratch folder.
+fn client(program: &Path, group: &ProcessGroup) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["HELM_", "KUBE", "XDG_"].iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&*name);
+        }
+    }
+    command.env("HOME", group.dir()).env("KUBECONFIG", group.dir().join(ADMIN));
+    command
+}
+
+/// Runs a command that only looks; did it find what it looks for?
+fn succeeds(command: &mut Command) -> Result<bool> {
+    let output = command.output().with_context(|| format!("run {}", command.get_program().display()))?;
+    Ok(output.status.success())
+}

@@ -1,0 +1,21 @@
+//! A real Kubernetes control plane on loopback, for tests, examples and benches.
+//!
+//! ```no_run
+//! let cluster = cluster::Cluster::start()?;
+//! cluster.kubectl().args(["get", "namespaces"]).status()?;
+//! # anyhow::Ok(())
+//! ```
+//!
+//! etcd, kube-apiserver and kube-controller-manager run as processes of this user, with real RBAC and without nodes: a
+//! Deployment is accepted and makes no pod. The programs come from `KUBEBUILDER_ASSETS` or are built with Go, once. Any
+//! number of clusters run side by side, and none outlives the process that started it.
+
+mod cluster;
+mod process_group;
+mod programs;
+
+pub use self::{
+    cluster::{Builder, Cluster, Server},
+    process_group::ProcessGroup,
+    programs::Programs,
+};

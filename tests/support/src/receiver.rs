@@ -1,0 +1,151 @@
+//! An HTTP receiver on loopback: keeps what arrives, answers as it is told.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Method, Response, Uri},
+};
+use parking_lot::Mutex;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// When its body was read.
+    pub at: Instant,
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Names in lower case, and values, in the order of their arrival.
+    pub headers: Vec<(String, String)>,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Received {
+    /// The value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What the receiver answers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Body.
+    pub body: String,
+    /// How long the answer is held back.
+    pub delay: Duration,
+}
+
+impl Answer {
+    /// An answer at once.
+    pub fn new(status: u16, body: impl Into<String>) -> Self {
+        Self { status, body: body.into(), delay: Duration::ZERO }
+    }
+}
+
+type Respond = dyn Fn(&Received) -> Answer + Send + Sync;
+
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    count: watch::Sender<usize>,
+    respond: Box<Respond>,
+}
+
+/// Listens until it is dropped.
+pub struct Receiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Listens on a free port of loopback and answers each request with what `respond` gives.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start(respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listen on loopback")?;
+        let address = listener.local_addr()?;
+        let shared =
+            Arc::new(Shared { received: Mutex::default(), count: watch::Sender::new(0), respond: Box::new(respond) });
+        let routes = Router::new().fallback(receive).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            // Ends when the receiver is dropped; until then, tests notice what does not arrive.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Ok(Self { address, shared, server })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has arrived, in order.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received.lock().clone()
+    }
+
+    /// How many requests have arrived.
+    pub fn count(&self) -> usize {
+        *self.shared.count.borrow()
+    }
+
+    /// Waits until `count` requests have arrived, and returns all that have.
+    ///
+    /// # Errors
+    /// They have not within `limit`.
+    pub async fn wait_for(&self, count: usize, limit: Duration) -> Result<Vec<Received>> {
+        let mut arrived = self.shared.count.subscribe();
+        let all_there = arrived.wait_for(|arrived| *arrived >= count);
+        if tokio::time::timeout(limit, all_there).await.is_err() {
+            bail!("{} of {count} requests arrived within {limit:?}", self.count());
+        }
+        Ok(self.received())
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn receive(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let received = Received {
+        at: Instant::now(),
+        method: method.to_string(),
+        target: uri.to_string(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let answer = (shared.respond)(&received);
+    shared.received.lock().push(received);
+    shared.count.send_modify(|count| *count += 1);
+    tokio::time::sleep(answer.delay).await;
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    response
+}
