@@ -1,0 +1,16 @@
+//! What OnCall's outgoing webhooks do, as functions of values: no Kubernetes, no tasks, no sockets.
+//!
+//! ```text
+//! EventData ─┐
+//!            ├─► matching ─► request::prepare ─► Request ─► (sent elsewhere) ─► Outcome ─► response::finish ─► Record
+//! Webhook  ──┘                      └─► Record of the field that failed
+//! ```
+
+pub mod event;
+pub mod id;
+pub mod json;
+pub mod matching;
+pub mod request;
+pub mod response;
+pub mod template;
+pub mod webhook;

@@ -1,0 +1,71 @@
+//! Ids that are the same in every cluster and after every restart, because they are derived from names.
+
+use sha2::{Digest, Sha256};
+
+/// The alphabet of OnCall's ids: A–Z without O, and 1–9.
+const ONCALL: &[u8] = b"ABCDEFGHIJKLMNPQRSTUVWXYZ123456789";
+/// Letters that a Kubernetes name may have, without those that are read as another.
+const NAME: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
+
+/// The id of a webhook that does not state one: `WH` and 12 of OnCall's alphabet.
+pub fn webhook_id(namespace: &str, name: &str) -> String {
+    format!("WH{}", derive(&[namespace, name], ONCALL, 12))
+}
+
+/// Whether `id` has the form of a webhook's id: `WH` and 12 or more of OnCall's alphabet.
+pub fn is_webhook_id(id: &str) -> bool {
+    id.strip_prefix("WH").is_some_and(|rest| rest.len() >= 12 && rest.bytes().all(|b| ONCALL.contains(&b)))
+}
+
+/// The name of the WebhookResponse of one event and one webhook: the webhook's name, cut where it is long, and
+/// 12 letters that no other pair has. The event is named by its uid: one that is deleted and made again is another.
+pub fn response_name(event_uid: &str, webhook: &str) -> String {
+    // With the 12 letters it stays a legal label value, so that people can select on it too.
+    let readable = webhook.get(..50).unwrap_or(webhook).trim_end_matches(['-', '.']);
+    format!("{readable}-{}", derive(&[event_uid, webhook], NAME, 12))
+}
+
+fn derive(parts: &[&str], alphabet: &[u8], length: usize) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(length).map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhooks_id_depends_on_namespace_and_name_only() {
+        assert_eq!(webhook_id("team", "jira"), webhook_id("team", "jira"));
+        assert_ne!(webhook_id("team", "jira"), webhook_id("tea", "mjira"));
+        assert!(is_webhook_id(&webhook_id("team", "jira")));
+    }
+
+    #[test]
+    fn ids_have_oncalls_form() {
+        let cases = [
+            ("WHP936BM1GPVHQ", true),
+            ("WHP936BM1GPVHQ77", true),
+            ("WHP936BM1GPVH", false),
+            ("WHO936BM1GPVHQ", false),
+            ("WH0936BM1GPVHQ", false),
+            ("IZQERPWKWCGH1AA", false),
+            ("", false),
+        ];
+        for (id, expected) in cases {
+            assert_eq!(is_webhook_id(id), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_responses_name_is_legal_and_tells_pairs_apart() {
+        let long = response_name("uid", &"w".repeat(253));
+        assert_eq!(long.len(), 63);
+        assert_ne!(response_name("uid-1", "jira"), response_name("uid-2", "jira"));
+        assert!(response_name("uid", "jira").starts_with("jira-"));
+    }
+}

@@ -1,0 +1,148 @@
+//! Event in, webhooks that run for it out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    event::EventFacts,
+    webhook::{TriggerType, Webhook},
+};
+
+/// How much later than an event a webhook may be created and still get it: one `kubectl apply -f dir/` makes both, in the
+/// order of file names, and creation times are whole seconds.
+pub const SAME_APPLY: Duration = Duration::from_secs(5);
+
+/// Whether `webhook` runs for the event.
+pub fn runs(webhook: &Webhook, event: &EventFacts) -> bool {
+    webhook.enabled && triggered(webhook, event) && passes_integration_filter(webhook, event)
+}
+
+fn triggered(webhook: &Webhook, event: &EventFacts) -> bool {
+    if event.event_type.names_webhooks() {
+        return webhook.trigger_type == event.event_type.trigger()
+            && event.webhook_refs.iter().any(|named| *named == webhook.name || *named == webhook.id);
+    }
+    webhook.trigger_type == event.event_type.trigger()
+        || (webhook.trigger_type == TriggerType::StatusChange && event.event_type.is_status_change())
+}
+
+fn passes_integration_filter(webhook: &Webhook, event: &EventFacts) -> bool {
+    webhook.integration_filter.is_empty()
+        || event.integration_id.as_ref().is_some_and(|id| webhook.integration_filter.contains(id))
+}
+
+/// Whether a webhook created at `webhook` was there for an event created at `event`.
+pub fn existed(webhook: Timestamp, event: Timestamp) -> bool {
+    webhook <= event.saturating_add(SAME_APPLY).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::webhook::{EventType, HttpMethod, Url};
+    use crate::core::{template::Mode, webhook::Field};
+
+    fn mk_webhook(trigger_type: TriggerType) -> Webhook {
+        Webhook {
+            name: "jira".to_owned(),
+            id: "WHP936BM1GPVHQ".to_owned(),
+            display_name: "Jira".to_owned(),
+            labels: serde_json::Map::new(),
+            trigger_type,
+            enabled: true,
+            method: HttpMethod::Post,
+            url: Url::Template(Field::new("http://jira.example", Mode::Raw)),
+            headers: None,
+            headers_from: Vec::new(),
+            data: None,
+            forward_all: true,
+            trigger_template: None,
+            integration_filter: Vec::new(),
+            username: None,
+            password: None,
+            authorization_header: None,
+            timeout: Duration::from_secs(4),
+        }
+    }
+
+    fn mk_event(event_type: EventType) -> EventFacts {
+        EventFacts {
+            event_type,
+            alert_group_id: "I1".to_owned(),
+            integration_id: Some("C1".to_owned()),
+            webhook_refs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_webhook_runs_for_its_trigger_and_status_change_for_the_six_changes() {
+        use EventType as E;
+        use TriggerType as T;
+        let cases = [
+            (T::Acknowledge, E::Acknowledge, true),
+            (T::Acknowledge, E::Resolve, false),
+            (T::AlertGroupCreated, E::AlertGroupCreated, true),
+            (T::StatusChange, E::AlertGroupCreated, false),
+            (T::StatusChange, E::Acknowledge, true),
+            (T::StatusChange, E::Resolve, true),
+            (T::StatusChange, E::Silence, true),
+            (T::StatusChange, E::Unsilence, true),
+            (T::StatusChange, E::Unresolve, true),
+            (T::StatusChange, E::Unacknowledge, true),
+            (T::StatusChange, E::Escalation, false),
+            (T::StatusChange, E::PersonalNotification, false),
+            (T::Escalation, E::Escalation, false),
+            (T::PersonalNotification, E::PersonalNotification, false),
+        ];
+        for (trigger, event, expected) in cases {
+            assert_eq!(runs(&mk_webhook(trigger), &mk_event(event)), expected, "{trigger:?} {event:?}");
+        }
+    }
+
+    #[test]
+    fn escalations_and_personal_notifications_run_the_webhooks_they_name() {
+        let cases = [
+            (TriggerType::Escalation, EventType::Escalation, "jira", true),
+            (TriggerType::Escalation, EventType::Escalation, "WHP936BM1GPVHQ", true),
+            (TriggerType::Escalation, EventType::Escalation, "Jira", false),
+            (TriggerType::PersonalNotification, EventType::Escalation, "jira", false),
+            (TriggerType::PersonalNotification, EventType::PersonalNotification, "jira", true),
+            (TriggerType::Resolve, EventType::Escalation, "jira", false),
+        ];
+        for (trigger, event, named, expected) in cases {
+            let event = EventFacts { webhook_refs: vec![named.to_owned()], ..mk_event(event) };
+            assert_eq!(runs(&mk_webhook(trigger), &event), expected, "{trigger:?} {event:?}");
+        }
+    }
+
+    #[test]
+    fn disabled_webhooks_and_other_integrations_do_not_run() {
+        let event = mk_event(EventType::Resolve);
+        let mk = |enabled, filter: &[&str]| Webhook {
+            enabled,
+            integration_filter: filter.iter().map(ToString::to_string).collect(),
+            ..mk_webhook(TriggerType::Resolve)
+        };
+        let cases =
+            [(true, &[] as &[&str], true), (false, &[], false), (true, &["C2", "C1"], true), (true, &["C2"], false)];
+        for (enabled, filter, expected) in cases {
+            assert_eq!(runs(&mk(enabled, filter), &event), expected, "{enabled} {filter:?}");
+        }
+        let unknown = EventFacts { integration_id: None, ..event };
+        assert!(!runs(&mk(true, &["C1"]), &unknown));
+    }
+
+    #[test]
+    fn a_webhook_gets_the_events_that_came_after_it_and_those_of_the_same_apply() {
+        let event: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
+        for (webhook, expected) in [
+            ("2025-01-01T00:00:00Z", true),
+            ("2026-01-01T00:00:10Z", true),
+            ("2026-01-01T00:00:15Z", true),
+            ("2026-01-01T00:00:16Z", false),
+        ] {
+            assert_eq!(existed(webhook.parse().unwrap(), event), expected, "{webhook}");
+        }
+    }
+}
