@@ -1,0 +1,126 @@
+//! The three custom resources of group `oncall.dev`, and what turns them into the values of [`crate::core`] and back.
+//!
+//! Their schemas are printed by `oncall-webhooks crds` and checked in under `crds/`. Every field has a description
+//! (`kubectl explain` is the reference), every string, list and map a bound.
+
+mod alert_group_event;
+mod condition;
+mod schema;
+mod webhook;
+mod webhook_response;
+
+pub use alert_group_event::{
+    AlertGroup, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventPhase, Integration, Permalinks, User,
+    WebhookLine,
+};
+pub use condition::{Condition, ConditionStatus, set as set_condition};
+pub use webhook::{
+    HeaderFromSecret, LastRun, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
+};
+pub use webhook_response::{
+    Attempt, EventRef, ResponsePhase, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus,
+};
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
+use kube::CustomResourceExt;
+
+/// Label of the Secrets that webhooks may name; its value is `true`.
+pub const SECRET_LABEL: &str = "oncall.dev/secret";
+/// Label of a WebhookResponse: the name of its Webhook.
+pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
+/// Label of a WebhookResponse: the name of its AlertGroupEvent.
+pub const EVENT_LABEL: &str = "oncall.dev/event";
+/// Label of a WebhookResponse: the id of its alert group.
+pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
+
+/// The definitions of all three, in the order in which people meet them.
+pub fn definitions() -> [CustomResourceDefinition; 3] {
+    [Webhook::crd(), AlertGroupEvent::crd(), WebhookResponse::crd()].map(|mut crd| {
+        let schemas =
+            crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+        schemas.for_each(without_unsigned_formats);
+        crd
+    })
+}
+
+/// The API server warns of the formats of unsigned numbers, which it does not know; a minimum of 0 says the same.
+fn without_unsigned_formats(schema: &mut JSONSchemaProps) {
+    schema.format.take_if(|format| format.starts_with("uint"));
+    schema.properties.iter_mut().flat_map(BTreeMap::values_mut).for_each(without_unsigned_formats);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_unsigned_formats(items);
+    }
+}
+
+/// `text` as a label's value: itself where Kubernetes allows it, else its beginning and letters that tell it from others.
+pub fn label_value(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric();
+    let legal = text.len() <= 63
+        && text.bytes().all(|b| is_plain(b) || b"-_.".contains(&b))
+        && text.bytes().next().is_none_or(is_plain)
+        && text.bytes().last().is_none_or(is_plain);
+    if legal {
+        return text.to_owned();
+    }
+    let readable: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    crate::core::id::response_name(text, &readable).trim_start_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// Walks a schema and collects what a field lacks.
+    fn faults(path: &str, schema: &Value, found: &mut Vec<String>) {
+        let lacks = |key: &str| schema.get(key).is_none();
+        let mut fault = |what: &str| found.push(format!("{path}: no {what}"));
+        if lacks("description") && !path.ends_with("[]") && !path.ends_with("{}") {
+            fault("description");
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("string") if lacks("maxLength") && lacks("enum") && lacks("format") => fault("maxLength"),
+            Some("array") if lacks("maxItems") => fault("maxItems"),
+            Some("object") if !lacks("additionalProperties") && lacks("maxProperties") => fault("maxProperties"),
+            _ => {}
+        }
+        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            faults(&format!("{path}.{name}"), property, found);
+        }
+        for (key, suffix) in [("items", "[]"), ("additionalProperties", "{}")] {
+            if let Some(inner) = schema.get(key) {
+                faults(&format!("{path}{suffix}"), inner, found);
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_description_and_a_bound() {
+        let mut found = Vec::new();
+        for crd in definitions() {
+            let crd = serde_json::to_value(&crd).unwrap();
+            let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
+            let properties = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+            for part in ["spec", "status"] {
+                faults(&format!("{kind}.{part}"), &properties[part], &mut found);
+            }
+        }
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn any_text_becomes_a_legal_label_value() {
+        for text in ["IZQERPWKWCGH1", "", "a.b_c-d"] {
+            assert_eq!(label_value(text), text);
+        }
+        for text in ["team/123", "-a", "a-", "東京", &"a".repeat(64), "a b"] {
+            let value = label_value(text);
+            assert!(!value.is_empty() && label_value(&value) == value, "{text} {value}");
+        }
+        assert_ne!(label_value("team/123"), label_value("team 123"));
+    }
+}

@@ -1,0 +1,423 @@
+//! `AlertGroupEvent`: what happened to an alert group, and what was done about it.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{condition::Condition, schema, webhook_response::ResponsePhase};
+use crate::core::{
+    event::{EventData, EventFacts},
+    json::jsonb,
+    webhook::EventType,
+};
+
+/// What happened, as templates see it. Fields that every OnCall has are null for templates (and print `None`) where they are
+/// not given; of the others, templates see those that are given.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "oncall.dev",
+    version = "v1alpha1",
+    kind = "AlertGroupEvent",
+    doc = "Something that happened to an alert group. It fires the webhooks whose trigger it is, once.",
+    namespaced,
+    shortname = "agev",
+    category = "oncall",
+    status = "AlertGroupEventStatus",
+    derive = "PartialEq",
+    selectable = ".spec.type",
+    selectable = ".spec.alertGroup.id",
+    selectable = ".status.phase",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", description = "What happened."),
+    printcolumn(
+        name = "Alert Group",
+        type_ = "string",
+        json_path = ".spec.alertGroup.id",
+        description = "What it happened to."
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "How far it is."),
+    printcolumn(
+        name = "Succeeded",
+        type_ = "integer",
+        json_path = ".status.succeeded",
+        description = "Requests that were taken."
+    ),
+    printcolumn(
+        name = "Failed",
+        type_ = "integer",
+        json_path = ".status.failed",
+        description = "Requests that were not."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("self == oldSelf")
+        .message("an event is a record and does not change: create another one"),
+    validation = Rule::new("(self.type in ['escalation', 'personal notification']) == (has(self.webhookRefs) && size(self.webhookRefs) > 0)")
+        .message("webhookRefs goes with type escalation and type personal notification, which need it; other types find their webhooks by triggerType"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertGroupEventSpec {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub type_: EventType,
+    /// When it happened, as templates are to see it, such as `2023-08-18T16:38:21.442981+00:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub time: Option<String>,
+    /// Until when the alert group is silenced, as templates are to see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub until: Option<String>,
+    /// Who did it; for a personal notification, who is notified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// The alert group after the change.
+    pub alert_group: AlertGroup,
+    /// The first alert as it was received: any JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(schema_with = "schema::any_json")]
+    pub alert_payload: Option<Value>,
+    /// Where the alert came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<Integration>,
+    /// Who was notified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub notified_users: Vec<User>,
+    /// Who is to be notified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub users_to_be_notified: Vec<User>,
+    /// Who acknowledged the alert group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_group_acknowledged_by: Option<User>,
+    /// Who resolved the alert group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_group_resolved_by: Option<User>,
+    /// Names or ids of the webhooks that run; for the types escalation and personal notification.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 253)))]
+    pub webhook_refs: Vec<String>,
+}
+
+/// A user of the system that the alert group lives in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct User {
+    /// The user's id.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub id: Option<String>,
+    /// The user's login.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub username: Option<String>,
+    /// The user's mail address.
+    #[serde(default)]
+    #[schemars(length(max = 320))]
+    pub email: Option<String>,
+}
+
+/// An alert group. Times are texts, shown as they are given.
+// In the order in which OnCall gives the fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertGroup {
+    /// The alert group's id. Events and responses of the same id belong together.
+    #[schemars(length(min = 1, max = 200))]
+    pub id: String,
+    /// Id of the integration that received its alerts.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub integration_id: Option<String>,
+    /// Id of its team.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(length(max = 200))]
+    pub team_id: Option<Option<String>>,
+    /// Id of the route that its alerts took.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub route_id: Option<String>,
+    /// How many alerts it has.
+    #[serde(default)]
+    pub alerts_count: Option<i64>,
+    /// Its state: firing, acknowledged, resolved or silenced.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub state: Option<String>,
+    /// When it was created.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub created_at: Option<String>,
+    /// When it was resolved.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub resolved_at: Option<String>,
+    /// Id of the user who resolved it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(length(max = 200))]
+    pub resolved_by: Option<Option<String>>,
+    /// When it was acknowledged.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub acknowledged_at: Option<String>,
+    /// Id of the user who acknowledged it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(length(max = 200))]
+    pub acknowledged_by: Option<Option<String>>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(schema_with = "schema::labels")]
+    pub labels: Option<Option<BTreeMap<String, String>>>,
+    /// Its title.
+    #[serde(default)]
+    #[schemars(length(max = 10000))]
+    pub title: Option<String>,
+    /// Links to it.
+    #[serde(default)]
+    pub permalinks: Option<Permalinks>,
+    /// When it was silenced.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(length(max = 64))]
+    pub silenced_at: Option<Option<String>>,
+    /// Its last alert: any JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(schema_with = "schema::any_json")]
+    pub last_alert: Option<Value>,
+}
+
+/// Links to an alert group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Permalinks {
+    /// In Slack.
+    #[serde(default)]
+    #[schemars(length(max = 2000))]
+    pub slack: Option<String>,
+    /// In Slack's own program.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(length(max = 2000))]
+    pub slack_app: Option<Option<String>>,
+    /// In Telegram.
+    #[serde(default)]
+    #[schemars(length(max = 2000))]
+    pub telegram: Option<String>,
+    /// In a browser.
+    #[serde(default)]
+    #[schemars(length(max = 2000))]
+    pub web: Option<String>,
+}
+
+/// An integration: what received the alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Integration {
+    /// The integration's id, which integrationFilter of a webhook names.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub id: Option<String>,
+    /// Its type, such as `alertmanager`.
+    #[serde(rename = "type", default)]
+    #[schemars(length(max = 200))]
+    pub type_: Option<String>,
+    /// Its name.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub name: Option<String>,
+    /// The name of its team.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub team: Option<String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(schema_with = "schema::labels")]
+    pub labels: Option<Option<BTreeMap<String, String>>>,
+}
+
+/// What was done about the event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertGroupEventStatus {
+    /// How far it is.
+    pub phase: EventPhase,
+    /// Completed is True when every webhook's run has ended, whatever came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// How many webhooks it fires.
+    pub matched: u32,
+    /// How many requests were answered with 200 to 299.
+    pub succeeded: u32,
+    /// How many could not be sent, were not answered, or were answered otherwise.
+    pub failed: u32,
+    /// How many were not sent because the trigger template said so.
+    pub skipped: u32,
+    /// One line for each webhook, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2000))]
+    pub webhooks: Vec<WebhookLine>,
+}
+
+/// How far an event is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EventPhase {
+    /// Seen, nothing done yet.
+    #[default]
+    Pending,
+    /// Some webhooks' runs have not ended.
+    Delivering,
+    /// All have.
+    Completed,
+}
+
+/// What came of one webhook's run for an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookLine {
+    /// Name of the Webhook.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// What came of it.
+    pub outcome: ResponsePhase,
+    /// Status code of the answer, where one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Name of the WebhookResponse that tells more; none where nothing was to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub response: Option<String>,
+}
+
+impl AlertGroupEventSpec {
+    /// What matching needs to know.
+    pub fn facts(&self) -> EventFacts {
+        let integration = self.integration.as_ref().and_then(|integration| integration.id.clone());
+        EventFacts {
+            event_type: self.type_,
+            alert_group_id: self.alert_group.id.clone(),
+            integration_id: integration.or_else(|| self.alert_group.integration_id.clone()),
+            webhook_refs: self.webhook_refs.clone(),
+        }
+    }
+
+    /// The data in OnCall's spelling and order.
+    ///
+    /// # Errors
+    /// Never for what the API server gave: a value that JSON can't express.
+    pub fn data(&self) -> Result<EventData, serde_json::Error> {
+        let mut event = Map::from_iter([("type".to_owned(), json!(self.type_))]);
+        for (key, value) in [("time", &self.time), ("until", &self.until)] {
+            if let Some(value) = value {
+                event.insert(key.to_owned(), Value::from(value.as_str()));
+            }
+        }
+        if self.type_ == EventType::PersonalNotification {
+            event.insert("user".to_owned(), serde_json::to_value(&self.user)?);
+        }
+        let mut alert_group = self.alert_group.clone();
+        alert_group.permalinks.get_or_insert_default();
+        let keys = [
+            ("event", Value::Object(event)),
+            ("user", serde_json::to_value(&self.user)?),
+            ("alert_group", in_oncalls_spelling(serde_json::to_value(&alert_group)?)),
+            ("alert_group_id", Value::from(self.alert_group.id.as_str())),
+            // The API server sorts keys; OnCall has them as its database does.
+            ("alert_payload", self.alert_payload.clone().map_or_else(|| Value::from(""), jsonb)),
+            ("integration", serde_json::to_value(&self.integration)?),
+            ("notified_users", serde_json::to_value(&self.notified_users)?),
+            ("users_to_be_notified", serde_json::to_value(&self.users_to_be_notified)?),
+            ("alert_group_acknowledged_by", serde_json::to_value(&self.alert_group_acknowledged_by)?),
+            ("alert_group_resolved_by", serde_json::to_value(&self.alert_group_resolved_by)?),
+        ];
+        Ok(EventData::new(keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()))
+    }
+}
+
+/// The keys of an alert group, and of its permalinks, in snake case. Values that people fill in stay as they are.
+fn in_oncalls_spelling(value: Value) -> Value {
+    let Value::Object(map) = value else { return value };
+    map.into_iter()
+        .map(|(key, value)| match key.as_str() {
+            "permalinks" => (key, in_oncalls_spelling(value)),
+            "lastAlert" => ("last_alert".to_owned(), jsonb(value)),
+            _ => (snake_case(&key), value),
+        })
+        .collect()
+}
+
+fn snake_case(key: &str) -> String {
+    key.chars().fold(String::with_capacity(key.len() + 4), |mut out, c| {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{event::Own, webhook::TriggerType};
+
+    fn data_of(spec: Value) -> Value {
+        let spec: AlertGroupEventSpec = serde_json::from_value(spec).unwrap();
+        let own = Own::new(json!({"id": "WH1", "name": "one", "labels": {}}), Map::new());
+        serde_json::from_str(&spec.data().unwrap().dumps(&own).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_data_has_oncalls_keys_in_oncalls_order() {
+        let data = data_of(json!({
+            "type": "silence",
+            "until": "2024-03-01T01:00:00+00:00",
+            "alertGroup": {"labels": {"b": "1"}, "id": "I1", "silencedAt": null, "permalinks": {"slackApp": "s", "web": "w"}},
+            "alertPayload": {"annotations": {}, "labels": {"severity": "x", "job": "y"}},
+            "integration": {"id": "C1"},
+            "notifiedUsers": [{"id": "U1"}],
+        }));
+        let expected = json!({
+            "event": {"type": "silence", "until": "2024-03-01T01:00:00+00:00"},
+            "user": null,
+            "alert_group": {
+                "id": "I1", "integration_id": null, "route_id": null, "alerts_count": null, "state": null,
+                "created_at": null, "resolved_at": null, "acknowledged_at": null, "labels": {"b": "1"}, "title": null,
+                "permalinks": {"slack": null, "slack_app": "s", "telegram": null, "web": "w"},
+                "silenced_at": null,
+            },
+            "alert_group_id": "I1",
+            "alert_payload": {"labels": {"job": "y", "severity": "x"}, "annotations": {}},
+            "integration": {"id": "C1", "type": null, "name": null, "team": null},
+            "notified_users": [{"id": "U1", "username": null, "email": null}],
+            "users_to_be_notified": [],
+            "alert_group_acknowledged_by": null,
+            "alert_group_resolved_by": null,
+            "webhook": {"id": "WH1", "name": "one", "labels": {}},
+        });
+        assert_eq!(data.to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn a_personal_notification_names_its_user_in_the_event() {
+        let data = data_of(json!({
+            "type": "personal notification",
+            "user": {"id": "U1", "username": "ann", "email": null},
+            "alertGroup": {"id": "I1"},
+            "webhookRefs": ["one"],
+        }));
+        let user = json!({"id": "U1", "username": "ann", "email": null});
+        assert_eq!(data["event"], json!({"type": "personal notification", "user": user}));
+        assert_eq!((&data["user"], &data["alert_payload"]), (&user, &json!("")));
+    }
+
+    #[test]
+    fn every_event_type_is_a_trigger_type_of_the_same_words() {
+        for type_ in ["escalation", "personal notification", "alert group created", "acknowledge", "resolve", "silence"]
+        {
+            let event: EventType = serde_json::from_value(json!(type_)).unwrap();
+            let trigger: TriggerType = serde_json::from_value(json!(type_)).unwrap();
+            assert_eq!(event.trigger(), trigger);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Pieces of schema that Rust types do not say.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// Labels as templates see them.
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "nullable": true,
+        "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 200},
+    })
+}
+
+/// Any JSON value.
+pub(super) fn any_json(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"nullable": true, "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A duration such as `4s` or `1m30s`.
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"})
+}
+
+/// Deserializes a field that is there, so that one that is null can be told from one that is not there.
+pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

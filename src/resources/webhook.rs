@@ -1,0 +1,285 @@
+//! `Webhook`: which event, which request.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::{CustomResource, KubeSchema, ResourceExt, core::Duration};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{condition::Condition, schema};
+use crate::core::{
+    id,
+    template::Mode,
+    webhook::{self as core, Field, HttpMethod, TriggerType},
+};
+
+/// Which event fires the webhook, and the request that it sends.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "oncall.dev",
+    version = "v1alpha1",
+    kind = "Webhook",
+    doc = "An outgoing webhook of Grafana OnCall: a trigger, and templates of the request that it sends.",
+    namespaced,
+    shortname = "wh",
+    category = "oncall",
+    status = "WebhookStatus",
+    derive = "PartialEq",
+    selectable = ".spec.triggerType",
+    selectable = ".spec.httpMethod",
+    selectable = ".spec.enabled",
+    selectable = ".status.id",
+    printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.triggerType", description = "What fires it."),
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", description = "Where it sends, as written."),
+    printcolumn(name = "Enabled", type_ = "boolean", json_path = ".spec.enabled", description = "Whether it runs."),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether its templates compile and its Secrets are there."
+    ),
+    printcolumn(
+        name = "Last",
+        type_ = "string",
+        json_path = ".status.lastRun.outcome",
+        description = "Outcome of the last run."
+    ),
+    printcolumn(
+        name = "ID",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.id",
+        description = "Its id in OnCall's form."
+    ),
+    printcolumn(
+        name = "Method",
+        type_ = "string",
+        priority = 1,
+        json_path = ".spec.httpMethod",
+        description = "Method of the request."
+    ),
+    printcolumn(
+        name = "Last Run",
+        type_ = "date",
+        priority = 1,
+        json_path = ".status.lastRun.time",
+        description = "When it last ran."
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "Why it is not ready."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("has(self.url) != has(self.urlFrom)")
+        .message("give exactly one of url and urlFrom"),
+    validation = Rule::new("!(has(self.data) && self.data != '' && has(self.forwardAll) && self.forwardAll)")
+        .message("data is not sent where forwardAll is true: remove data, or set forwardAll to false"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSpec {
+    /// Name for people, which templates see as `webhook.name`. Default: metadata.name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub name: Option<String>,
+    /// Id that templates and the REST API see, such as `WHP936BM1GPVHQ`. Default: one derived from namespace and name,
+    /// the same in every cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = "^WH[A-NP-Z1-9]{12,}$"))]
+    pub id: Option<String>,
+    /// Labels that templates see as `webhook.labels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::labels")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Team that the webhook belongs to: any text, for people and for the REST API's filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub team: Option<String>,
+    /// Whether the webhook runs at all.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// What fires it. `escalation` and `personal notification` run only for events that name the webhook; `status change`
+    /// stands for acknowledge, resolve, silence, unsilence, unresolve and unacknowledge.
+    pub trigger_type: TriggerType,
+    /// Method of the request. POST, PUT and PATCH have a body.
+    #[serde(default)]
+    pub http_method: HttpMethod,
+    /// Template of the URL, http or https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 50000))]
+    pub url: Option<String>,
+    /// Where the template of the URL comes from, if the URL is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_from: Option<SecretKeySource>,
+    /// Template that renders to a JSON object of request headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50000))]
+    pub headers: Option<String>,
+    /// Headers whose values are secrets. They replace those of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub headers_from: Option<Vec<HeaderFromSecret>>,
+    /// Template of the body. Sent as JSON if it renders to JSON, else as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50000))]
+    pub data: Option<String>,
+    /// Send the event's whole data as the JSON body. Default: true where there is no data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_all: Option<bool>,
+    /// Template that decides whether to run: it does if this is empty or renders to `true` or `1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50000))]
+    pub trigger_template: Option<String>,
+    /// Ids of the integrations whose events run it. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(max = 100)))]
+    pub integration_filter: Option<Vec<String>>,
+    /// User name for Basic auth, with password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub username: Option<String>,
+    /// Password for Basic auth, with username. Basic auth wins over authorizationHeader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretKeySource>,
+    /// Value of the Authorization header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_header: Option<SecretKeySource>,
+    /// Bound on one request, answer included, such as `4s`; at most one minute.
+    #[serde(default = "four_seconds")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(
+        validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1m')")
+            .message("give a timeout over 0s and up to 1m"),
+    )]
+    pub timeout: Duration,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn four_seconds() -> Duration {
+    std::time::Duration::from_secs(4).into()
+}
+
+/// A value that is kept in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeySource {
+    /// The Secret and the key in it.
+    pub secret_key_ref: SecretKeyRef,
+}
+
+/// One key of a Secret in the webhook's namespace. The Secret must carry the label `oncall.dev/secret: "true"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the Secret's data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// A header whose value is kept in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderFromSecret {
+    /// Name of the header.
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
+    pub name: String,
+    /// The Secret and the key in it.
+    pub secret_key_ref: SecretKeyRef,
+}
+
+/// What the operator found and did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookStatus {
+    /// Id that templates and the REST API see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub id: Option<String>,
+    /// The generation of the spec that the conditions were found for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready says whether every template compiles and every Secret is there; a webhook that is not still runs, and its
+    /// responses record what failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The last run that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
+}
+
+/// One run of a webhook, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRun {
+    /// When it ended.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub time: Timestamp,
+    /// What came of it.
+    pub outcome: super::ResponsePhase,
+    /// Status code of the answer, where one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Name of the WebhookResponse that tells more.
+    #[schemars(length(max = 253))]
+    pub response: String,
+}
+
+impl From<&SecretKeySource> for core::SecretKey {
+    fn from(source: &SecretKeySource) -> Self {
+        Self::from(&source.secret_key_ref)
+    }
+}
+
+impl From<&SecretKeyRef> for core::SecretKey {
+    fn from(reference: &SecretKeyRef) -> Self {
+        Self { name: reference.name.clone(), key: reference.key.clone() }
+    }
+}
+
+/// Makes a manifest ready to run: compiles its templates and fills in what it leaves out.
+pub fn compile(webhook: &Webhook) -> core::Webhook {
+    let (name, spec) = (webhook.name_any(), &webhook.spec);
+    let field = |source: &Option<String>, mode| {
+        source.as_deref().filter(|source| !source.is_empty()).map(|source| Field::new(source, mode))
+    };
+    core::Webhook {
+        id: spec.id.clone().unwrap_or_else(|| id::webhook_id(&webhook.namespace().unwrap_or_default(), &name)),
+        display_name: spec.name.clone().unwrap_or_else(|| name.clone()),
+        labels: spec.labels.iter().flatten().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect(),
+        trigger_type: spec.trigger_type,
+        enabled: spec.enabled,
+        method: spec.http_method,
+        url: match (&spec.url, &spec.url_from) {
+            (None, Some(source)) => core::Url::Secret(source.into()),
+            (url, _) => core::Url::Template(Field::new(url.as_deref().unwrap_or_default(), Mode::Raw)),
+        },
+        headers: field(&spec.headers, Mode::Json),
+        headers_from: spec
+            .headers_from
+            .iter()
+            .flatten()
+            .map(|header| (header.name.clone(), (&header.secret_key_ref).into()))
+            .collect(),
+        data: field(&spec.data, Mode::Json),
+        forward_all: spec.forward_all.unwrap_or(spec.data.is_none()),
+        trigger_template: field(&spec.trigger_template, Mode::Raw),
+        integration_filter: spec.integration_filter.clone().unwrap_or_default(),
+        username: spec.username.clone(),
+        password: spec.password.as_ref().map(Into::into),
+        authorization_header: spec.authorization_header.as_ref().map(Into::into),
+        timeout: spec.timeout.into(),
+        name,
+    }
+}

@@ -1,0 +1,206 @@
+//! `WebhookResponse`: one webhook's run for one event.
+
+use jiff::Timestamp;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::{response::Record, webhook::TriggerType};
+
+/// Which run this is.
+#[derive(CustomResource, JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "oncall.dev",
+    version = "v1alpha1",
+    kind = "WebhookResponse",
+    doc = "One run of a Webhook for an AlertGroupEvent: what was sent and what was answered. Written by the operator.",
+    namespaced,
+    shortname = "whr",
+    category = "oncall",
+    status = "WebhookResponseStatus",
+    derive = "PartialEq",
+    selectable = ".spec.webhookRef.name",
+    selectable = ".spec.eventRef.name",
+    selectable = ".spec.alertGroupId",
+    selectable = ".spec.triggerType",
+    selectable = ".status.phase",
+    selectable = ".status.statusCode",
+    printcolumn(
+        name = "Webhook",
+        type_ = "string",
+        json_path = ".spec.webhookRef.name",
+        description = "Whose run it is."
+    ),
+    printcolumn(name = "Event", type_ = "string", json_path = ".spec.eventRef.name", description = "What fired it."),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "How far it is."),
+    printcolumn(
+        name = "Code",
+        type_ = "integer",
+        json_path = ".status.statusCode",
+        description = "Status code of the answer."
+    ),
+    printcolumn(
+        name = "Attempts",
+        type_ = "integer",
+        json_path = ".status.attemptCount",
+        description = "How often it was sent."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookResponseSpec {
+    /// The Webhook that ran.
+    pub webhook_ref: WebhookRef,
+    /// The AlertGroupEvent that fired it.
+    pub event_ref: EventRef,
+    /// Id of the alert group.
+    #[schemars(length(max = 200))]
+    pub alert_group_id: String,
+    /// The trigger type of the Webhook when it ran.
+    pub trigger_type: TriggerType,
+}
+
+/// A Webhook of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookRef {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its id, which templates see as a key of `responses`.
+    #[schemars(length(max = 32))]
+    pub id: String,
+}
+
+/// An AlertGroupEvent of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventRef {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its uid: an event that is deleted and made again is another one.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+}
+
+/// What came of the run: the fields of OnCall's stored response, and the attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookResponseStatus {
+    /// How far it is.
+    #[serde(default)]
+    pub phase: ResponsePhase,
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub timestamp: Option<Timestamp>,
+    /// The URL that the request went to, or why there was none (`URL - …`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub url: Option<String>,
+    /// What the trigger template rendered to, or why it did not (`Trigger - …`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub request_trigger: Option<String>,
+    /// The request's headers as JSON text, secrets masked, or why there were none (`Headers - …`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub request_headers: Option<String>,
+    /// The body as it was sent, or why there was none (`Data - …`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub request_data: Option<String>,
+    /// Status code of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Content of the answer, or why there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub content: Option<String>,
+    /// The event's data as templates saw it, as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub event_data: Option<String>,
+    /// How often the request was sent.
+    #[serde(default)]
+    pub attempt_count: u32,
+    /// The last 10 times that it was sent, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub attempts: Vec<Attempt>,
+}
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ResponsePhase {
+    /// It has not ended.
+    #[default]
+    Pending,
+    /// Answered with 200 to 299.
+    Succeeded,
+    /// Not sent, not answered, or answered otherwise.
+    Failed,
+    /// Not sent because the trigger template said so. Events show it; it leaves no WebhookResponse.
+    Skipped,
+}
+
+/// One time that a request was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// When it was sent.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub time: Timestamp,
+    /// Status code of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Why there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+    /// How long it took until the answer was read, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Bound on one text of a status, in bytes. Six of them, with what is around them, stay under what etcd takes (1.5 MiB).
+const TEXT_LIMIT: usize = 200_000;
+
+impl WebhookResponseStatus {
+    /// The status of a run that has ended.
+    pub fn ended(record: Record, succeeded: bool, timestamp: Timestamp, attempts: Vec<Attempt>) -> Self {
+        Self {
+            phase: if succeeded { ResponsePhase::Succeeded } else { ResponsePhase::Failed },
+            timestamp: Some(timestamp),
+            url: record.url.map(cut),
+            request_trigger: record.request_trigger.map(cut),
+            request_headers: record.request_headers.map(cut),
+            request_data: record.request_data.map(cut),
+            status_code: record.status_code,
+            content: record.content.map(cut),
+            event_data: record.event_data.map(cut),
+            attempt_count: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
+            attempts,
+        }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    let length = text.len();
+    if length > TEXT_LIMIT {
+        let end = (0..=TEXT_LIMIT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str(&format!("… (cut: {length} bytes in all)"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_with_a_marker() {
+        assert_eq!(cut("short".to_owned()), "short");
+        let long = "é".repeat(TEXT_LIMIT);
+        assert_eq!(cut(long.clone()), format!("{}… (cut: 400000 bytes in all)", &long[..TEXT_LIMIT]));
+    }
+}
