@@ -1,0 +1,294 @@
+//! The operator: watches Webhooks, their Secrets and AlertGroupEvents, delivers, and writes what came of it.
+//!
+//! ```text
+//! Webhooks ──► catalog ─────────┐                      ┌─► webhooks::reconcile ─► Webhook.status
+//! Secrets  ──► secrets ───────┐ │                      │
+//! AlertGroupEvents ──► runs ──┴─┴─► deliver ───────────┤
+//!                        ▲             │ history       ├─► WebhookResponse and its status
+//!                        └─────────────┘               └─► events::reconcile ───► AlertGroupEvent.status
+//! ```
+//! The streams that feed kube-runtime's controllers are read in passing, in order: an event is on its way before its
+//! reconciliation is scheduled. Reconciliations only write statuses.
+
+mod api;
+mod catalog;
+mod deliver;
+mod events;
+mod health;
+mod history;
+mod runs;
+mod secrets;
+mod webhooks;
+
+use std::{fmt::Debug, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc, future};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::Config as ControllerConfig,
+        reflector::{self, ObjectRef},
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{net::TcpListener, sync::SetOnce, task::JoinSet};
+
+use self::{
+    api::{Objects, chain},
+    catalog::Catalog,
+    deliver::Deliverer,
+    health::Ready,
+    history::History,
+    runs::Runs,
+    secrets::Secrets,
+};
+use crate::{
+    delivery::Sender,
+    resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
+};
+
+/// Bound on the status writes of one kind that are under way at a time.
+const STATUS_WRITES: u16 = 64;
+/// Bound on how long a stopping process waits for its last status writes.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// How the operator is run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// The namespace to work in [default: all]
+    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Address of /livez and /readyz
+    #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub health_address: SocketAddr,
+    /// How many deliveries may be sent and not yet recorded; at the bound, sending waits
+    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_UNRECORDED", default_value_t = 256, value_parser = positive)]
+    pub max_unrecorded: usize,
+    /// How many requests of one webhook may be on the way at a time
+    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = positive)]
+    pub max_per_webhook: usize,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=100_000).contains(&number) => Ok(number),
+        _ => Err("give a number from 1 to 100000".to_owned()),
+    }
+}
+
+/// Runs the operator until `stop` resolves, then finishes what is on the way.
+///
+/// # Errors
+/// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
+pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
+    let listener = TcpListener::bind(config.health_address)
+        .await
+        .with_context(|| format!("listen on health address {}", config.health_address))?;
+    tracing::info!(address = %listener.local_addr()?, "health");
+    let ready = Ready::default();
+    tokio::select! {
+        result = health::serve(listener, ready.clone()) => result.context("serve /livez and /readyz"),
+        result = work(client, config, ready, stop) => result,
+    }
+}
+
+async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Output = ()>) -> Result<()> {
+    let namespace = config.namespace.as_deref();
+    let objects = Objects::new(client.clone());
+    let catalog = Arc::new(Catalog::new(config.max_per_webhook));
+
+    let (secret_store, secret_writer) = reflector::store::<Secret>();
+    let (webhook_store, webhook_writer) = reflector::store::<Webhook>();
+    let (event_store, event_writer) = reflector::store::<AlertGroupEvent>();
+    let secrets = Secrets::new(secret_store);
+
+    let history = History::load(client.clone(), namespace).await.context("list WebhookResponses")?;
+    let sender = Sender::new().context("set up the HTTP client")?;
+    let (deliverer, ran) = Deliverer::new(objects.clone(), sender, secrets.clone(), history, config.max_unrecorded);
+    let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer));
+
+    // kube-runtime's stores wake only one of those who wait for them.
+    let (secrets_listed, webhooks_listed) = (Arc::new(SetOnce::new()), Arc::new(SetOnce::new()));
+
+    // Webhooks, and what changes of their Secrets mean for them.
+    let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
+    let secret_events = watcher(api_of::<Secret>(&client, namespace), labelled)
+        .default_backoff()
+        .reflect(secret_writer)
+        .inspect_ok(on_listed(&secrets_listed))
+        .touched_objects();
+    let (secret_changes, secret_changed) = mpsc::unbounded();
+    let secrets_watch = {
+        let catalog = Arc::clone(&catalog);
+        log_errors::<Secret>(secret_events).for_each(move |secret: Secret| {
+            let namespace = secret.namespace().unwrap_or_default();
+            for webhook in catalog.referencing(&namespace, &secret.name_any()) {
+                // The controller lives as long as the process.
+                let _ = secret_changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&namespace));
+            }
+            future::ready(())
+        })
+    };
+
+    let webhook_events = {
+        let (catalog, runs) = (Arc::clone(&catalog), Arc::clone(&runs));
+        watch::<Webhook>(&client, namespace)
+            .inspect_ok(move |event| {
+                if let Some(entry) = catalog.observe(event) {
+                    runs.appeared(&entry);
+                }
+            })
+            .inspect_ok(on_listed(&webhooks_listed))
+    };
+    let webhook_stream = valid(webhook_events).reflect(webhook_writer).applied_objects();
+    let webhooks = Controller::for_stream(webhook_stream, webhook_store)
+        .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
+        .reconcile_on(ran)
+        .reconcile_on(secret_changed)
+        .run(
+            webhooks::reconcile,
+            webhooks::failed,
+            Arc::new(webhooks::Context {
+                objects: objects.clone(),
+                catalog,
+                secrets,
+                deliverer,
+                written: parking_lot::Mutex::default(),
+            }),
+        )
+        .for_each(|_| future::ready(()));
+
+    // Events are matched against what has been seen, so they come last.
+    let events = {
+        let (runs, client, namespace) = (Arc::clone(&runs), client.clone(), config.namespace.clone());
+        async move {
+            webhooks_listed.wait().await;
+            secrets_listed.wait().await;
+            ready.set();
+            tracing::info!("ready");
+            let observed = Arc::clone(&runs);
+            let event_stream = valid(
+                watch::<AlertGroupEvent>(&client, namespace.as_deref())
+                    .inspect_ok(move |event| observed.observe(event)),
+            )
+            // The store is for statuses; what a delivery needs of the data is with its run.
+            .modify(|event| {
+                event.spec.alert_payload = None;
+                event.spec.alert_group.last_alert = None;
+                event.metadata.managed_fields = None;
+            })
+            .reflect(event_writer)
+            .applied_objects();
+            Controller::for_stream(event_stream, event_store)
+                .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
+                .reconcile_on(changed)
+                .run(events::reconcile, events::failed, Arc::new(events::Context { objects, runs }))
+                .for_each(|_| future::ready(()))
+                .await;
+        }
+    };
+
+    let mut parts = JoinSet::new();
+    parts.spawn(secrets_watch);
+    parts.spawn(webhooks);
+    parts.spawn(events);
+    tokio::select! {
+        _ = parts.join_next() => anyhow::bail!("a watch ended by itself"),
+        () = stop => {}
+    }
+    tracing::info!("stopping: finishing what is on the way");
+    runs.stop().await;
+    let written = async {
+        while runs.unrecorded() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(LAST_WRITES, written).await.is_err() {
+        tracing::warn!(events = runs.unrecorded(), "stopped before the end of some events was recorded");
+    }
+    Ok(())
+}
+
+fn api_of<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn watch<K>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send + use<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let client = client.clone();
+    let api: Api<DeserializeGuard<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    watcher(api, watcher::Config::default()).default_backoff()
+}
+
+/// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
+fn valid<K>(
+    stream: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let object = |object: DeserializeGuard<K>| match object.0 {
+        Ok(object) => Some(object),
+        Err(invalid) => {
+            let meta = &invalid.metadata;
+            let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+            tracing::error!(namespace, name, error = invalid.error, "read {}", K::kind(&()));
+            None
+        }
+    };
+    stream.inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&()))).try_filter_map(
+        move |event| {
+            future::ready(Ok(match event {
+                Event::Apply(guarded) => object(guarded).map(Event::Apply),
+                Event::InitApply(guarded) => object(guarded).map(Event::InitApply),
+                Event::Delete(guarded) => object(guarded).map(Event::Delete),
+                Event::Init => Some(Event::Init),
+                Event::InitDone => Some(Event::InitDone),
+            }))
+        },
+    )
+}
+
+/// Sets the latch when a list has been seen to its end.
+fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + use<K> {
+    let latch = Arc::clone(latch);
+    move |event| {
+        if matches!(event, Event::InitDone) {
+            // It is set again after each time that the watch had to begin anew.
+            let _ = latch.set(());
+        }
+    }
+}
+
+fn log_errors<K>(stream: impl Stream<Item = watcher::Result<K>>) -> impl Stream<Item = K>
+where
+    K: Resource<DynamicType = ()>,
+{
+    stream
+        .inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&())))
+        .filter_map(|result| future::ready(result.ok()))
+}

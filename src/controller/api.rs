@@ -1,0 +1,198 @@
+//! Calls of the Kubernetes API: each with a time limit, and asking for no more of the object back than is needed.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use http::header::{ACCEPT, HeaderValue};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource,
+    api::{Patch, PatchParams, PostParams},
+    core::{PartialObjectMeta, Request},
+    runtime::controller::Action,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The name under which the operator's writes stand in `managedFields`.
+pub(crate) const FIELD_MANAGER: &str = "oncall-webhooks";
+
+/// Bound on one call. The client waits for ever otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait before a call is tried again: the first time, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+const METADATA_ONLY: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
+/// A call that failed: the verb and the object, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} {kind} {namespace}/{name}")]
+pub(crate) struct Error {
+    verb: &'static str,
+    kind: String,
+    namespace: String,
+    name: String,
+    source: Cause,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cause {
+    /// The API server, or the way to it, said no.
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+    /// The request could not be made.
+    #[error(transparent)]
+    Request(#[from] kube::core::request::Error),
+    /// The object is not JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// No answer came in time.
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+}
+
+impl Error {
+    fn code(&self) -> Option<u16> {
+        match &self.source {
+            Cause::Client(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// The object is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// An object of that name is there.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// The API server understood and will say no again.
+    pub(crate) fn is_final(&self) -> bool {
+        match &self.source {
+            Cause::Client(kube::Error::Api(status)) => {
+                matches!(status.code, 400..=428 | 430..=499) && status.code != 401
+            }
+            Cause::Client(_) | Cause::Timeout => false,
+            Cause::Request(_) | Cause::Json(_) => true,
+        }
+    }
+}
+
+/// The objects of one kind.
+#[derive(Clone)]
+pub(crate) struct Objects {
+    client: Client,
+}
+
+impl Objects {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Reads one object; None if it is not there.
+    pub(crate) async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let call = async { api.get_opt(name).await.map_err(Cause::from) };
+        named::<K, _>("get", namespace, name, call).await
+    }
+
+    /// Creates one object.
+    pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
+    {
+        let call = async {
+            let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+            let request = Request::new(K::url_path(&(), Some(namespace)));
+            self.send::<K>(request.create(&params, serde_json::to_vec(object)?)?).await
+        };
+        named::<K, _>("create", namespace, name, call).await
+    }
+
+    /// Merges `status` into the status of one object.
+    pub(crate) async fn patch_status<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        status: &impl Serialize,
+    ) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let call = async {
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let request = Request::new(K::url_path(&(), Some(namespace)));
+            let patch = Patch::Merge(serde_json::json!({"status": serde_json::to_value(status)?}));
+            self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
+        };
+        named::<K, _>("patch status of", namespace, name, call).await
+    }
+
+    async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<(), Cause>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        request.headers_mut().insert(ACCEPT, METADATA_ONLY);
+        let _: PartialObjectMeta<K> = self.client.request(request).await?;
+        Ok(())
+    }
+}
+
+async fn named<K, T>(
+    verb: &'static str,
+    namespace: &str,
+    name: &str,
+    call: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    tokio::time::timeout(TIMEOUT, call).await.unwrap_or(Err(Cause::Timeout)).map_err(|source| Error {
+        verb,
+        kind: K::kind(&()).into_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        source,
+    })
+}
+
+/// Makes `call` until it works or will never work.
+pub(crate) async fn persist<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let (mut delay, max) = RETRY;
+    loop {
+        match call().await {
+            Err(error) if !error.is_final() => {
+                tracing::warn!(error = chain(&error), "will try again in {delay:?}");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(max);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// When a reconciliation that failed is to be tried again.
+pub(crate) fn retry_later(error: &Error) -> Action {
+    let delay = Duration::from_secs(if error.is_final() { 60 } else { 1 });
+    tracing::warn!(error = chain(error), "will try again in {delay:?}");
+    Action::requeue(delay)
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
+    // Transparent errors repeat what they hold.
+    texts.dedup();
+    texts.join(": ")
+}

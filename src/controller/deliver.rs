@@ -1,0 +1,257 @@
+//! One webhook's run for one event: prepare, send, record.
+
+use std::{sync::Arc, time::Instant};
+
+use futures::channel::mpsc;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use tokio::sync::Semaphore;
+
+use super::{
+    api::{self, Objects, chain},
+    catalog::Entry,
+    history::{Content, History},
+    runs::EventKey,
+    secrets::Secrets,
+};
+use crate::{
+    core::{
+        event::{EventData, EventFacts, Own},
+        id,
+        request::{self, Prepared},
+        response::{self, Outcome, Record},
+        webhook::EventType,
+    },
+    delivery::Sender,
+    resources::{
+        ALERT_GROUP_LABEL, AlertGroupEvent, Attempt, EVENT_LABEL, EventRef, LastRun, ResponsePhase, WEBHOOK_LABEL,
+        Webhook, WebhookLine, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, label_value,
+    },
+};
+
+/// What is to be delivered.
+pub(crate) struct Delivery {
+    pub(crate) event: EventKey,
+    pub(crate) facts: Arc<EventFacts>,
+    /// The event's data; read again where it is not kept any more.
+    pub(crate) data: Option<Arc<EventData>>,
+    /// Whether it may have been delivered before this process began.
+    pub(crate) inherited: bool,
+    pub(crate) entry: Arc<Entry>,
+}
+
+/// Delivers, within bounds, and records.
+pub(crate) struct Deliverer {
+    objects: Objects,
+    sender: Sender,
+    secrets: Secrets,
+    history: History,
+    /// One permit for each delivery that may be sent and not yet recorded.
+    unrecorded: Semaphore,
+    /// The runs that are to be shown in their webhooks' status, by namespace and name.
+    last_runs: Mutex<HashMap<(String, String), LastRun>>,
+    ran: mpsc::UnboundedSender<ObjectRef<Webhook>>,
+}
+
+impl Deliverer {
+    /// Also returns the webhooks that have run.
+    pub(crate) fn new(
+        objects: Objects,
+        sender: Sender,
+        secrets: Secrets,
+        history: History,
+        max_unrecorded: usize,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
+        let (ran, runs) = mpsc::unbounded();
+        let unrecorded = Semaphore::new(max_unrecorded);
+        let last_runs = Mutex::default();
+        (Arc::new(Self { objects, sender, secrets, history, unrecorded, last_runs, ran }), runs)
+    }
+
+    /// The run that is to be shown in a webhook's status, once.
+    pub(crate) fn take_last_run(&self, namespace: &str, webhook: &str) -> Option<LastRun> {
+        self.last_runs.lock().remove(&(namespace.to_owned(), webhook.to_owned()))
+    }
+
+    /// Puts back one that could not be shown, unless there is a later one.
+    pub(crate) fn return_last_run(&self, namespace: &str, webhook: &str, run: LastRun) {
+        self.last_runs.lock().entry((namespace.to_owned(), webhook.to_owned())).or_insert(run);
+    }
+
+    /// Runs the webhook and records what came of it. What can't be recorded is logged, and counts as it came out.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> WebhookLine {
+        let webhook = &delivery.entry.webhook;
+        let name = id::response_name(&delivery.event.uid, &webhook.name);
+        match self.run(delivery, &name).await {
+            Ok(line) => line,
+            Err(error) => {
+                log(delivery, &error, "deliver");
+                line(delivery, ResponsePhase::Failed, None, None)
+            }
+        }
+    }
+
+    async fn run(&self, delivery: &Delivery, name: &str) -> Result<WebhookLine, api::Error> {
+        let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
+        let mut exists = false;
+        if delivery.inherited {
+            let recorded = api::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
+            exists = recorded.is_some();
+            if let Some(status) = recorded.and_then(|response| response.status)
+                && status.phase != ResponsePhase::Pending
+            {
+                return Ok(line(delivery, status.phase, status.status_code, Some(name)));
+            }
+        }
+        let data = match &delivery.data {
+            Some(data) => Arc::clone(data),
+            None => match self.read(&delivery.event).await? {
+                Some(data) => data,
+                None => return Ok(line(delivery, ResponsePhase::Skipped, None, None)),
+            },
+        };
+        // Both semaphores are never closed.
+        let _slot = delivery.entry.slots.acquire().await;
+        let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &webhook.name).await?;
+        let own = Own::new(webhook.template_data(), responses);
+        let masked = delivery.facts.event_type == EventType::PersonalNotification;
+        let secret = |key: &_| self.secrets.get(namespace, key).map_err(|missing| missing.to_string());
+
+        let (_unrecorded, created, status) = match request::prepare(webhook, &data, &own, masked, &secret) {
+            Prepared::Skip(_) => return Ok(line(delivery, ResponsePhase::Skipped, None, None)),
+            Prepared::Refused(record) => {
+                let permit = self.unrecorded.acquire().await;
+                let created = self.create(delivery, name, exists).await;
+                (permit, created, WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()))
+            }
+            Prepared::Send(request, record) => {
+                let permit = self.unrecorded.acquire().await;
+                let (created, status) = tokio::join!(
+                    self.create(delivery, name, exists),
+                    self.attempt(&request, record, name, webhook.timeout)
+                );
+                (permit, created, status)
+            }
+        };
+        let recorded = match created {
+            Ok(()) => self.record(delivery, name, &status).await,
+            refused => refused,
+        };
+        let response = match &recorded {
+            Ok(()) => Some(name),
+            Err(error) => {
+                // What was sent was sent: the event's status says how it came out.
+                log(delivery, error, "record");
+                None
+            }
+        };
+        Ok(line(delivery, status.phase, status.status_code, response))
+    }
+
+    /// The data of an event that is not kept any more; None if it is gone.
+    async fn read(&self, event: &EventKey) -> Result<Option<Arc<EventData>>, api::Error> {
+        let found = api::persist(|| self.objects.get::<AlertGroupEvent>(&event.namespace, &event.name)).await?;
+        Ok(found
+            .filter(|found| found.metadata.uid.as_ref() == Some(&event.uid))
+            .and_then(|found| found.spec.data().ok())
+            .map(Arc::new))
+    }
+
+    async fn attempt(
+        &self,
+        request: &request::Request,
+        record: Record,
+        name: &str,
+        timeout: std::time::Duration,
+    ) -> WebhookResponseStatus {
+        let (time, started) = (Timestamp::now(), Instant::now());
+        let outcome = self.sender.send(request, name, timeout).await;
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let succeeded = outcome.is_success();
+        let record = response::finish(record, &outcome, &request.secrets);
+        let message = match &outcome {
+            Outcome::Failure(_) => record.content.clone(),
+            Outcome::Answer { .. } => None,
+        };
+        let attempt = Attempt { time, status_code: record.status_code, message, duration_ms };
+        WebhookResponseStatus::ended(record, succeeded, Timestamp::now(), vec![attempt])
+    }
+
+    /// Makes the object that stands for the run, where it is not there yet.
+    async fn create(&self, delivery: &Delivery, name: &str, exists: bool) -> Result<(), api::Error> {
+        if exists {
+            return Ok(());
+        }
+        let namespace = &delivery.event.namespace;
+        let object = object(delivery, name);
+        match api::persist(|| self.objects.create(namespace, name, &object)).await {
+            // A call that seemed to fail had worked.
+            Err(error) if error.is_conflict() => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn record(&self, delivery: &Delivery, name: &str, status: &WebhookResponseStatus) -> Result<(), api::Error> {
+        let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
+        let ended = status.timestamp.unwrap_or_else(Timestamp::now);
+        let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
+        self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, name, ended, content);
+        api::persist(|| self.objects.patch_status::<WebhookResponse>(namespace, name, status)).await?;
+        let run =
+            LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response: name.to_owned() };
+        if self.last_runs.lock().insert((namespace.clone(), webhook.name.clone()), run).is_none() {
+            // The controller lives as long as the process.
+            let _ = self.ran.unbounded_send(ObjectRef::new(&webhook.name).within(namespace));
+        }
+        Ok(())
+    }
+}
+
+fn log(delivery: &Delivery, error: &api::Error, what: &str) {
+    let (event, webhook) = (&delivery.event, &delivery.entry.webhook.name);
+    tracing::error!(namespace = event.namespace, webhook, event = event.name, error = chain(error), "{what}");
+}
+
+fn line(delivery: &Delivery, outcome: ResponsePhase, status_code: Option<u16>, response: Option<&str>) -> WebhookLine {
+    WebhookLine {
+        name: delivery.entry.webhook.name.clone(),
+        outcome,
+        status_code,
+        response: response.map(str::to_owned),
+    }
+}
+
+fn object(delivery: &Delivery, name: &str) -> WebhookResponse {
+    let (event, webhook) = (&delivery.event, &delivery.entry.webhook);
+    let labels = [
+        (WEBHOOK_LABEL, label_value(&webhook.name)),
+        (EVENT_LABEL, label_value(&event.name)),
+        (ALERT_GROUP_LABEL, label_value(&delivery.facts.alert_group_id)),
+    ];
+    WebhookResponse {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(event.namespace.clone()),
+            labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            owner_references: Some(vec![OwnerReference {
+                api_version: Webhook::api_version(&()).into_owned(),
+                kind: Webhook::kind(&()).into_owned(),
+                name: webhook.name.clone(),
+                uid: delivery.entry.uid.clone(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }]),
+            ..ObjectMeta::default()
+        },
+        spec: WebhookResponseSpec {
+            webhook_ref: WebhookRef { name: webhook.name.clone(), id: webhook.id.clone() },
+            event_ref: EventRef { name: event.name.clone(), uid: event.uid.clone() },
+            alert_group_id: delivery.facts.alert_group_id.clone(),
+            trigger_type: webhook.trigger_type,
+        },
+        status: None,
+    }
+}

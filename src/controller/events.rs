@@ -1,0 +1,76 @@
+//! Writes the status of AlertGroupEvents.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+
+use super::{
+    api::{self, Objects},
+    runs::{Progress, Runs},
+};
+use crate::resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition};
+
+/// An event that is done sooner is written once, when it is.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What a reconciliation needs.
+pub(crate) struct Context {
+    pub(crate) objects: Objects,
+    pub(crate) runs: Arc<Runs>,
+}
+
+/// Brings an event's status to where its deliveries are.
+pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, api::Error> {
+    let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
+    let status = match context.runs.progress(&event.uid().unwrap_or_default()) {
+        Progress::Settled => return Ok(Action::await_change()),
+        Progress::Running(since, status) => {
+            let age = since.elapsed();
+            if age < SOON {
+                return Ok(Action::requeue(SOON - age));
+            }
+            status
+        }
+        Progress::Ended(status) => status,
+    };
+    let status = with_condition(status, event.status.as_ref());
+    if event.status.as_ref() == Some(&status) {
+        return Ok(Action::await_change());
+    }
+    match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, &status).await {
+        Err(error) if error.is_not_found() => Ok(Action::await_change()),
+        result => result.map(|()| Action::await_change()),
+    }
+}
+
+/// What to do when that failed.
+pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &api::Error, _: Arc<Context>) -> Action {
+    api::retry_later(error)
+}
+
+fn with_condition(mut status: AlertGroupEventStatus, old: Option<&AlertGroupEventStatus>) -> AlertGroupEventStatus {
+    let (holds, reason) = match (status.phase, status.matched, status.failed) {
+        (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),
+        (EventPhase::Completed, _, 0) => (ConditionStatus::True, "Delivered"),
+        (EventPhase::Completed, _, _) => (ConditionStatus::True, "SomeFailed"),
+        _ => (ConditionStatus::False, "Delivering"),
+    };
+    let AlertGroupEventStatus { matched, succeeded, failed, skipped, .. } = status;
+    status.conditions = old.map(|old| old.conditions.clone()).unwrap_or_default();
+    let condition = Condition {
+        type_: "Completed".to_owned(),
+        status: holds,
+        observed_generation: None,
+        last_transition_time: now(),
+        reason: reason.to_owned(),
+        message: format!("{matched} webhooks: {succeeded} succeeded, {failed} failed, {skipped} skipped"),
+    };
+    set_condition(&mut status.conditions, condition);
+    status
+}
+
+/// The time in the precision that Kubernetes keeps.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
+}

@@ -1,0 +1,34 @@
+//! `/livez` and `/readyz`, as Kubernetes asks for them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use tokio::net::TcpListener;
+
+/// Whether the caches are filled, so that events are worked.
+#[derive(Clone, Default)]
+pub(crate) struct Ready(Arc<AtomicBool>);
+
+impl Ready {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Answers until the process ends.
+pub(crate) async fn serve(listener: TcpListener, ready: Ready) -> std::io::Result<()> {
+    let routes =
+        Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(ready);
+    axum::serve(listener, routes).await
+}
+
+async fn readyz(State(ready): State<Ready>) -> (StatusCode, &'static str) {
+    if ready.0.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled yet\n")
+    }
+}

@@ -1,0 +1,159 @@
+//! The latest response of each webhook for each alert group: what templates see as `responses`.
+//!
+//! Names are listed once, at the start, as metadata; after that every response is one of ours and is noted when it is
+//! recorded. Contents are read only when an event of the same alert group needs them and they are not at hand.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use kube::{Api, Client, ResourceExt, api::ListParams, core::PartialObjectMeta};
+use parking_lot::Mutex;
+use quick_cache::{Weighter, sync::Cache};
+use serde_json::{Map, Value};
+
+use super::api::{self, Objects};
+use crate::{
+    core::event::response_value,
+    resources::{ALERT_GROUP_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
+};
+
+/// Bound on the contents that are kept at hand, in bytes.
+const CONTENTS: u64 = 32 * 1024 * 1024;
+const PAGE: u32 = 500;
+
+/// Namespace and label value of an alert group.
+type Group = (String, String);
+
+/// The latest response of one webhook.
+#[derive(Clone, Debug)]
+struct Latest {
+    /// Label value of the webhook.
+    webhook: String,
+    /// Name of the WebhookResponse.
+    response: String,
+    ended: Timestamp,
+}
+
+/// What templates need of a response.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) webhook_id: String,
+    pub(crate) content: Option<String>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<(String, String), Arc<Content>> for Bytes {
+    fn weight(&self, _: &(String, String), value: &Arc<Content>) -> u64 {
+        value.content.as_ref().map_or(0, String::len) as u64 + 200
+    }
+}
+
+pub(crate) struct History {
+    objects: Objects,
+    groups: Mutex<HashMap<Group, Vec<Latest>>>,
+    /// By namespace and name of the WebhookResponse.
+    contents: Cache<(String, String), Arc<Content>, Bytes>,
+}
+
+impl History {
+    /// Lists the responses that are there, in `namespace` or in all.
+    pub(crate) async fn load(client: Client, namespace: Option<&str>) -> Result<Self, kube::Error> {
+        let responses: Api<WebhookResponse> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let history = Self {
+            objects: Objects::new(client),
+            groups: Mutex::default(),
+            contents: Cache::with_weighter(10_000, CONTENTS, Bytes),
+        };
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = responses.list_metadata(&page).await?;
+            for response in &list.items {
+                history.found(response);
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(history),
+            }
+        }
+    }
+
+    fn found(&self, response: &PartialObjectMeta<WebhookResponse>) {
+        let label = |key| response.labels().get(key).cloned();
+        let (Some(webhook), Some(group)) = (label(WEBHOOK_LABEL), label(ALERT_GROUP_LABEL)) else { return };
+        let ended = response.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        self.latest(
+            (response.namespace().unwrap_or_default(), group),
+            Latest { webhook, response: response.name_any(), ended },
+        );
+    }
+
+    fn latest(&self, group: Group, latest: Latest) {
+        let mut groups = self.groups.lock();
+        let all = groups.entry(group).or_default();
+        match all.iter_mut().find(|other| other.webhook == latest.webhook) {
+            Some(other) if other.ended <= latest.ended => *other = latest,
+            Some(_) => {}
+            None => all.push(latest),
+        }
+    }
+
+    /// Notes a response that has just been recorded.
+    pub(crate) fn note(
+        &self,
+        namespace: &str,
+        group: &str,
+        webhook: &str,
+        response: &str,
+        ended: Timestamp,
+        content: Content,
+    ) {
+        self.contents.insert((namespace.to_owned(), response.to_owned()), Arc::new(content));
+        let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), ended };
+        self.latest((namespace.to_owned(), label_value(group)), latest);
+    }
+
+    /// What a webhook sees as `responses`: the latest content of every other webhook for the alert group.
+    pub(crate) async fn responses(
+        &self,
+        namespace: &str,
+        group: &str,
+        webhook: &str,
+    ) -> Result<Map<String, Value>, api::Error> {
+        let own = label_value(webhook);
+        let others: Vec<String> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
+            None => return Ok(Map::new()),
+            Some(all) => {
+                all.iter().filter(|latest| latest.webhook != own).map(|latest| latest.response.clone()).collect()
+            }
+        };
+        let contents = others.into_iter().map(|response| self.content(namespace, response));
+        let contents: Vec<_> = contents.collect::<futures::stream::FuturesOrdered<_>>().try_collect().await?;
+        Ok(contents
+            .into_iter()
+            .flatten()
+            .map(|content| (content.webhook_id.clone(), response_value(content.content.as_deref())))
+            .collect())
+    }
+
+    async fn content(&self, namespace: &str, response: String) -> Result<Option<Arc<Content>>, api::Error> {
+        let key = (namespace.to_owned(), response);
+        if let Some(content) = self.contents.get(&key) {
+            return Ok(Some(content));
+        }
+        let Some(found) = api::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await? else {
+            return Ok(None);
+        };
+        let content = Arc::new(Content {
+            webhook_id: found.spec.webhook_ref.id,
+            content: found.status.and_then(|status| status.content),
+        });
+        self.contents.insert(key, Arc::clone(&content));
+        Ok(Some(content))
+    }
+}

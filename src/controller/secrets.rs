@@ -1,0 +1,55 @@
+//! The Secrets that webhooks may name: those with the label, and no others, are watched.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::{ObjectRef, Store};
+use secrecy::SecretString;
+
+use crate::{core::webhook::SecretKey, resources::SECRET_LABEL};
+
+/// What the watch has found.
+#[derive(Clone)]
+pub(crate) struct Secrets(Store<Secret>);
+
+/// Why a Secret's key has no value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Missing {
+    #[error("Secret '{name}' does not exist or lacks the label {SECRET_LABEL}=true")]
+    Secret { name: String },
+    #[error("Secret '{name}' has no key '{key}'")]
+    Key { name: String, key: String },
+    #[error("Key '{key}' of Secret '{name}' is not UTF-8 text")]
+    NotText { name: String, key: String },
+}
+
+impl Missing {
+    /// The reason for a condition.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Secret { .. } => "SecretNotFound",
+            Self::Key { .. } => "SecretKeyNotFound",
+            Self::NotText { .. } => "SecretInvalid",
+        }
+    }
+}
+
+impl Secrets {
+    pub(crate) fn new(store: Store<Secret>) -> Self {
+        Self(store)
+    }
+
+    /// The text under a key, without the line break that editors and `echo` put at its end.
+    pub(crate) fn get(&self, namespace: &str, SecretKey { name, key }: &SecretKey) -> Result<SecretString, Missing> {
+        let secret = self
+            .0
+            .get(&ObjectRef::new(name).within(namespace))
+            .ok_or_else(|| Missing::Secret { name: name.clone() })?;
+        let bytes = secret
+            .data
+            .as_ref()
+            .and_then(|data| data.get(key))
+            .ok_or_else(|| Missing::Key { name: name.clone(), key: key.clone() })?;
+        let text =
+            std::str::from_utf8(&bytes.0).map_err(|_| Missing::NotText { name: name.clone(), key: key.clone() })?;
+        Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+    }
+}

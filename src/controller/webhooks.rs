@@ -1,0 +1,130 @@
+//! Writes the status of Webhooks: the id, whether they are ready and why not, and the last run.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::{ResourceExt, runtime::controller::Action};
+use parking_lot::Mutex;
+
+use super::{
+    api::{self, Objects},
+    catalog::{Catalog, Entry},
+    deliver::Deliverer,
+    events::now,
+    secrets::Secrets,
+};
+use crate::resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition};
+
+/// A busy webhook's last run is written no more often than this.
+const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
+
+/// What a reconciliation needs.
+pub(crate) struct Context {
+    pub(crate) objects: Objects,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) secrets: Secrets,
+    pub(crate) deliverer: Arc<Deliverer>,
+    /// When the last run of a webhook was written, by uid.
+    pub(crate) written: Mutex<HashMap<String, Instant>>,
+}
+
+/// Brings a webhook's status up to date.
+pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> Result<Action, api::Error> {
+    let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
+    let uid = webhook.uid().unwrap_or_default();
+    // Not in the catalog: deleted, or changed again; the watch will say.
+    let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| entry.uid == uid) else {
+        return Ok(Action::await_change());
+    };
+    let mut status = desired(&webhook, &entry, &context.secrets);
+    let mut action = Action::await_change();
+    let wait = context.written.lock().get(&uid).map(|at| LAST_RUN_EVERY.saturating_sub(at.elapsed()));
+    let last_run = match wait.filter(|wait| !wait.is_zero()) {
+        Some(wait) => {
+            action = Action::requeue(wait);
+            None
+        }
+        None => context.deliverer.take_last_run(&namespace, &name),
+    };
+    if last_run.is_some() {
+        status.last_run.clone_from(&last_run);
+    }
+    if webhook.status.as_ref() == Some(&status) {
+        return Ok(action);
+    }
+    let result = context.objects.patch_status::<Webhook>(&namespace, &name, &status).await;
+    match (result, last_run) {
+        (Ok(()), Some(_)) => {
+            context.written.lock().insert(uid, Instant::now());
+        }
+        (Err(error), _) if error.is_not_found() => {
+            context.written.lock().remove(&uid);
+        }
+        (Err(error), Some(run)) => {
+            context.deliverer.return_last_run(&namespace, &name, run);
+            return Err(error);
+        }
+        (Err(error), None) => return Err(error),
+        (Ok(()), None) => {}
+    }
+    Ok(action)
+}
+
+/// What to do when that failed.
+pub(crate) fn failed(_: Arc<Webhook>, error: &api::Error, _: Arc<Context>) -> Action {
+    api::retry_later(error)
+}
+
+fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets) -> WebhookStatus {
+    let old = webhook.status.clone().unwrap_or_default();
+    let mut conditions = old.conditions;
+    let generation = webhook.metadata.generation;
+    let mk = |type_: &str, status, reason: &str, message: &str| Condition {
+        type_: type_.to_owned(),
+        status,
+        observed_generation: generation,
+        last_transition_time: now(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    match fault(entry, secrets) {
+        None => {
+            conditions.retain(|condition| condition.type_ != "Stalled");
+            let message = if entry.webhook.enabled { "Runs when its trigger fires" } else { "Disabled: never runs" };
+            set_condition(&mut conditions, mk("Ready", ConditionStatus::True, "Valid", message));
+        }
+        Some((reason, message)) => {
+            set_condition(&mut conditions, mk("Ready", ConditionStatus::False, reason, &message));
+            // For kstatus: it will not get ready by itself.
+            set_condition(&mut conditions, mk("Stalled", ConditionStatus::True, reason, &message));
+        }
+    }
+    WebhookStatus {
+        id: Some(entry.webhook.id.clone()),
+        observed_generation: generation,
+        conditions,
+        last_run: old.last_run,
+    }
+}
+
+/// Why a webhook can't work: a reason and a message that name the field and the way out.
+fn fault(entry: &Entry, secrets: &Secrets) -> Option<(&'static str, String)> {
+    let templates = entry.webhook.faults();
+    if !templates.is_empty() {
+        let messages: Vec<String> = templates
+            .into_iter()
+            .map(|(field, error)| match error.line {
+                Some(line) => format!("spec.{field}, line {line}: {error}"),
+                None => format!("spec.{field}: {error}"),
+            })
+            .collect();
+        return Some(("TemplateError", messages.join("; ")));
+    }
+    entry.webhook.secrets().find_map(|(field, key)| {
+        let missing = secrets.get(&entry.namespace, key).err()?;
+        Some((missing.reason(), format!("spec.{field}: {missing}")))
+    })
+}

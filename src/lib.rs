@@ -1,0 +1,6 @@
+//! Grafana OnCall's outgoing webhooks as Kubernetes resources.
+
+pub mod controller;
+pub mod core;
+pub mod delivery;
+pub mod resources;
