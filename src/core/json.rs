@@ -7,6 +7,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, ser::Formatter};
 
 /// `json.dumps(value)`.
+///
+/// ```
+/// let value = serde_json::json!({"city": "東京", "share": 1e-7});
+/// let text = oncall_webhooks::core::json::dumps(&value)?;
+/// assert_eq!(text, r#"{"city": "\u6771\u4eac", "share": 1e-07}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// # Errors
+/// The value is not one that JSON can express, such as a map whose keys are not strings.
 pub fn dumps(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut out = Vec::with_capacity(128);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Python))?;

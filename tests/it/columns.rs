@@ -1,0 +1,68 @@
+//! What `kubectl get` shows.
+
+use serde_json::json;
+
+use crate::harness::{World, eventually};
+
+/// The cells of a table that kubectl printed, whose columns are at least two spaces apart.
+fn cells(table: &str) -> Vec<Vec<String>> {
+    table
+        .lines()
+        .map(|line| line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_shows_the_columns_that_people_look_for() {
+    let world = World::new("columns").await;
+    world.seen_webhook("jira", "alert group created", json!({"httpMethod": "PUT"})).await;
+    world.event("created", "alert group created", "I1", json!({})).await;
+    world.completed("created", 1).await;
+    let last = eventually("the last run is shown", || async {
+        let table = world.kubectl(&["get", "webhooks"]).await;
+        table.contains("Succeeded").then_some(table)
+    })
+    .await;
+
+    let webhooks = cells(&last);
+    assert_eq!(webhooks[0], ["NAME", "TRIGGER", "URL", "ENABLED", "READY", "LAST", "AGE"]);
+    let url = format!("{}/jira", world.receiver.url());
+    assert_eq!(webhooks[1][..6], ["jira", "alert group created", &url, "true", "True", "Succeeded"]);
+
+    let wide = cells(&world.kubectl(&["get", "wh", "-o", "wide"]).await);
+    assert_eq!(
+        wide[0],
+        ["NAME", "TRIGGER", "URL", "ENABLED", "READY", "LAST", "ID", "METHOD", "LAST RUN", "STATUS", "AGE"]
+    );
+    assert_eq!(wide[1][7], "PUT");
+
+    let responses = cells(&world.kubectl(&["get", "whr"]).await);
+    assert_eq!(responses[0], ["NAME", "WEBHOOK", "EVENT", "PHASE", "CODE", "ATTEMPTS", "AGE"]);
+    assert_eq!(responses[1][1..6], ["jira", "created", "Succeeded", "200", "1"]);
+
+    let events = cells(&world.kubectl(&["get", "agev"]).await);
+    assert_eq!(events[0], ["NAME", "TYPE", "ALERT GROUP", "PHASE", "SUCCEEDED", "FAILED", "AGE"]);
+    assert_eq!(events[1][..6], ["created", "alert group created", "I1", "Completed", "1", "0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_find_objects_by_field_label_and_category() {
+    let world = World::new("selectors").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.seen_webhook("two", "resolve", json!({"data": "{{ nope | tojson }}"})).await;
+    world.event("first", "resolve", "team/1", json!({})).await;
+    world.completed("first", 2).await;
+    let names = async |args: &[&str]| {
+        let args: Vec<&str> = [&["get", "-o", "custom-columns=:.spec.webhookRef.name", "--no-headers"], args].concat();
+        world.kubectl(&args).await.trim().to_owned()
+    };
+    assert_eq!(names(&["whr", "--field-selector", "status.phase=Failed"]).await, "two");
+    assert_eq!(names(&["whr", "--field-selector", "spec.webhookRef.name=one,spec.alertGroupId=team/1"]).await, "one");
+    assert_eq!(names(&["whr", "-l", "oncall.dev/webhook=two,oncall.dev/event=first"]).await, "two");
+    let all = world.kubectl(&["get", "oncall", "-o", "name"]).await;
+    assert_eq!(all.lines().count(), 5, "{all}");
+    let selected = world
+        .kubectl(&["get", "wh", "-o", "name", "--field-selector", "spec.triggerType=resolve,spec.enabled=true"])
+        .await;
+    assert_eq!(selected, "webhook.oncall.dev/one\nwebhook.oncall.dev/two\n");
+}

@@ -1,0 +1,132 @@
+//! From an event to requests and records.
+
+use std::time::Duration;
+
+use oncall_webhooks::resources::{ResponsePhase, Webhook, WebhookResponse};
+use serde_json::json;
+use support::Answer;
+
+use crate::harness::{LIMIT, World, names};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_are_applied_right_after_an_event_get_it() {
+    let world = World::new("same-apply").await;
+    let event = |number: u32| {
+        format!(
+            "apiVersion: oncall.dev/v1alpha1\nkind: AlertGroupEvent\nmetadata: {{name: event-{number}}}\n\
+             spec: {{type: resolve, alertGroup: {{id: I{number}}}}}\n"
+        )
+    };
+    let webhook = |number: u32| {
+        format!(
+            "apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {{name: webhook-{number}}}\n\
+             spec: {{triggerType: resolve, url: 'http://receiver.example/{number}'}}\n"
+        )
+    };
+    let manifests: Vec<String> = (0..5).map(event).chain((0..3).map(webhook)).collect();
+    world.apply(&manifests.join("---\n")).await;
+    for number in 0..5 {
+        let status = world.completed(&format!("event-{number}"), 3).await.status.expect("a status");
+        assert_eq!((status.succeeded, status.webhooks.len()), (3, 3));
+    }
+    assert_eq!(world.receiver.count(), 15);
+    assert_eq!(world.responses().await.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_webhook_that_fails_does_not_keep_the_others_from_delivering() {
+    let world = World::with_receiver("isolation", |request| match request.target.as_str() {
+        "/slow" => Answer { delay: LIMIT, ..Answer::new(200, "") },
+        "/error" => Answer::new(503, "busy"),
+        _ => Answer::new(200, "ok"),
+    })
+    .await;
+    world.seen_webhook("slow", "resolve", json!({"timeout": "500ms"})).await;
+    world.seen_webhook("error", "resolve", json!({})).await;
+    world.seen_webhook("refused", "resolve", json!({"url": "http://127.0.0.1:9/"})).await;
+    world.seen_webhook("malformed", "resolve", json!({"url": "{{ nope }}"})).await;
+    world.seen_webhook("sound", "resolve", json!({})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    let status = world.completed("resolved", 5).await.status.expect("a status");
+    assert_eq!((status.succeeded, status.failed, status.skipped), (1, 4, 0));
+    let recorded = async |name: &str| {
+        let status = world.response(name).await;
+        (status.phase, status.status_code, status.url.unwrap_or_default(), status.content)
+    };
+    let url = |path: &str| format!("{}/{path}", world.receiver.url());
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        recorded("slow").await,
+        (ResponsePhase::Failed, None, url("slow"), text("No answer from 127.0.0.1 within 0.5 s"))
+    );
+    assert_eq!(recorded("error").await, (ResponsePhase::Failed, Some(503), url("error"), text("busy")));
+    let refused = text("Connection to 127.0.0.1 refused");
+    assert_eq!(recorded("refused").await, (ResponsePhase::Failed, None, "http://127.0.0.1:9/".to_owned(), refused));
+    assert_eq!(recorded("malformed").await, (ResponsePhase::Failed, None, "URL - Malformed url".to_owned(), None));
+    assert_eq!(recorded("sound").await, (ResponsePhase::Succeeded, Some(200), url("sound"), text("ok")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_runs_for_its_trigger_its_integrations_and_its_trigger_template() {
+    let world = World::new("matching").await;
+    world.seen_webhook("any-change", "status change", json!({})).await;
+    world.seen_webhook("resolved", "resolve", json!({})).await;
+    world.seen_webhook("other-integration", "resolve", json!({"integrationFilter": ["C2"]})).await;
+    world.seen_webhook("disabled", "resolve", json!({"enabled": false})).await;
+    world.seen_webhook("picky", "resolve", json!({"triggerTemplate": "{{ alert_group.state == 'firing' }}"})).await;
+    world.seen_webhook("named", "escalation", json!({})).await;
+    world
+        .event("one", "resolve", "I1", json!({"integration": {"id": "C1"}, "alertGroup": {"state": "resolved"}}))
+        .await;
+    world.event("two", "silence", "I2", json!({})).await;
+    world.event("three", "escalation", "I3", json!({"webhookRefs": ["named"]})).await;
+    world.event("four", "alert group created", "I4", json!({})).await;
+
+    let one = world.completed("one", 3).await.status.expect("a status");
+    assert_eq!((one.succeeded, one.skipped, one.failed), (2, 1, 0));
+    let skipped: Vec<_> = one.webhooks.iter().filter(|line| line.outcome == ResponsePhase::Skipped).collect();
+    assert_eq!(skipped.iter().map(|line| (line.name.as_str(), &line.response)).collect::<Vec<_>>(), [("picky", &None)]);
+    for (event, matched) in [("two", 1), ("three", 1), ("four", 0)] {
+        world.completed(event, matched).await;
+    }
+    let ran: Vec<_> = world.responses().await.into_keys().collect();
+    let pair = |webhook: &str, event: &str| (webhook.to_owned(), event.to_owned());
+    assert_eq!(
+        ran,
+        [pair("any-change", "one"), pair("any-change", "two"), pair("named", "three"), pair("resolved", "one")]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_an_alert_group_are_delivered_in_the_order_of_their_creation() {
+    let world = World::with_receiver("order", |request| Answer {
+        // The first is slow, so that the others could overtake it.
+        delay: Duration::from_millis(if request.body.contains("event-0") { 500 } else { 0 }),
+        ..Answer::new(200, "ok")
+    })
+    .await;
+    world.seen_webhook("hook", "status change", json!({"data": "{{ event.time }}"})).await;
+    let types = ["acknowledge", "unacknowledge", "silence", "unsilence", "resolve", "unresolve"];
+    for (number, type_) in types.into_iter().enumerate() {
+        // Names that sort the other way round.
+        world.event(&format!("e{}", 9 - number), type_, "I1", json!({"time": format!("event-{number}")})).await;
+    }
+    let bodies: Vec<_> = world.arrived(6).await.into_iter().map(|(_, _, body)| body).collect();
+    assert_eq!(bodies, (0..6).map(|number| format!("event-{number}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_go_with_their_webhook() {
+    let world = World::new("owner").await;
+    world.seen_webhook("gone", "resolve", json!({})).await;
+    world.seen_webhook("kept", "resolve", json!({})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 2).await;
+    world.api::<Webhook>().delete("gone", &Default::default()).await.expect("delete Webhook");
+    let kept = crate::harness::eventually("the responses are collected", || async {
+        let left = names(world.api::<WebhookResponse>().list(&Default::default()).await.ok()?);
+        (left.len() == 1).then_some(left)
+    })
+    .await;
+    assert!(kept[0].starts_with("kept-"), "{kept:?}");
+}

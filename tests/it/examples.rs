@@ -1,0 +1,232 @@
+//! The manifests of examples/, applied as a person does.
+
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+use oncall_webhooks::resources::{
+    Attempt, EventPhase, LastRun, ResponsePhase, Webhook, WebhookLine, WebhookResponseStatus,
+};
+use serde_json::{Value, json};
+use support::Answer;
+
+use crate::harness::{World, eventually};
+
+fn manifests(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path);
+    fs::read_to_string(&path).expect("read an example")
+}
+
+async fn apply(world: &World, files: &[&str]) {
+    world.apply(&files.iter().map(|file| manifests(file)).collect::<Vec<_>>().join("\n---\n")).await;
+}
+
+/// What is different at every run, made the same.
+fn settled(mut status: WebhookResponseStatus) -> WebhookResponseStatus {
+    status.timestamp = status.timestamp.map(|_| Timestamp::UNIX_EPOCH);
+    for attempt in &mut status.attempts {
+        attempt.time = Timestamp::UNIX_EPOCH;
+        attempt.duration_ms = 0;
+    }
+    status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_acknowledge_example_comes_out_exactly() {
+    let world = World::new("acknowledge").await;
+    apply(&world, &["acknowledge/secret.yaml", "acknowledge/webhook.yaml", "acknowledge/mistake.yaml"]).await;
+    apply(&world, &["acknowledge/event.yaml"]).await;
+    let event = world.completed("instance-down-acknowledged", 2).await;
+
+    let received = world.receiver.received();
+    assert_eq!(received.len(), 1, "{received:?}");
+    let request = &received[0];
+    assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", "/acknowledge"));
+    assert_eq!(request.body, r#"{"labels": {"alertname": "InstanceDown", "job": "node", "severity": "critical"}}"#);
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("authorization"), Some("Bearer an-example-token"));
+
+    let text = |text: &str| Some(text.to_owned());
+    let url = format!("{}/acknowledge", world.receiver.url());
+    let recorded = settled(world.response("acknowledge").await);
+    let data: Value = serde_json::from_str(recorded.event_data.as_deref().unwrap_or_default()).expect("event data");
+    let expected = WebhookResponseStatus {
+        phase: ResponsePhase::Succeeded,
+        timestamp: Some(Timestamp::UNIX_EPOCH),
+        url: Some(url),
+        request_trigger: text(""),
+        request_headers: text(r#"{"Authorization": "****************"}"#),
+        request_data: Some(request.body.clone()),
+        status_code: Some(200),
+        content: text(r#"{"ok": true}"#),
+        event_data: recorded.event_data.clone(),
+        attempt_count: 1,
+        attempts: vec![Attempt { time: Timestamp::UNIX_EPOCH, status_code: Some(200), message: None, duration_ms: 0 }],
+    };
+    assert_eq!(recorded, expected);
+    assert_eq!(data.to_string(), seed(&world).await.to_string());
+
+    let expected = WebhookResponseStatus {
+        phase: ResponsePhase::Failed,
+        timestamp: Some(Timestamp::UNIX_EPOCH),
+        url: Some(format!("{}/mistake", world.receiver.url())),
+        request_trigger: text(""),
+        request_headers: text("{}"),
+        request_data: text("Data - Template Warning: Object of type Undefined is not JSON serializable"),
+        ..WebhookResponseStatus::default()
+    };
+    let recorded = settled(world.response("mistake").await);
+    assert_eq!(recorded, WebhookResponseStatus { event_data: recorded.event_data.clone(), ..expected });
+
+    let status = event.status.expect("a status");
+    let names =
+        |webhook: &str| status.webhooks.iter().find(|line| line.name == webhook).and_then(|line| line.response.clone());
+    let line = |name: &str, outcome, status_code| WebhookLine {
+        name: name.to_owned(),
+        outcome,
+        status_code,
+        response: names(name),
+    };
+    assert_eq!(
+        (status.phase, status.matched, status.succeeded, status.failed, status.skipped),
+        (EventPhase::Completed, 2, 1, 1, 0)
+    );
+    assert_eq!(
+        status.webhooks,
+        [line("acknowledge", ResponsePhase::Succeeded, Some(200)), line("mistake", ResponsePhase::Failed, None)]
+    );
+    assert!(names("acknowledge").is_some() && names("mistake").is_some());
+
+    let last_run = eventually("the last run is shown", || async {
+        world.api::<Webhook>().get("acknowledge").await.ok()?.status?.last_run
+    })
+    .await;
+    let expected = LastRun {
+        time: last_run.time,
+        outcome: ResponsePhase::Succeeded,
+        status_code: Some(200),
+        response: names("acknowledge").unwrap_or_default(),
+    };
+    assert_eq!(last_run, expected);
+}
+
+/// The whole data, with keys in the order that OnCall has them in.
+async fn seed(world: &World) -> Value {
+    let id = world.api::<Webhook>().get("acknowledge").await.expect("get").status.and_then(|status| status.id);
+    let alert = |instance: &str, group: &str, fingerprint: &str| {
+        json!({
+            "endsAt": "0001-01-01T00:00:00Z",
+            "labels": {"job": "node", "group": group, "instance": instance, "severity": "critical", "alertname": "InstanceDown"},
+            "status": "firing",
+            "startsAt": "2023-06-12T08:24:38.326Z",
+            "annotations": {
+                "title": format!("Instance {instance} down"),
+                "description": format!("{instance} of job node has been down for more than 1 minute."),
+            },
+            "fingerprint": fingerprint,
+            "generatorURL": "",
+        })
+    };
+    json!({
+        "event": {"type": "acknowledge", "time": "2023-08-18T16:38:21.442981+00:00"},
+        "user": {"id": "UK49JJNPZMFLJ", "username": "oncall", "email": "admin@localhost"},
+        "alert_group": {
+            "id": "IZQERPWKWCGH1",
+            "integration_id": "CRV8A5MXC751A",
+            "route_id": "RWNCT6C77M3WM",
+            "alerts_count": 1,
+            "state": "acknowledged",
+            "created_at": "2023-08-18T16:34:27.678406Z",
+            "resolved_at": null,
+            "acknowledged_at": "2023-08-18T16:38:21.442981Z",
+            "title": "[firing:2] InstanceDown ",
+            "permalinks": {
+                "slack": null,
+                "telegram": null,
+                "web": "http://localhost:3000/a/grafana-oncall-app/alert-groups/IZQERPWKWCGH1",
+            },
+        },
+        "alert_group_id": "IZQERPWKWCGH1",
+        "alert_payload": {
+            "alerts": [
+                alert("localhost:8081", "production", "f404ecabc8dd5cd7"),
+                alert("localhost:8082", "canary", "f8f08d4e32c61a9d"),
+            ],
+            "status": "firing",
+            "version": "4",
+            "groupKey": "{}:{alertname=\"InstanceDown\"}",
+            "receiver": "combo",
+            "numFiring": 2,
+            "externalURL": "",
+            "groupLabels": {"alertname": "InstanceDown"},
+            "numResolved": 0,
+            "commonLabels": {"job": "node", "severity": "critical", "alertname": "InstanceDown"},
+            "truncatedAlerts": 0,
+            "commonAnnotations": {},
+        },
+        "integration": {"id": "CRV8A5MXC751A", "type": "alertmanager", "name": "One - Alertmanager", "team": null},
+        "notified_users": [],
+        "users_to_be_notified": [],
+        "alert_group_acknowledged_by": null,
+        "alert_group_resolved_by": null,
+        "webhook": {"id": id, "name": "acknowledge", "labels": {}},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_smallest_webhook_sends_the_whole_data() {
+    let world = World::new("smallest").await;
+    apply(&world, &["smallest/webhook.yaml", "smallest/event.yaml"]).await;
+    world.completed("disk-full-silenced", 1).await;
+    let recorded = world.response("smallest").await;
+    assert_eq!(recorded.request_data, recorded.event_data);
+    assert_eq!(
+        world.arrived(1).await,
+        [("POST".to_owned(), "/smallest".to_owned(), recorded.event_data.unwrap_or_default())]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_chain_the_second_webhook_finds_what_the_first_was_answered() {
+    let world = World::with_receiver("chain", |request| match request.method.as_str() {
+        "POST" => Answer { delay: std::time::Duration::from_millis(300), ..Answer::new(201, r#"{"id": "T-1"}"#) },
+        _ => Answer::new(200, "ok"),
+    })
+    .await;
+    apply(&world, &["chain/webhooks.yaml"]).await;
+    apply(&world, &["chain/events.yaml"]).await;
+    world.completed("queue-stuck-resolved", 1).await;
+    let sent = |method: &str, target: &str, body: &str| (method.to_owned(), target.to_owned(), body.to_owned());
+    assert_eq!(
+        world.arrived(2).await,
+        [
+            sent("POST", "/tickets", r#"{"summary": "Queue \"mail\" is stuck"}"#),
+            sent("PUT", "/tickets/T-1", r#"{"state": "resolved"}"#),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_reach_the_receiver_and_nothing_else() {
+    // A receiver that repeats what it was sent, as some do.
+    let world = World::with_receiver("secrets", |request| Answer::new(200, format!("{:?}", request.headers))).await;
+    apply(&world, &["secrets/secret.yaml", "secrets/webhook.yaml", "secrets/event.yaml"]).await;
+    world.completed("certificate-expires-escalated", 1).await;
+
+    let request = &world.receiver.received()[0];
+    assert_eq!(request.target, "/chat/an-example-path-nobody-should-know");
+    assert_eq!(request.header("x-api-key"), Some("an-example-key"));
+    assert_eq!(request.header("x-alert-group"), Some("I9CERTIFICATE"));
+    assert_eq!(request.body, "ann is called for: Certificate of shop.example expires tomorrow");
+    assert_eq!(request.header("content-type"), None);
+
+    let recorded = world.response("chat").await;
+    assert_eq!(recorded.url.as_deref(), Some("****************"));
+    assert_eq!(
+        recorded.request_headers.as_deref(),
+        Some(r#"{"X-Alert-Group": "I9CERTIFICATE", "X-Api-Key": "****************"}"#)
+    );
+    let everything = world.everything().await;
+    for secret in ["an-example-path-nobody-should-know", "an-example-key"] {
+        assert!(!everything.contains(secret), "{secret} shows in {everything}");
+    }
+}

@@ -1,0 +1,227 @@
+//! What every test stands on.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    future::Future,
+    path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cluster::Cluster;
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{ObjectMeta, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use oncall_webhooks::resources::{
+    AlertGroupEvent, AlertGroupEventSpec, EventPhase, Webhook, WebhookResponse, WebhookResponseStatus, WebhookSpec,
+};
+use serde_json::{Value, json};
+use support::{Answer, Installation, Operator, Received, Receiver, output, pipe};
+
+/// Bound on everything that is waited for.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// The cluster of this test run, with the chart installed.
+pub(crate) fn cluster() -> &'static (Cluster, Installation) {
+    static SHARED: OnceLock<(Cluster, Installation)> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        // The first of the tests does this; nothing else installs a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let cluster = Cluster::start().expect("start a control plane");
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
+        let installation = Installation::new(&cluster, &chart, "oncall-webhooks", &[]).expect("install the chart");
+        output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"]))
+            .expect("wait for the CRDs");
+        (cluster, installation)
+    })
+}
+
+/// A namespace with a receiver and an operator that works in this namespace alone.
+pub(crate) struct World {
+    pub(crate) namespace: String,
+    pub(crate) receiver: Receiver,
+    pub(crate) operator: Option<Operator>,
+    client: Client,
+}
+
+impl World {
+    /// A receiver that answers everything with 200 and `{"ok": true}`.
+    pub(crate) async fn new(name: &str) -> Self {
+        Self::with_receiver(name, |_| Answer::new(200, r#"{"ok": true}"#)).await
+    }
+
+    pub(crate) async fn with_receiver(
+        name: &str,
+        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let namespace = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let client = tokio::task::spawn_blocking({
+            let namespace = namespace.clone();
+            move || {
+                output(cluster().0.kubectl().args(["create", "namespace", &namespace])).expect("create a namespace");
+                Kubeconfig::read_from(cluster().0.kubeconfig()).expect("read the kubeconfig")
+            }
+        });
+        let kubeconfig = client.await.expect("prepare the cluster");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        let client = Client::try_from(config.expect("make a configuration")).expect("make a client");
+        let receiver = Receiver::start(respond).await.expect("start a receiver");
+        let mut world = Self { namespace, receiver, operator: None, client };
+        world.start_operator().await;
+        world
+    }
+
+    pub(crate) async fn start_operator(&mut self) {
+        let (cluster, installation) = cluster();
+        let mut args = installation.args.clone();
+        args.push(format!("--namespace={}", self.namespace));
+        let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
+        let started =
+            Operator::start(binary, cluster.processes(), &self.namespace, &installation.kubeconfig, &args).await;
+        self.operator = Some(started.expect("start the operator"));
+    }
+
+    /// Kills the operator, which has no time to do anything about it.
+    pub(crate) fn kill_operator(&mut self) {
+        self.operator = None;
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Applies manifests as a person does, with the receiver's address in place of the examples'.
+    pub(crate) async fn apply(&self, manifests: &str) {
+        let manifests = manifests.replace("http://receiver.example", &self.receiver.url());
+        let mut kubectl = cluster().0.kubectl();
+        kubectl.args(["apply", "--namespace", &self.namespace, "-f", "-"]);
+        let applied = tokio::task::spawn_blocking(move || pipe(&mut kubectl, &manifests));
+        applied.await.expect("run kubectl").expect("apply the manifests");
+    }
+
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> String {
+        let mut kubectl = cluster().0.kubectl();
+        kubectl.args(["--namespace", &self.namespace]).args(args);
+        let ran = tokio::task::spawn_blocking(move || output(&mut kubectl));
+        ran.await.expect("run kubectl").expect("kubectl")
+    }
+
+    /// Creates a Webhook for the receiver; `spec` adds to the trigger and the URL, which has the webhook's name as path.
+    pub(crate) async fn webhook(&self, name: &str, trigger: &str, spec: Value) -> Webhook {
+        let mut all = json!({"triggerType": trigger, "url": format!("{}/{name}", self.receiver.url())});
+        merge(&mut all, spec);
+        let spec: WebhookSpec = serde_json::from_value(all).expect("a webhook's spec");
+        self.api().create(&PostParams::default(), &Webhook::new(name, spec)).await.expect("create Webhook")
+    }
+
+    /// Creates a webhook and waits until the operator has seen it.
+    pub(crate) async fn seen_webhook(&self, name: &str, trigger: &str, spec: Value) -> Webhook {
+        self.webhook(name, trigger, spec).await;
+        eventually("the webhook has a status", || async {
+            self.api::<Webhook>().get(name).await.ok().filter(|webhook| webhook.status.is_some())
+        })
+        .await
+    }
+
+    /// Creates an AlertGroupEvent; `spec` adds to the type and the id of the alert group.
+    pub(crate) async fn event(&self, name: &str, type_: &str, group: &str, spec: Value) -> AlertGroupEvent {
+        let mut all = json!({"type": type_, "alertGroup": {"id": group}});
+        merge(&mut all, spec);
+        let spec: AlertGroupEventSpec = serde_json::from_value(all).expect("an event's spec");
+        let event = AlertGroupEvent {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            spec,
+            status: None,
+        };
+        self.api().create(&PostParams::default(), &event).await.expect("create AlertGroupEvent")
+    }
+
+    /// Waits until an event is completed with that many webhooks.
+    pub(crate) async fn completed(&self, name: &str, matched: u32) -> AlertGroupEvent {
+        eventually("the event is completed", || async {
+            self.api::<AlertGroupEvent>().get(name).await.ok().filter(|event| {
+                let status = event.status.as_ref();
+                status.is_some_and(|status| status.phase == EventPhase::Completed && status.matched == matched)
+            })
+        })
+        .await
+    }
+
+    /// The responses that are there, by the name of their webhook and event.
+    pub(crate) async fn responses(&self) -> BTreeMap<(String, String), WebhookResponse> {
+        let all = self.api::<WebhookResponse>().list(&Default::default()).await.expect("list WebhookResponses");
+        all.into_iter()
+            .map(|response| ((response.spec.webhook_ref.name.clone(), response.spec.event_ref.name.clone()), response))
+            .collect()
+    }
+
+    /// The status of the one response of a webhook.
+    pub(crate) async fn response(&self, webhook: &str) -> WebhookResponseStatus {
+        let mut of_webhook: Vec<_> = self
+            .responses()
+            .await
+            .into_iter()
+            .filter(|((name, _), _)| name == webhook)
+            .map(|(_, response)| response)
+            .collect();
+        assert_eq!(of_webhook.len(), 1, "responses of {webhook}");
+        of_webhook.remove(0).status.expect("a status")
+    }
+
+    /// Waits for requests and returns method, target and body of each, in order.
+    pub(crate) async fn arrived(&self, count: usize) -> Vec<(String, String, String)> {
+        let received = self.receiver.wait_for(count, LIMIT).await.expect("requests arrive");
+        received.into_iter().map(|request| (request.method, request.target, request.body)).collect()
+    }
+
+    /// Everything that a person who may read the namespace or the operator's log can see, but for Secrets.
+    pub(crate) async fn everything(&self) -> String {
+        let objects = self.kubectl(&["get", "webhooks,agev,whr,events", "-o", "yaml"]).await;
+        format!("{objects}{}", self.operator.as_ref().map(Operator::log).unwrap_or_default())
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                if value.is_null() {
+                    into.remove(&key);
+                } else {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+/// Waits until `attempt` gives something.
+pub(crate) async fn eventually<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = attempt().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The names of objects.
+pub(crate) fn names<K: ResourceExt + Debug>(objects: impl IntoIterator<Item = K>) -> Vec<String> {
+    objects.into_iter().map(|object| object.name_any()).collect()
+}

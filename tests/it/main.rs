@@ -1,0 +1,10 @@
+//! The operator against a real control plane: one cluster for all tests, a namespace, a receiver and an operator for each.
+
+mod cli;
+mod columns;
+mod delivery;
+mod examples;
+mod harness;
+mod restart;
+mod schema;
+mod status;

@@ -1,0 +1,85 @@
+//! What is recorded is not sent again, whatever happens to the operator.
+
+use std::time::Duration;
+
+use oncall_webhooks::resources::ResponsePhase;
+use serde_json::json;
+use support::Answer;
+
+use crate::harness::{LIMIT, World, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_nothing_that_is_recorded_is_sent_again() {
+    let mut world = World::new("kill").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    for number in 0..20 {
+        world.event(&format!("event-{number}"), "resolve", &format!("I{number}"), json!({})).await;
+    }
+    for number in 0..20 {
+        world.completed(&format!("event-{number}"), 1).await;
+    }
+    world.kill_operator();
+    world.event("while-down", "resolve", "I20", json!({})).await;
+    world.start_operator().await;
+    world.completed("while-down", 1).await;
+    assert_eq!(world.receiver.count(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_on_its_way_at_a_kill_is_repeated_with_the_same_id() {
+    let mut world =
+        World::with_receiver("inflight", |_| Answer { delay: Duration::from_secs(2), ..Answer::new(200, "ok") }).await;
+    world.seen_webhook("one", "resolve", json!({"timeout": "10s"})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.arrived(1).await;
+    world.kill_operator();
+    world.start_operator().await;
+    world.completed("resolved", 1).await;
+
+    let ids: Vec<_> =
+        world.receiver.received().iter().map(|request| request.header("webhook-id").map(str::to_owned)).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
+    assert_eq!(world.response("one").await.phase, ResponsePhase::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_event_that_was_half_done_at_a_kill_only_the_rest_is_sent() {
+    let mut world = World::with_receiver("half", |request| Answer {
+        delay: Duration::from_secs(if request.target == "/slow" { 2 } else { 0 }),
+        ..Answer::new(200, "ok")
+    })
+    .await;
+    world.seen_webhook("quick", "resolve", json!({})).await;
+    world.seen_webhook("slow", "resolve", json!({"timeout": "10s"})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    eventually("the quick one is recorded, the slow one on its way", || async {
+        let recorded = world.responses().await.remove(&("quick".to_owned(), "resolved".to_owned()))?.status?;
+        (recorded.phase == ResponsePhase::Succeeded && world.receiver.count() == 2).then_some(())
+    })
+    .await;
+    world.kill_operator();
+    world.start_operator().await;
+    world.completed("resolved", 2).await;
+    let mut targets: Vec<_> = world.receiver.received().into_iter().map(|request| request.target).collect();
+    targets.sort();
+    assert_eq!(targets, ["/quick", "/slow", "/slow"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_operator_finishes_what_is_on_its_way() {
+    let mut world =
+        World::with_receiver("stop", |_| Answer { delay: Duration::from_secs(1), ..Answer::new(200, "ok") }).await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.arrived(1).await;
+    let operator = world.operator.take().expect("an operator");
+    let stopped = tokio::task::spawn_blocking(move || operator.stop());
+    let status = tokio::time::timeout(LIMIT, stopped).await.expect("stops in time").expect("join").expect("stop");
+    assert!(status.success(), "{status}");
+    // Nobody is there to write it now.
+    let completed = world.completed("resolved", 1).await.status.expect("a status");
+    assert_eq!(completed.succeeded, 1);
+    assert_eq!(world.response("one").await.phase, ResponsePhase::Succeeded);
+    assert_eq!(world.receiver.count(), 1);
+}

@@ -1,0 +1,95 @@
+//! What a Webhook's status says.
+
+use kube::api::{Patch, PatchParams};
+use oncall_webhooks::resources::{ConditionStatus, Webhook};
+use serde_json::{Value, json};
+
+use crate::harness::{World, eventually};
+
+/// Waits until the Ready condition of the webhook's last generation has this status, and returns its reason and message.
+async fn ready(world: &World, name: &str, expected: ConditionStatus) -> (String, String) {
+    eventually("the Ready condition", || async {
+        let webhook = world.api::<Webhook>().get(name).await.ok()?;
+        let ready = webhook.status?.conditions.into_iter().find(|condition| condition.type_ == "Ready")?;
+        let current = ready.observed_generation == webhook.metadata.generation;
+        (current && ready.status == expected).then_some((ready.reason, ready.message))
+    })
+    .await
+}
+
+async fn change(world: &World, name: &str, spec: Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    world.api::<Webhook>().patch(name, &PatchParams::default(), &patch).await.expect("patch Webhook");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_cannot_compile_is_named_with_field_and_line() {
+    let world = World::new("templates").await;
+    world.webhook("broken", "resolve", json!({"data": "{\n  \"a\": {{ alert_payload. }}\n}"})).await;
+    let (reason, message) = ready(&world, "broken", ConditionStatus::False).await;
+    assert_eq!(reason, "TemplateError");
+    assert!(message.starts_with("spec.data, line 2: Template Error: "), "{message}");
+
+    // It runs all the same, as in OnCall, and its record says why nothing was sent.
+    world.webhook("sound", "resolve", json!({})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 2).await;
+    let recorded = world.response("broken").await.request_data.unwrap_or_default();
+    assert!(recorded.starts_with("Data - Template Error: "), "{recorded}");
+    let targets: Vec<_> = world.arrived(1).await.into_iter().map(|(_, target, _)| target).collect();
+    assert_eq!(targets, ["/sound"]);
+
+    change(&world, "broken", json!({"data": "{}"})).await;
+    assert_eq!(ready(&world, "broken", ConditionStatus::True).await.0, "Valid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_secret_and_a_missing_key_are_named_until_they_are_there() {
+    let world = World::new("missing").await;
+    let source = json!({"secretKeyRef": {"name": "ticketing", "key": "token"}});
+    world.webhook("jira", "resolve", json!({"authorizationHeader": source})).await;
+    let (reason, message) = ready(&world, "jira", ConditionStatus::False).await;
+    assert_eq!(reason, "SecretNotFound");
+    assert_eq!(
+        message,
+        "spec.authorizationHeader: Secret 'ticketing' does not exist or lacks the label oncall.dev/secret=true"
+    );
+
+    let secret = |labels: &str, data: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: ticketing, labels: {labels}}}\nstringData: {data}\n")
+    };
+    // Without the label it is not there for the operator.
+    world.apply(&secret("{}", "{token: t}")).await;
+    world.event("first", "resolve", "I1", json!({})).await;
+    world.completed("first", 1).await;
+    assert_eq!(
+        world.response("jira").await.request_headers.as_deref(),
+        Some("Headers - Secret 'ticketing' does not exist or lacks the label oncall.dev/secret=true")
+    );
+
+    world.kubectl(&["delete", "secret", "ticketing"]).await;
+    world.apply(&secret("{oncall.dev/secret: 'true'}", "{other: t}")).await;
+    let message = eventually("the key is missed", || async {
+        let (reason, message) = ready(&world, "jira", ConditionStatus::False).await;
+        (reason == "SecretKeyNotFound").then_some(message)
+    })
+    .await;
+    assert_eq!(message, "spec.authorizationHeader: Secret 'ticketing' has no key 'token'");
+
+    world.apply(&secret("{oncall.dev/secret: 'true'}", "{token: \"Bearer t0ken\\n\"}")).await;
+    ready(&world, "jira", ConditionStatus::True).await;
+    world.event("second", "resolve", "I1", json!({})).await;
+    world.completed("second", 1).await;
+    assert_eq!(world.receiver.received()[0].header("authorization"), Some("Bearer t0ken"));
+    assert!(!world.everything().await.contains("t0ken"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhooks_id_is_its_own_or_derived_from_its_name() {
+    let world = World::new("ids").await;
+    let stated = world.seen_webhook("stated", "resolve", json!({"id": "WHP936BM1GPVHQ"})).await;
+    assert_eq!(stated.status.and_then(|status| status.id).as_deref(), Some("WHP936BM1GPVHQ"));
+    let derived = world.seen_webhook("derived", "resolve", json!({})).await;
+    let expected = oncall_webhooks::core::id::webhook_id(&world.namespace, "derived");
+    assert_eq!(derived.status.and_then(|status| status.id), Some(expected));
+}
