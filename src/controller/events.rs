@@ -23,18 +23,18 @@ pub(crate) struct Context {
 /// Brings an event's status to where its deliveries are.
 pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, api::Error> {
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
-    let status = match context.runs.progress(&event.uid().unwrap_or_default()) {
+    let (status, unknown) = match context.runs.progress(&event.uid().unwrap_or_default()) {
         Progress::Settled => return Ok(Action::await_change()),
         Progress::Running(since, status) => {
             let age = since.elapsed();
             if age < SOON {
                 return Ok(Action::requeue(SOON - age));
             }
-            status
+            (status, Vec::new())
         }
-        Progress::Ended(status) => status,
+        Progress::Ended(status, unknown) => (status, unknown),
     };
-    let status = with_condition(status, event.status.as_ref());
+    let status = with_condition(status, &unknown, &event);
     if event.status.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
@@ -49,22 +49,34 @@ pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &api::Error, _: Arc<Context
     api::retry_later(error)
 }
 
-fn with_condition(mut status: AlertGroupEventStatus, old: Option<&AlertGroupEventStatus>) -> AlertGroupEventStatus {
+fn with_condition(
+    mut status: AlertGroupEventStatus,
+    unknown: &[String],
+    event: &AlertGroupEvent,
+) -> AlertGroupEventStatus {
     let (holds, reason) = match (status.phase, status.matched, status.failed) {
+        (EventPhase::Completed, _, _) if !unknown.is_empty() => (ConditionStatus::True, "WebhookNotFound"),
         (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),
         (EventPhase::Completed, _, 0) => (ConditionStatus::True, "Delivered"),
         (EventPhase::Completed, _, _) => (ConditionStatus::True, "SomeFailed"),
         _ => (ConditionStatus::False, "Delivering"),
     };
     let AlertGroupEventStatus { matched, succeeded, failed, skipped, .. } = status;
-    status.conditions = old.map(|old| old.conditions.clone()).unwrap_or_default();
+    let mut message = format!("{matched} webhooks: {succeeded} succeeded, {failed} failed, {skipped} skipped");
+    if !unknown.is_empty() {
+        message.push_str(&format!(
+            "; spec.webhookRefs names {}, which is no enabled Webhook of this trigger type and integration",
+            unknown.join(", ")
+        ));
+    }
+    status.conditions = event.status.as_ref().map(|old| old.conditions.clone()).unwrap_or_default();
     let condition = Condition {
         type_: "Completed".to_owned(),
         status: holds,
         observed_generation: None,
         last_transition_time: now(),
         reason: reason.to_owned(),
-        message: format!("{matched} webhooks: {succeeded} succeeded, {failed} failed, {skipped} skipped"),
+        message,
     };
     set_condition(&mut status.conditions, condition);
     status

@@ -87,6 +87,8 @@ struct Run {
     stage: Stage,
     /// What came of each webhook; None while it is under way.
     lines: BTreeMap<String, Option<WebhookLine>>,
+    /// What the event names and no webhook answers to.
+    unknown: Vec<String>,
     /// The watch has shown that the end, with all that is known now, is recorded.
     recorded: bool,
     deleted: bool,
@@ -115,8 +117,8 @@ pub(crate) enum Progress {
     Settled,
     /// Under way since then.
     Running(Instant, AlertGroupEventStatus),
-    /// All deliveries have ended.
-    Ended(AlertGroupEventStatus),
+    /// All deliveries have ended. The names are those in webhookRefs that no webhook answers to.
+    Ended(AlertGroupEventStatus, Vec<String>),
 }
 
 #[derive(Default)]
@@ -224,6 +226,7 @@ impl Runs {
             inherited,
             stage: Stage::Waiting(data),
             lines: BTreeMap::new(),
+            unknown: event.spec.webhook_refs.clone(),
             recorded: false,
             deleted: false,
         };
@@ -262,13 +265,15 @@ impl Runs {
                 continue;
             }
             for entry in webhooks {
-                run.lines.insert(entry.webhook.name.clone(), None);
                 self.spawn(run, &entry, Some(Arc::clone(&data)));
             }
         }
     }
 
-    fn spawn(self: &Arc<Self>, run: &Run, entry: &Arc<Entry>, data: Option<Arc<EventData>>) {
+    fn spawn(self: &Arc<Self>, run: &mut Run, entry: &Arc<Entry>, data: Option<Arc<EventData>>) {
+        let webhook = &entry.webhook;
+        run.lines.insert(webhook.name.clone(), None);
+        run.unknown.retain(|named| *named != webhook.name && *named != webhook.id);
         let runs = Arc::clone(self);
         let delivery = Delivery {
             event: run.key.clone(),
@@ -329,7 +334,6 @@ impl Runs {
                 && entry.runs(&run.facts, run.created)
         });
         for run in late {
-            run.lines.insert(entry.webhook.name.clone(), None);
             run.recorded = false;
             match &mut run.stage {
                 Stage::Running { open, .. } => *open += 1,
@@ -346,7 +350,7 @@ impl Runs {
             Some(run) if !run.is_settled() => match run.stage {
                 Stage::Waiting(_) => Progress::Settled,
                 Stage::Running { since, .. } => Progress::Running(since, status(run, EventPhase::Delivering)),
-                Stage::Ended => Progress::Ended(status(run, EventPhase::Completed)),
+                Stage::Ended => Progress::Ended(status(run, EventPhase::Completed), run.unknown.clone()),
             },
             _ => Progress::Settled,
         }

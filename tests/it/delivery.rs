@@ -98,6 +98,22 @@ async fn a_webhook_runs_for_its_trigger_its_integrations_and_its_trigger_templat
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_names_no_webhook_says_so() {
+    let world = World::new("unknown").await;
+    world.seen_webhook("named", "escalation", json!({"id": "WHP936BM1GPVHQ"})).await;
+    world.seen_webhook("resolved", "resolve", json!({})).await;
+    world.event("one", "escalation", "I1", json!({"webhookRefs": ["WHP936BM1GPVHQ", "resolved", "nope"]})).await;
+    let status = world.completed("one", 1).await.status.expect("a status");
+    let condition = &status.conditions[0];
+    assert_eq!((condition.type_.as_str(), condition.reason.as_str()), ("Completed", "WebhookNotFound"));
+    assert_eq!(
+        condition.message,
+        "1 webhooks: 1 succeeded, 0 failed, 0 skipped; spec.webhookRefs names resolved, nope, which is no enabled Webhook of \
+         this trigger type and integration"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_events_of_an_alert_group_are_delivered_in_the_order_of_their_creation() {
     let world = World::with_receiver("order", |request| Answer {
         // The first is slow, so that the others could overtake it.

@@ -1,5 +1,7 @@
 //! The operator against a real control plane: one cluster for all tests, a namespace, a receiver and an operator for each.
 
+#![expect(clippy::expect_used, reason = "what a test can't go on without")]
+
 mod cli;
 mod columns;
 mod delivery;
