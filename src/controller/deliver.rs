@@ -1,20 +1,18 @@
 //! One webhook's run for one event: prepare, send, record.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use futures::channel::mpsc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
+use kube::{Resource, ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use tokio::sync::Semaphore;
 
 use super::{
     api::{self, Objects, chain},
     catalog::Entry,
     history::{Content, History},
-    runs::EventKey,
     secrets::Secrets,
 };
 use crate::{
@@ -31,6 +29,28 @@ use crate::{
         Webhook, WebhookLine, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, label_value,
     },
 };
+
+/// What names an event, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EventKey {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+impl EventKey {
+    pub(crate) fn of(event: &impl ResourceExt) -> Self {
+        Self {
+            namespace: event.namespace().unwrap_or_default(),
+            name: event.name_any(),
+            uid: event.uid().unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn reference(&self) -> ObjectRef<AlertGroupEvent> {
+        ObjectRef::new(&self.name).within(&self.namespace)
+    }
+}
 
 /// What is to be delivered.
 pub(crate) struct Delivery {

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     catalog::{Catalog, Entry},
-    deliver::{Deliverer, Delivery},
+    deliver::{Deliverer, Delivery, EventKey},
 };
 use crate::{
     core::{
@@ -42,28 +42,6 @@ const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
 
 /// As many lines as the schema of an event's status allows.
 const MAX_LINES: usize = 2000;
-
-/// What names an event, for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct EventKey {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) uid: String,
-}
-
-impl EventKey {
-    fn of(event: &impl ResourceExt) -> Self {
-        Self {
-            namespace: event.namespace().unwrap_or_default(),
-            name: event.name_any(),
-            uid: event.uid().unwrap_or_default(),
-        }
-    }
-
-    fn reference(&self) -> ObjectRef<AlertGroupEvent> {
-        ObjectRef::new(&self.name).within(&self.namespace)
-    }
-}
 
 /// How far an event's deliveries are.
 #[derive(Debug)]

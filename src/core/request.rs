@@ -11,13 +11,10 @@ use url::Url as ParsedUrl;
 use super::{
     event::{EventData, Own},
     json,
-    response::Record,
+    response::{MASK, Record},
     template::{Template, TemplateError},
     webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
 };
-
-/// What stands in a record in place of a secret.
-pub const MASK: &str = "****************";
 
 /// What is to be done for one webhook and one event.
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::{json, request::MASK};
+use super::json;
+
+/// What stands in a record in place of a secret.
+pub const MASK: &str = "****************";
 
 /// Bound on the content of an answer, in bytes, as OnCall has it.
 pub const CONTENT_LIMIT: usize = 50_000;
