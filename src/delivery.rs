@@ -48,12 +48,8 @@ impl Sender {
     }
 
     async fn exchange(&self, request: &Request, id: &str) -> Result<Outcome, reqwest::Error> {
-        let mut message = self
-            .client
-            .request(method(request.method), request.url.clone())
-            .headers(headers(request))
-            .header("webhook-id", id)
-            .header("webhook-timestamp", jiff::Timestamp::now().as_second());
+        let mut message =
+            self.client.request(method(request.method), request.url.clone()).headers(headers(request, id));
         if let Some(body) = &request.body {
             message = message.body(body.clone());
         }
@@ -83,8 +79,8 @@ fn method(method: HttpMethod) -> Method {
     }
 }
 
-/// What the core found legal is legal here too.
-fn headers(request: &Request) -> HeaderMap {
+/// What the core found legal is legal here too. What marks the delivery comes last and wins.
+fn headers(request: &Request, id: &str) -> HeaderMap {
     let legal = request.headers.iter().filter_map(|(name, value)| {
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
     });
@@ -93,6 +89,10 @@ fn headers(request: &Request) -> HeaderMap {
         value.set_sensitive(true);
         headers.append(name, value);
     }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("webhook-id", id);
+    }
+    headers.insert("webhook-timestamp", HeaderValue::from(jiff::Timestamp::now().as_second()));
     headers
 }
 

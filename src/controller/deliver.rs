@@ -1,8 +1,8 @@
 //! One webhook's run for one event: prepare, send, record.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures::channel::mpsc;
+use futures::{FutureExt, channel::mpsc};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
@@ -103,15 +103,14 @@ impl Deliverer {
 
     /// Runs the webhook and records what came of it. What can't be recorded is logged, and counts as it came out.
     pub(crate) async fn deliver(&self, delivery: &Delivery) -> WebhookLine {
-        let webhook = &delivery.entry.webhook;
-        let name = id::response_name(&delivery.event.uid, &webhook.name);
-        match self.run(delivery, &name).await {
-            Ok(line) => line,
-            Err(error) => {
-                log(delivery, &error, "deliver");
-                line(delivery, ResponsePhase::Failed, None, None)
-            }
+        let name = id::response_name(&delivery.event.uid, &delivery.entry.webhook.name);
+        // Later events of the alert group wait for this one: it must end, come what may.
+        match AssertUnwindSafe(self.run(delivery, &name)).catch_unwind().await {
+            Ok(Ok(line)) => return line,
+            Ok(Err(error)) => log(delivery, &chain(&error), "deliver"),
+            Err(_) => log(delivery, "a bug: the panic is in the log", "deliver"),
         }
+        line(delivery, ResponsePhase::Failed, None, None)
     }
 
     async fn run(&self, delivery: &Delivery, name: &str) -> Result<WebhookLine, api::Error> {
@@ -149,9 +148,10 @@ impl Deliverer {
             }
             Prepared::Send(request, record) => {
                 let permit = self.unrecorded.acquire().await;
-                let (created, status) = tokio::join!(
-                    self.create(delivery, name, exists),
-                    self.attempt(&request, record, name, webhook.timeout)
+                // In this order: the request does not wait until the other call has left.
+                let (status, created) = tokio::join!(
+                    self.attempt(&request, record, name, webhook.timeout),
+                    self.create(delivery, name, exists)
                 );
                 (permit, created, status)
             }
@@ -164,7 +164,7 @@ impl Deliverer {
             Ok(()) => Some(name),
             Err(error) => {
                 // What was sent was sent: the event's status says how it came out.
-                log(delivery, error, "record");
+                log(delivery, &chain(error), "record");
                 None
             }
         };
@@ -193,7 +193,7 @@ impl Deliverer {
         let succeeded = outcome.is_success();
         let record = response::finish(record, &outcome, &request.secrets);
         let message = match &outcome {
-            Outcome::Failure(_) => record.content.clone(),
+            Outcome::Failure(_) => record.content.as_deref().map(|text| text.chars().take(1000).collect()),
             Outcome::Answer { .. } => None,
         };
         let attempt = Attempt { time, status_code: record.status_code, message, duration_ms };
@@ -230,9 +230,9 @@ impl Deliverer {
     }
 }
 
-fn log(delivery: &Delivery, error: &api::Error, what: &str) {
+fn log(delivery: &Delivery, error: &str, what: &str) {
     let (event, webhook) = (&delivery.event, &delivery.entry.webhook.name);
-    tracing::error!(namespace = event.namespace, webhook, event = event.name, error = chain(error), "{what}");
+    tracing::error!(namespace = event.namespace, webhook, event = event.name, error, "{what}");
 }
 
 fn line(delivery: &Delivery, outcome: ResponsePhase, status_code: Option<u16>, response: Option<&str>) -> WebhookLine {

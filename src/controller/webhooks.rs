@@ -21,6 +21,9 @@ use crate::resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_c
 /// A busy webhook's last run is written no more often than this.
 const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
 
+/// Bound on a condition's message, in characters.
+const MESSAGE_LIMIT: usize = 4000;
+
 /// What a reconciliation needs.
 pub(crate) struct Context {
     pub(crate) objects: Objects,
@@ -121,7 +124,7 @@ fn fault(entry: &Entry, secrets: &Secrets) -> Option<(&'static str, String)> {
                 None => format!("spec.{field}: {error}"),
             })
             .collect();
-        return Some(("TemplateError", messages.join("; ")));
+        return Some(("TemplateError", messages.join("; ").chars().take(MESSAGE_LIMIT).collect()));
     }
     entry.webhook.secrets().find_map(|(field, key)| {
         let missing = secrets.get(&entry.namespace, key).err()?;
