@@ -107,7 +107,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
     let (event_store, event_writer) = reflector::store::<AlertGroupEvent>();
     let secrets = Secrets::new(secret_store);
 
-    let history = History::load(client.clone(), namespace).await.context("list WebhookResponses")?;
+    let history = History::load(client.clone(), objects.clone(), namespace).await.context("list WebhookResponses")?;
     let sender = Sender::new().context("set up the HTTP client")?;
     let (deliverer, ran) = Deliverer::new(objects.clone(), sender, secrets.clone(), history, config.max_unrecorded);
     let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer));

@@ -1,6 +1,6 @@
 //! Calls of the Kubernetes API: each with a time limit, and asking for no more of the object back than is needed.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::NamespaceResourceScope;
@@ -11,6 +11,7 @@ use kube::{
     runtime::controller::Action,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
 
 /// The name under which the operator's writes stand in `managedFields`.
 pub(crate) const FIELD_MANAGER: &str = "oncall-webhooks";
@@ -82,15 +83,20 @@ impl Error {
     }
 }
 
-/// The objects of one kind.
+/// Bound on the reads that are under way at a time. After a restart there may be one for each event that waits; writes
+/// have bounds of their own.
+const READS: usize = 32;
+
+/// The objects of the namespaces that are worked in.
 #[derive(Clone)]
 pub(crate) struct Objects {
     client: Client,
+    reads: Arc<Semaphore>,
 }
 
 impl Objects {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, reads: Arc::new(Semaphore::new(READS)) }
     }
 
     /// Reads one object; None if it is not there.
@@ -98,6 +104,8 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
+        // Never closed; the time limit begins when it is this call's turn.
+        let _turn = self.reads.acquire().await;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.get_opt(name).await.map_err(Cause::from) };
         named::<K, _>("get", namespace, name, call).await

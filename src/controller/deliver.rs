@@ -116,7 +116,7 @@ impl Deliverer {
     async fn run(&self, delivery: &Delivery, name: &str) -> Result<WebhookLine, api::Error> {
         let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
         let mut exists = false;
-        if delivery.inherited {
+        if delivery.inherited && self.history.was_there(namespace, name) {
             let recorded = api::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
             exists = recorded.is_some();
             if let Some(status) = recorded.and_then(|response| response.status)

@@ -3,7 +3,11 @@
 //! Names are listed once, at the start, as metadata; after that every response is one of ours and is noted when it is
 //! recorded. Contents are read only when an event of the same alert group needs them and they are not at hand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -53,6 +57,9 @@ impl Weighter<(String, String), Arc<Content>> for Bytes {
 
 pub(crate) struct History {
     objects: Objects,
+    /// Hashes of the namespaces and names that were there at the start.
+    listed: HashSet<u64>,
+    hasher: RandomState,
     groups: Mutex<HashMap<Group, Vec<Latest>>>,
     /// By namespace and name of the WebhookResponse.
     contents: Cache<(String, String), Arc<Content>, Bytes>,
@@ -60,13 +67,15 @@ pub(crate) struct History {
 
 impl History {
     /// Lists the responses that are there, in `namespace` or in all.
-    pub(crate) async fn load(client: Client, namespace: Option<&str>) -> Result<Self, kube::Error> {
+    pub(crate) async fn load(client: Client, objects: Objects, namespace: Option<&str>) -> Result<Self, kube::Error> {
         let responses: Api<WebhookResponse> = match namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
         };
-        let history = Self {
-            objects: Objects::new(client),
+        let mut history = Self {
+            objects,
+            listed: HashSet::new(),
+            hasher: RandomState::new(),
             groups: Mutex::default(),
             contents: Cache::with_weighter(10_000, CONTENTS, Bytes),
         };
@@ -83,14 +92,13 @@ impl History {
         }
     }
 
-    fn found(&self, response: &PartialObjectMeta<WebhookResponse>) {
+    fn found(&mut self, response: &PartialObjectMeta<WebhookResponse>) {
+        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
+        self.listed.insert(self.hasher.hash_one((namespace.as_str(), name.as_str())));
         let label = |key| response.labels().get(key).cloned();
         let (Some(webhook), Some(group)) = (label(WEBHOOK_LABEL), label(ALERT_GROUP_LABEL)) else { return };
         let ended = response.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        self.latest(
-            (response.namespace().unwrap_or_default(), group),
-            Latest { webhook, response: response.name_any(), ended },
-        );
+        self.latest((namespace, group), Latest { webhook, response: name, ended });
     }
 
     fn latest(&self, group: Group, latest: Latest) {
@@ -101,6 +109,11 @@ impl History {
             Some(_) => {}
             None => all.push(latest),
         }
+    }
+
+    /// Whether a response of this name may have been there at the start. False is certain.
+    pub(crate) fn was_there(&self, namespace: &str, response: &str) -> bool {
+        self.listed.contains(&self.hasher.hash_one((namespace, response)))
     }
 
     /// Notes a response that has just been recorded.

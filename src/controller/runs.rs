@@ -6,8 +6,8 @@
 //!                                                       matched against the catalog        events::reconcile writes
 //! ```
 //! An event is admitted once: it is here until the watch shows it Completed. What it needs is in memory, so that a request
-//! waits for no call of the API. An event that was there before this process is different: each of its responses is
-//! looked up first, and what is recorded as ended is not sent again.
+//! waits for no call of the API. An event that was there before this process is different: those of its responses that
+//! were there too are looked up first, and what is recorded as ended is not sent again.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
