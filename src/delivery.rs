@@ -32,6 +32,8 @@ impl Sender {
         let client = Client::builder()
             .user_agent(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::limited(REDIRECTS))
+            // What stands in the environment is not for requests that others write.
+            .no_proxy()
             .build()?;
         Ok(Self { client })
     }

@@ -75,6 +75,8 @@ async fn operate(config: controller::Config) -> Result<()> {
     let mut cluster = kube::Config::infer().await.context("find the cluster: set KUBECONFIG, or run in a pod")?;
     // Calls are tried again where the operator knows what a failure means.
     cluster.default_retry = false;
+    // A proxy in the environment does not lead to the cluster's own API server.
+    cluster.proxy_url = None;
     let client = kube::Client::try_from(cluster).context("set up the Kubernetes client")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use jiff::Timestamp;
@@ -23,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) webhook: webhook::Webhook,
     /// One permit for each of its requests that may be on the way at a time.
     pub(crate) slots: Arc<Semaphore>,
+    /// When the watch first showed it.
+    pub(crate) appeared: Instant,
     generation: Option<i64>,
     created: Timestamp,
 }
@@ -108,6 +111,7 @@ impl Catalog {
             slots: old
                 .as_ref()
                 .map_or_else(|| Arc::new(Semaphore::new(self.slots_per_webhook)), |old| Arc::clone(&old.slots)),
+            appeared: old.as_ref().map_or_else(Instant::now, |old| old.appeared),
             generation: object.metadata.generation,
             created: object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             namespace: namespace.clone(),

@@ -1,6 +1,11 @@
 //! One webhook's run for one event: prepare, send, record.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, channel::mpsc};
 use jiff::Timestamp;
@@ -19,6 +24,7 @@ use crate::{
     core::{
         event::{EventData, EventFacts, Own},
         id,
+        matching::SAME_APPLY,
         request::{self, Prepared},
         response::{self, Outcome, Record},
         webhook::EventType,
@@ -29,6 +35,9 @@ use crate::{
         Webhook, WebhookLine, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, label_value,
     },
 };
+
+/// How often to look for a Secret that should be there any moment.
+const SECRETS_EVERY: Duration = Duration::from_millis(50);
 
 /// What names an event, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,6 +143,7 @@ impl Deliverer {
         };
         // Both semaphores are never closed.
         let _slot = delivery.entry.slots.acquire().await;
+        self.secrets_of_the_same_apply(&delivery.entry).await;
         let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &webhook.name).await?;
         let own = Own::new(webhook.template_data(), responses);
         let masked = delivery.facts.event_type == EventType::PersonalNotification;
@@ -144,7 +154,7 @@ impl Deliverer {
             Prepared::Refused(record) => {
                 let permit = self.unrecorded.acquire().await;
                 let created = self.create(delivery, name, exists).await;
-                (permit, created, WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()))
+                (permit, created, WebhookResponseStatus::ended(record, false, now(), Vec::new()))
             }
             Prepared::Send(request, record) => {
                 let permit = self.unrecorded.acquire().await;
@@ -171,6 +181,15 @@ impl Deliverer {
         Ok(line(delivery, status.phase, status.status_code, response))
     }
 
+    /// Waits a while for the Secrets of a webhook that is new: they are watched apart from it, and one `kubectl apply -f dir/`
+    /// makes both.
+    async fn secrets_of_the_same_apply(&self, entry: &Entry) {
+        let is_missing = || entry.webhook.secrets().any(|(_, key)| self.secrets.get(&entry.namespace, key).is_err());
+        while entry.appeared.elapsed() < SAME_APPLY && is_missing() {
+            tokio::time::sleep(SECRETS_EVERY).await;
+        }
+    }
+
     /// The data of an event that is not kept any more; None if it is gone.
     async fn read(&self, event: &EventKey) -> Result<Option<Arc<EventData>>, api::Error> {
         let found = api::persist(|| self.objects.get::<AlertGroupEvent>(&event.namespace, &event.name)).await?;
@@ -185,9 +204,9 @@ impl Deliverer {
         request: &request::Request,
         record: Record,
         name: &str,
-        timeout: std::time::Duration,
+        timeout: Duration,
     ) -> WebhookResponseStatus {
-        let (time, started) = (Timestamp::now(), Instant::now());
+        let (time, started) = (now(), Instant::now());
         let outcome = self.sender.send(request, name, timeout).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let succeeded = outcome.is_success();
@@ -197,7 +216,7 @@ impl Deliverer {
             Outcome::Answer { .. } => None,
         };
         let attempt = Attempt { time, status_code: record.status_code, message, duration_ms };
-        WebhookResponseStatus::ended(record, succeeded, Timestamp::now(), vec![attempt])
+        WebhookResponseStatus::ended(record, succeeded, now(), vec![attempt])
     }
 
     /// Makes the object that stands for the run, where it is not there yet.
@@ -216,7 +235,7 @@ impl Deliverer {
 
     async fn record(&self, delivery: &Delivery, name: &str, status: &WebhookResponseStatus) -> Result<(), api::Error> {
         let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
-        let ended = status.timestamp.unwrap_or_else(Timestamp::now);
+        let ended = status.timestamp.unwrap_or_else(now);
         let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
         self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, name, ended, content);
         api::persist(|| self.objects.patch_status::<WebhookResponse>(namespace, name, status)).await?;
@@ -228,6 +247,11 @@ impl Deliverer {
         }
         Ok(())
     }
+}
+
+/// The time, in microseconds as OnCall's records have it.
+fn now() -> Timestamp {
+    Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or_default()
 }
 
 fn log(delivery: &Delivery, error: &str, what: &str) {

@@ -40,31 +40,7 @@ pub fn existed(webhook: Timestamp, event: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::webhook::{EventType, HttpMethod, Url};
-    use crate::core::{template::Mode, webhook::Field};
-
-    fn mk_webhook(trigger_type: TriggerType) -> Webhook {
-        Webhook {
-            name: "jira".to_owned(),
-            id: "WHP936BM1GPVHQ".to_owned(),
-            display_name: "Jira".to_owned(),
-            labels: serde_json::Map::new(),
-            trigger_type,
-            enabled: true,
-            method: HttpMethod::Post,
-            url: Url::Template(Field::new("http://jira.example", Mode::Raw)),
-            headers: None,
-            headers_from: Vec::new(),
-            data: None,
-            forward_all: true,
-            trigger_template: None,
-            integration_filter: Vec::new(),
-            username: None,
-            password: None,
-            authorization_header: None,
-            timeout: Duration::from_secs(4),
-        }
-    }
+    use crate::core::webhook::{EventType, mk_webhook};
 
     fn mk_event(event_type: EventType) -> EventFacts {
         EventFacts {

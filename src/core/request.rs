@@ -319,31 +319,14 @@ fn mask_credentials(text: &str, url: &ParsedUrl) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{template::Mode, webhook::TriggerType};
+    use crate::core::{
+        template::Mode,
+        webhook::{self, TriggerType},
+    };
     use serde_json::json;
-    use std::time::Duration;
 
     fn mk_webhook() -> Webhook {
-        Webhook {
-            name: "one".to_owned(),
-            id: "WH1".to_owned(),
-            display_name: "One".to_owned(),
-            labels: Map::new(),
-            trigger_type: TriggerType::Acknowledge,
-            enabled: true,
-            method: HttpMethod::Post,
-            url: mk_url("http://receiver.example/hook"),
-            headers: None,
-            headers_from: Vec::new(),
-            data: None,
-            forward_all: false,
-            trigger_template: None,
-            integration_filter: Vec::new(),
-            username: None,
-            password: None,
-            authorization_header: None,
-            timeout: Duration::from_secs(4),
-        }
+        webhook::mk_webhook(TriggerType::Acknowledge)
     }
 
     fn mk_url(source: &str) -> Url {
@@ -358,8 +341,7 @@ mod tests {
         SecretKey { name: name.to_owned(), key: "key".to_owned() }
     }
 
-    const EVENT_DATA: &str =
-        r#"{"alert_payload": {"text": "say \"hi\""}, "webhook": {"id": "WH1", "name": "One", "labels": {}}}"#;
+    const EVENT_DATA: &str = r#"{"alert_payload": {"text": "say \"hi\""}, "webhook": {"id": "WHP936BM1GPVHQ", "name": "Jira", "labels": {}}}"#;
 
     fn run(webhook: &Webhook) -> Prepared {
         let event = EventData::new(Map::from_iter([("alert_payload".to_owned(), json!({"text": "say \"hi\""}))]));

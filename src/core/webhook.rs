@@ -256,3 +256,28 @@ impl Webhook {
         ]))
     }
 }
+
+/// A webhook that sends nothing but a POST, for tests to change.
+#[cfg(test)]
+pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
+    Webhook {
+        name: "jira".to_owned(),
+        id: "WHP936BM1GPVHQ".to_owned(),
+        display_name: "Jira".to_owned(),
+        labels: Map::new(),
+        trigger_type,
+        enabled: true,
+        method: HttpMethod::Post,
+        url: Url::Template(Field::new("http://receiver.example/hook", Mode::Raw)),
+        headers: None,
+        headers_from: Vec::new(),
+        data: None,
+        forward_all: false,
+        trigger_template: None,
+        integration_filter: Vec::new(),
+        username: None,
+        password: None,
+        authorization_header: None,
+        timeout: Duration::from_secs(4),
+    }
+}

@@ -209,7 +209,8 @@ async fn in_the_chain_the_second_webhook_finds_what_the_first_was_answered() {
 async fn secrets_reach_the_receiver_and_nothing_else() {
     // A receiver that repeats what it was sent, as some do.
     let world = World::with_receiver("secrets", |request| Answer::new(200, format!("{:?}", request.headers))).await;
-    apply(&world, &["secrets/secret.yaml", "secrets/webhook.yaml", "secrets/event.yaml"]).await;
+    // In the order that `kubectl apply -f examples/secrets` takes them in, and the Secret last.
+    apply(&world, &["secrets/event.yaml", "secrets/webhook.yaml", "secrets/secret.yaml"]).await;
     world.completed("certificate-expires-escalated", 1).await;
 
     let request = &world.receiver.received()[0];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use oncall_webhooks::resources::ResponsePhase;
 use serde_json::json;
 use support::Answer;
@@ -23,6 +24,29 @@ async fn after_a_kill_nothing_that_is_recorded_is_sent_again() {
     world.start_operator().await;
     world.completed("while-down", 1).await;
     assert_eq!(world.receiver.count(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_piled_up_while_no_operator_ran_is_sent_once() {
+    let mut world = World::new("backlog").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.kill_operator();
+    let numbers = 0..300;
+    let events = numbers.clone().map(|number| (format!("event-{number}"), format!("I{number}")));
+    futures::stream::iter(events)
+        .for_each_concurrent(16, |(name, group)| {
+            let world = &world;
+            async move { drop(world.event(&name, "resolve", &group, json!({})).await) }
+        })
+        .await;
+    world.start_operator().await;
+    for number in numbers {
+        let status = world.completed(&format!("event-{number}"), 1).await.status.expect("a status");
+        assert_eq!(status.succeeded, 1);
+    }
+    assert_eq!(world.receiver.count(), 300);
+    let log = world.everything().await;
+    assert!(!log.contains("will try again"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,6 @@ mod operator;
 mod receiver;
 
 pub use self::{
-    operator::{Installation, Operator, output, pipe},
+    operator::{Installation, Operator, controller_args, output, pipe},
     receiver::{Answer, Received, Receiver},
 };

@@ -39,18 +39,21 @@ impl Installation {
             output(cluster.kubectl().args(["get", "deployment", "--output=json", "--namespace", name, name]))?;
         Ok(Self {
             kubeconfig: cluster.service_account_kubeconfig(name, name)?,
-            args: args(&serde_json::from_str(&deployment).context("parse the Deployment")?)?,
+            args: controller_args(&serde_json::from_str(&deployment).context("parse the Deployment")?)?,
         })
     }
 }
 
-/// The arguments of a Deployment's controller, to be run on this machine.
-fn args(deployment: &Value) -> Result<Vec<String>> {
+/// The arguments of the controller in the chart's Deployment, to be run on this machine.
+///
+/// # Errors
+/// The Deployment has no container named controller with arguments.
+pub fn controller_args(deployment: &Value) -> Result<Vec<String>> {
     let containers = deployment["spec"]["template"]["spec"]["containers"].as_array();
     let controller = containers.into_iter().flatten().find(|container| container["name"] == "controller");
     let args = controller
         .and_then(|controller| controller["args"].as_array())
-        .ok_or_else(|| anyhow!("the chart's Deployment has no container named controller with arguments"))?;
+        .ok_or_else(|| anyhow!("the Deployment has no container named controller with arguments"))?;
     Ok(args
         .iter()
         .filter_map(Value::as_str)
@@ -88,7 +91,7 @@ impl Operator {
             .with_context(|| format!("create {}", log.display()))?;
         let before = fs::metadata(&log)?.len();
         let mut command = Command::new(binary);
-        command.args(args).env("KUBECONFIG", kubeconfig).stdout(file.try_clone()?).stderr(file);
+        command.args(args).env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").stdout(file.try_clone()?).stderr(file);
         let mut operator = Self { child: group.spawn(&mut command)?, log };
         let deadline = Instant::now() + READY;
         loop {
