@@ -83,20 +83,22 @@ impl Error {
     }
 }
 
-/// Bound on the reads that are under way at a time. After a restart there may be one for each event that waits; writes
-/// have bounds of their own.
+/// Bounds on the reads and on the writes that are under way at a time. More of them make an API server refuse some, not
+/// faster; after a restart there may be a read for each event that waits.
 const READS: usize = 32;
+const WRITES: usize = 64;
 
 /// The objects of the namespaces that are worked in.
 #[derive(Clone)]
 pub(crate) struct Objects {
     client: Client,
     reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
 impl Objects {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, reads: Arc::new(Semaphore::new(READS)) }
+        Self { client, reads: Arc::new(Semaphore::new(READS)), writes: Arc::new(Semaphore::new(WRITES)) }
     }
 
     /// Reads one object; None if it is not there.
@@ -104,7 +106,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        // Never closed; the time limit begins when it is this call's turn.
+        // Never closed. The time limit begins when it is this call's turn.
         let _turn = self.reads.acquire().await;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.get_opt(name).await.map_err(Cause::from) };
@@ -116,6 +118,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
+        let _turn = self.writes.acquire().await;
         let call = async {
             let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
@@ -134,6 +137,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
+        let _turn = self.writes.acquire().await;
         let call = async {
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));

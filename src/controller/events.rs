@@ -11,8 +11,9 @@ use super::{
 };
 use crate::resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition};
 
-/// An event that is done sooner is written once, when it is.
-const SOON: Duration = Duration::from_secs(1);
+/// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
+/// make them take longer.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What a reconciliation needs.
 pub(crate) struct Context {
