@@ -54,6 +54,8 @@ use crate::{
 
 /// Bound on the status writes of one kind that are under way at a time.
 const STATUS_WRITES: u16 = 64;
+/// Bound on how long a stopping process waits for its last requests, which take up to a minute, and their records.
+const LAST_REQUESTS: Duration = Duration::from_secs(65);
 /// Bound on how long a stopping process waits for its last status writes.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -162,6 +164,14 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
             }),
         )
         .for_each(|_| future::ready(()));
+    // Without the Secrets none of them would seem ready.
+    let webhooks = {
+        let secrets_listed = Arc::clone(&secrets_listed);
+        async move {
+            secrets_listed.wait().await;
+            webhooks.await;
+        }
+    };
 
     // Events are matched against what has been seen, so they come last.
     let events = {
@@ -202,7 +212,9 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
         () = stop => {}
     }
     tracing::info!("stopping: finishing what is on the way");
-    runs.stop().await;
+    if tokio::time::timeout(LAST_REQUESTS, runs.stop()).await.is_err() {
+        tracing::warn!("stopped before all that was sent was recorded");
+    }
     let written = async {
         while runs.unrecorded() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

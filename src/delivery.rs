@@ -32,6 +32,8 @@ impl Sender {
         let client = Client::builder()
             .user_agent(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::limited(REDIRECTS))
+            // The URL may be a secret.
+            .referer(false)
             // What stands in the environment is not for requests that others write.
             .no_proxy()
             .build()?;

@@ -75,10 +75,11 @@ impl Error {
     pub(crate) fn is_final(&self) -> bool {
         match &self.source {
             Cause::Client(kube::Error::Api(status)) => {
-                matches!(status.code, 400..=428 | 430..=499) && status.code != 401
+                matches!(status.code, 400 | 402..=407 | 409..=428 | 430..=499)
             }
+            // An object that is not what its schema says stays so.
+            Cause::Client(kube::Error::SerdeError(_)) | Cause::Request(_) | Cause::Json(_) => true,
             Cause::Client(_) | Cause::Timeout => false,
-            Cause::Request(_) | Cause::Json(_) => true,
         }
     }
 }

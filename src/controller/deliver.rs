@@ -111,7 +111,8 @@ impl Deliverer {
     }
 
     /// Runs the webhook and records what came of it. What can't be recorded is logged, and counts as it came out.
-    pub(crate) async fn deliver(&self, delivery: &Delivery) -> WebhookLine {
+    /// None if this process stops before it began.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> Option<WebhookLine> {
         let name = id::response_name(&delivery.event.uid, &delivery.entry.webhook.name);
         // Later events of the alert group wait for this one: it must end, come what may.
         match AssertUnwindSafe(self.run(delivery, &name)).catch_unwind().await {
@@ -119,10 +120,15 @@ impl Deliverer {
             Ok(Err(error)) => log(delivery, &chain(&error), "deliver"),
             Err(_) => log(delivery, "a bug: the panic is in the log", "deliver"),
         }
-        line(delivery, ResponsePhase::Failed, None, None)
+        Some(line(delivery, ResponsePhase::Failed, None, None))
     }
 
-    async fn run(&self, delivery: &Delivery, name: &str) -> Result<WebhookLine, api::Error> {
+    /// Begins nothing more.
+    pub(crate) fn stop(&self) {
+        self.unrecorded.close();
+    }
+
+    async fn run(&self, delivery: &Delivery, name: &str) -> Result<Option<WebhookLine>, api::Error> {
         let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
         let mut exists = false;
         if delivery.inherited && self.history.was_there(namespace, name) {
@@ -131,17 +137,17 @@ impl Deliverer {
             if let Some(status) = recorded.and_then(|response| response.status)
                 && status.phase != ResponsePhase::Pending
             {
-                return Ok(line(delivery, status.phase, status.status_code, Some(name)));
+                return Ok(Some(line(delivery, status.phase, status.status_code, Some(name))));
             }
         }
         let data = match &delivery.data {
             Some(data) => Arc::clone(data),
             None => match self.read(&delivery.event).await? {
                 Some(data) => data,
-                None => return Ok(line(delivery, ResponsePhase::Skipped, None, None)),
+                None => return Ok(Some(line(delivery, ResponsePhase::Skipped, None, None))),
             },
         };
-        // Both semaphores are never closed.
+        // Never closed.
         let _slot = delivery.entry.slots.acquire().await;
         self.secrets_of_the_same_apply(&delivery.entry).await;
         let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &webhook.name).await?;
@@ -150,14 +156,14 @@ impl Deliverer {
         let secret = |key: &_| self.secrets.get(namespace, key).map_err(|missing| missing.to_string());
 
         let (_unrecorded, created, status) = match request::prepare(webhook, &data, &own, masked, &secret) {
-            Prepared::Skip(_) => return Ok(line(delivery, ResponsePhase::Skipped, None, None)),
+            Prepared::Skip(_) => return Ok(Some(line(delivery, ResponsePhase::Skipped, None, None))),
             Prepared::Refused(record) => {
-                let permit = self.unrecorded.acquire().await;
+                let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
                 let created = self.create(delivery, name, exists).await;
                 (permit, created, WebhookResponseStatus::ended(record, false, now(), Vec::new()))
             }
             Prepared::Send(request, record) => {
-                let permit = self.unrecorded.acquire().await;
+                let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
                 // In this order: the request does not wait until the other call has left.
                 let (status, created) = tokio::join!(
                     self.attempt(&request, record, name, webhook.timeout),
@@ -178,7 +184,7 @@ impl Deliverer {
                 None
             }
         };
-        Ok(line(delivery, status.phase, status.status_code, response))
+        Ok(Some(line(delivery, status.phase, status.status_code, response)))
     }
 
     /// Waits a while for the Secrets of a webhook that is new: they are watched apart from it, and one `kubectl apply -f dir/`

@@ -115,6 +115,8 @@ struct State {
 
 struct Admission {
     run: Run,
+    /// Whether it has no status yet: of an alert group only the first gets one before its turn is over.
+    untouched: bool,
     version: u64,
 }
 
@@ -158,7 +160,7 @@ impl Runs {
                 let gone: Vec<String> = state.runs.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
                 gone.iter().for_each(|uid| deleted(&mut state, uid));
                 // A list is in the order of names.
-                admissions.sort_by_key(|admission| (admission.run.created, admission.version));
+                admissions.sort_by_key(|admission| (admission.run.created, admission.untouched, admission.version));
                 for admission in admissions {
                     self.admit(&mut state, admission.run);
                 }
@@ -209,7 +211,7 @@ impl Runs {
             deleted: false,
         };
         let version = event.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
-        Some(Admission { run, version })
+        Some(Admission { run, untouched: event.status.is_none(), version })
     }
 
     fn admit(self: &Arc<Self>, state: &mut State, run: Run) {
@@ -261,8 +263,10 @@ impl Runs {
             entry: Arc::clone(entry),
         };
         self.tasks.spawn(async move {
-            let line = runs.deliverer.deliver(&delivery).await;
-            runs.ended(&delivery, line);
+            // What has not begun when the process stops is for the next one.
+            if let Some(line) = runs.deliverer.deliver(&delivery).await {
+                runs.ended(&delivery, line);
+            }
         });
     }
 
@@ -343,6 +347,7 @@ impl Runs {
     /// Starts nothing more, and waits for what is on the way.
     pub(crate) async fn stop(&self) {
         self.state.lock().stopped = true;
+        self.deliverer.stop();
         self.tasks.close();
         self.tasks.wait().await;
     }

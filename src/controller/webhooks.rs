@@ -58,6 +58,8 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     if webhook.status.as_ref() == Some(&status) {
         return Ok(action);
     }
+    // What the watch has shown of the last run may be older than what was written.
+    status.last_run.clone_from(&last_run);
     let result = context.objects.patch_status::<Webhook>(&namespace, &name, &status).await;
     match (result, last_run) {
         (Ok(()), Some(_)) => {

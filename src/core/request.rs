@@ -6,7 +6,7 @@ use std::fmt;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use url::Url as ParsedUrl;
+use url::{Position, Url as ParsedUrl};
 
 use super::{
     event::{EventData, Own},
@@ -164,8 +164,11 @@ impl Builder<'_> {
                 let template = Template::compile(source.expose_secret(), super::template::Mode::Raw)
                     .map_err(|error| hidden(&error, key))?;
                 let text = self.render(&template).map_err(|error| hidden(&error, key))?;
-                self.used.push(SecretString::from(text.as_str()));
-                Ok((parse_url(&text)?, MASK.to_owned()))
+                let url = parse_url(&text)?;
+                // Receivers repeat the part that they see.
+                let path_and_query = &url[Position::BeforePath..Position::AfterQuery];
+                self.used.extend([text.as_str(), path_and_query, url.path()].map(SecretString::from));
+                Ok((url, MASK.to_owned()))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What came of a request in, the record that people and later templates read out.
 
+use std::cmp::Reverse;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -64,25 +66,27 @@ pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Re
             (Some(*status), format!("Response content {length} exceeds {CONTENT_LIMIT} character limit"))
         }
         Outcome::Answer { status, body, beyond: None } => {
-            let text = String::from_utf8_lossy(body);
-            let content = match serde_json::from_str::<Value>(&text).ok().and_then(|value| json::dumps(&value).ok()) {
-                Some(json) => json,
-                None => text.into_owned(),
-            };
-            (Some(*status), content)
+            // Before JSON is written anew, which may change how a secret is spelled.
+            let text = without(String::from_utf8_lossy(body).into_owned(), secrets);
+            let json = serde_json::from_str::<Value>(&text).ok().and_then(|value| json::dumps(&value).ok());
+            (Some(*status), json.unwrap_or(text))
         }
     };
     Record { status_code, content: Some(without(content, secrets)), ..record }
 }
 
 fn without(content: String, secrets: &[SecretString]) -> String {
-    secrets
+    let mut secrets: Vec<&str> = secrets
         .iter()
+        .map(ExposeSecret::expose_secret)
         // Receivers repeat a token without the word before it, too.
-        .flat_map(|secret| {
-            secret.expose_secret().split_once(' ').map(|(_, token)| token).into_iter().chain([secret.expose_secret()])
-        })
+        .flat_map(|secret| secret.split_once(' ').map(|(_, token)| token).into_iter().chain([secret]))
         .filter(|secret| secret.len() >= SECRET_MIN)
+        .collect();
+    // One may be part of another.
+    secrets.sort_by_key(|secret| Reverse(secret.len()));
+    secrets
+        .into_iter()
         .fold(content, |content, secret| if content.contains(secret) { content.replace(secret, MASK) } else { content })
 }
 

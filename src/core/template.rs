@@ -12,6 +12,9 @@ use super::json;
 /// Bound on template text and on what it renders to, in characters.
 pub const LIMIT: usize = 50_000;
 
+/// Bound on the steps of one rendering: loops over thousands of alerts fit, loops without end do not.
+const FUEL: u64 = 1_000_000;
+
 const NAME: &str = "template";
 
 /// How a field's text is made part of the request.
@@ -50,7 +53,8 @@ impl From<Error> for TemplateError {
             ErrorKind::SyntaxError
             | ErrorKind::UnknownFilter
             | ErrorKind::UnknownTest
-            | ErrorKind::TemplateNotFound => Fault::Error,
+            | ErrorKind::TemplateNotFound
+            | ErrorKind::OutOfFuel => Fault::Error,
             _ => Fault::Warning,
         };
         let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
@@ -115,6 +119,7 @@ static ONCALL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_formatter(python_format);
     environment.add_filter("tojson", tojson);
     environment.remove_global("range");
+    environment.set_fuel(Some(FUEL));
     environment
 });
 
@@ -180,6 +185,13 @@ mod tests {
             render("{{ nope | tojson }}").map_err(|e| e.to_string()),
             Err("Template Warning: Object of type Undefined is not JSON serializable".to_owned())
         );
+    }
+
+    #[test]
+    fn a_template_that_loops_for_ever_is_stopped() {
+        let digits = "{% for i in '0123456789' %}";
+        let source = format!("{}{}", digits.repeat(9), "{% endfor %}".repeat(9));
+        assert_eq!(render(&source).map_err(|e| e.fault), Err(Fault::Error));
     }
 
     #[test]

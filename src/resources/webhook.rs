@@ -229,7 +229,8 @@ pub struct LastRun {
     /// What came of it.
     pub outcome: super::ResponsePhase,
     /// Status code of the answer, where one came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // Null takes away that of an earlier run.
+    #[serde(default)]
     pub status_code: Option<u16>,
     /// Name of the WebhookResponse that tells more.
     #[schemars(length(max = 253))]
