@@ -13,4 +13,5 @@ pub mod matching;
 pub mod request;
 pub mod response;
 pub mod template;
+pub mod uri;
 pub mod webhook;

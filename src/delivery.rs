@@ -1,97 +1,151 @@
 //! A request in, what came of it out: the only place that talks to receivers.
 
-use std::{error::Error as _, io, time::Duration};
-
-use reqwest::{
-    Client, Method, StatusCode,
-    header::{HeaderMap, HeaderName, HeaderValue},
-    redirect::Policy,
+use std::{
+    borrow::Cow,
+    error::Error as _,
+    io,
+    task::{self, Poll},
+    time::Duration,
 };
+
+use futures::{TryFutureExt, future::MapErr};
+use http::{HeaderMap, HeaderName, HeaderValue, header, response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{
+            HttpConnector,
+            dns::{GaiAddrs, GaiFuture, GaiResolver, Name},
+        },
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::time::Instant;
+use tower_service::Service;
 
 use crate::core::{
-    request::Request,
-    response::{CONTENT_LIMIT, Outcome},
-    webhook::HttpMethod,
+    request::{Hop, REDIRECTS, Request},
+    response::{CONTENT_LIMIT, Outcome, READ_LIMIT, decode},
+    uri::Fault,
 };
 
-/// As many redirects as OnCall's HTTP library follows.
-const REDIRECTS: usize = 30;
+/// Shorter than many servers keep a connection, so that a request seldom meets one that is being closed.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// Sends requests over shared connections.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    client: Client,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
 }
 
 impl Sender {
-    /// Makes a sender with the system's certificate authorities.
+    /// Makes a sender with the system's certificate authorities. What stands in the environment (proxies) is not for
+    /// requests that others write.
     ///
     /// # Errors
-    /// TLS can't be set up.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .user_agent(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::limited(REDIRECTS))
-            // The URL may be a secret.
-            .referer(false)
-            // What stands in the environment is not for requests that others write.
-            .no_proxy()
-            .build()?;
+    /// The system has no certificate authorities.
+    pub fn new() -> io::Result<Self> {
+        let mut connector = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            // As forgiving as OnCall's library.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .build(connector);
         Ok(Self { client })
     }
 
-    /// Sends `request` once and reads the answer, all within `timeout`. `id` goes with it as `webhook-id`: the same for
-    /// every attempt of a delivery, so that a receiver can drop a repeated one.
+    /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
+    /// `webhook-id`: the same for every attempt of a delivery, so that a receiver can drop a repeated one.
     pub async fn send(&self, request: &Request, id: &str, timeout: Duration) -> Outcome {
-        let host = request.url.host_str().unwrap_or_default();
-        match tokio::time::timeout(timeout, self.exchange(request, id)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Outcome::Failure(explain(&error.without_url(), host)),
-            Err(_) => Outcome::Failure(format!("No answer from {host} within {} s", timeout.as_secs_f64())),
-        }
-    }
-
-    async fn exchange(&self, request: &Request, id: &str) -> Result<Outcome, reqwest::Error> {
-        let mut message =
-            self.client.request(method(request.method), request.url.clone()).headers(headers(request, id));
-        if let Some(body) = &request.body {
-            message = message.body(body.clone());
-        }
-        let mut answer = message.send().await?;
-        let status: StatusCode = answer.status();
-        let announced = answer.content_length();
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > CONTENT_LIMIT {
-                let beyond = Some(announced.unwrap_or(body.len() as u64));
-                return Ok(Outcome::Answer { status: status.as_u16(), body: Vec::new(), beyond });
+        let deadline = Instant::now() + timeout;
+        let mut hop = Cow::Borrowed(&request.first);
+        for redirects in 0..=REDIRECTS {
+            let sent = redirects > 0;
+            match tokio::time::timeout_at(deadline, self.exchange(&hop, id)).await {
+                Ok(Ok(Step::Last(outcome))) => return outcome,
+                Ok(Ok(Step::Redirect(next))) => hop = Cow::Owned(next),
+                Ok(Err(Broken::Unresolved)) => {
+                    return Outcome::Refused { message: "Cannot resolve name in url".to_owned(), sent };
+                }
+                Ok(Err(Broken::Because(message))) => return Outcome::Failure(message),
+                Err(_) => {
+                    let host = hop.uri.host();
+                    return Outcome::Failure(format!("No answer from {host} within {} s", timeout.as_secs_f64()));
+                }
             }
         }
-        Ok(Outcome::Answer { status: status.as_u16(), body, beyond: None })
+        Outcome::Failure(format!("More than {REDIRECTS} redirects from {}", request.first.uri.host()))
+    }
+
+    async fn exchange(&self, hop: &Hop, id: &str) -> Result<Step, Broken> {
+        let host = hop.uri.host();
+        let answer = self.client.request(message(hop, id)?).await.map_err(|error| explain(&error, host))?;
+        let (head, body) = answer.into_parts();
+        let location = head.headers.get(header::LOCATION).map(HeaderValue::as_bytes);
+        match hop.redirected(head.status.as_u16(), location) {
+            None => Ok(Step::Last(read(&head, body, host).await?)),
+            Some(Ok(next)) => {
+                // Read, so that the connection can be used again.
+                let _ = collect(body, READ_LIMIT).await;
+                Ok(Step::Redirect(next))
+            }
+            Some(Err(Fault::Refused(message))) => Ok(Step::Last(Outcome::Refused { message, sent: true })),
+            Some(Err(Fault::Unreadable(message))) => Err(Broken::Because(message)),
+        }
     }
 }
 
-fn method(method: HttpMethod) -> Method {
-    match method {
-        HttpMethod::Get => Method::GET,
-        HttpMethod::Post => Method::POST,
-        HttpMethod::Put => Method::PUT,
-        HttpMethod::Patch => Method::PATCH,
-        HttpMethod::Delete => Method::DELETE,
-        HttpMethod::Options => Method::OPTIONS,
-    }
+enum Step {
+    Last(Outcome),
+    Redirect(Hop),
+}
+
+/// Why no answer came.
+enum Broken {
+    /// The host's name does not resolve.
+    Unresolved,
+    /// In one clause.
+    Because(String),
 }
 
 /// What the core found legal is legal here too. What marks the delivery comes last and wins.
-fn headers(request: &Request, id: &str) -> HeaderMap {
-    let legal = request.headers.iter().filter_map(|(name, value)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
-    });
+fn message(hop: &Hop, id: &str) -> Result<http::Request<Full<Bytes>>, Broken> {
+    let uri = format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target());
+    // A host with characters that no name has; no name server is to be asked.
+    let uri: http::Uri = uri.parse().map_err(|_| Broken::Unresolved)?;
+    let body = hop.body.as_deref().unwrap_or_default().to_owned();
+    let mut message = http::Request::new(Full::from(body));
+    *message.uri_mut() = uri;
+    *message.method_mut() = http::Method::from_bytes(hop.method.as_str().as_bytes()).unwrap_or_default();
+    *message.headers_mut() = headers(hop, id);
+    Ok(message)
+}
+
+fn headers(hop: &Hop, id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    headers
+        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+    let legal = hop.headers.iter().filter_map(|header| {
+        Some((HeaderName::from_bytes(header.name.as_bytes()).ok()?, HeaderValue::from_bytes(&header.value).ok()?))
+    });
     for (name, mut value) in legal {
         value.set_sensitive(true);
-        headers.append(name, value);
+        headers.insert(name, value);
     }
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("webhook-id", id);
@@ -100,20 +154,106 @@ fn headers(request: &Request, id: &str) -> HeaderMap {
     headers
 }
 
-/// Why no answer came, in one clause.
-fn explain(error: &reqwest::Error, host: &str) -> String {
-    let causes: Vec<&dyn std::error::Error> = std::iter::successors(error.source(), |&error| error.source()).collect();
-    let io = causes.iter().find_map(|cause| cause.downcast_ref::<io::Error>());
-    if error.is_redirect() {
-        return format!("More than {REDIRECTS} redirects from {host}");
+async fn read(head: &response::Parts, body: Incoming, host: &str) -> Result<Outcome, Broken> {
+    let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let status = head.status.as_u16();
+    let charset = text(header::CONTENT_TYPE)
+        .and_then(|value| value.to_ascii_lowercase().split_once("charset=").map(|(_, charset)| charset.to_owned()))
+        .map(|charset| charset.split(';').next().unwrap_or_default().trim_matches([' ', '"', '\'']).to_owned());
+    let encodings: Vec<&str> =
+        head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    let announced =
+        text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()).filter(|_| encodings.is_empty());
+    if announced.is_some_and(|length: u64| length > CONTENT_LIMIT as u64) {
+        return Ok(Outcome::Answer { status, body: Vec::new(), announced, charset });
     }
-    match (io.map(io::Error::kind), causes.last()) {
-        (Some(io::ErrorKind::ConnectionRefused), _) => format!("Connection to {host} refused"),
-        (Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof), _) => {
-            format!("Connection closed by {host}")
+    let body = collect(body, READ_LIMIT).await.map_err(|error| {
+        Broken::Because(match io_kind(&error) {
+            _ if error.is_incomplete_message() => format!("Connection closed by {host} before its answer ended"),
+            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
+                format!("Connection closed by {host} before its answer ended")
+            }
+            _ => format!("The answer of {host} is not HTTP: {}", last_cause(&error)),
+        })
+    })?;
+    let body = decode(&encodings.join(","), body).map_err(Broken::Because)?;
+    Ok(Outcome::Answer { status, body, announced, charset })
+}
+
+/// The body, or as much of it as goes soon beyond `limit`.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, hyper::Error> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await.transpose()? {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        if bytes.len() > limit {
+            break;
         }
-        (_, Some(cause)) if error.is_connect() => format!("Cannot connect to {host}: {cause}"),
-        (_, Some(cause)) => format!("Request to {host} failed: {cause}"),
-        (_, None) => format!("Request to {host} failed: {error}"),
+    }
+    Ok(bytes)
+}
+
+/// Why no answer came, in one clause that names the host.
+fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> Broken {
+    let causes = || std::iter::successors(error.source(), |&error| error.source());
+    if causes().any(|cause| cause.is::<Unresolved>()) {
+        return Broken::Unresolved;
+    }
+    let inner = |cause: &'_ (dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>()?;
+        io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
+    };
+    let tls = causes()
+        .find_map(|cause| cause.downcast_ref::<rustls::Error>().map(ToString::to_string).or_else(|| inner(cause)));
+    if let Some(tls) = tls {
+        return Broken::Because(format!("TLS with {host} failed: {tls}"));
+    }
+    let hyper = causes().find_map(|cause| cause.downcast_ref::<hyper::Error>());
+    Broken::Because(match io_kind(error) {
+        Some(io::ErrorKind::ConnectionRefused) => format!("Connection to {host} refused"),
+        Some(io::ErrorKind::TimedOut) => format!("Connection to {host} timed out"),
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => format!("No route to {host}"),
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof) => {
+            format!("Connection closed by {host} before it answered")
+        }
+        _ if hyper.is_some_and(|error| error.is_incomplete_message() || error.is_canceled()) => {
+            format!("Connection closed by {host} before it answered")
+        }
+        _ if hyper.is_some_and(hyper::Error::is_parse) => {
+            format!("The answer of {host} is not HTTP: {}", last_cause(error))
+        }
+        _ if error.is_connect() => format!("Cannot connect to {host}: {}", last_cause(error)),
+        _ => format!("Request to {host} failed: {}", last_cause(error)),
+    })
+}
+
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+}
+
+fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |&error| error.source()).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// The system's resolver, whose failures can be told from others.
+#[derive(Clone, Debug)]
+struct Resolver(GaiResolver);
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot resolve name")]
+struct Unresolved;
+
+impl Service<Name> for Resolver {
+    type Response = GaiAddrs;
+    type Error = Unresolved;
+    type Future = MapErr<GaiFuture, fn(io::Error) -> Unresolved>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Unresolved>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        self.0.call(name).map_err(|_| Unresolved)
     }
 }

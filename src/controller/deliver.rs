@@ -218,9 +218,11 @@ impl Deliverer {
         let succeeded = outcome.is_success();
         let record = response::finish(record, &outcome, &request.secrets);
         let message = match &outcome {
-            Outcome::Failure(_) => record.content.as_deref().map(|text| text.chars().take(1000).collect()),
+            Outcome::Failure(_) => record.content.as_deref(),
+            Outcome::Refused { .. } => record.url.as_deref(),
             Outcome::Answer { .. } => None,
         };
+        let message = message.map(|text| text.chars().take(1000).collect());
         let attempt = Attempt { time, status_code: record.status_code, message, duration_ms };
         WebhookResponseStatus::ended(record, succeeded, now(), vec![attempt])
     }

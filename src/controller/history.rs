@@ -14,11 +14,10 @@ use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt, api::ListParams, core::PartialObjectMeta};
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
-use serde_json::{Map, Value};
 
 use super::api::{self, Objects};
 use crate::{
-    core::event::response_value,
+    core::{event::response_value, json::Object},
     resources::{ALERT_GROUP_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
@@ -132,15 +131,10 @@ impl History {
     }
 
     /// What a webhook sees as `responses`: the latest content of every other webhook for the alert group.
-    pub(crate) async fn responses(
-        &self,
-        namespace: &str,
-        group: &str,
-        webhook: &str,
-    ) -> Result<Map<String, Value>, api::Error> {
+    pub(crate) async fn responses(&self, namespace: &str, group: &str, webhook: &str) -> Result<Object, api::Error> {
         let own = label_value(webhook);
         let others: Vec<String> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
-            None => return Ok(Map::new()),
+            None => return Ok(Object::new()),
             Some(all) => {
                 all.iter().filter(|latest| latest.webhook != own).map(|latest| latest.response.clone()).collect()
             }
@@ -150,7 +144,7 @@ impl History {
         Ok(contents
             .into_iter()
             .flatten()
-            .map(|content| (content.webhook_id.clone(), response_value(content.content.as_deref())))
+            .map(|content| (Arc::from(content.webhook_id.as_str()), response_value(content.content.as_deref())))
             .collect())
     }
 

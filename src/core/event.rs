@@ -1,11 +1,18 @@
 //! An event's data as templates see it and as "forward all" sends it.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use minijinja::Value as TemplateValue;
-use serde_json::{Map, Value};
+use super::{
+    json::{self, Json},
+    template::Mode,
+    webhook::EventType,
+};
 
-use super::{json, template::Mode, webhook::EventType};
+/// What a template sees: values by their names.
+pub type Context = Vec<(Arc<str>, Json)>;
 
 /// What matching needs to know of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,127 +29,119 @@ pub struct EventFacts {
 
 /// The part of the data that is the same for every webhook, made ready for templates at most once.
 pub struct EventData {
-    shared: Map<String, Value>,
-    raw: OnceLock<Vec<(String, TemplateValue)>>,
-    escaped: OnceLock<Vec<(String, TemplateValue)>>,
-    dumped: OnceLock<Result<String, String>>,
+    shared: Context,
+    escaped: OnceLock<Context>,
+    dumped: OnceLock<String>,
 }
 
 impl fmt::Debug for EventData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventData").field("keys", &self.shared.keys()).finish_non_exhaustive()
+        let keys: Vec<&str> = self.shared.iter().map(|(key, _)| &**key).collect();
+        f.debug_struct("EventData").field("keys", &keys).finish_non_exhaustive()
     }
 }
 
 impl EventData {
     /// Takes the keys from `event` to `alert_group_resolved_by`, in OnCall's order.
-    pub fn new(shared: Map<String, Value>) -> Self {
-        Self { shared, raw: OnceLock::new(), escaped: OnceLock::new(), dumped: OnceLock::new() }
+    pub fn new(shared: Context) -> Self {
+        Self { shared, escaped: OnceLock::new(), dumped: OnceLock::new() }
     }
 
     /// What a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and `payload`,
     /// which is always None.
-    pub fn context(&self, mode: Mode, own: &Own) -> TemplateValue {
-        let shared = match mode {
-            Mode::Raw => self.raw.get_or_init(|| prepare(&self.shared, mode)),
-            Mode::Json => self.escaped.get_or_init(|| prepare(&self.shared, mode)),
+    pub fn context(&self, mode: Mode, own: &Own) -> Context {
+        let (shared, own) = match mode {
+            Mode::Raw => (&self.shared, own.0.clone()),
+            Mode::Json => (self.escaped.get_or_init(|| escape_all(&self.shared)), escape_all(&own.0)),
         };
-        let own = prepare(&own.0, mode);
-        TemplateValue::from_pairs(
-            shared.iter().cloned().chain(own).chain([("payload".to_owned(), TemplateValue::from(()))]),
-        )
+        shared.iter().cloned().chain(own).chain([(Arc::from("payload"), Json::Null)]).collect()
     }
 
     /// The whole data of one webhook as JSON text, as OnCall sends and records it.
-    ///
-    /// # Errors
-    /// The data has something that JSON can't express.
-    pub fn dumps(&self, own: &Own) -> Result<String, String> {
-        let dump = |map: &Map<String, Value>| json::dumps(map).map_err(|error| error.to_string());
-        let shared = self.dumped.get_or_init(|| dump(&self.shared)).as_ref().map_err(Clone::clone)?;
-        let own = dump(&own.0)?;
-        // Two objects, neither of them empty, joined into one.
-        Ok(format!("{}, {}", &shared[..shared.len() - 1], &own[1..]))
+    pub fn dumps(&self, own: &Own) -> String {
+        let shared = self.dumped.get_or_init(|| dump(&self.shared));
+        match (shared.as_str(), dump(&own.0)) {
+            ("{}", own) => own,
+            (shared, own) if own == "{}" => shared.to_owned(),
+            (shared, own) => format!("{}, {}", &shared[..shared.len() - 1], &own[1..]),
+        }
     }
 }
 
 /// The part of the data that one webhook sees alone: `responses` and `webhook`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Own(Map<String, Value>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Own(Context);
 
 impl Own {
     /// `responses` maps the ids of other webhooks to the content that each last got for the same alert group.
-    pub fn new(webhook: Value, responses: Map<String, Value>) -> Self {
-        let mut own = Map::new();
+    pub fn new(webhook: Json, responses: json::Object) -> Self {
+        let mut own = Context::new();
         if !responses.is_empty() {
-            own.insert("responses".to_owned(), Value::Object(responses));
+            own.push((Arc::from("responses"), Json::Object(Arc::new(responses))));
         }
-        own.insert("webhook".to_owned(), webhook);
+        own.push((Arc::from("webhook"), webhook));
         Self(own)
     }
 }
 
 /// What templates see of a response's content: parsed if it is JSON, else the text.
-pub fn response_value(content: Option<&str>) -> Value {
-    content.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
+pub fn response_value(content: Option<&str>) -> Json {
+    content.map_or(Json::Null, |text| json::loads(text).unwrap_or_else(|_| Json::from(text)))
 }
 
-fn prepare(map: &Map<String, Value>, mode: Mode) -> Vec<(String, TemplateValue)> {
-    map.iter().map(|(key, value)| (key.clone(), template_value(value, mode))).collect()
+fn dump(entries: &Context) -> String {
+    json::dumps(&Json::object(entries.iter().cloned()))
 }
 
-fn template_value(value: &Value, mode: Mode) -> TemplateValue {
+fn escape_all(entries: &Context) -> Context {
+    entries.iter().map(|(key, value)| (Arc::clone(key), escaped(value))).collect()
+}
+
+/// `value` with each string as it stands inside a JSON string literal, non-ASCII kept. Keys stay as they are.
+fn escaped(value: &Json) -> Json {
     match value {
-        Value::Null => TemplateValue::from(()),
-        Value::Bool(value) => TemplateValue::from(*value),
-        Value::Number(number) => number
-            .as_i64()
-            .map(TemplateValue::from)
-            .or_else(|| number.as_u64().map(TemplateValue::from))
-            .or_else(|| number.as_f64().map(TemplateValue::from))
-            .unwrap_or_default(),
-        Value::String(text) => match mode {
-            Mode::Raw => TemplateValue::from(text.as_str()),
-            Mode::Json => TemplateValue::from(escape(text)),
-        },
-        Value::Array(items) => items.iter().map(|item| template_value(item, mode)).collect(),
-        Value::Object(map) => TemplateValue::from_pairs(prepare(map, mode)),
+        Json::Str(text) => {
+            let mut out = String::with_capacity(text.len());
+            json::write_escaped(&mut out, text, false);
+            // Most strings have nothing to escape and are shared.
+            if out.len() == text.len() { value.clone() } else { Json::Str(Arc::from(out)) }
+        }
+        Json::Array(items) => Json::Array(items.iter().map(escaped).collect()),
+        Json::Object(object) => Json::object(object.iter().map(|(key, value)| (Arc::clone(key), escaped(value)))),
+        other => other.clone(),
     }
-}
-
-/// `text` as it stands inside a JSON string literal, non-ASCII kept.
-fn escape(text: &str) -> String {
-    let literal = Value::from(text).to_string();
-    literal[1..literal.len() - 1].to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::template::Template;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn mk_data(value: Value) -> EventData {
-        match value {
-            Value::Object(map) => EventData::new(map),
-            other => panic!("not an object: {other}"),
+    fn mk_object(value: Value) -> json::Object {
+        match Json::from(value) {
+            Json::Object(object) => Arc::unwrap_or_clone(object),
+            other => panic!("not an object: {other:?}"),
         }
     }
 
-    fn mk_own(responses: &Value) -> Own {
-        let responses = responses.as_object().cloned().unwrap_or_default();
-        Own::new(json!({"id": "WH1", "name": "one", "labels": {}}), responses)
+    fn mk_data(value: Value) -> EventData {
+        EventData::new(mk_object(value).into_iter().collect())
+    }
+
+    fn mk_own(responses: Value) -> Own {
+        Own::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), mk_object(responses))
     }
 
     #[test]
     fn the_json_text_ends_with_responses_and_webhook() {
         let data = mk_data(json!({"event": {"type": "resolve"}, "alert_payload": {"city": "東京"}}));
         assert_eq!(
-            data.dumps(&mk_own(&json!({}))).unwrap(),
+            data.dumps(&mk_own(json!({}))),
             r#"{"event": {"type": "resolve"}, "alert_payload": {"city": "\u6771\u4eac"}, "webhook": {"id": "WH1", "name": "one", "labels": {}}}"#
         );
         assert_eq!(
-            data.dumps(&mk_own(&json!({"WH2": null}))).unwrap(),
+            data.dumps(&mk_own(json!({"WH2": null}))),
             r#"{"event": {"type": "resolve"}, "alert_payload": {"city": "\u6771\u4eac"}, "responses": {"WH2": null}, "webhook": {"id": "WH1", "name": "one", "labels": {}}}"#
         );
     }
@@ -152,7 +151,7 @@ mod tests {
         let data = mk_data(json!({"alert_payload": {"text": "say \"é\"\n", "n": 1}}));
         let source = "{{ alert_payload.text }}{{ responses.WH2.t }}{{ webhook.id }}{{ payload }}";
         for (mode, expected) in [(Mode::Raw, "say \"é\"\n\"WH1None"), (Mode::Json, "say \\\"é\\\"\\n\\\"WH1None")] {
-            let context = data.context(mode, &mk_own(&json!({"WH2": {"t": "\""}})));
+            let context = data.context(mode, &mk_own(json!({"WH2": {"t": "\""}})));
             assert_eq!(Template::compile(source, mode).unwrap().render(&context).as_deref(), Ok(expected));
         }
     }
@@ -161,12 +160,13 @@ mod tests {
     fn a_responses_content_is_parsed_if_it_is_json() {
         let cases = [
             (Some(r#"{"id": 7}"#), json!({"id": 7})),
+            (Some("{nope"), json!("{nope")),
             (Some("ok"), json!("ok")),
             (Some(""), json!("")),
             (None, json!(null)),
         ];
         for (content, expected) in cases {
-            assert_eq!(response_value(content), expected, "{content:?}");
+            assert_eq!(response_value(content), Json::from(expected), "{content:?}");
         }
     }
 }

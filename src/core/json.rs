@@ -1,84 +1,221 @@
-//! JSON as Python's `json.dumps` writes it: `", "` and `": "` between, floats as `repr` shows them, and, unless asked
-//! otherwise, everything outside ASCII escaped.
+//! JSON as Python's `json` reads and writes it: integers of any size, `NaN` and the infinities, the last of two equal
+//! keys; on the way out `", "` and `": "` between, floats as `repr` shows them, and everything outside ASCII escaped.
 
-use std::io::{self, Write};
+use std::{fmt::Write, sync::Arc};
 
-use serde::Serialize;
-use serde_json::{Map, Value, ser::Formatter};
+use indexmap::IndexMap;
+use jiter::{JsonValue, PartialMode};
+use num_bigint::BigInt;
+use serde_json::Value;
+
+/// A JSON value that many templates can share: parts of it are cloned in constant time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true` and `false`
+    Bool(bool),
+    /// An integer of 64 bits.
+    Int(i64),
+    /// An integer beyond 64 bits.
+    Big(Arc<BigInt>),
+    /// A number with a fraction or an exponent, `NaN`, or an infinity.
+    Float(f64),
+    /// Text.
+    Str(Arc<str>),
+    /// An array.
+    Array(Arc<[Json]>),
+    /// An object, in its order.
+    Object(Arc<Object>),
+}
+
+/// The entries of a JSON object, in their order.
+pub type Object = IndexMap<Arc<str>, Json>;
+
+impl Json {
+    /// An object of these entries.
+    pub fn object<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
+        Self::Object(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
+    }
+
+    /// The value at `key`, if this is an object that has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Object(object) => object.get(key),
+            _ => None,
+        }
+    }
+
+    /// Whether a `NaN` or an infinity stands anywhere in it, which JSON itself does not know.
+    pub fn beyond_json(&self) -> Option<f64> {
+        match self {
+            Self::Float(number) if !number.is_finite() => Some(*number),
+            Self::Array(items) => items.iter().find_map(Self::beyond_json),
+            Self::Object(object) => object.values().find_map(Self::beyond_json),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        Self::Str(Arc::from(text))
+    }
+}
+
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(value),
+            Value::Number(number) => number.as_i64().map(Self::Int).unwrap_or_else(|| {
+                number
+                    .as_u64()
+                    .map(|value| Self::Big(Arc::new(BigInt::from(value))))
+                    .unwrap_or_else(|| Self::Float(number.as_f64().unwrap_or(f64::NAN)))
+            }),
+            Value::String(text) => Self::Str(Arc::from(text)),
+            Value::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
+            Value::Object(entries) => Self::object(entries.into_iter().map(|(key, value)| (key, Self::from(value)))),
+        }
+    }
+}
+
+impl From<JsonValue<'_>> for Json {
+    fn from(value: JsonValue) -> Self {
+        match value {
+            JsonValue::Null => Self::Null,
+            JsonValue::Bool(value) => Self::Bool(value),
+            JsonValue::Int(value) => Self::Int(value),
+            JsonValue::BigInt(value) => Self::Big(Arc::new(value)),
+            JsonValue::Float(value) => Self::Float(value),
+            JsonValue::Str(text) => Self::Str(Arc::from(text)),
+            JsonValue::Array(items) => Self::Array(items.iter().cloned().map(Self::from).collect()),
+            JsonValue::Object(entries) => {
+                Self::object(entries.iter().map(|(key, value)| (key.as_ref(), Self::from(value.clone()))))
+            }
+        }
+    }
+}
+
+/// `json.loads(text)`.
+///
+/// # Errors
+/// The text is not JSON, is nested deeper than 200 levels, or escapes half of a surrogate pair. Says where.
+pub fn loads(text: &str) -> Result<Json, String> {
+    JsonValue::parse_with_config(text.as_bytes(), true, PartialMode::Off)
+        .map(Json::from)
+        .map_err(|error| error.description(text.as_bytes()))
+}
 
 /// `json.dumps(value)`.
 ///
 /// ```
-/// let value = serde_json::json!({"city": "東京", "share": 1e-7});
-/// let text = oncall_webhooks::core::json::dumps(&value)?;
-/// assert_eq!(text, r#"{"city": "\u6771\u4eac", "share": 1e-07}"#);
-/// # Ok::<(), serde_json::Error>(())
+/// use oncall_webhooks::core::json;
+/// let value = json::loads(r#"{"city":"東京","share":1e-7}"#)?;
+/// assert_eq!(json::dumps(&value), r#"{"city": "\u6771\u4eac", "share": 1e-07}"#);
+/// # Ok::<(), String>(())
 /// ```
-///
-/// # Errors
-/// The value is not one that JSON can express, such as a map whose keys are not strings.
-pub fn dumps(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    let mut out = Vec::with_capacity(128);
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Python))?;
-    String::from_utf8(out).map_err(serde::ser::Error::custom)
+pub fn dumps(value: &Json) -> String {
+    let mut out = String::with_capacity(128);
+    write(&mut out, value);
+    out
 }
 
-/// `value` with the keys of every object sorted, as `json.dumps(value, sort_keys=True)` writes them.
-pub fn sorted(value: Value) -> Value {
-    reordered(value, &str::cmp)
+fn write(out: &mut String, value: &Json) {
+    match value {
+        Json::Null => out.push_str("null"),
+        Json::Bool(true) => out.push_str("true"),
+        Json::Bool(false) => out.push_str("false"),
+        Json::Int(number) => out.push_str(&number.to_string()),
+        Json::Big(number) => out.push_str(&number.to_string()),
+        Json::Float(number) => out.push_str(&float(*number)),
+        Json::Str(text) => write_str(out, text, true),
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write(out, item);
+            }
+            out.push(']');
+        }
+        Json::Object(entries) => {
+            out.push('{');
+            for (index, (key, item)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write_str(out, key, true);
+                out.push_str(": ");
+                write(out, item);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// A float as `json.dumps` writes it.
+pub fn float(number: f64) -> String {
+    if number.is_nan() {
+        "NaN".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() }
+    } else {
+        float_repr(number)
+    }
+}
+
+/// Appends `text` as a JSON string literal, `ascii` with everything outside ASCII escaped.
+pub fn write_str(out: &mut String, text: &str, ascii: bool) {
+    out.push('"');
+    write_escaped(out, text, ascii);
+    out.push('"');
+}
+
+/// Appends `text` as it stands inside a JSON string literal.
+pub fn write_escaped(out: &mut String, text: &str, ascii: bool) {
+    let plain = |c: char| match c {
+        '"' | '\\' | '\0'..='\x1f' => false,
+        c => c.is_ascii() || !ascii,
+    };
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| !plain(c)) {
+        out.push_str(&rest[..at]);
+        let mut chars = rest[at..].chars();
+        match chars.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some('\x08') => out.push_str("\\b"),
+            Some('\x0c') => out.push_str("\\f"),
+            Some(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String can't fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
 }
 
 /// `value` with the keys of every object as PostgreSQL's `jsonb` keeps them: shorter ones first, then by bytes. OnCall
 /// keeps an alert's payload so, and its receivers see that order.
-pub fn jsonb(value: Value) -> Value {
-    reordered(value, &|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)))
-}
-
-fn reordered(value: Value, order: &dyn Fn(&str, &str) -> std::cmp::Ordering) -> Value {
+pub fn jsonb(value: Json) -> Json {
     match value {
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| reordered(item, order)).collect()),
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().map(|(key, value)| (key, reordered(value, order))).collect();
-            entries.sort_by(|(a, _), (b, _)| order(a, b));
-            Value::Object(Map::from_iter(entries))
+        Json::Array(items) => Json::Array(items.iter().cloned().map(jsonb).collect()),
+        Json::Object(object) => {
+            let mut object: Object = object.iter().map(|(key, value)| (key.clone(), jsonb(value.clone()))).collect();
+            object.sort_by(|a, _, b, _| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+            Json::Object(Arc::new(object))
         }
         other => other,
-    }
-}
-
-struct Python;
-
-impl Formatter for Python {
-    fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        writer.write_all(float_repr(value).as_bytes())
-    }
-
-    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(|c: char| !c.is_ascii()) {
-            let (plain, tail) = rest.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            let mut chars = tail.chars();
-            if let Some(c) = chars.next() {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-            rest = chars.as_str();
-        }
-        writer.write_all(rest.as_bytes())
-    }
-
-    fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
     }
 }
 
@@ -92,8 +229,10 @@ pub fn float_repr(value: f64) -> String {
                 let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
                 format!("{digits}e{sign}{exponent:0>2}")
             }
-            None => text, // inf and nan, which JSON values never are
+            None => text, // inf
         }
+    } else if value.is_nan() {
+        "nan".to_owned()
     } else {
         format!("{value:?}")
     }
@@ -105,38 +244,57 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn dumps_writes_what_python_writes() {
+    fn what_is_read_is_written_as_python_writes_it() {
         let cases = [
+            (r#"{"a":[1,2.0,1e3,true,null,"x"],"b":{}}"#, r#"{"a": [1, 2.0, 1000.0, true, null, "x"], "b": {}}"#),
             (
-                json!({"a": [1, 2.0, 1e3, true, null, "x"], "b": {}}),
-                r#"{"a": [1, 2.0, 1000.0, true, null, "x"], "b": {}}"#,
-            ),
-            (
-                json!("東京 😊 \"q\" \u{7f} \n\t\u{1}"),
+                "\"東京 😊 \\\"q\\\" \u{7f} \\n\\t\\u0001\"",
                 "\"\\u6771\\u4eac \\ud83d\\ude0a \\\"q\\\" \u{7f} \\n\\t\\u0001\"",
             ),
-            (json!({"é": "café"}), r#"{"\u00e9": "caf\u00e9"}"#),
+            (r#"{"é": "café"}"#, r#"{"\u00e9": "caf\u00e9"}"#),
             (
-                json!([1e-7, 1e22, 0.0001, 1e16, -1.5e-10, 123456789.125, 0.0]),
-                "[1e-07, 1e+22, 0.0001, 1e+16, -1.5e-10, 123456789.125, 0.0]",
+                "[1e-7, 1e22, 0.0001, 1e16, -1.5e-10, 123456789.125, 0.0, -0.0]",
+                "[1e-07, 1e+22, 0.0001, 1e+16, -1.5e-10, 123456789.125, 0.0, -0.0]",
             ),
-            (json!([]), "[]"),
+            ("[]", "[]"),
+            (" [NaN, Infinity, -Infinity] ", "[NaN, Infinity, -Infinity]"),
+            (r#"{"n": 123456789012345678901234567890}"#, r#"{"n": 123456789012345678901234567890}"#),
+            (r#"{"a": 1, "b": 2, "a": 3}"#, r#"{"a": 3, "b": 2}"#),
+            ("1e400", "Infinity"),
         ];
-        for (value, expected) in cases {
-            assert_eq!(dumps(&value).unwrap(), expected);
+        for (text, expected) in cases {
+            assert_eq!(loads(text).map(|value| dumps(&value)).as_deref(), Ok(expected), "{text}");
         }
     }
 
     #[test]
-    fn keys_are_ordered_at_every_depth() {
-        let value = json!({"b": 1, "annotations": {"title": 1, "a": [{"zz": 1, "y": 2}]}, "a": 2});
+    fn what_is_not_json_is_named_with_its_place() {
+        let deep = "[".repeat(10_000);
+        let cases = [
+            ("{nope", "key must be a string at line 1 column 2"),
+            ("", "EOF while parsing a value at line 1 column 0"),
+            ("1 2", "trailing characters at line 1 column 3"),
+            ("{'a': 1}", "key must be a string at line 1 column 2"),
+            (r#""\ud83d""#, "unexpected end of hex escape at line 1 column 8"),
+            (&deep, "recursion limit exceeded at line 1 column 202"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(loads(text), Err(expected.to_owned()), "{text:.40}");
+        }
+    }
+
+    #[test]
+    fn values_of_the_api_server_become_the_same_json() {
+        let value = json!({"n": [1, -2, 2.5, u64::MAX, null, true], "t": "é"});
         assert_eq!(
-            dumps(&sorted(value.clone())).unwrap(),
-            r#"{"a": 2, "annotations": {"a": [{"y": 2, "zz": 1}], "title": 1}, "b": 1}"#
+            dumps(&Json::from(value)),
+            r#"{"n": [1, -2, 2.5, 18446744073709551615, null, true], "t": "\u00e9"}"#
         );
-        assert_eq!(
-            dumps(&jsonb(value)).unwrap(),
-            r#"{"a": 2, "b": 1, "annotations": {"a": [{"y": 2, "zz": 1}], "title": 1}}"#
-        );
+    }
+
+    #[test]
+    fn keys_are_ordered_as_in_jsonb_at_every_depth() {
+        let value = Json::from(json!({"b": 1, "annotations": {"title": 1, "a": [{"zz": 1, "y": 2}]}, "a": 2}));
+        assert_eq!(dumps(&jsonb(value)), r#"{"a": 2, "b": 1, "annotations": {"a": [{"y": 2, "zz": 1}], "title": 1}}"#);
     }
 }

@@ -1,18 +1,17 @@
 //! Webhook and data in; a request, or the record of the field that failed, out. The checks come in OnCall's order:
-//! trigger template, URL, headers, body.
+//! trigger template, URL, headers, body; then what Python's `requests` would not send.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
-use url::{Position, Url as ParsedUrl};
 
 use super::{
     event::{EventData, Own},
-    json,
+    json::{self, Json},
     response::{MASK, Record},
     template::{Template, TemplateError},
+    uri::{self, Fault, Uri},
     webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
 };
 
@@ -28,25 +27,90 @@ pub enum Prepared {
 }
 
 /// A request, ready for the wire.
+#[derive(Debug)]
 pub struct Request {
-    /// The method.
-    pub method: HttpMethod,
-    /// The URL, without user and password.
-    pub url: ParsedUrl,
-    /// Names (legal) and values (bytes of Latin-1, without line breaks), Content-Type and Authorization among them.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// The body, for methods that have one.
-    pub body: Option<String>,
+    /// What is sent first; redirects may lead on.
+    pub first: Hop,
     /// What must not show in anything that comes of the request.
     pub secrets: Vec<SecretString>,
 }
 
-impl fmt::Debug for Request {
+/// One message to a receiver.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// The method.
+    pub method: HttpMethod,
+    /// Where it goes.
+    pub uri: Uri,
+    /// What goes with it. `Content-Length` is among them only where there is no body and it says so.
+    pub headers: Vec<Header>,
+    /// The body, for methods that have one.
+    pub body: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("method", &self.method)
-            .field("host", &self.url.host_str())
-            .finish_non_exhaustive()
+        f.debug_struct("Hop").field("method", &self.method).field("host", &self.uri.host()).finish_non_exhaustive()
+    }
+}
+
+/// A header as it is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// A legal name.
+    pub name: String,
+    /// Bytes of Latin-1, without line breaks.
+    pub value: Vec<u8>,
+    /// Whether it stays on the host that it was made for.
+    pub secret: bool,
+}
+
+impl Header {
+    fn empty_body() -> Self {
+        Self { name: "Content-Length".to_owned(), value: b"0".to_vec(), secret: false }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// As many redirects as `requests` follows.
+pub const REDIRECTS: usize = 30;
+
+impl Hop {
+    /// What `requests` sends next after an answer with this status and `Location`; None if that answer is the last.
+    /// A GET in place of the method, but for 307 and 308 (and 301 after anything but a POST); no body then.
+    ///
+    /// # Errors
+    /// No request may go where the redirect leads.
+    pub fn redirected(&self, status: u16, location: Option<&[u8]>) -> Option<Result<Self, Fault>> {
+        let location = location.filter(|location| !location.is_empty())?;
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        let uri = match std::str::from_utf8(location) {
+            Ok(location) => self.uri.redirect(location),
+            Err(_) => Err(Fault::Unreadable("The Location of the redirect is not UTF-8".to_owned())),
+        };
+        Some(uri.map(|uri| {
+            let repeats = matches!(status, 307 | 308);
+            let method = match status {
+                302 | 303 => HttpMethod::Get,
+                301 if self.method == HttpMethod::Post => HttpMethod::Get,
+                _ => self.method,
+            };
+            let stays = self.uri.shares_secrets_with(&uri);
+            let keeps = |header: &&Header| {
+                let of_body = header.is("Content-Type") || header.is("Content-Length");
+                !header.is("Cookie") && (repeats || !of_body) && (stays || !header.secret)
+            };
+            let mut headers: Vec<Header> = self.headers.iter().filter(keeps).cloned().collect();
+            if !repeats && method.has_body() {
+                headers.push(Header::empty_body());
+            }
+            Self { method, uri, headers, body: self.body.clone().filter(|_| repeats) }
+        }))
     }
 }
 
@@ -56,13 +120,8 @@ pub type Secrets<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 /// Prepares the request of `webhook` for `event`. `masked` hides the body in the record, as OnCall does for personal
 /// notifications.
 pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, secrets: Secrets) -> Prepared {
-    let mut record = Record::default();
-    match event.dumps(own) {
-        Ok(text) => record.event_data = Some(text),
-        Err(message) => {
-            return refused(record, |r| &mut r.request_data, &format!("Data - {message}"));
-        }
-    }
+    let event_data = event.dumps(own);
+    let mut record = Record { event_data: Some(event_data.clone()), ..Record::default() };
     let mut builder = Builder { webhook, event, own, secrets, used: Vec::new() };
 
     match builder.rendered(webhook.trigger_template.as_ref()) {
@@ -79,37 +138,29 @@ pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, se
             record.url = Some(shown);
             url
         }
-        Err(message) => return refused(record, |r| &mut r.url, &format!("URL - {message}")),
+        Err(Fault::Refused(message)) => return refused(record, |r| &mut r.url, &format!("URL - {message}")),
+        Err(Fault::Unreadable(message)) => return refused(record, |r| &mut r.content, &message),
     };
     let headers = match builder.headers() {
-        Ok((headers, shown)) => {
-            record.request_headers = Some(shown);
-            headers
-        }
+        Ok(headers) => headers,
         Err(message) => {
             return refused(record, |r| &mut r.request_headers, &format!("Headers - {message}"));
         }
     };
-    let body = match builder.body(record.event_data.as_deref()) {
-        Ok(body) => {
-            record.request_data = body.as_ref().map(|body| if masked { MASK } else { body.text.as_str() }.to_owned());
-            body
-        }
-        Err(message) => {
-            return refused(record, |r| &mut r.request_data, &format!("Data - {message}"));
+    let body = match builder.body(event_data) {
+        Ok(body) => body,
+        Err(error) => {
+            return refused(record, |r| &mut r.request_data, &format!("Data - {error}"));
         }
     };
-    match builder.wire_headers(headers, &url, body.as_ref().is_some_and(|body| body.is_json)) {
-        Ok(headers) => {
-            let request = Request {
-                method: webhook.method,
-                url: without_credentials(url),
-                headers,
-                body: body.map(|body| body.text),
-                secrets: builder.used,
-            };
-            Prepared::Send(request, record)
-        }
+    // OnCall stumbles over it only here.
+    let Some((headers, shown)) = headers else {
+        return refused(record, |r| &mut r.content, "The headers rendered to JSON that is not an object");
+    };
+    record.request_headers = Some(shown);
+    record.request_data = body.as_ref().map(|body| if masked { MASK } else { body.text.as_str() }.to_owned());
+    match builder.hop(&url, headers, body) {
+        Ok(first) => Prepared::Send(Request { first, secrets: builder.used }, record),
         Err(message) => refused(record, |r| &mut r.content, &message),
     }
 }
@@ -121,11 +172,11 @@ fn refused(mut record: Record, field: impl Fn(&mut Record) -> &mut Option<String
 
 struct Body {
     text: String,
-    is_json: bool,
+    json: Option<Json>,
 }
 
-/// A header's value: what is sent, and whether the record may show it.
-type Headers = Vec<(String, Value)>;
+/// A header as it was stated: its value is any JSON; and whether it is a secret.
+type Headers = Vec<(Arc<str>, Json, bool)>;
 
 struct Builder<'a> {
     webhook: &'a Webhook,
@@ -150,100 +201,114 @@ impl Builder<'_> {
         Ok(value)
     }
 
-    fn url(&mut self) -> Result<(ParsedUrl, String), String> {
+    /// The URL's text, checked, and what the record shows of it.
+    fn url(&mut self) -> Result<(String, String), Fault> {
+        let refuse = |error: TemplateError| Fault::Refused(error.to_string());
         match &self.webhook.url {
             Url::Template(field) => {
-                let text = self.rendered(Some(field)).map_err(|error| error.to_string())?.unwrap_or_default();
-                let url = parse_url(&text)?;
-                let shown = mask_credentials(&text, &url);
-                Ok((url, shown))
+                let text = self.rendered(Some(field)).map_err(refuse)?.unwrap_or_default();
+                uri::check(&text)?;
+                let shown = mask_credentials(&text);
+                Ok((text, shown))
             }
             Url::Secret(key) => {
-                let source = self.secret(key)?;
+                let source = self.secret(key).map_err(Fault::Refused)?;
                 // The text is a secret: a message about it may quote it.
                 let template = Template::compile(source.expose_secret(), super::template::Mode::Raw)
-                    .map_err(|error| hidden(&error, key))?;
-                let text = self.render(&template).map_err(|error| hidden(&error, key))?;
-                let url = parse_url(&text)?;
-                // Receivers repeat the part that they see.
-                let path_and_query = &url[Position::BeforePath..Position::AfterQuery];
-                self.used.extend([text.as_str(), path_and_query, url.path()].map(SecretString::from));
-                Ok((url, MASK.to_owned()))
+                    .map_err(|error| Fault::Refused(hidden(&error, key)))?;
+                let text = self.render(&template).map_err(|error| Fault::Refused(hidden(&error, key)))?;
+                uri::check(&text)?;
+                self.used.push(SecretString::from(text.as_str()));
+                Ok((text, MASK.to_owned()))
             }
         }
     }
 
-    /// The headers that the manifest states, and how the record shows them.
-    fn headers(&mut self) -> Result<(Headers, String), String> {
+    /// The headers that the manifest states, and how the record shows them; None if the template gave other JSON.
+    fn headers(&mut self) -> Result<Option<(Headers, String)>, String> {
         let rendered = self.rendered(self.webhook.headers.as_ref()).map_err(|error| error.to_string())?;
-        let mut headers: Headers = match rendered.filter(|text| !text.is_empty()) {
-            None => Vec::new(),
-            Some(text) => match serde_json::from_str::<Map<String, Value>>(&text) {
-                Ok(map) => map.into_iter().collect(),
-                Err(_) => return Err("Template did not result in json/dict".to_owned()),
-            },
+        let stated = match rendered.map(|text| json::loads(&text)) {
+            None => json::Object::new(),
+            Some(Ok(Json::Object(object))) => Arc::unwrap_or_clone(object),
+            Some(Ok(_)) => return Ok(None),
+            Some(Err(_)) => return Err("Template did not result in json/dict".to_owned()),
         };
-        let mut shown = headers.clone();
+        let is_authorization = |name: &str| name.eq_ignore_ascii_case("Authorization");
+        let mut headers: Headers =
+            stated.iter().map(|(name, value)| (Arc::clone(name), value.clone(), is_authorization(name))).collect();
+        let mut shown = stated;
         let webhook = self.webhook;
         let from_secrets = webhook.headers_from.iter().map(|(name, key)| (name.as_str(), key));
         let authorization = webhook.authorization_header.iter().map(|key| ("Authorization", key));
         for (name, key) in from_secrets.chain(authorization) {
             let value = self.secret(key)?;
-            replace(&mut headers, name, Value::from(value.expose_secret()));
-            replace(&mut shown, name, Value::from(MASK));
+            headers.push((Arc::from(name), Json::from(value.expose_secret()), true));
+            shown.insert(Arc::from(name), Json::from(MASK));
         }
         for (name, value) in &mut shown {
-            if name.eq_ignore_ascii_case("Authorization") {
-                *value = Value::from(MASK);
+            if is_authorization(name) {
+                *value = Json::from(MASK);
             }
         }
-        let shown = json::dumps(&Map::from_iter(shown)).map_err(|error| error.to_string())?;
-        Ok((headers, shown))
+        Ok(Some((headers, json::dumps(&Json::Object(Arc::new(shown))))))
     }
 
-    fn body(&self, event_data: Option<&str>) -> Result<Option<Body>, String> {
+    fn body(&self, event_data: String) -> Result<Option<Body>, TemplateError> {
         if !self.webhook.method.has_body() {
             return Ok(None);
         }
         if self.webhook.forward_all {
-            return Ok(event_data.map(|text| Body { text: text.to_owned(), is_json: true }));
+            // Read back only for what JSON does not know, which the text shows.
+            let json = if event_data.contains("NaN") || event_data.contains("Infinity") {
+                json::loads(&event_data).unwrap_or(Json::Bool(true))
+            } else {
+                Json::Bool(true)
+            };
+            return Ok(Some(Body { text: event_data, json: Some(json) }));
         }
-        let Some(text) = self.rendered(self.webhook.data.as_ref()).map_err(|error| error.to_string())? else {
-            return Ok(None);
-        };
-        Ok(Some(match serde_json::from_str::<Value>(&text).ok().and_then(|value| json::dumps(&value).ok()) {
-            Some(text) => Body { text, is_json: true },
-            None => Body { text, is_json: false },
+        let text = self.rendered(self.webhook.data.as_ref())?;
+        Ok(text.map(|text| match json::loads(&text) {
+            Ok(json) => Body { text: json::dumps(&json), json: Some(json) },
+            Err(_) => Body { text, json: None },
         }))
     }
 
-    /// The headers as they are sent: user and password before `Authorization`, a content type for JSON.
-    fn wire_headers(
-        &mut self,
-        mut headers: Headers,
-        url: &ParsedUrl,
-        is_json: bool,
-    ) -> Result<Vec<(String, Vec<u8>)>, String> {
+    /// What is sent first, or why `requests` would not send it.
+    fn hop(&mut self, url: &str, headers: Headers, body: Option<Body>) -> Result<Hop, String> {
+        let uri = Uri::parse(url)?;
+        if matches!(self.webhook.url, Url::Secret(_)) {
+            // Receivers repeat the part that they see.
+            self.used.extend([uri.target().as_str(), uri.path()].map(SecretString::from));
+        }
+        let mut headers = wire_headers(headers)?;
+        if let Some(number) = body.as_ref().and_then(|body| body.json.as_ref()?.beyond_json()) {
+            return Err(format!("The body has {}, which JSON does not know", json::float(number)));
+        }
+        // To requests, null is no body, and so is no text.
+        let body = body.filter(|body| !body.text.is_empty() && body.json != Some(Json::Null));
+        if body.as_ref().is_some_and(|body| body.json.is_some()) && !headers.iter().any(|h| h.is("Content-Type")) {
+            let value = b"application/json".to_vec();
+            headers.push(Header { name: "Content-Type".to_owned(), value, secret: false });
+        }
         let webhook = self.webhook;
+        if body.is_none() && webhook.method != HttpMethod::Get {
+            headers.push(Header::empty_body());
+        }
         let credentials = match (&webhook.username, &webhook.password) {
             (Some(user), Some(key)) => Some((user.clone(), self.secret(key)?)),
-            _ => url_credentials(url)?,
+            _ => uri.credentials().map(|(user, password)| (user, SecretString::from(password))),
         };
         if let Some((user, password)) = credentials {
-            let token = BASE64_STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+            let pair = latin1(&format!("{user}:{}", password.expose_secret()))
+                .ok_or("The user name or the password has a character outside Latin-1, which Basic auth can't send")?;
+            let token = BASE64_STANDARD.encode(pair);
             self.used.push(password);
             self.used.push(SecretString::from(token.as_str()));
-            replace(&mut headers, "Authorization", Value::from(format!("Basic {token}")));
+            headers.retain(|header| !header.is("Authorization"));
+            let value = format!("Basic {token}").into_bytes();
+            headers.push(Header { name: "Authorization".to_owned(), value, secret: true });
         }
-        if is_json && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
-            headers.push(("Content-Type".to_owned(), Value::from("application/json")));
-        }
-        // A null header is one that is not sent.
-        headers
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| wire_header(name, &value))
-            .collect()
+        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)) })
     }
 }
 
@@ -252,66 +317,51 @@ fn hidden(error: &TemplateError, key: &SecretKey) -> String {
     format!("the template in key '{}' of Secret '{}' fails{at}", key.key, key.name)
 }
 
-/// Sets header `name`, whatever its case, where the first of that name stands.
-fn replace(headers: &mut Headers, name: &str, value: Value) {
-    let at = headers.iter().position(|(other, _)| other.eq_ignore_ascii_case(name));
-    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-    headers.insert(at.unwrap_or(headers.len()).min(headers.len()), (name.to_owned(), value));
+/// The headers that are sent. Of those that differ only in case the last counts, and null is one that is not sent.
+/// What frames the message is not theirs to say.
+fn wire_headers(headers: Headers) -> Result<Vec<Header>, String> {
+    let mut last: Headers = Vec::with_capacity(headers.len());
+    for header in headers {
+        last.retain(|(name, ..)| !name.eq_ignore_ascii_case(&header.0));
+        last.push(header);
+    }
+    let framing = |name: &str| {
+        ["Content-Length", "Transfer-Encoding", "Connection"].iter().any(|framing| name.eq_ignore_ascii_case(framing))
+    };
+    last.into_iter()
+        .filter(|(_, value, _)| *value != Json::Null)
+        .map(|(name, value, secret)| wire_header(&name, &value, secret))
+        .filter(|header| !header.as_ref().is_ok_and(|header| framing(&header.name)))
+        .collect()
 }
 
-fn wire_header(name: String, value: &Value) -> Result<(String, Vec<u8>), String> {
+fn wire_header(name: &str, value: &Json, secret: bool) -> Result<Header, String> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err(format!("Header name {name:?} is not allowed: use letters, digits and -"));
     }
-    let Value::String(text) = value else {
-        return Err(format!("Header {name} must be a string, not {value}: put it in quotes"));
+    let Json::Str(text) = value else {
+        return Err(format!("Header {name} must be a string: put its value in quotes"));
     };
-    let bytes = text.chars().map(u8::try_from).collect::<Result<Vec<_>, _>>();
-    match bytes {
-        Ok(bytes) if bytes.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f)) => Ok((name, bytes)),
-        Ok(_) => Err(format!("Header {name} has a line break or a control character, which no header may have")),
-        Err(_) => Err(format!("Header {name} has a character outside Latin-1, which no header may have")),
+    if text.starts_with(uri::is_python_space) {
+        return Err(format!("Header {name} begins with white space, which no header may do"));
+    }
+    match latin1(text) {
+        Some(value) if value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f)) => {
+            Ok(Header { name: name.to_owned(), value, secret })
+        }
+        Some(_) => Err(format!("Header {name} has a line break or a control character, which no header may have")),
+        None => Err(format!("Header {name} has a character outside Latin-1, which no header may have")),
     }
 }
 
-fn parse_url(text: &str) -> Result<ParsedUrl, String> {
-    let malformed = || "Malformed url".to_owned();
-    let (scheme, rest) = text.trim_start().split_once("://").ok_or_else(malformed)?;
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    if !is_http || authority.is_empty() {
-        return Err(malformed());
-    }
-    ParsedUrl::parse(text).map_err(|_| malformed())
-}
-
-fn url_credentials(url: &ParsedUrl) -> Result<Option<(String, SecretString)>, String> {
-    if url.username().is_empty() && url.password().is_none() {
-        return Ok(None);
-    }
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8()
-            .map(std::borrow::Cow::into_owned)
-            .map_err(|_| "The user or password in the url is not UTF-8".to_owned())
-    };
-    Ok(Some((decode(url.username())?, SecretString::from(decode(url.password().unwrap_or_default())?))))
-}
-
-fn without_credentials(mut url: ParsedUrl) -> ParsedUrl {
-    // Both fail only for URLs that have no host, which these do.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(c).ok()).collect()
 }
 
 /// `text` with `user:password@` hidden.
-fn mask_credentials(text: &str, url: &ParsedUrl) -> String {
-    if url.username().is_empty() && url.password().is_none() {
-        return text.to_owned();
-    }
-    let start = text.find("://").map_or(0, |at| at + 3);
+fn mask_credentials(text: &str) -> String {
+    let start = text.find("//").map_or(0, |at| at + 2);
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     match text[start..end].rfind('@') {
         Some(at) => format!("{}{MASK}{}", &text[..start], &text[start + at..]),
@@ -347,8 +397,8 @@ mod tests {
     const EVENT_DATA: &str = r#"{"alert_payload": {"text": "say \"hi\""}, "webhook": {"id": "WHP936BM1GPVHQ", "name": "Jira", "labels": {}}}"#;
 
     fn run(webhook: &Webhook) -> Prepared {
-        let event = EventData::new(Map::from_iter([("alert_payload".to_owned(), json!({"text": "say \"hi\""}))]));
-        let own = Own::new(webhook.template_data(), Map::new());
+        let event = EventData::new(vec![(Arc::from("alert_payload"), Json::from(json!({"text": "say \"hi\""})))]);
+        let own = Own::new(webhook.template_data(), json::Object::new());
         prepare(webhook, &event, &own, false, &|key| match key.name.as_str() {
             "missing" => Err("Secret 'missing' does not exist".to_owned()),
             "url" => Ok(SecretString::from("http://hooks.example/s3cret-path")),
@@ -358,13 +408,21 @@ mod tests {
 
     /// Headers as text, in the order they are sent, and the body.
     fn sent(webhook: &Webhook) -> (Vec<(String, String)>, Option<String>) {
+        let hop = first(webhook);
+        let body = hop.body.as_deref().map(str::to_owned);
+        (wire(&hop), body)
+    }
+
+    fn first(webhook: &Webhook) -> Hop {
         match run(webhook) {
-            Prepared::Send(request, _) => (
-                request.headers.into_iter().map(|(name, value)| (name, String::from_utf8(value).unwrap())).collect(),
-                request.body,
-            ),
+            Prepared::Send(request, _) => request.first,
             other => panic!("not sent: {other:?}"),
         }
+    }
+
+    fn wire(hop: &Hop) -> Vec<(String, String)> {
+        let text = |value: &[u8]| value.iter().copied().map(char::from).collect();
+        hop.headers.iter().map(|header| (header.name.clone(), text(&header.value))).collect()
     }
 
     fn record(webhook: &Webhook) -> Record {
@@ -381,29 +439,130 @@ mod tests {
     #[test]
     fn bodies_are_the_whole_data_or_the_rendered_text() {
         let json_type = headers(&[("Content-Type", "application/json")]);
+        let empty = headers(&[("Content-Length", "0")]);
+        let data = |source: &str| Webhook { data: Some(mk_json(source)), ..mk_webhook() };
+        let get = |forward_all, data| Webhook { method: HttpMethod::Get, forward_all, data, ..mk_webhook() };
         let cases = [
             (Webhook { forward_all: true, ..mk_webhook() }, json_type.clone(), Some(EVENT_DATA)),
-            (Webhook { forward_all: true, method: HttpMethod::Get, ..mk_webhook() }, headers(&[]), None),
+            (get(true, None), headers(&[]), None),
+            (get(false, Some(mk_json("x"))), headers(&[]), None),
+            (Webhook { method: HttpMethod::Options, forward_all: true, ..mk_webhook() }, empty.clone(), None),
+            (mk_webhook(), empty.clone(), None),
+            (data("{{ nope }}"), empty.clone(), None),
+            (data("null"), empty.clone(), None),
             (
-                Webhook { data: Some(mk_json(r#"{"t":"{{ alert_payload.text }}","n":1e3}"#)), ..mk_webhook() },
-                json_type,
+                data(r#"{"t":"{{ alert_payload.text }}","n":1e3}"#),
+                json_type.clone(),
                 Some(r#"{"t": "say \"hi\"", "n": 1000.0}"#),
             ),
-            (Webhook { data: Some(mk_json("plain {{ nope }}")), ..mk_webhook() }, headers(&[]), Some("plain ")),
             (
-                Webhook {
-                    data: Some(mk_json("{}")),
-                    headers: Some(mk_json(r#"{"content-type": "text/plain"}"#)),
-                    ..mk_webhook()
-                },
+                data(r#"{"a": 1, "b": 2, "a": 18446744073709551616}"#),
+                json_type.clone(),
+                Some(r#"{"a": 18446744073709551616, "b": 2}"#),
+            ),
+            (data(r#""é\u0000""#), json_type, Some(r#""\u00e9\u0000""#)),
+            (data("plain é {{ nope }}"), headers(&[]), Some("plain é ")),
+            (data("{'a': 1}"), headers(&[]), Some("{'a': 1}")),
+            (data("\u{feff}{}"), headers(&[]), Some("\u{feff}{}")),
+            (
+                Webhook { headers: Some(mk_json(r#"{"content-type": "text/plain"}"#)), ..data("{}") },
                 headers(&[("content-type", "text/plain")]),
                 Some("{}"),
             ),
-            (mk_webhook(), headers(&[]), None),
+            (
+                Webhook { headers: Some(mk_json(r#"{"Content-Type": null}"#)), ..data("{}") },
+                headers(&[("Content-Type", "application/json")]),
+                Some("{}"),
+            ),
         ];
         for (webhook, expected_headers, expected_body) in cases {
-            assert_eq!(sent(&webhook), (expected_headers, expected_body.map(str::to_owned)));
+            assert_eq!(sent(&webhook), (expected_headers, expected_body.map(str::to_owned)), "{webhook:?}");
         }
+    }
+
+    #[test]
+    fn the_record_shows_the_body_that_was_made_even_where_none_is_sent() {
+        for (source, expected) in [("{{ nope }}", ""), ("null", "null"), ("[1,2]", "[1, 2]"), ("NaN", "NaN")] {
+            let webhook = Webhook { data: Some(mk_json(source)), ..mk_webhook() };
+            assert_eq!(record(&webhook).request_data.as_deref(), Some(expected), "{source}");
+        }
+        assert_eq!(record(&mk_webhook()).request_data, None);
+    }
+
+    #[test]
+    fn headers_that_frame_the_message_are_not_for_templates() {
+        let webhook = Webhook {
+            headers: Some(mk_json(
+                r#"{"Host": "other.example", "content-length": "5", "Transfer-Encoding": "chunked", "Connection": "close", "x-a": "1", "X-A": "caf\u00e9"}"#,
+            )),
+            ..mk_webhook()
+        };
+        let expected = headers(&[("Host", "other.example"), ("X-A", "caf\u{e9}"), ("Content-Length", "0")]);
+        assert_eq!(sent(&webhook).0, expected);
+    }
+
+    #[test]
+    fn redirects_are_followed_as_requests_follows_them() {
+        let webhook = |method| Webhook {
+            method,
+            forward_all: true,
+            headers: Some(mk_json(r#"{"X-One": "1", "Cookie": "a=b", "Content-Type": "text/x"}"#)),
+            headers_from: vec![("X-Token".to_owned(), mk_secret("token"))],
+            authorization_header: Some(mk_secret("auth")),
+            ..mk_webhook()
+        };
+        let next = |method, status, location: &str| {
+            let hop = first(&webhook(method)).redirected(status, Some(location.as_bytes())).unwrap().unwrap();
+            let mut names: Vec<String> = hop.headers.iter().map(|header| header.name.clone()).collect();
+            names.sort();
+            (hop.method.as_str(), hop.uri.authority() + &hop.uri.target(), names.join(" "), hop.body.is_some())
+        };
+        let (post, put, delete) = (HttpMethod::Post, HttpMethod::Put, HttpMethod::Delete);
+        let landed = || "receiver.example/landed".to_owned();
+        let plain = || "Authorization X-One X-Token".to_owned();
+        for (method, status, expected, has_length) in [
+            (post, 301, "GET", false),
+            (post, 302, "GET", false),
+            (put, 303, "GET", false),
+            (put, 302, "GET", false),
+            (put, 301, "PUT", true),
+            (delete, 301, "DELETE", false),
+            (delete, 303, "GET", false),
+        ] {
+            let names = if has_length { "Authorization Content-Length X-One X-Token".to_owned() } else { plain() };
+            assert_eq!(next(method, status, "/landed"), (expected, landed(), names, false), "{method:?} {status}");
+        }
+        for status in [307, 308] {
+            let names = "Authorization Content-Type X-One X-Token".to_owned();
+            assert_eq!(next(post, status, "landed"), ("POST", landed(), names, true));
+            let names = "Authorization Content-Length Content-Type X-One X-Token".to_owned();
+            assert_eq!(next(delete, status, "/landed"), ("DELETE", landed(), names, false));
+        }
+        let other = ("GET", "other.example/x".to_owned(), "X-One".to_owned(), false);
+        assert_eq!(next(post, 302, "http://other.example/x"), other);
+    }
+
+    #[test]
+    fn an_answer_that_leads_nowhere_is_the_last() {
+        let hop = first(&mk_webhook());
+        for (status, location) in
+            [(302, None), (302, Some("")), (304, Some("/x")), (200, Some("/x")), (300, Some("/x"))]
+        {
+            assert!(hop.redirected(status, location.map(str::as_bytes)).is_none(), "{status} {location:?}");
+        }
+        assert!(matches!(hop.redirected(302, Some(b"/\xff")), Some(Err(Fault::Unreadable(_)))));
+        assert!(matches!(hop.redirected(307, Some(b"ftp://a.example")), Some(Err(Fault::Refused(_)))));
+    }
+
+    #[test]
+    fn basic_auth_is_sent_in_latin1() {
+        let webhook = |url: &str| Webhook { url: mk_url(url), method: HttpMethod::Get, ..mk_webhook() };
+        let basic = |token: &str| headers(&[("Authorization", &format!("Basic {token}"))]);
+        assert_eq!(sent(&webhook("http://\u{e9}:@a.example")).0, basic("6To="));
+        assert_eq!(sent(&webhook("http://ann@a.example")).0, headers(&[]));
+        let refused = record(&webhook("http://ann:\u{6771}@a.example"));
+        assert!(refused.content.unwrap().contains("outside Latin-1"));
+        assert_eq!(refused.url.as_deref(), Some("http://****************@a.example"));
     }
 
     #[test]
@@ -412,16 +571,17 @@ mod tests {
             headers: Some(mk_json(r#"{"authorization": "old", "X-One": "1", "X-Gone": null}"#)),
             headers_from: vec![("X-Token".to_owned(), mk_secret("token"))],
             authorization_header: Some(mk_secret("auth")),
+            method: HttpMethod::Get,
             ..mk_webhook()
         };
         assert_eq!(
             sent(&webhook).0,
-            headers(&[("Authorization", "auth-value"), ("X-One", "1"), ("X-Token", "token-value")])
+            headers(&[("X-One", "1"), ("X-Token", "token-value"), ("Authorization", "auth-value")])
         );
         assert_eq!(
             record(&webhook).request_headers.as_deref(),
             Some(
-                r#"{"Authorization": "****************", "X-One": "1", "X-Gone": null, "X-Token": "****************"}"#
+                r#"{"authorization": "****************", "X-One": "1", "X-Gone": null, "X-Token": "****************", "Authorization": "****************"}"#
             )
         );
         let webhook = Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
@@ -435,12 +595,17 @@ mod tests {
             username: Some("ann".to_owned()),
             password: Some(mk_secret("pw")),
             authorization_header: Some(mk_secret("auth")),
+            method: HttpMethod::Get,
             ..mk_webhook()
         };
         assert_eq!(sent(&webhook).0, basic);
         assert_eq!(record(&webhook).request_headers.as_deref(), Some(r#"{"Authorization": "****************"}"#));
 
-        let webhook = Webhook { url: mk_url("http://ann:pw-value@receiver.example/hook"), ..mk_webhook() };
+        let webhook = Webhook {
+            url: mk_url("http://ann:pw-value@receiver.example/hook"),
+            method: HttpMethod::Get,
+            ..mk_webhook()
+        };
         assert_eq!(sent(&webhook).0, basic);
         assert_eq!(record(&webhook).url.as_deref(), Some("http://****************@receiver.example/hook"));
     }
@@ -459,6 +624,10 @@ mod tests {
         let url_case = |source: &str, message: &str| {
             (Webhook { url: mk_url(source), ..mk_webhook() }, Record { url: text(message), ..at_url.clone() })
         };
+        let header_case = |source: &str, message: &str| {
+            let record = Record { request_headers: text(source), content: text(message), ..at_data.clone() };
+            (Webhook { headers: Some(mk_json(source)), ..mk_webhook() }, record)
+        };
         let undefined = "Template Warning: Object of type Undefined is not JSON serializable";
         let cases = [
             (
@@ -472,6 +641,10 @@ mod tests {
             url_case("http://{{ nope | tojson }}", &format!("URL - {undefined}")),
             (
                 Webhook { headers: Some(mk_json("[1]")), ..mk_webhook() },
+                Record { content: text("The headers rendered to JSON that is not an object"), ..at_headers.clone() },
+            ),
+            (
+                Webhook { headers: Some(mk_json("{{ nope }}")), ..mk_webhook() },
                 Record {
                     request_headers: text("Headers - Template did not result in json/dict"),
                     ..at_headers.clone()
@@ -479,11 +652,39 @@ mod tests {
             ),
             (
                 Webhook { authorization_header: Some(mk_secret("missing")), ..mk_webhook() },
-                Record { request_headers: text("Headers - Secret 'missing' does not exist"), ..at_headers },
+                Record { request_headers: text("Headers - Secret 'missing' does not exist"), ..at_headers.clone() },
             ),
             (
                 Webhook { data: Some(mk_json("{{ nope | tojson() }}")), ..mk_webhook() },
-                Record { request_data: text(&format!("Data - {undefined}")), ..at_data.clone() },
+                Record { request_data: text(&format!("Data - {undefined}")), ..at_headers },
+            ),
+            (
+                Webhook { data: Some(mk_json(r#"{"n": [1, -Infinity]}"#)), ..mk_webhook() },
+                Record {
+                    request_data: text(r#"{"n": [1, -Infinity]}"#),
+                    content: text("The body has -Infinity, which JSON does not know"),
+                    ..at_data.clone()
+                },
+            ),
+            (
+                Webhook { url: mk_url("http://receiver.example:99999/hook"), ..mk_webhook() },
+                Record {
+                    url: text("http://receiver.example:99999/hook"),
+                    content: text("The port in the url is over 65535"),
+                    ..at_data.clone()
+                },
+            ),
+            header_case(r#"{"X-Q": 7}"#, "Header X-Q must be a string: put its value in quotes"),
+            header_case(r#"{"X-Q": [true]}"#, "Header X-Q must be a string: put its value in quotes"),
+            header_case(r#"{"X-Q": " a"}"#, "Header X-Q begins with white space, which no header may do"),
+            header_case(r#"{"X-Q": "\u6771"}"#, "Header X-Q has a character outside Latin-1, which no header may have"),
+            header_case(
+                r#"{"X-Q": "\u0000"}"#,
+                "Header X-Q has a line break or a control character, which no header may have",
+            ),
+            header_case(
+                r#"{"X-Q\nEvil": "a"}"#,
+                r#"Header name "X-Q\nEvil" is not allowed: use letters, digits and -"#,
             ),
             (
                 Webhook { headers: Some(mk_json(r#"{"X Q": "v"}"#)), ..mk_webhook() },
@@ -498,7 +699,7 @@ mod tests {
                 Record {
                     request_headers: text(r#"{"X-Q": "a\r\nEvil: b"}"#),
                     content: text("Header X-Q has a line break or a control character, which no header may have"),
-                    ..at_data
+                    ..at_data.clone()
                 },
             ),
         ];

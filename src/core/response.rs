@@ -1,9 +1,9 @@
 //! What came of a request in, the record that people and later templates read out.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, io::Read};
 
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 
 use super::json;
 
@@ -12,6 +12,9 @@ pub const MASK: &str = "****************";
 
 /// Bound on the content of an answer, in bytes, as OnCall has it.
 pub const CONTENT_LIMIT: usize = 50_000;
+
+/// Bound on what is read of an answer, in bytes, to tell how long it is.
+pub const READ_LIMIT: usize = 1_000_000;
 
 /// Shorter secrets are not looked for in answers: they stand in too many texts by chance.
 const SECRET_MIN: usize = 4;
@@ -42,13 +45,22 @@ pub enum Outcome {
     Answer {
         /// Its status code.
         status: u16,
-        /// Its body, read up to [`CONTENT_LIMIT`].
+        /// Its body, decoded; one that is over [`CONTENT_LIMIT`] may be cut.
         body: Vec<u8>,
-        /// The body's whole length in bytes, as far as it is known, where it is over [`CONTENT_LIMIT`].
-        beyond: Option<u64>,
+        /// The length that its head states.
+        announced: Option<u64>,
+        /// The `charset` of its `Content-Type`.
+        charset: Option<String>,
     },
     /// No answer came, for this reason.
     Failure(String),
+    /// No request may go to the URL, or to one that it redirects to, for this reason.
+    Refused {
+        /// In OnCall's words.
+        message: String,
+        /// Whether the first request had been sent.
+        sent: bool,
+    },
 }
 
 impl Outcome {
@@ -60,19 +72,72 @@ impl Outcome {
 
 /// Completes the record of a request that was sent. `secrets` are masked wherever the answer repeats them.
 pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Record {
-    let (status_code, content) = match outcome {
-        Outcome::Failure(message) => (None, message.clone()),
-        Outcome::Answer { status, beyond: Some(length), .. } => {
-            (Some(*status), format!("Response content {length} exceeds {CONTENT_LIMIT} character limit"))
+    match outcome {
+        Outcome::Refused { message, sent } => {
+            let record = Record { url: Some(format!("URL - {message}")), ..record };
+            if *sent { record } else { Record { request_headers: None, request_data: None, ..record } }
         }
-        Outcome::Answer { status, body, beyond: None } => {
-            // Before JSON is written anew, which may change how a secret is spelled.
-            let text = without(String::from_utf8_lossy(body).into_owned(), secrets);
-            let json = serde_json::from_str::<Value>(&text).ok().and_then(|value| json::dumps(&value).ok());
-            (Some(*status), json.unwrap_or(text))
+        Outcome::Failure(message) => Record { content: Some(without(message.clone(), secrets)), ..record },
+        Outcome::Answer { status, body, announced, charset } => {
+            let content = content(body, *announced, charset.as_deref(), secrets);
+            Record { status_code: Some(*status), content: Some(without(content, secrets)), ..record }
         }
-    };
-    Record { status_code, content: Some(without(content, secrets)), ..record }
+    }
+}
+
+fn content(body: &[u8], announced: Option<u64>, charset: Option<&str>, secrets: &[SecretString]) -> String {
+    let exceeds = |length: &str| format!("Response content {length} exceeds {CONTENT_LIMIT} character limit");
+    match announced {
+        Some(length) if length > CONTENT_LIMIT as u64 => return exceeds(&length.to_string()),
+        _ if body.len() > READ_LIMIT => return exceeds(&format!("over {READ_LIMIT}")),
+        _ if body.len() > CONTENT_LIMIT => return exceeds(&body.len().to_string()),
+        _ => {}
+    }
+    // Secrets go before JSON is written anew, which may change how they are spelled.
+    let json = |text: &str| json::loads(text).ok().map(|value| json::dumps(&value));
+    match std::str::from_utf8(body) {
+        Ok(text) => {
+            let text = without(text.to_owned(), secrets);
+            json(&text).unwrap_or(text)
+        }
+        Err(error) => {
+            // Only JSON is read in the charset that is given.
+            let latin1 = charset.is_some_and(|charset| {
+                ["iso-8859-1", "latin-1", "latin1"].iter().any(|name| charset.eq_ignore_ascii_case(name))
+            });
+            let text = latin1.then(|| without(body.iter().copied().map(char::from).collect(), secrets));
+            text.and_then(|text| json(&text))
+                .unwrap_or_else(|| format!("The answer is not UTF-8 at byte {}", error.valid_up_to()))
+        }
+    }
+}
+
+/// Undoes the encodings that `Content-Encoding` lists, the last first; those that are not known stay. Stops soon after
+/// [`READ_LIMIT`] bytes.
+///
+/// # Errors
+/// The body is not so encoded. Says so in one clause.
+pub fn decode(encodings: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    encodings.rsplit(',').map(str::trim).try_fold(body, |body, encoding| {
+        let decoded = match encoding.to_ascii_lowercase().as_str() {
+            _ if body.is_empty() => return Ok(body),
+            "gzip" | "x-gzip" if !body.starts_with(b"\x1f") => Err(()),
+            "gzip" | "x-gzip" => unpack(MultiGzDecoder::new(&*body)),
+            "deflate" => unpack(ZlibDecoder::new(&*body)).or_else(|()| unpack(DeflateDecoder::new(&*body))),
+            _ => return Ok(body),
+        };
+        decoded.map_err(|()| format!("The answer says that it is encoded with {encoding}, and is not"))
+    })
+}
+
+/// What comes out of `decoder`, up to the limit; what is cut off gives what there is.
+fn unpack(decoder: impl Read) -> Result<Vec<u8>, ()> {
+    let mut out = Vec::new();
+    match decoder.take(READ_LIMIT as u64 + 1).read_to_end(&mut out) {
+        Ok(_) => Ok(out),
+        Err(error) if !out.is_empty() || error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(out),
+        Err(_) => Err(()),
+    }
 }
 
 fn without(content: String, secrets: &[SecretString]) -> String {
@@ -93,9 +158,71 @@ fn without(content: String, secrets: &[SecretString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+    };
+    use std::io::Write;
 
     fn answer(status: u16, body: &str) -> Outcome {
-        Outcome::Answer { status, body: body.as_bytes().to_vec(), beyond: None }
+        Outcome::Answer { status, body: body.as_bytes().to_vec(), announced: None, charset: None }
+    }
+
+    fn bytes(body: &[u8], charset: Option<&str>) -> Outcome {
+        Outcome::Answer { status: 200, body: body.to_vec(), announced: None, charset: charset.map(str::to_owned) }
+    }
+
+    #[test]
+    fn bodies_are_decoded_as_far_as_they_go_and_bombs_are_bounded() {
+        let gzip = |text: &[u8]| {
+            let mut out = GzEncoder::new(Vec::new(), Compression::best());
+            out.write_all(text).unwrap();
+            out.finish().unwrap()
+        };
+        let zipped = gzip(b"zipped");
+        let half = zipped[..zipped.len() - 6].to_vec();
+        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::fast());
+        deflated.write_all(b"raw").unwrap();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"zlib").unwrap();
+        let cases = [
+            ("", b"plain".to_vec(), Ok(&b"plain"[..])),
+            ("br", b"kept".to_vec(), Ok(b"kept")),
+            ("gzip", Vec::new(), Ok(b"")),
+            ("GZIP", zipped.clone(), Ok(b"zipped")),
+            ("gzip, gzip", gzip(&zipped), Ok(b"zipped")),
+            ("gzip", half, Ok(b"zipped")),
+            ("deflate", deflated.finish().unwrap(), Ok(b"raw")),
+            ("deflate", zlib.finish().unwrap(), Ok(b"zlib")),
+            ("gzip", b"not gzip".to_vec(), Err("The answer says that it is encoded with gzip, and is not")),
+        ];
+        for (encodings, body, expected) in cases {
+            let expected = expected.map(<[u8]>::to_vec).map_err(str::to_owned);
+            assert_eq!(decode(encodings, body), expected, "{encodings}");
+        }
+        let bomb = gzip(&gzip(&vec![0; 100 * READ_LIMIT]));
+        assert_eq!(decode("gzip, gzip", bomb).map(|body| body.len()), Ok(READ_LIMIT + 1));
+    }
+
+    #[test]
+    fn a_url_that_no_request_may_go_to_takes_the_place_of_the_url() {
+        let text = |text: &str| Some(text.to_owned());
+        let sent = Record {
+            url: text("http://a"),
+            request_headers: text("{}"),
+            request_data: text("{}"),
+            ..Record::default()
+        };
+        for (was_sent, expected) in [(false, None), (true, text("{}"))] {
+            let outcome = Outcome::Refused { message: "Malformed url".to_owned(), sent: was_sent };
+            let record = Record {
+                url: text("URL - Malformed url"),
+                request_headers: expected.clone(),
+                request_data: expected,
+                ..Record::default()
+            };
+            assert_eq!(finish(sent.clone(), &outcome, &[]), record);
+        }
     }
 
     #[test]
@@ -106,8 +233,25 @@ mod tests {
             (answer(200, r#"{"ok":true,"name":"é"}"#), Some(200), r#"{"ok": true, "name": "\u00e9"}"#),
             (answer(500, "oops"), Some(500), "oops"),
             (answer(204, ""), Some(204), ""),
+            (answer(200, "{nope"), Some(200), "{nope"),
             (
-                Outcome::Answer { status: 200, body: Vec::new(), beyond: Some(60_000) },
+                answer(200, r#"[NaN, 123456789012345678901, {"a": 1, "a": 2}]"#),
+                Some(200),
+                r#"[NaN, 123456789012345678901, {"a": 2}]"#,
+            ),
+            (answer(200, "a\0b"), Some(200), "a\0b"),
+            (bytes(b"\xff\xfe\xfa", None), Some(200), "The answer is not UTF-8 at byte 0"),
+            (bytes(b"caf\xe9", Some("iso-8859-1")), Some(200), "The answer is not UTF-8 at byte 3"),
+            (bytes(b"\"caf\xe9\"", Some("ISO-8859-1")), Some(200), r#""caf\u00e9""#),
+            (answer(200, &"x".repeat(50_000)), Some(200), &"x".repeat(50_000)),
+            (answer(200, &"x".repeat(50_001)), Some(200), "Response content 50001 exceeds 50000 character limit"),
+            (
+                answer(200, &"x".repeat(READ_LIMIT + 1)),
+                Some(200),
+                "Response content over 1000000 exceeds 50000 character limit",
+            ),
+            (
+                Outcome::Answer { status: 200, body: Vec::new(), announced: Some(60_000), charset: None },
                 Some(200),
                 "Response content 60000 exceeds 50000 character limit",
             ),

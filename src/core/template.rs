@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, value::ValueKind};
 
-use super::json;
+use super::json::{self, Json};
 
 /// Bound on template text and on what it renders to, in characters.
 pub const LIMIT: usize = 50_000;
@@ -98,17 +98,33 @@ impl Template {
         self.mode
     }
 
-    /// Renders with `context`, a map. A result over [`LIMIT`] is cut and ends in `..`.
+    /// Renders with the values of `context` by their names. A result over [`LIMIT`] is cut and ends in `..`.
     ///
     /// # Errors
     /// The template can't work with this data, or at all.
-    pub fn render(&self, context: &Value) -> Result<String, TemplateError> {
+    pub fn render(&self, context: &[(Arc<str>, Json)]) -> Result<String, TemplateError> {
+        let context = Value::from_pairs(context.iter().map(|(key, value)| (key.to_string(), engine_value(value))));
         let mut text = self.environment.get_template(NAME)?.render(context)?;
         if let Some((end, _)) = text.char_indices().nth(LIMIT) {
             text.truncate(end);
             text.push_str("..");
         }
         Ok(text)
+    }
+}
+
+fn engine_value(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::Int(value) => Value::from(*value),
+        Json::Big(value) => value.to_string().parse::<i128>().map(Value::from).unwrap_or_default(),
+        Json::Float(value) => Value::from(*value),
+        Json::Str(text) => Value::from(&**text),
+        Json::Array(items) => items.iter().map(engine_value).collect(),
+        Json::Object(object) => {
+            Value::from_pairs(object.iter().map(|(key, value)| (key.to_string(), engine_value(value))))
+        }
     }
 }
 
@@ -139,20 +155,33 @@ fn tojson(value: &Value) -> Result<Value, Error> {
         return Err(refuse("Object of type Undefined is not JSON serializable".to_owned()));
     }
     let value = serde_json::to_value(value).map_err(|error| refuse(error.to_string()))?;
-    json::dumps(&json::sorted(value)).map(Value::from_safe_string).map_err(|error| refuse(error.to_string()))
+    Ok(Value::from_safe_string(json::dumps(&sorted(Json::from(value)))))
+}
+
+fn sorted(value: Json) -> Json {
+    match value {
+        Json::Array(items) => Json::Array(items.iter().cloned().map(sorted).collect()),
+        Json::Object(object) => {
+            let mut object: json::Object = object.iter().map(|(k, v)| (Arc::clone(k), sorted(v.clone()))).collect();
+            object.sort_keys();
+            Json::Object(Arc::new(object))
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minijinja::context;
+    use serde_json::json;
 
     fn render(source: &str) -> Result<String, TemplateError> {
-        Template::compile(source, Mode::Raw)?.render(&context! {
-            payload => (),
-            labels => context! { job => "node", alertname => "InstanceDown", city => "東京" },
-            yes => true,
-        })
+        let labels = Json::from(json!({"job": "node", "alertname": "InstanceDown", "city": "東京"}));
+        Template::compile(source, Mode::Raw)?.render(&[
+            (Arc::from("payload"), Json::Null),
+            (Arc::from("labels"), labels),
+            (Arc::from("yes"), Json::Bool(true)),
+        ])
     }
 
     fn failure(fault: Fault, message: &str, line: usize) -> Result<String, TemplateError> {

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::template::{Mode, Template, TemplateError};
+use super::{
+    json::Json,
+    template::{Mode, Template, TemplateError},
+};
 
 /// What fires a webhook, in OnCall's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -248,12 +251,12 @@ impl Webhook {
     }
 
     /// What templates see as `webhook`.
-    pub fn template_data(&self) -> Value {
-        Value::Object(Map::from_iter([
-            ("id".to_owned(), Value::from(self.id.as_str())),
-            ("name".to_owned(), Value::from(self.display_name.as_str())),
-            ("labels".to_owned(), Value::Object(self.labels.clone())),
-        ]))
+    pub fn template_data(&self) -> Json {
+        Json::object([
+            ("id", Json::from(self.id.as_str())),
+            ("name", Json::from(self.display_name.as_str())),
+            ("labels", Json::from(Value::Object(self.labels.clone()))),
+        ])
     }
 }
 

@@ -1,6 +1,6 @@
 //! `AlertGroupEvent`: what happened to an alert group, and what was done about it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{condition::Condition, schema, webhook_response::ResponsePhase};
 use crate::core::{
     event::{EventData, EventFacts},
-    json::jsonb,
+    json::{Json, jsonb},
     webhook::EventType,
 };
 
@@ -318,32 +318,37 @@ impl AlertGroupEventSpec {
         let mut alert_group = self.alert_group.clone();
         alert_group.permalinks.get_or_insert_default();
         let keys = [
-            ("event", Value::Object(event)),
-            ("user", serde_json::to_value(&self.user)?),
-            ("alert_group", in_oncalls_spelling(serde_json::to_value(&alert_group)?)),
-            ("alert_group_id", Value::from(self.alert_group.id.as_str())),
+            ("event", Json::from(Value::Object(event))),
+            ("user", json_of(&self.user)?),
+            ("alert_group", in_oncalls_spelling(json_of(&alert_group)?)),
+            ("alert_group_id", Json::from(self.alert_group.id.as_str())),
             // The API server sorts keys; OnCall has them as its database does.
-            ("alert_payload", self.alert_payload.clone().map_or_else(|| Value::from(""), jsonb)),
-            ("integration", serde_json::to_value(&self.integration)?),
-            ("notified_users", serde_json::to_value(&self.notified_users)?),
-            ("users_to_be_notified", serde_json::to_value(&self.users_to_be_notified)?),
-            ("alert_group_acknowledged_by", serde_json::to_value(&self.alert_group_acknowledged_by)?),
-            ("alert_group_resolved_by", serde_json::to_value(&self.alert_group_resolved_by)?),
+            (
+                "alert_payload",
+                self.alert_payload.clone().map_or_else(|| Json::from(""), |payload| jsonb(Json::from(payload))),
+            ),
+            ("integration", json_of(&self.integration)?),
+            ("notified_users", json_of(&self.notified_users)?),
+            ("users_to_be_notified", json_of(&self.users_to_be_notified)?),
+            ("alert_group_acknowledged_by", json_of(&self.alert_group_acknowledged_by)?),
+            ("alert_group_resolved_by", json_of(&self.alert_group_resolved_by)?),
         ];
-        Ok(EventData::new(keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()))
+        Ok(EventData::new(keys.into_iter().map(|(key, value)| (Arc::from(key), value)).collect()))
     }
 }
 
+fn json_of(part: &impl Serialize) -> Result<Json, serde_json::Error> {
+    serde_json::to_value(part).map(Json::from)
+}
+
 /// The keys of an alert group, and of its permalinks, in snake case. Values that people fill in stay as they are.
-fn in_oncalls_spelling(value: Value) -> Value {
-    let Value::Object(map) = value else { return value };
-    map.into_iter()
-        .map(|(key, value)| match key.as_str() {
-            "permalinks" => (key, in_oncalls_spelling(value)),
-            "lastAlert" => ("last_alert".to_owned(), jsonb(value)),
-            _ => (snake_case(&key), value),
-        })
-        .collect()
+fn in_oncalls_spelling(value: Json) -> Json {
+    let Json::Object(object) = value else { return value };
+    Json::object(object.iter().map(|(key, value)| match &**key {
+        "permalinks" => (Arc::clone(key), in_oncalls_spelling(value.clone())),
+        "lastAlert" => (Arc::from("last_alert"), jsonb(value.clone())),
+        _ => (Arc::from(snake_case(key)), value.clone()),
+    }))
 }
 
 fn snake_case(key: &str) -> String {
@@ -359,12 +364,12 @@ fn snake_case(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{event::Own, webhook::TriggerType};
+    use crate::core::{event::Own, json::Object, webhook::TriggerType};
 
     fn data_of(spec: Value) -> Value {
         let spec: AlertGroupEventSpec = serde_json::from_value(spec).unwrap();
-        let own = Own::new(json!({"id": "WH1", "name": "one", "labels": {}}), Map::new());
-        serde_json::from_str(&spec.data().unwrap().dumps(&own).unwrap()).unwrap()
+        let own = Own::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), Object::new());
+        serde_json::from_str(&spec.data().unwrap().dumps(&own)).unwrap()
     }
 
     #[test]
