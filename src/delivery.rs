@@ -195,15 +195,10 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, hyper::Err
 /// Why no answer came, in one clause that names the host.
 fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> Broken {
     let causes = || std::iter::successors(error.source(), |&error| error.source());
-    if causes().any(|cause| cause.is::<Unresolved>()) {
+    if causes().any(<dyn std::error::Error>::is::<Unresolved>) {
         return Broken::Unresolved;
     }
-    let inner = |cause: &'_ (dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<io::Error>()?;
-        io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
-    };
-    let tls = causes()
-        .find_map(|cause| cause.downcast_ref::<rustls::Error>().map(ToString::to_string).or_else(|| inner(cause)));
+    let tls = causes().find_map(|cause| innermost(cause).downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
         return Broken::Because(format!("TLS with {host} failed: {tls}"));
     }
@@ -228,8 +223,16 @@ fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> Broken {
 
 fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
     std::iter::successors(Some(error), |&error| error.source())
-        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .find_map(|cause| innermost(cause).downcast_ref::<io::Error>().or_else(|| cause.downcast_ref()))
         .map(io::Error::kind)
+}
+
+/// What an I/O error was made of; `source` leaves it out.
+fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => innermost(inner),
+        None => error,
+    }
 }
 
 fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {

@@ -68,12 +68,11 @@ impl From<Value> for Json {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(value),
-            Value::Number(number) => number.as_i64().map(Self::Int).unwrap_or_else(|| {
-                number
-                    .as_u64()
-                    .map(|value| Self::Big(Arc::new(BigInt::from(value))))
-                    .unwrap_or_else(|| Self::Float(number.as_f64().unwrap_or(f64::NAN)))
-            }),
+            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => Self::Int(value),
+                (None, Some(value)) => Self::Big(Arc::new(BigInt::from(value))),
+                (None, None) => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
             Value::String(text) => Self::Str(Arc::from(text)),
             Value::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
             Value::Object(entries) => Self::object(entries.into_iter().map(|(key, value)| (key, Self::from(value)))),
@@ -211,7 +210,8 @@ pub fn jsonb(value: Json) -> Json {
     match value {
         Json::Array(items) => Json::Array(items.iter().cloned().map(jsonb).collect()),
         Json::Object(object) => {
-            let mut object: Object = object.iter().map(|(key, value)| (key.clone(), jsonb(value.clone()))).collect();
+            let mut object: Object =
+                object.iter().map(|(key, value)| (Arc::clone(key), jsonb(value.clone()))).collect();
             object.sort_by(|a, _, b, _| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
             Json::Object(Arc::new(object))
         }

@@ -449,7 +449,7 @@ mod tests {
             (Webhook { method: HttpMethod::Options, forward_all: true, ..mk_webhook() }, empty.clone(), None),
             (mk_webhook(), empty.clone(), None),
             (data("{{ nope }}"), empty.clone(), None),
-            (data("null"), empty.clone(), None),
+            (data("null"), empty, None),
             (
                 data(r#"{"t":"{{ alert_payload.text }}","n":1e3}"#),
                 json_type.clone(),

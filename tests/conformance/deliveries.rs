@@ -17,6 +17,7 @@ use oncall_webhooks::{
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use crate::receiver::{Answer, Received, Receiver};
 
@@ -180,4 +181,118 @@ async fn recorded_deliveries_come_out_the_same() {
     let names: Vec<&str> = recorded.cases.iter().map(|case| case.name.as_str()).collect();
     faults.extend(wanted.keys().filter(|name| !names.contains(&name.as_str())).map(|name| format!("{name}: no case")));
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), recorded.cases.len(), faults.join("\n"));
+}
+
+/// A POST of a small body to `path` of a receiver that answers so; what was stored and what arrived.
+async fn post(answer: Answer, fields: Value) -> (Record, Vec<Received>, String) {
+    let receiver = Receiver::start(answer).await;
+    let mut webhook_fields = json!({
+        "url": format!("http://{}/hook", receiver.address), "http_method": "POST", "forward_all": false, "data": "{}",
+    });
+    webhook_fields.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let webhook = Webhook { timeout: Duration::from_millis(500), ..webhook(&webhook_fields) };
+    let (_, record, _) = deliver(&Sender::new().unwrap(), &webhook, &Map::new()).await;
+    (record, receiver.received(), receiver.address.clone())
+}
+
+#[tokio::test]
+async fn answers_that_break_are_told_in_one_clause() {
+    let raw = |raw: &str| Answer { raw: Some(raw.to_owned()), ..Answer::default() };
+    let text = |text: &str| Answer { status: 200, text: Some(text.to_owned()), ..Answer::default() };
+    let repeat = |times, gzip| Answer { status: 200, repeat: Some(("x".to_owned(), times)), gzip, ..Answer::default() };
+    let encoded = |encoding: &str| Answer {
+        headers: [("Content-Encoding".to_owned(), json!(encoding))].into_iter().collect(),
+        ..text("not encoded")
+    };
+    let cases = [
+        (Answer { close: true, ..text("") }, None, "Connection closed by 127.0.0.1 before it answered"),
+        (Answer { delay: 2.0, ..text("late") }, None, "No answer from 127.0.0.1 within 0.5 s"),
+        (Answer { trickle: Some(0.1), ..text("slow") }, None, "No answer from 127.0.0.1 within 0.5 s"),
+        (raw("SSH-2.0-OpenSSH_9.2\r\n"), None, "The answer of 127.0.0.1 is not HTTP: invalid HTTP version parsed"),
+        (
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
+            None,
+            "Connection closed by 127.0.0.1 before its answer ended",
+        ),
+        (
+            raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"),
+            None,
+            "Connection closed by 127.0.0.1 before its answer ended",
+        ),
+        (
+            raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            None,
+            "The answer of 127.0.0.1 is not HTTP: Invalid chunk size line: missing size digit",
+        ),
+        (encoded("gzip"), None, "The answer says that it is encoded with gzip, and is not"),
+        (encoded("br"), Some(200), "not encoded"),
+        (raw("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Some(200), "until the end"),
+        (raw("HTTP/1.0 418\r\nX Bad: a\r\nContent-Length: 2\r\n\r\nok"), Some(418), "ok"),
+        (raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"), Some(202), ""),
+        (repeat(50_000, true), Some(200), &"x".repeat(50_000)),
+        (repeat(60_000, true), Some(200), "Response content 60000 exceeds 50000 character limit"),
+        (repeat(3_000_000, true), Some(200), "Response content over 1000000 exceeds 50000 character limit"),
+        (repeat(2_000_000, false), Some(200), "Response content 2000000 exceeds 50000 character limit"),
+        (
+            text(r#"{"a": 1, "a": [NaN, 123456789012345678901234567890]}"#),
+            Some(200),
+            r#"{"a": [NaN, 123456789012345678901234567890]}"#,
+        ),
+    ];
+    for (answer, status_code, content) in cases {
+        let (record, ..) = post(answer, json!({})).await;
+        assert_eq!((record.status_code, record.content.as_deref()), (status_code, Some(content)));
+    }
+}
+
+#[tokio::test]
+async fn what_no_request_may_go_to_is_told_in_the_url() {
+    let refused = "URL - Cannot resolve name in url";
+    for url in ["http://no_such host/", "http://a|b.example/", "http://bad.invalid./x"] {
+        let (record, ..) = post(Answer::default(), json!({"url": url, "timeout": 4})).await;
+        if url.contains("invalid") && record.status_code.is_none() && record.content.is_some() {
+            // A name server that does not answer in time.
+            continue;
+        }
+        let found = (record.url.as_deref(), record.request_headers, record.request_data, record.content);
+        assert_eq!(found, (Some(refused), None, None, None), "{url}");
+    }
+    let answer = Answer { status: 307, location: Some("http://no such host/".to_owned()), ..Answer::default() };
+    let (record, received, _) = post(answer, json!({})).await;
+    assert_eq!((record.url.as_deref(), record.request_data.as_deref()), (Some(refused), Some("{}")));
+    assert_eq!((received.len(), record.status_code, record.content), (1, None, None));
+
+    let (record, ..) = post(Answer::default(), json!({"url": "http://127.0.0.1:1/"})).await;
+    assert_eq!(record.content.as_deref(), Some("Connection to 127.0.0.1 refused"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let not_tls = async { listener.accept().await.unwrap().0.write_all(b"220 mail.example ESMTP\r\n").await.unwrap() };
+    let ((record, ..), ()) = tokio::join!(post(Answer::default(), json!({"url": url})), not_tls);
+    let content = record.content.unwrap();
+    assert!(content.starts_with("TLS with 127.0.0.1 failed: "), "{content}");
+}
+
+#[tokio::test]
+async fn redirects_repeat_the_body_and_leave_secrets_behind() {
+    let answer = Answer { status: 308, redirect: Some("/landed".to_owned()), ..Answer::default() };
+    let (record, received, _) = post(answer, json!({"authorization_header": "Bearer s3cret"})).await;
+    assert_eq!(record.content.as_deref(), Some(r#"{"landed": true}"#));
+    let [first, second] = &received[..] else { panic!("{received:?}") };
+    assert_eq!((&second.method, &second.body, &*second.target), (&first.method, &first.body, "/landed"));
+    let authorization = |request: &Received| {
+        request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.clone())
+    };
+    assert_eq!((authorization(first), authorization(second)), (Some("Bearer s3cret".to_owned()), authorization(first)));
+
+    let other =
+        Receiver::start(Answer { status: 200, text: Some("Bearer s3cret".to_owned()), ..Answer::default() }).await;
+    let location = Some(format!("http://{}/x", other.address));
+    let answer = Answer { status: 302, location, ..Answer::default() };
+    let (record, ..) = post(answer, json!({"authorization_header": "Bearer s3cret"})).await;
+    assert_eq!(record.content.as_deref(), Some("****************"));
+    let received = other.received();
+    assert_eq!(
+        (received[0].method.as_str(), received[0].body.as_str(), authorization(&received[0])),
+        ("GET", "", None)
+    );
 }

@@ -90,7 +90,8 @@ async fn serve(connection: TcpStream, answer: Answer, received: Arc<Mutex<Vec<Re
         received.lock().unwrap().push(request);
         tokio::time::sleep(Duration::from_secs_f64(answer.delay)).await;
         if answer.close {
-            return Ok(());
+            // With all that was sent read, the connection ends without a reset.
+            return connection.shutdown().await;
         }
         let bytes = if landed { answered(&Answer::landed()) } else { answered(&answer) };
         match answer.trickle {
