@@ -157,15 +157,13 @@ fn headers(hop: &Hop, id: &str) -> HeaderMap {
 async fn read(head: &response::Parts, body: Incoming, host: &str) -> Result<Outcome, Broken> {
     let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let status = head.status.as_u16();
-    let charset = text(header::CONTENT_TYPE)
-        .and_then(|value| value.to_ascii_lowercase().split_once("charset=").map(|(_, charset)| charset.to_owned()))
-        .map(|charset| charset.split(';').next().unwrap_or_default().trim_matches([' ', '"', '\'']).to_owned());
+    let content_type = text(header::CONTENT_TYPE).map(str::to_owned);
     let encodings: Vec<&str> =
         head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
     let announced =
         text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()).filter(|_| encodings.is_empty());
     if announced.is_some_and(|length: u64| length > CONTENT_LIMIT as u64) {
-        return Ok(Outcome::Answer { status, body: Vec::new(), announced, charset });
+        return Ok(Outcome::Answer { status, body: Vec::new(), announced, content_type });
     }
     let body = collect(body, READ_LIMIT).await.map_err(|error| {
         Broken::Because(match io_kind(&error) {
@@ -177,7 +175,7 @@ async fn read(head: &response::Parts, body: Incoming, host: &str) -> Result<Outc
         })
     })?;
     let body = decode(&encodings.join(","), body).map_err(Broken::Because)?;
-    Ok(Outcome::Answer { status, body, announced, charset })
+    Ok(Outcome::Answer { status, body, announced, content_type })
 }
 
 /// The body, or as much of it as goes soon beyond `limit`.

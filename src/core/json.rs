@@ -177,7 +177,8 @@ pub fn write_str(out: &mut String, text: &str, ascii: bool) {
 pub fn write_escaped(out: &mut String, text: &str, ascii: bool) {
     let plain = |c: char| match c {
         '"' | '\\' | '\0'..='\x1f' => false,
-        c => c.is_ascii() || !ascii,
+        // Python counts DEL among what is outside ASCII.
+        c => !ascii || c < '\x7f',
     };
     let mut rest = text;
     while let Some(at) = rest.find(|c| !plain(c)) {
@@ -249,7 +250,7 @@ mod tests {
             (r#"{"a":[1,2.0,1e3,true,null,"x"],"b":{}}"#, r#"{"a": [1, 2.0, 1000.0, true, null, "x"], "b": {}}"#),
             (
                 "\"東京 😊 \\\"q\\\" \u{7f} \\n\\t\\u0001\"",
-                "\"\\u6771\\u4eac \\ud83d\\ude0a \\\"q\\\" \u{7f} \\n\\t\\u0001\"",
+                "\"\\u6771\\u4eac \\ud83d\\ude0a \\\"q\\\" \\u007f \\n\\t\\u0001\"",
             ),
             (r#"{"é": "café"}"#, r#"{"\u00e9": "caf\u00e9"}"#),
             (

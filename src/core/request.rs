@@ -364,8 +364,8 @@ fn mask_credentials(text: &str) -> String {
     let start = text.find("//").map_or(0, |at| at + 2);
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     match text[start..end].rfind('@') {
-        Some(at) => format!("{}{MASK}{}", &text[..start], &text[start + at..]),
-        None => text.to_owned(),
+        Some(at) if at > 0 => format!("{}{MASK}{}", &text[..start], &text[start + at..]),
+        _ => text.to_owned(),
     }
 }
 

@@ -49,8 +49,8 @@ pub enum Outcome {
         body: Vec<u8>,
         /// The length that its head states.
         announced: Option<u64>,
-        /// The `charset` of its `Content-Type`.
-        charset: Option<String>,
+        /// Its `Content-Type`.
+        content_type: Option<String>,
     },
     /// No answer came, for this reason.
     Failure(String),
@@ -78,14 +78,14 @@ pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Re
             if *sent { record } else { Record { request_headers: None, request_data: None, ..record } }
         }
         Outcome::Failure(message) => Record { content: Some(without(message.clone(), secrets)), ..record },
-        Outcome::Answer { status, body, announced, charset } => {
-            let content = content(body, *announced, charset.as_deref(), secrets);
+        Outcome::Answer { status, body, announced, content_type } => {
+            let content = content(body, *announced, content_type.as_deref(), secrets);
             Record { status_code: Some(*status), content: Some(without(content, secrets)), ..record }
         }
     }
 }
 
-fn content(body: &[u8], announced: Option<u64>, charset: Option<&str>, secrets: &[SecretString]) -> String {
+fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, secrets: &[SecretString]) -> String {
     let exceeds = |length: &str| format!("Response content {length} exceeds {CONTENT_LIMIT} character limit");
     match announced {
         Some(length) if length > CONTENT_LIMIT as u64 => return exceeds(&length.to_string()),
@@ -101,14 +101,29 @@ fn content(body: &[u8], announced: Option<u64>, charset: Option<&str>, secrets: 
             json(&text).unwrap_or(text)
         }
         Err(error) => {
-            // Only JSON is read in the charset that is given.
-            let latin1 = charset.is_some_and(|charset| {
-                ["iso-8859-1", "latin-1", "latin1"].iter().any(|name| charset.eq_ignore_ascii_case(name))
-            });
-            let text = latin1.then(|| without(body.iter().copied().map(char::from).collect(), secrets));
-            text.and_then(|text| json(&text))
+            // Only JSON is read in another charset. Text that names none is Latin-1, by the older rules of HTTP.
+            let text = match charset(content_type.unwrap_or_default()).as_deref() {
+                Some("iso-8859-1" | "latin-1" | "latin1") => Some(body.iter().copied().map(char::from).collect()),
+                Some("utf-8" | "utf8") => Some(String::from_utf8_lossy(body).into_owned()),
+                _ => None,
+            };
+            text.and_then(|text| json(&without(text, secrets)))
                 .unwrap_or_else(|| format!("The answer is not UTF-8 at byte {}", error.valid_up_to()))
         }
+    }
+}
+
+/// The charset that a `Content-Type` names or implies, in lower case.
+fn charset(content_type: &str) -> Option<String> {
+    let content_type = content_type.to_ascii_lowercase();
+    match content_type.split_once("charset=") {
+        Some((_, rest)) => {
+            let charset = rest.split(';').next().unwrap_or_default();
+            Some(charset.trim_matches([' ', '"', '\'']).to_owned())
+        }
+        None if content_type.contains("text") => Some("iso-8859-1".to_owned()),
+        None if content_type.contains("application/json") => Some("utf-8".to_owned()),
+        None => None,
     }
 }
 
@@ -165,11 +180,12 @@ mod tests {
     use std::io::Write;
 
     fn answer(status: u16, body: &str) -> Outcome {
-        Outcome::Answer { status, body: body.as_bytes().to_vec(), announced: None, charset: None }
+        Outcome::Answer { status, body: body.as_bytes().to_vec(), announced: None, content_type: None }
     }
 
-    fn bytes(body: &[u8], charset: Option<&str>) -> Outcome {
-        Outcome::Answer { status: 200, body: body.to_vec(), announced: None, charset: charset.map(str::to_owned) }
+    fn bytes(body: &[u8], content_type: &str) -> Outcome {
+        let content_type = Some(content_type.to_owned());
+        Outcome::Answer { status: 200, body: body.to_vec(), announced: None, content_type }
     }
 
     #[test]
@@ -240,9 +256,13 @@ mod tests {
                 r#"[NaN, 123456789012345678901, {"a": 2}]"#,
             ),
             (answer(200, "a\0b"), Some(200), "a\0b"),
-            (bytes(b"\xff\xfe\xfa", None), Some(200), "The answer is not UTF-8 at byte 0"),
-            (bytes(b"caf\xe9", Some("iso-8859-1")), Some(200), "The answer is not UTF-8 at byte 3"),
-            (bytes(b"\"caf\xe9\"", Some("ISO-8859-1")), Some(200), r#""caf\u00e9""#),
+            (bytes(b"\xff\xfe\xfa", ""), Some(200), "The answer is not UTF-8 at byte 0"),
+            (bytes(b"caf\xe9", "text/plain; charset=iso-8859-1"), Some(200), "The answer is not UTF-8 at byte 3"),
+            (bytes(b"\"caf\xe9\"", "application/json; charset=\"Latin1\"; x=y"), Some(200), r#""caf\u00e9""#),
+            (bytes(b"\"caf\xe9\"", "text/plain"), Some(200), r#""caf\u00e9""#),
+            (bytes(b"\"caf\xe9\"", "application/json"), Some(200), r#""caf\ufffd""#),
+            (bytes("\"é\"".as_bytes(), "text/plain"), Some(200), r#""\u00e9""#),
+            (bytes(b"\"\x93\"", "application/json; charset=shift_jis"), Some(200), "The answer is not UTF-8 at byte 1"),
             (answer(200, &"x".repeat(50_000)), Some(200), &"x".repeat(50_000)),
             (answer(200, &"x".repeat(50_001)), Some(200), "Response content 50001 exceeds 50000 character limit"),
             (
@@ -251,7 +271,7 @@ mod tests {
                 "Response content over 1000000 exceeds 50000 character limit",
             ),
             (
-                Outcome::Answer { status: 200, body: Vec::new(), announced: Some(60_000), charset: None },
+                Outcome::Answer { status: 200, body: Vec::new(), announced: Some(60_000), content_type: None },
                 Some(200),
                 "Response content 60000 exceeds 50000 character limit",
             ),
