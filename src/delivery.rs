@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use cookie_store::CookieStore;
 use futures::{TryFutureExt, future::MapErr};
 use http::{HeaderMap, HeaderName, HeaderValue, header, response};
 use http_body_util::{BodyExt, Full};
@@ -27,7 +28,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::core::{
-    request::{Hop, REDIRECTS, Request},
+    request::{Header, Hop, REDIRECTS, Request},
     response::{CONTENT_LIMIT, Outcome, READ_LIMIT, decode},
     uri::Fault,
 };
@@ -72,9 +73,10 @@ impl Sender {
     pub async fn send(&self, request: &Request, id: &str, timeout: Duration) -> Outcome {
         let deadline = Instant::now() + timeout;
         let mut hop = Cow::Borrowed(&request.first);
+        let mut jar = CookieStore::default();
         for redirects in 0..=REDIRECTS {
             let sent = redirects > 0;
-            match tokio::time::timeout_at(deadline, self.exchange(&hop, id)).await {
+            match tokio::time::timeout_at(deadline, self.exchange(&hop, id, &mut jar)).await {
                 Ok(Ok(Step::Last(outcome))) => return outcome,
                 Ok(Ok(Step::Redirect(next))) => hop = Cow::Owned(next),
                 Ok(Err(Broken::Unresolved)) => {
@@ -90,14 +92,15 @@ impl Sender {
         Outcome::Failure(format!("More than {REDIRECTS} redirects from {}", request.first.uri.host()))
     }
 
-    async fn exchange(&self, hop: &Hop, id: &str) -> Result<Step, Broken> {
+    async fn exchange(&self, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
         let host = hop.uri.host();
         let answer = self.client.request(message(hop, id)?).await.map_err(|error| explain(&error, host))?;
         let (head, body) = answer.into_parts();
         let location = head.headers.get(header::LOCATION).map(HeaderValue::as_bytes);
         match hop.redirected(head.status.as_u16(), location) {
             None => Ok(Step::Last(read(&head, body, host).await?)),
-            Some(Ok(next)) => {
+            Some(Ok(mut next)) => {
+                next.headers.extend(cookies(jar, &head.headers, hop, &next));
                 // Read, so that the connection can be used again.
                 let _ = collect(body, READ_LIMIT).await;
                 Ok(Step::Redirect(next))
@@ -106,6 +109,21 @@ impl Sender {
             Some(Err(Fault::Unreadable(message))) => Err(Broken::Because(message)),
         }
     }
+}
+
+/// The cookies that `next` takes along, after an answer to `hop` with these headers.
+fn cookies(jar: &mut CookieStore, answer: &HeaderMap, hop: &Hop, next: &Hop) -> Option<Header> {
+    let url = |hop: &Hop| {
+        url::Url::parse(&format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target())).ok()
+    };
+    let (from, to) = (url(hop)?, url(next)?);
+    for cookie in answer.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+        // One that this host may not set, or that is none, is not kept.
+        let _ = jar.parse(cookie, &from);
+    }
+    let pairs: Vec<String> = jar.get_request_values(&to).map(|(name, value)| format!("{name}={value}")).collect();
+    let value = pairs.join("; ").into_bytes();
+    (!value.is_empty()).then(|| Header { name: "Cookie".to_owned(), value, secret: true })
 }
 
 enum Step {

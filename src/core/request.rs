@@ -359,10 +359,13 @@ fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(c).ok()).collect()
 }
 
-/// `text` with `user:password@` hidden.
+/// `text` with `user:password@` hidden; also where the password has a slash, which ends the host for everybody else.
 fn mask_credentials(text: &str) -> String {
     let start = text.find("//").map_or(0, |at| at + 2);
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
+    let (_, _, port) = uri::split_authority(&text[start..end]);
+    let is_port = port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let end = if is_port { end } else { text.len() };
     match text[start..end].rfind('@') {
         Some(at) if at > 0 => format!("{}{MASK}{}", &text[..start], &text[start + at..]),
         _ => text.to_owned(),
@@ -562,6 +565,10 @@ mod tests {
         assert_eq!(sent(&webhook("http://ann@a.example")).0, headers(&[]));
         let refused = record(&webhook("http://ann:\u{6771}@a.example"));
         assert!(refused.content.unwrap().contains("outside Latin-1"));
+        let slash = record(&webhook("http://ann:p/w?@a.example"));
+        assert_eq!(slash.url.as_deref(), Some("http://****************@a.example"));
+        let mail = "http://[2001:db8::ab]/to?mail=ann@a.example";
+        assert_eq!(record(&webhook(mail)).url.as_deref(), Some(mail));
         assert_eq!(refused.url.as_deref(), Some("http://****************@a.example"));
     }
 

@@ -242,7 +242,7 @@ impl<'a> Parts<'a> {
 }
 
 /// User and password, host, and port.
-fn split_authority(authority: &str) -> (Option<&str>, &str, Option<&str>) {
+pub(crate) fn split_authority(authority: &str) -> (Option<&str>, &str, Option<&str>) {
     let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let after_brackets = host.rfind(']').map_or(0, |at| at + 1);
     match host[after_brackets..].find(':') {
