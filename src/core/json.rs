@@ -107,6 +107,89 @@ pub fn loads(text: &str) -> Result<Json, String> {
         .map_err(|error| error.description(text.as_bytes()))
 }
 
+/// `json.loads(text)`, and what `json.dumps` makes of it. Halves of surrogate pairs, which no Rust text can hold, are
+/// written again as they were read.
+///
+/// # Errors
+/// As [`loads`], but for the halves.
+pub fn rewrite(text: &str) -> Result<(Json, String), String> {
+    let read = |text: &str| loads(text).map(|value| (dumps(&value), value));
+    match read(text) {
+        Ok((text, value)) => Ok((value, text)),
+        Err(error) => {
+            let marked = mark_halves(text).ok_or(error)?;
+            read(&marked).map(|(text, value)| (value, unmark_halves(&text)))
+        }
+    }
+}
+
+/// Where the 2048 halves stand while a text with some is read and written: at the end of the last private plane.
+const HALVES: u32 = 0x10_f800;
+
+/// None if there are none, or if the text has what would stand for them.
+fn mark_halves(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut found = false;
+    for (piece, escape) in Pieces(text) {
+        match escape {
+            Escape::Unit(half @ 0xd800..=0xdfff) => {
+                out.push(char::from_u32(HALVES + u32::from(half - 0xd800))?);
+                found = true;
+            }
+            Escape::Pair(0xdbfe.., _) => return None,
+            _ if piece.chars().any(|c| u32::from(c) >= HALVES) => return None,
+            _ => out.push_str(piece),
+        }
+    }
+    found.then_some(out)
+}
+
+fn unmark_halves(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (piece, escape) in Pieces(text) {
+        match escape {
+            Escape::Pair(high @ 0xdbfe.., low) => {
+                let half = 0xd800 + ((high - 0xdbfe) << 10) + (low - 0xdc00);
+                // Writing to a String can't fail.
+                let _ = write!(out, "\\u{half:04x}");
+            }
+            _ => out.push_str(piece),
+        }
+    }
+    out
+}
+
+/// Cuts JSON text before and after each of its escapes.
+struct Pieces<'a>(&'a str);
+
+enum Escape {
+    None,
+    /// One UTF-16 unit.
+    Unit(u16),
+    /// Two that belong together.
+    Pair(u16, u16),
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = (&'a str, Escape);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let unit = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+        let (length, escape) = match (unit(self.0), self.0.get(6..).and_then(unit)) {
+            _ if self.0.is_empty() => return None,
+            (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) => (12, Escape::Pair(high, low)),
+            (Some(unit), _) => (6, Escape::Unit(unit)),
+            (None, _) if self.0.starts_with('\\') => {
+                (1 + self.0[1..].chars().next().map_or(0, char::len_utf8), Escape::None)
+            }
+            (None, _) => (self.0.find('\\').unwrap_or(self.0.len()), Escape::None),
+        };
+        let (piece, rest) = self.0.split_at(length);
+        self.0 = rest;
+        Some((piece, escape))
+    }
+}
+
 /// `json.dumps(value)`.
 ///
 /// ```
@@ -265,6 +348,25 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(loads(text).map(|value| dumps(&value)).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_written_as_they_were_read() {
+        let cases = [
+            (r#""\ud83d""#, Some(r#""\ud83d""#)),
+            (r#"{"\uDC00":"\\ud83d é \ude0a\ud83d"}"#, Some(r#"{"\udc00": "\\ud83d \u00e9 \ude0a\ud83d"}"#)),
+            (r#"["\ud83d\ude0a", "\udfff\ud800"]"#, Some(r#"["\ud83d\ude0a", "\udfff\ud800"]"#)),
+            (r#"["\udbfe\udc00"]"#, Some(r#"["\udbfe\udc00"]"#)),
+            (r#"["\udbfe\udc00", "\ud800"]"#, None),
+            ("[\"\u{10f800}\", \"\\ud800\"]", None),
+            (r#""\ud83""#, None),
+            (r#""\ud83d"#, None),
+            ("\\", None),
+            (r"\ué", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(rewrite(text).ok().map(|(_, text)| text).as_deref(), expected, "{text}");
         }
     }
 

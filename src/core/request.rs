@@ -267,8 +267,8 @@ impl Builder<'_> {
             return Ok(Some(Body { text: event_data, json: Some(json) }));
         }
         let text = self.rendered(self.webhook.data.as_ref())?;
-        Ok(text.map(|text| match json::loads(&text) {
-            Ok(json) => Body { text: json::dumps(&json), json: Some(json) },
+        Ok(text.map(|text| match json::rewrite(&text) {
+            Ok((json, text)) => Body { text, json: Some(json) },
             Err(_) => Body { text, json: None },
         }))
     }
@@ -463,8 +463,9 @@ mod tests {
                 json_type.clone(),
                 Some(r#"{"a": 18446744073709551616, "b": 2}"#),
             ),
-            (data(r#""é\u0000""#), json_type, Some(r#""\u00e9\u0000""#)),
+            (data(r#""é\u0000""#), json_type.clone(), Some(r#""\u00e9\u0000""#)),
             (data("plain é {{ nope }}"), headers(&[]), Some("plain é ")),
+            (data(r#"["\ud83d",1]"#), json_type, Some(r#"["\ud83d", 1]"#)),
             (data("{'a': 1}"), headers(&[]), Some("{'a': 1}")),
             (data("\u{feff}{}"), headers(&[]), Some("\u{feff}{}")),
             (
