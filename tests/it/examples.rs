@@ -70,7 +70,6 @@ async fn the_acknowledge_example_comes_out_exactly() {
         timestamp: Some(Timestamp::UNIX_EPOCH),
         url: Some(format!("{}/mistake", world.receiver.url())),
         request_trigger: text(""),
-        request_headers: text("{}"),
         request_data: text("Data - Template Warning: Object of type Undefined is not JSON serializable"),
         ..WebhookResponseStatus::default()
     };
