@@ -1,31 +1,17 @@
 //! A request in, what came of it out: the only place that talks to receivers.
 
-use std::{
-    borrow::Cow,
-    error::Error as _,
-    io,
-    task::{self, Poll},
-    time::Duration,
-};
+use std::{borrow::Cow, error::Error as _, io, sync::Arc, time::Duration};
 
 use cookie_store::CookieStore;
-use futures::{TryFutureExt, future::MapErr};
-use http::{HeaderMap, HeaderName, HeaderValue, header, response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{
-            HttpConnector,
-            dns::{GaiAddrs, GaiFuture, GaiResolver, Name},
-        },
-    },
-    rt::{TokioExecutor, TokioTimer},
+use hyper::body::Bytes;
+use reqwest::{
+    Client, Method, Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    redirect::Policy,
 };
 use tokio::time::Instant;
-use tower_service::Service;
+use url::Url;
 
 use crate::core::{
     request::{Header, Hop, REDIRECTS, Request},
@@ -39,32 +25,31 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Sends requests over shared connections.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    client: Client,
 }
 
 impl Sender {
-    /// Makes a sender with the system's certificate authorities. What stands in the environment (proxies) is not for
-    /// requests that others write.
+    /// Makes a sender with the system's certificate authorities.
     ///
     /// # Errors
-    /// The system has no certificate authorities.
-    pub fn new() -> io::Result<Self> {
-        let mut connector = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
+    /// TLS can't be set up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        // Fails where one is chosen already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION")))
+            // Each hop is checked, and what it may know decided, by the core.
+            .redirect(Policy::none())
+            .referer(false)
+            // What stands in the environment is not for requests that others write.
+            .no_proxy()
             .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
+            .dns_resolver(Arc::new(Resolver))
             // As forgiving as OnCall's library.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
-            .build(connector);
+            .build()?;
         Ok(Self { client })
     }
 
@@ -94,15 +79,20 @@ impl Sender {
 
     async fn exchange(&self, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
         let host = hop.uri.host();
-        let answer = self.client.request(message(hop, id)?).await.map_err(|error| explain(&error, host))?;
-        let (head, body) = answer.into_parts();
-        let location = head.headers.get(header::LOCATION).map(HeaderValue::as_bytes);
-        match hop.redirected(head.status.as_u16(), location) {
-            None => Ok(Step::Last(read(&head, body, host).await?)),
+        let message = self.client.request(method(hop)?, url(hop)?).headers(headers(hop, id));
+        // Methods that have a body say so even where it is empty.
+        let message = match &hop.body {
+            Some(body) => message.body(Bytes::from_owner(Arc::<[u8]>::from(Arc::clone(body)))),
+            None => message,
+        };
+        let mut answer = message.send().await.map_err(|error| explain(&error, host))?;
+        let location = answer.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
+        match hop.redirected(answer.status().as_u16(), location) {
+            None => Ok(Step::Last(read(answer, host).await?)),
             Some(Ok(mut next)) => {
-                next.headers.extend(cookies(jar, &head.headers, hop, &next));
+                next.headers.extend(cookies(jar, answer.headers(), hop, &next));
                 // Read, so that the connection can be used again.
-                let _ = collect(body, READ_LIMIT).await;
+                let _ = collect(&mut answer, READ_LIMIT).await;
                 Ok(Step::Redirect(next))
             }
             Some(Err(Fault::Refused(message))) => Ok(Step::Last(Outcome::Refused { message, sent: true })),
@@ -113,10 +103,7 @@ impl Sender {
 
 /// The cookies that `next` takes along, after an answer to `hop` with these headers.
 fn cookies(jar: &mut CookieStore, answer: &HeaderMap, hop: &Hop, next: &Hop) -> Option<Header> {
-    let url = |hop: &Hop| {
-        url::Url::parse(&format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target())).ok()
-    };
-    let (from, to) = (url(hop)?, url(next)?);
+    let (from, to) = (url(hop).ok()?, url(next).ok()?);
     for cookie in answer.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
         // One that this host may not set, or that is none, is not kept.
         let _ = jar.parse(cookie, &from);
@@ -139,24 +126,20 @@ enum Broken {
     Because(String),
 }
 
-/// What the core found legal is legal here too. What marks the delivery comes last and wins.
-fn message(hop: &Hop, id: &str) -> Result<http::Request<Full<Bytes>>, Broken> {
-    let uri = format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target());
-    // A host with characters that no name has; no name server is to be asked.
-    let uri: http::Uri = uri.parse().map_err(|_| Broken::Unresolved)?;
-    let body = hop.body.as_deref().unwrap_or_default().to_owned();
-    let mut message = http::Request::new(Full::from(body));
-    *message.uri_mut() = uri;
-    *message.method_mut() = http::Method::from_bytes(hop.method.as_str().as_bytes()).unwrap_or_default();
-    *message.headers_mut() = headers(hop, id);
-    Ok(message)
+fn method(hop: &Hop) -> Result<Method, Broken> {
+    Method::from_bytes(hop.method.as_str().as_bytes()).map_err(|error| Broken::Because(error.to_string()))
 }
 
+/// The URL of a hop. Two spellings change in it: an apostrophe in a query becomes `%27`, and `%2e` in a path a dot.
+fn url(hop: &Hop) -> Result<Url, Broken> {
+    let text = format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target());
+    // A host with characters that no name has; no name server is to be asked.
+    Url::parse(&text).map_err(|_| Broken::Unresolved)
+}
+
+/// What the core found legal is legal here too. What marks the delivery comes last and wins.
 fn headers(hop: &Hop, id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers
-        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"))));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
     let legal = hop.headers.iter().filter_map(|header| {
         Some((HeaderName::from_bytes(header.name.as_bytes()).ok()?, HeaderValue::from_bytes(&header.value).ok()?))
@@ -172,35 +155,38 @@ fn headers(hop: &Hop, id: &str) -> HeaderMap {
     headers
 }
 
-async fn read(head: &response::Parts, body: Incoming, host: &str) -> Result<Outcome, Broken> {
-    let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let status = head.status.as_u16();
+async fn read(mut answer: Response, host: &str) -> Result<Outcome, Broken> {
+    let text = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let status = answer.status().as_u16();
     let content_type = text(header::CONTENT_TYPE).map(str::to_owned);
     let encodings: Vec<&str> =
-        head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+        answer.headers().get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    let encodings = encodings.join(",");
     let announced =
         text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()).filter(|_| encodings.is_empty());
     if announced.is_some_and(|length: u64| length > CONTENT_LIMIT as u64) {
         return Ok(Outcome::Answer { status, body: Vec::new(), announced, content_type });
     }
-    let body = collect(body, READ_LIMIT).await.map_err(|error| {
-        Broken::Because(match io_kind(&error) {
-            _ if error.is_incomplete_message() => format!("Connection closed by {host} before its answer ended"),
-            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
+    let body = collect(&mut answer, READ_LIMIT).await.map_err(|error| {
+        Broken::Because(match hyper_error(&error) {
+            Some(error) if error.is_incomplete_message() => {
+                format!("Connection closed by {host} before its answer ended")
+            }
+            _ if matches!(io_kind(&error), Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof)) => {
                 format!("Connection closed by {host} before its answer ended")
             }
             _ => format!("The answer of {host} is not HTTP: {}", last_cause(&error)),
         })
     })?;
-    let body = decode(&encodings.join(","), body).map_err(Broken::Because)?;
+    let body = decode(&encodings, body).map_err(Broken::Because)?;
     Ok(Outcome::Answer { status, body, announced, content_type })
 }
 
 /// The body, or as much of it as goes soon beyond `limit`.
-async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, hyper::Error> {
+async fn collect(answer: &mut Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
     let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await.transpose()? {
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    while let Some(chunk) = answer.chunk().await? {
+        bytes.extend_from_slice(&chunk);
         if bytes.len() > limit {
             break;
         }
@@ -209,7 +195,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, hyper::Err
 }
 
 /// Why no answer came, in one clause that names the host.
-fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> Broken {
+fn explain(error: &reqwest::Error, host: &str) -> Broken {
     let causes = || std::iter::successors(error.source(), |&error| error.source());
     if causes().any(<dyn std::error::Error>::is::<Unresolved>) {
         return Broken::Unresolved;
@@ -218,7 +204,7 @@ fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> Broken {
     if let Some(tls) = tls {
         return Broken::Because(format!("TLS with {host} failed: {tls}"));
     }
-    let hyper = causes().find_map(|cause| cause.downcast_ref::<hyper::Error>());
+    let hyper = hyper_error(error);
     Broken::Because(match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => format!("Connection to {host} refused"),
         Some(io::ErrorKind::TimedOut) => format!("Connection to {host} timed out"),
@@ -235,6 +221,10 @@ fn explain(error: &hyper_util::client::legacy::Error, host: &str) -> Broken {
         _ if error.is_connect() => format!("Cannot connect to {host}: {}", last_cause(error)),
         _ => format!("Request to {host} failed: {}", last_cause(error)),
     })
+}
+
+fn hyper_error(error: &reqwest::Error) -> Option<&hyper::Error> {
+    std::iter::successors(error.source(), |&error| error.source()).find_map(|cause| cause.downcast_ref())
 }
 
 fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
@@ -256,23 +246,18 @@ fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The system's resolver, whose failures can be told from others.
-#[derive(Clone, Debug)]
-struct Resolver(GaiResolver);
+struct Resolver;
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot resolve name")]
 struct Unresolved;
 
-impl Service<Name> for Resolver {
-    type Response = GaiAddrs;
-    type Error = Unresolved;
-    type Future = MapErr<GaiFuture, fn(io::Error) -> Unresolved>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Unresolved>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        self.0.call(name).map_err(|_| Unresolved)
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The port is the connector's.
+            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| Unresolved)?;
+            Ok(Box::new(addresses.collect::<Vec<_>>().into_iter()) as Addrs)
+        })
     }
 }

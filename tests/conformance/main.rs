@@ -4,3 +4,4 @@
 
 mod deliveries;
 mod receiver;
+mod templates;

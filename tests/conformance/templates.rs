@@ -1,0 +1,65 @@
+//! Templates: data and template text in, the recorded text or failure out, to the letter.
+
+use std::collections::BTreeMap;
+
+use oncall_webhooks::core::{
+    event::{EventData, Own},
+    json::Json,
+    template::{Mode, Template},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+struct Recorded {
+    contexts: BTreeMap<String, Map<String, Value>>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    context: String,
+    mode: String,
+    template: String,
+    output: Option<String>,
+    error: Option<String>,
+}
+
+/// Cases that differ on purpose, by id, with the reason.
+type Differences = BTreeMap<String, String>;
+
+#[test]
+fn recorded_templates_render_or_fail_as_oncalls() {
+    let recorded: Recorded = serde_json::from_str(include_str!("templates.json")).unwrap();
+    let differences: Differences = serde_json::from_str(include_str!("templates.differences.json")).unwrap();
+    let contexts: BTreeMap<_, _> = recorded
+        .contexts
+        .into_iter()
+        .map(|(name, data)| {
+            let data = data.into_iter().map(|(key, value)| (key.into(), Json::from(value))).collect();
+            (name, EventData::new(data))
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for case in &recorded.cases {
+        let mode = if case.mode == "json" { Mode::Json } else { Mode::Raw };
+        let context = contexts[&case.context].context(mode, &Own::default());
+        let rendered = Template::compile(&case.template, mode).and_then(|template| template.render(&context));
+        let rendered = rendered.map_err(|error| error.to_string());
+        let expected = case.output.clone().ok_or_else(|| case.error.clone().unwrap_or_default());
+        if (rendered == expected) == differences.contains_key(&case.id) {
+            wrong.push(format!(
+                "{} {:.120}\n  recorded {expected:.200?}\n  here     {rendered:.200?}",
+                case.id, case.template
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases differ without being listed, or are listed and do not:\n{}",
+        wrong.len(),
+        recorded.cases.len(),
+        wrong.join("\n")
+    );
+}
