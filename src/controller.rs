@@ -14,6 +14,7 @@ mod api;
 mod catalog;
 mod deliver;
 mod events;
+mod guard;
 mod health;
 mod history;
 mod runs;
@@ -27,7 +28,6 @@ use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc, future};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
@@ -42,6 +42,7 @@ use self::{
     api::{Objects, chain},
     catalog::Catalog,
     deliver::Deliverer,
+    guard::Guarded,
     health::Ready,
     history::History,
     runs::Runs,
@@ -239,7 +240,7 @@ where
 fn watch<K>(
     client: &Client,
     namespace: Option<&str>,
-) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Send + use<K>
+) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -249,7 +250,7 @@ where
         + 'static,
 {
     let client = client.clone();
-    let api: Api<DeserializeGuard<K>> = match namespace {
+    let api: Api<Guarded<K>> = match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
@@ -258,12 +259,12 @@ where
 
 /// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
 fn valid<K>(
-    stream: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
+    stream: impl Stream<Item = watcher::Result<Event<Guarded<K>>>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>>
 where
     K: Resource<DynamicType = ()>,
 {
-    let object = |object: DeserializeGuard<K>| match object.0 {
+    let object = |object: Guarded<K>| match object.0 {
         Ok(object) => Some(object),
         Err(invalid) => {
             let meta = &invalid.metadata;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::{ResourceExt, core::DeserializeGuard, runtime::watcher::Event};
+use kube::{ResourceExt, runtime::watcher::Event};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use super::guard::Guarded;
 use crate::{
     core::{event::EventFacts, matching, webhook},
     resources::{self, Webhook},
@@ -67,7 +68,7 @@ impl Catalog {
     }
 
     /// Takes in what the watch says. Returns the webhook that was not there before, if it is one.
-    pub(crate) fn observe(&self, event: &Event<DeserializeGuard<Webhook>>) -> Option<Arc<Entry>> {
+    pub(crate) fn observe(&self, event: &Event<Guarded<Webhook>>) -> Option<Arc<Entry>> {
         match event {
             Event::Init => self.listed.write().clear(),
             Event::InitApply(object) => {
@@ -94,7 +95,7 @@ impl Catalog {
         None
     }
 
-    fn apply(&self, object: &DeserializeGuard<Webhook>) -> Option<Arc<Entry>> {
+    fn apply(&self, object: &Guarded<Webhook>) -> Option<Arc<Entry>> {
         let Ok(object) = &object.0 else {
             self.remove(&object.namespace().unwrap_or_default(), &object.name_any());
             return None;

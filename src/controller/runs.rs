@@ -19,7 +19,6 @@ use futures::channel::mpsc;
 use jiff::Timestamp;
 use kube::{
     ResourceExt,
-    core::DeserializeGuard,
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 use parking_lot::Mutex;
@@ -28,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     catalog::{Catalog, Entry},
     deliver::{Deliverer, Delivery, EventKey},
+    guard::Guarded,
 };
 use crate::{
     core::{
@@ -141,7 +141,7 @@ impl Runs {
     }
 
     /// Takes in what the watch says, in its order.
-    pub(crate) fn observe(self: &Arc<Self>, event: &Event<DeserializeGuard<AlertGroupEvent>>) {
+    pub(crate) fn observe(self: &Arc<Self>, event: &Event<Guarded<AlertGroupEvent>>) {
         match event {
             Event::Init => self.state.lock().listed = Some((HashSet::new(), Vec::new())),
             Event::InitApply(object) => {
@@ -179,7 +179,7 @@ impl Runs {
     }
 
     /// What is to be admitted: an event that is not completed, not being deleted and not here yet.
-    fn admission(&self, object: &DeserializeGuard<AlertGroupEvent>) -> Option<Admission> {
+    fn admission(&self, object: &Guarded<AlertGroupEvent>) -> Option<Admission> {
         let event = object.0.as_ref().ok()?;
         if is_completed(event) || event.metadata.deletion_timestamp.is_some() {
             return None;
@@ -359,7 +359,7 @@ fn is_completed(event: &AlertGroupEvent) -> bool {
 
 /// Notes that the end of an event is recorded, with all that is known of it now: a webhook that came late may have added
 /// to it since.
-fn note(state: &mut State, object: &DeserializeGuard<AlertGroupEvent>) {
+fn note(state: &mut State, object: &Guarded<AlertGroupEvent>) {
     let Ok(event) = &object.0 else { return };
     let Some(recorded) = event.status.as_ref().filter(|_| is_completed(event)) else { return };
     let uid = event.uid().unwrap_or_default();

@@ -136,3 +136,159 @@ impl Template {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str) -> Result<String, TemplateError> {
+        let labels = Json::object([("items", Json::from("shadowed")), ("job", Json::from("node"))]);
+        Template::compile(source, Mode::Raw)?
+            .render(&[(Arc::from("payload"), Json::Null), (Arc::from("labels"), labels)])
+    }
+
+    fn failure(source: &str) -> (Fault, String, Option<usize>) {
+        match render(source) {
+            Err(error) => (error.fault, error.message, error.line),
+            Ok(text) => panic!("{source:.60} rendered to {text:.60}"),
+        }
+    }
+
+    #[test]
+    fn failures_name_their_kind_message_and_line() {
+        let cases = [
+            ("one\n{{ 1 | nope }}", Fault::Error, "No filter named 'nope'.", 2),
+            ("one\ntwo {{", Fault::Error, "unexpected 'end of template'", 2),
+            (
+                "\n\n{% if x %}\n",
+                Fault::Error,
+                "Unexpected end of template. Jinja was looking for the following tags: 'elif' or 'else' or 'endif'. The innermost block that needs to be closed is 'if'.",
+                3,
+            ),
+            ("\r\n{{ nope.deeper }}", Fault::Warning, "'nope' is undefined", 2),
+            (
+                "{% for i in labels %}\n{{ i + 1 }}{% endfor %}",
+                Fault::Warning,
+                "can only concatenate str (not \"int\") to str",
+                2,
+            ),
+            ("{% macro m(x) %}\n{{ 1 / x }}{% endmacro %}\n\n{{ m(0) }}", Fault::Error, "division by zero", 2),
+        ];
+        for (source, fault, message, line) in cases {
+            assert_eq!(failure(source), (fault, message.to_owned(), Some(line)), "{source}");
+        }
+        assert_eq!(
+            render("{{ nope | tojson }}").map_err(|error| error.to_string()),
+            Err("Template Warning: Object of type Undefined is not JSON serializable".to_owned())
+        );
+    }
+
+    #[test]
+    fn keys_that_are_named_as_methods_are_reached_by_brackets() {
+        assert_eq!(render("{{ labels['items'] }} {{ labels.items() | list | length }}").as_deref(), Ok("shadowed 2"));
+    }
+
+    #[test]
+    fn changes_to_the_data_are_seen_by_this_rendering_only() {
+        let template = Template::compile("{{ l.append(1) }}{{ l }}", Mode::Raw).unwrap();
+        let context = [(Arc::from("l"), Json::Array(Arc::from([])))];
+        for _ in 0..2 {
+            assert_eq!(template.render(&context).as_deref(), Ok("None[1]"));
+        }
+    }
+
+    #[test]
+    fn text_beyond_the_limit_is_refused_and_results_beyond_it_are_cut() {
+        let long = "é".repeat(LIMIT);
+        assert_eq!(render(&long).as_deref(), Ok(long.as_str()));
+        assert_eq!(failure(&format!("{long}é")).1, "Template exceeds length limit (50001 > 50000)");
+        assert_eq!(failure(&"x".repeat(1 << 20)).1, "Template exceeds length limit (1048576 > 50000)");
+        let cut = render(&format!("{{% for i in '12' %}}{}{{% endfor %}}", &long[..LIMIT + 2])).unwrap();
+        assert_eq!(cut, format!("{}..", "é".repeat(LIMIT)));
+    }
+
+    /// `source` in loops of ten, one in another.
+    fn looped(depth: usize, source: &str) -> String {
+        format!("{}{source}{}", "{% for i in '0123456789' %}".repeat(depth), "{% endfor %}".repeat(depth))
+    }
+
+    #[test]
+    fn what_would_take_for_ever_or_all_memory_is_stopped() {
+        let steps = "Template was stopped: it takes more than 1000000 steps: loop over less, or over shorter text";
+        let bytes = "Template was stopped: it makes more than 48 MiB of text and lists: make less";
+        let nesting = "Template was stopped: its expressions, blocks and macros nest deeper than 400 levels";
+        let doubled =
+            |what: &str| format!("{{% set ns = namespace(x={what}) %}}{}", looped(2, "{% set ns.x = ns.x + ns.x %}"));
+        let cases = [
+            (looped(9, ""), steps),
+            (looped(6, &"x".repeat(40_000)), bytes),
+            (doubled("'ab'"), bytes),
+            (doubled("[1]"), bytes),
+            ("{{ 'ab' * 10 ** 12 }}".to_owned(), bytes),
+            ("{{ [1] * 10 ** 12 }}".to_owned(), bytes),
+            ("{{ 7 ** (10 ** 9) }}".to_owned(), bytes),
+            ("{{ 'x'.center(10 ** 12) }}".to_owned(), bytes),
+            ("{{ '%1000000000d' % 1 }}".to_owned(), bytes),
+            ("{{ '{:>1000000000}'.format(1) }}".to_owned(), bytes),
+            ("{{ 'a\\nb' | indent(10 ** 12) }}".to_owned(), bytes),
+            ("{% set s = 'a' * 99999 %}{{ s.replace('a', s) }}".to_owned(), bytes),
+            ("{% set s = 'a' * 99999 %}{{ s | join(s) }}".to_owned(), bytes),
+            ("{% set s = 'a' * 9999 %}{{ [s] * 99999 }}".to_owned(), bytes),
+            ("{% set s = 'a' * 9999 %}{{ ([s] * 99999) | tojson }}".to_owned(), bytes),
+            ("{{ ('a' * 49999) | regex_replace('a', 'x' * 49999) }}".to_owned(), bytes),
+            ("{{ ('a' * 49999) | regex_replace('(?=a*b?)', 'x') }}".to_owned(), steps),
+            ("{{ ('a' * 49999) | regex_search('(a+)+$b') }}".to_owned(), "regex timed out"),
+            ("{{ lipsum(n=10 ** 9) }}".to_owned(), steps),
+            ("{% set s = 'é ' * 24999 %}{% for c in s %}{% set x = s | title %}{% endfor %}".to_owned(), steps),
+            ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(), nesting),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(failure(&source).1, expected, "{source:.100}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_refused_and_never_overflows_the_stack() {
+        let operators = "an expression has more than 200 operators in a row or in one another";
+        let brackets = "expressions are nested deeper than 100 levels";
+        let cases = [
+            (format!("{{{{ {}{} }}}}", "[".repeat(10_000), "]".repeat(10_000)), brackets),
+            (format!("{{{{ {}1{} }}}}", "(".repeat(10_000), ")".repeat(10_000)), brackets),
+            (format!("{{{{ {}", "{1:".repeat(10_000)), brackets),
+            (format!("{{{{ {}1 }}}}", "1 if 0 else ".repeat(4_000)), brackets),
+            (format!("{{{{ {}1 }}}}", "-".repeat(40_000)), operators),
+            (format!("{{{{ {}1 }}}}", "not ".repeat(12_000)), operators),
+            (format!("{{{{ {}1 }}}}", "1~".repeat(20_000)), operators),
+            (format!("{{{{ 1{} }}}}", "|d".repeat(20_000)), operators),
+            (format!("{{{{ a{} }}}}", ".b".repeat(20_000)), operators),
+            (format!("{{{{ a{} }}}}", "()".repeat(20_000)), operators),
+            ("{% if 1 %}".repeat(4_000), "blocks are nested deeper than 100 levels"),
+            (format!("{{% if 0 %}}{}", "{% elif 0 %}".repeat(4_000)), "a condition has more than 200 branches"),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(failure(&source).1, expected, "{source:.60}");
+        }
+        let nested = |what: &str, then: &str| {
+            format!(
+                "{{% set ns = namespace(x=[], y=[]) %}}{}{then}",
+                looped(4, &format!("{{% set ns.x = {what} %}}{{% set ns.y = {what} %}}"))
+            )
+        };
+        for what in [
+            "[ns.x]",
+            "(ns.x,)",
+            "{1: ns.x}",
+            "[ns.x] | map('list')",
+            "[ns.x] | reverse",
+            "namespace(x=ns.x)",
+            "cycler(ns.x)",
+        ] {
+            // Taking it apart again is a recursion of its own.
+            assert_eq!(render(&nested(what, "done")).as_deref(), Ok("done"), "{what}");
+        }
+        let too_deep = "maximum recursion depth exceeded while getting the repr of an object";
+        assert_eq!(failure(&nested("[ns.x]", "{{ ns.x }}")).1, too_deep);
+        assert_eq!(render(&nested("[ns.x]", "{{ ns.x == ns.y }}")).as_deref(), Ok("False"));
+        assert_eq!(render("{% set l = [1] %}{% set _ = l.append(l) %}{{ l }}").as_deref(), Ok("[1, [...]]"));
+    }
+}

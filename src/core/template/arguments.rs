@@ -38,6 +38,11 @@ impl Args {
         Self { positional, named: Vec::new() }
     }
 
+    /// How much work it is to go once through the text and the items of all of them, in steps.
+    pub(super) fn weight(&self) -> usize {
+        1 + self.positional.iter().chain(self.named.iter().map(|(_, value)| value)).map(Value::weight).sum::<usize>()
+    }
+
     /// A named argument, taken out.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let at = self.named.iter().position(|(key, _)| key == name)?;

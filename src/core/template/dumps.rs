@@ -49,7 +49,7 @@ pub(super) fn tojson(run: &Run, args: Args) -> Res {
 
 fn indentation(run: &Run, indent: &Value) -> Res<Arc<str>> {
     match operators::binary(run, operators::Operator::Mul, &Value::from(" "), indent) {
-        _ if let Value::Str(text) = indent => Ok(text.text.clone()),
+        _ if let Value::Str(text) = indent => Ok(Arc::clone(&text.text)),
         Ok(Value::Str(text)) => Ok(text.text),
         Ok(_) => Ok(Arc::from("")),
         Err(raise) => Err(raise),

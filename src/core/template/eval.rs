@@ -391,11 +391,11 @@ impl Evaluator<'_> {
             }
             Expr::Filter { function, value, arguments } => {
                 let value = value.as_ref().map_or(Ok(Value::None), |value| self.expression(value))?;
-                function(run, self.arguments(arguments, vec![value])?)
+                function.apply(run, self.arguments(arguments, vec![value])?)
             }
             Expr::Test { function, value, arguments } => {
                 let value = self.expression(value)?;
-                function(run, self.arguments(arguments, vec![value])?)
+                function.apply(run, self.arguments(arguments, vec![value])?)
             }
             Expr::Unknown(what, name) => other_error(format!("No {what} named '{name}' found.")),
             Expr::Call { callee, arguments } => self.call(callee, self.arguments(arguments, Vec::new())?),
@@ -407,7 +407,7 @@ impl Evaluator<'_> {
         match filter {
             Expr::Filter { function, value, arguments } => {
                 let value = value.as_ref().map_or(Ok(text.clone()), |inner| self.filtered(inner, text))?;
-                function(self.run, self.arguments(arguments, vec![value])?)
+                function.apply(self.run, self.arguments(arguments, vec![value])?)
             }
             other => self.expression(other),
         }
@@ -473,7 +473,7 @@ fn literal(constant: &Const) -> Value {
 
 /// `x(args)`
 pub(super) fn call(run: &Run, callee: &Value, args: Args) -> Res {
-    run.work(1)?;
+    run.work(args.weight())?;
     match callee {
         Value::Undefined(undefined) => Err(undefined.raise()),
         Value::Object(object) => {
@@ -519,7 +519,14 @@ pub(super) fn item(run: &Run, value: &Value, key: &Value) -> Res {
         (Value::Dict(dict), Value::Str(key)) => dict.get(key),
         (Value::Dict(dict), key) => key.key().ok().and_then(|key| dict.entries().get(&key).cloned()),
         (Value::Object(object), key) => object.item(key),
-        (_, Value::Int(_) | Value::Bool(_) | Value::Big(_)) => operators::element(value, key.index()?),
+        (_, Value::Int(_) | Value::Bool(_) | Value::Big(_)) => {
+            if let Value::Str(text) = value
+                && !text.is_ascii()
+            {
+                run.work(value.weight())?;
+            }
+            operators::element(value, key.index()?)
+        }
         _ => None,
     };
     if let Some(found) = found {
@@ -615,7 +622,7 @@ fn methods(value: &Value) -> &'static [&'static str] {
 
 /// `x.name(args)` of a method that is there.
 pub(super) fn call_method(run: &Run, receiver: &Value, name: &str, args: Args) -> Res {
-    run.work(1)?;
+    run.work(receiver.weight() + args.weight())?;
     match receiver {
         Value::Str(text) => text::call(run, text, name, args),
         Value::List(_) | Value::Tuple(_) | Value::Dict(_) => containers::call(run, receiver, name, args),

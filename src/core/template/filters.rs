@@ -25,7 +25,7 @@ mod wrap;
 
 /// The filter of this name.
 pub(super) fn filter(name: &str) -> Option<Function> {
-    Some(match name {
+    Some(Function(match name {
         "abs" => abs,
         "attr" => attr,
         "batch" => sequence::batch,
@@ -77,8 +77,8 @@ pub(super) fn filter(name: &str) -> Option<Function> {
         "wordcount" => textual::wordcount,
         "wordwrap" => wrap::wordwrap,
         "xmlattr" => textual::xmlattr,
-        _ => return oncall::filter(name),
-    })
+        _ => return oncall::filter(name).map(Function),
+    }))
 }
 
 /// A required parameter's value.

@@ -472,13 +472,7 @@ pub(super) fn str_format(run: &Run, format: &Text, args: Args) -> Res {
 
 /// `format.format_map(mapping)`
 pub(super) fn format_map(run: &Run, format: &Text, args: Args) -> Res {
-    if !args.named.is_empty() {
-        return type_error("format_map() takes no keyword arguments");
-    }
-    match args.positional.as_slice() {
-        [mapping] => formatted(run, format, &[], mapping),
-        given => type_error(format!("format_map() takes exactly one argument ({} given)", given.len())),
-    }
+    formatted(run, format, &[], &args.only("format_map")?)
 }
 
 fn formatted(run: &Run, format: &Text, positional: &[Value], named: &Value) -> Res {

@@ -77,7 +77,7 @@ fn entries(run: &Run, args: Args, what: &str) -> Res<IndexMap<super::value::Key,
     match args.positional.first() {
         None => {}
         Some(Value::Dict(dict)) => {
-            entries.extend(dict.entries().iter().map(|(key, value)| (key.clone(), value.clone())))
+            entries.extend(dict.entries().iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         Some(pairs) => {
             for (index, pair) in pairs.iterate(run)?.into_iter().enumerate() {

@@ -16,7 +16,7 @@ use super::{
 
 /// The test of this name.
 pub(super) fn test(name: &str) -> Option<Function> {
-    Some(match name {
+    let function: fn(&Run, Args) -> Res = match name {
         "odd" => |run, args| divisible(run, args, "test_odd", 1),
         "even" => |run, args| divisible(run, args, "test_even", 0),
         "divisibleby" => divisibleby,
@@ -55,7 +55,8 @@ pub(super) fn test(name: &str) -> Option<Function> {
         "<" | "lt" | "lessthan" => |run, args| comparison(run, args, "lt", Comparison::Lt),
         "<=" | "le" => |run, args| comparison(run, args, "le", Comparison::Le),
         _ => return None,
-    })
+    };
+    Some(Function(function))
 }
 
 fn one(args: Args, name: &'static str, test: impl Fn(&Value) -> bool) -> Res {

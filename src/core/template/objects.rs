@@ -18,17 +18,25 @@ use super::{
     value::{Object, Undefined, Value, dismantle},
 };
 
-type Items = Box<dyn FnOnce(&Run) -> Res<Vec<Value>>>;
+/// What yields the items of a generator.
+type Function = fn(&Run, Args) -> Res<Vec<Value>>;
 
 /// What is computed only when somebody iterates it, and once.
 pub(super) struct Generator {
-    function: &'static str,
-    items: RefCell<Option<Items>>,
+    name: &'static str,
+    function: Function,
+    args: RefCell<Option<Args>>,
 }
 
-/// A generator of `items`, which Python's `function` yields.
-pub(super) fn lazy(function: &'static str, items: impl FnOnce(&Run) -> Res<Vec<Value>> + 'static) -> Value {
-    Value::object(Generator { function, items: RefCell::new(Some(Box::new(items))) })
+/// A generator of what `function` gives, named as in Python.
+pub(super) fn lazy(name: &'static str, function: Function, args: Args) -> Value {
+    Value::object(Generator { name, function, args: RefCell::new(Some(args)) })
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        dismantle(self.take_values());
+    }
 }
 
 impl Object for Generator {
@@ -37,7 +45,7 @@ impl Object for Generator {
     }
 
     fn repr(&self, _run: &Run) -> Res<String> {
-        Ok(format!("<generator object {}>", self.function))
+        Ok(format!("<generator object {}>", self.name))
     }
 
     fn truth(&self) -> bool {
@@ -49,11 +57,15 @@ impl Object for Generator {
     }
 
     fn iterate(&self, run: &Run) -> Option<Res<Vec<Value>>> {
-        let items = self.items.take();
-        Some(items.map_or(Ok(Vec::new()), |items| {
+        Some(self.args.take().map_or(Ok(Vec::new()), |args| {
             let _deeper = run.deeper()?;
-            items(run)
+            (self.function)(run, args)
         }))
+    }
+
+    fn take_values(&mut self) -> Vec<Value> {
+        let args = self.args.take().unwrap_or_default();
+        args.positional.into_iter().chain(args.named.into_iter().map(|(_, value)| value)).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     raise::{Exception, Raise, Res, other_error, type_error, value_error},
     run::Run,
     text::escape,
-    value::{Text, Value},
+    value::{DEPTH, Text, Value},
 };
 
 /// How many pairs of values one comparison looks at; values built in a few steps can have more parts than that.
@@ -379,33 +379,50 @@ fn power(a: f64, b: f64) -> Res {
 
 /// `left == right`
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
-    equal_within(left, right, &mut { PAIRS })
+    Equality { pairs: PAIRS, depth: DEPTH }.holds(left, right)
 }
 
-fn equal_within(left: &Value, right: &Value, pairs: &mut usize) -> bool {
-    let Some(rest) = pairs.checked_sub(1) else { return false };
-    *pairs = rest;
-    match (left, right) {
-        (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
-        (Value::Str(a), Value::Str(b)) => a.text == b.text,
-        (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items(), &b.items(), pairs),
-        (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items, &b.items, pairs),
-        (Value::Dict(a), Value::Dict(b)) => {
-            Rc::ptr_eq(a, b) || {
-                let (a, b) = (a.entries(), b.entries());
-                a.len() == b.len()
-                    && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal_within(value, other, pairs)))
-            }
+/// What is left of the bounds of one comparison: what is beyond them is not equal.
+struct Equality {
+    pairs: usize,
+    depth: usize,
+}
+
+impl Equality {
+    fn holds(&mut self, left: &Value, right: &Value) -> bool {
+        if self.pairs == 0 || self.depth == 0 {
+            return false;
         }
-        (Value::Object(a), Value::Object(b)) if Rc::ptr_eq(a, b) => true,
-        (Value::Object(a), b) if let Some(equal) = a.equals(b) => equal,
-        (a, Value::Object(b)) => b.equals(a).unwrap_or(false),
-        _ => numbers_compare(left, right) == Some(Some(Ordering::Equal)),
+        self.pairs -= 1;
+        self.depth -= 1;
+        let holds = self.compared(left, right);
+        self.depth += 1;
+        holds
     }
-}
 
-fn all_equal(a: &[Value], b: &[Value], pairs: &mut usize) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_within(a, b, pairs))
+    fn compared(&mut self, left: &Value, right: &Value) -> bool {
+        match (left, right) {
+            (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
+            (Value::Str(a), Value::Str(b)) => a.text == b.text,
+            (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || self.all(&a.items(), &b.items()),
+            (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b) || self.all(&a.items, &b.items),
+            (Value::Dict(a), Value::Dict(b)) => {
+                Rc::ptr_eq(a, b) || {
+                    let (a, b) = (a.entries(), b.entries());
+                    a.len() == b.len()
+                        && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| self.holds(value, other)))
+                }
+            }
+            (Value::Object(a), Value::Object(b)) if Rc::ptr_eq(a, b) => true,
+            (Value::Object(a), b) if let Some(equal) = a.equals(b) => equal,
+            (a, Value::Object(b)) => b.equals(a).unwrap_or(false),
+            _ => numbers_compare(left, right) == Some(Some(Ordering::Equal)),
+        }
+    }
+
+    fn all(&mut self, a: &[Value], b: &[Value]) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.holds(a, b))
+    }
 }
 
 /// How two numbers compare: None inside if one is NaN, None if they are not both numbers.
@@ -432,7 +449,7 @@ fn int_and_float(int: &BigInt, float: f64) -> Option<Ordering> {
 
 /// Which of the two comes first where `left < right` has to hold, and whether that is so at all for NaN.
 fn order(comparison: Comparison, left: &Value, right: &Value, depth: usize) -> Res<Option<Ordering>> {
-    if depth > super::value::DEPTH {
+    if depth > DEPTH {
         return other_error("maximum recursion depth exceeded in comparison");
     }
     if let Some(ordering) = numbers_compare(left, right) {
@@ -481,6 +498,7 @@ pub(super) fn less(left: &Value, right: &Value) -> Res<bool> {
 
 /// `left comparison right`
 pub(super) fn comparison(run: &Run, comparison: Comparison, left: &Value, right: &Value) -> Res<bool> {
+    run.work(left.weight().min(right.weight()))?;
     let ordered =
         |wanted: &[Ordering]| Ok(order(comparison, left, right, 0)?.is_some_and(|ordering| wanted.contains(&ordering)));
     match comparison {

@@ -1,5 +1,7 @@
 //! Python's `regex` module over `fancy_regex`: its syntax is read here, with its errors, and written in the other's.
 
+use std::sync::Arc;
+
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
@@ -50,7 +52,8 @@ pub(super) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Valu
     let (mut out, mut copied) = (String::new(), 0);
     let (mut last_empty, mut changed) = (false, false);
     loop {
-        run.work(1 + text.len().saturating_sub(copied) / 4096)?;
+        let rest = text.len().saturating_sub(copied);
+        run.work(1 + rest / if pattern.looks_around { 64 } else { 4096 })?;
         // Behind an empty match, the next one begins no earlier and is not empty right there.
         let regex = pattern.regex(text, if last_empty { Anchor::Further } else { Anchor::Anywhere })?;
         let Some(found) = regex.captures_from_pos(&**text, copied).map_err(timed_out)? else { break };
@@ -68,7 +71,7 @@ pub(super) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Valu
     }
     run.allocate(text.len())?;
     if !changed {
-        return Ok(Value::text(text.text.clone()));
+        return Ok(Value::text(Arc::clone(&text.text)));
     }
     out.push_str(text.get(copied..).unwrap_or_default());
     Ok(Value::from(out))
@@ -95,13 +98,13 @@ fn called(run: &Run, replacement: &Value, out: &mut String) -> Res<()> {
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn timed_out(_: fancy_regex::Error) -> Raise {
     Raise::new(Exception::Other, "regex timed out")
 }
 
 fn compile(run: &Run, pattern: &str) -> Res<Rc<Pattern>> {
-    let known = CACHE.with_borrow(|cache| cache.iter().find(|(key, _)| key == pattern).map(|(_, known)| known.clone()));
+    let known =
+        CACHE.with_borrow(|cache| cache.iter().find(|(key, _)| key == pattern).map(|(_, known)| Rc::clone(known)));
     if let Some(known) = known {
         return Ok(known);
     }
@@ -115,7 +118,7 @@ fn compile(run: &Run, pattern: &str) -> Res<Rc<Pattern>> {
         if cache.len() >= CACHED {
             cache.remove(0);
         }
-        cache.push((pattern.to_owned(), compiled.clone()));
+        cache.push((pattern.to_owned(), Rc::clone(&compiled)));
     });
     Ok(compiled)
 }
@@ -123,6 +126,8 @@ fn compile(run: &Run, pattern: &str) -> Res<Rc<Pattern>> {
 /// A pattern in the other's syntax.
 struct Pattern {
     text: String,
+    /// Whether a match may look at more of the text than it takes.
+    looks_around: bool,
     /// Which groups of the other's make up each group of Python's, from 1.
     groups: Vec<Vec<usize>>,
     names: HashMap<String, usize>,
@@ -134,10 +139,10 @@ impl Pattern {
     /// Each step back can cost as much as the text is long: long texts get fewer of them.
     fn regex(&self, text: &str, anchor: Anchor) -> Res<Rc<Regex>> {
         let size = text.len().next_power_of_two();
-        let limit = (size + 10_000 + 200_000_000 / (size + 1)).min(1_000_000);
+        let limit = (10_000 + 200_000_000 / (size + 1)).min(1_000_000);
         let fits = |known: &&(Anchor, usize, Rc<Regex>)| (known.0, known.1) == (anchor, limit);
         if let Some((_, _, regex)) = self.compiled.borrow().iter().find(fits) {
-            return Ok(regex.clone());
+            return Ok(Rc::clone(regex));
         }
         let text = match anchor {
             Anchor::Start => format!(r"\A(?:{})", self.text),
@@ -153,7 +158,7 @@ impl Pattern {
         let regex = Rc::new(regex);
         let mut compiled = self.compiled.borrow_mut();
         compiled.truncate(2);
-        compiled.insert(0, (anchor, limit, regex.clone()));
+        compiled.insert(0, (anchor, limit, Rc::clone(&regex)));
         Ok(regex)
     }
 
@@ -307,7 +312,8 @@ impl Parser {
             return self.error("unbalanced parenthesis", self.at);
         }
         let text = self.resolved(&text)?;
-        Ok(Pattern { text, groups: self.groups, names: self.names, compiled: RefCell::default() })
+        let looks_around = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "\\k", "\\1"].iter().any(|part| text.contains(part));
+        Ok(Pattern { text, looks_around, groups: self.groups, names: self.names, compiled: RefCell::default() })
     }
 
     /// Writes the references, which stand as private characters so far.
@@ -578,7 +584,7 @@ impl Parser {
                     _ => self.at = behind,
                 }
                 let name = self.name(false, false)?;
-                self.capture(Some(name)).map(Some)
+                self.capture(Some(&name)).map(Some)
             }
             Some('=') => self.around("(?=").map(Some),
             Some('!') => self.around("(?!").map(Some),
@@ -629,8 +635,8 @@ impl Parser {
         Ok(Element { text: format!("{opening}{text})"), repeated: false, looks })
     }
 
-    fn capture(&mut self, name: Option<String>) -> Res<Element> {
-        let group = self.open_group(name.as_deref());
+    fn capture(&mut self, name: Option<&str>) -> Res<Element> {
+        let group = self.open_group(name);
         if name.is_some() {
             self.expect(">")?;
         }
@@ -673,7 +679,7 @@ impl Parser {
         match self.get() {
             Some('<') => {
                 let name = self.name(false, false)?;
-                self.capture(Some(name))
+                self.capture(Some(&name))
             }
             Some('=') => {
                 let name = self.name(true, false)?;
@@ -818,7 +824,7 @@ impl Parser {
             return self.error("missing group name", self.at);
         }
         let good = if name.chars().all(|c| c.is_ascii_digit()) {
-            numeric && (zero || name.trim_start_matches('0') != "")
+            numeric && (zero || !name.trim_start_matches('0').is_empty())
         } else {
             let mut chars = name.chars();
             chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')

@@ -17,7 +17,7 @@ const DIGITS: usize = 4300;
 /// `str(x)`
 pub(super) fn string(run: &Run, value: &Value) -> Res<Arc<str>> {
     match value {
-        Value::Str(text) => Ok(text.text.clone()),
+        Value::Str(text) => Ok(Arc::clone(&text.text)),
         Value::Undefined(_) => Ok(Arc::from("")),
         Value::Object(object) => Ok(Arc::from(object.str(run)?)),
         other => Ok(Arc::from(repr(run, other)?)),

@@ -9,6 +9,7 @@ use minijinja::{
 use num_bigint::BigInt;
 
 use super::{
+    arguments::Args,
     dialect, filters, jinja_tests,
     operators::{Comparison, Operator},
     raise::{Exception, Raise, Res, other_error},
@@ -17,7 +18,16 @@ use super::{
 };
 
 /// What filters and tests are: the value comes first among the arguments.
-pub(super) type Function = fn(&Run, super::arguments::Args) -> Res;
+#[derive(Clone, Copy)]
+pub(super) struct Function(pub(super) fn(&Run, Args) -> Res);
+
+impl Function {
+    /// Applies it, which counts as more work the more there is to look at.
+    pub(super) fn apply(self, run: &Run, args: Args) -> Res {
+        run.work(args.weight())?;
+        (self.0)(run, args)
+    }
+}
 
 /// A template.
 pub(super) struct Program {

@@ -12,13 +12,13 @@ use super::{
 use crate::core::json::Json;
 
 /// Bound on the steps of one rendering: loops over thousands of alerts fit, loops without end do not.
-const STEPS: u64 = 2_000_000;
+const STEPS: u64 = 1_000_000;
 
 /// Bound on the bytes that one rendering makes, also of what it has dropped again.
 const BYTES: usize = 48 << 20;
 
 /// Bound on how deep expressions, blocks and macros may stand in one another while they run.
-const NESTING: usize = 250;
+const NESTING: usize = 400;
 
 /// One rendering.
 pub(super) struct Run {
@@ -49,7 +49,7 @@ impl Run {
             return value.clone();
         }
         let value = self.context.iter().find(|(key, _)| key == name).map(|(_, json)| Value::from(json));
-        known.push((name.clone(), value.clone()));
+        known.push((Arc::clone(name), value.clone()));
         value
     }
 
@@ -61,7 +61,7 @@ impl Run {
         let steps = self.steps.get().saturating_add(steps as u64);
         self.steps.set(steps);
         if steps > STEPS {
-            return Err(bound(format!("it takes more than {STEPS} steps: loop over less")));
+            return Err(bound(&format!("it takes more than {STEPS} steps: loop over less, or over shorter text")));
         }
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Run {
         let bytes = self.bytes.get().saturating_add(bytes);
         self.bytes.set(bytes);
         if bytes > BYTES {
-            return Err(bound(format!("it makes more than {} MiB of text and lists: make less", BYTES >> 20)));
+            return Err(bound(&format!("it makes more than {} MiB of text and lists: make less", BYTES >> 20)));
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Run {
     /// The bound is met.
     pub(super) fn deeper(&self) -> Res<Deeper<'_>> {
         if self.nesting.get() >= NESTING {
-            return Err(bound(format!("its expressions, blocks and macros nest deeper than {NESTING} levels")));
+            return Err(bound(&format!("its expressions, blocks and macros nest deeper than {NESTING} levels")));
         }
         self.nesting.set(self.nesting.get() + 1);
         Ok(Deeper(&self.nesting))
@@ -101,6 +101,6 @@ impl Drop for Deeper<'_> {
     }
 }
 
-fn bound(message: String) -> Raise {
+fn bound(message: &str) -> Raise {
     Raise::new(Exception::Bound, format!("Template was stopped: {message}"))
 }

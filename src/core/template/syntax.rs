@@ -24,11 +24,17 @@ struct Walker<'s> {
     /// The tags that are open, and those that each open body waits for.
     tags: Vec<&'s str>,
     ends: Vec<&'static [&'static str]>,
+    /// How deep the walk is in brackets and blocks.
     depth: usize,
+    /// How high the tree of the last expression is: brackets and operators in a row, which end up in one another.
+    height: usize,
 }
 
-/// Expressions nested deeper are refused by minijinja's parser.
-const DEPTH: usize = 140;
+/// Bound on how deep brackets and blocks stand in one another; minijinja's parser has such a one too.
+const DEPTH: usize = 100;
+
+/// Bound on the height of an expression's tree and on the branches of a condition.
+const HEIGHT: usize = 200;
 
 impl<'s> Walker<'s> {
     fn new(source: &'s str) -> Res<Self> {
@@ -42,6 +48,7 @@ impl<'s> Walker<'s> {
             tags: Vec::new(),
             ends: Vec::new(),
             depth: 0,
+            height: 0,
         };
         walker.advance()?;
         Ok(walker)
@@ -91,9 +98,24 @@ impl<'s> Walker<'s> {
 
     fn balance(&mut self, token: &Token) -> Res<()> {
         let closing = match token {
-            Token::ParenOpen => return Ok(self.open.push(')')),
-            Token::BracketOpen => return Ok(self.open.push(']')),
-            Token::BraceOpen => return Ok(self.open.push('}')),
+            Token::ParenOpen => {
+                return {
+                    self.open.push(')');
+                    Ok(())
+                };
+            }
+            Token::BracketOpen => {
+                return {
+                    self.open.push(']');
+                    Ok(())
+                };
+            }
+            Token::BraceOpen => {
+                return {
+                    self.open.push('}');
+                    Ok(())
+                };
+            }
             Token::ParenClose => ')',
             Token::BracketClose => ']',
             Token::BraceClose => '}',
@@ -239,6 +261,9 @@ impl<'s> Walker<'s> {
     fn statement(&mut self) -> Res<()> {
         let Some(Token::Ident(tag)) = self.current else { return self.fail("tag name expected") };
         self.tags.push(tag);
+        if self.tags.len() > DEPTH {
+            return self.fail(format!("blocks are nested deeper than {DEPTH} levels"));
+        }
         match tag {
             "for" => self.for_loop()?,
             "if" => self.condition()?,
@@ -327,7 +352,7 @@ impl<'s> Walker<'s> {
 
     fn condition(&mut self) -> Res<()> {
         self.advance()?;
-        loop {
+        for _ in 0..HEIGHT {
             self.tuple(false)?;
             self.block(&["elif", "else", "endif"])?;
             let (again, otherwise) = (self.at_name(&["elif"]), self.at_name(&["else"]));
@@ -339,6 +364,7 @@ impl<'s> Walker<'s> {
                 return Ok(());
             }
         }
+        self.fail(format!("a condition has more than {HEIGHT} branches"))
     }
 
     fn set(&mut self) -> Res<()> {
@@ -412,6 +438,15 @@ impl<'s> Walker<'s> {
 
     // Expressions
 
+    /// Puts what was walked last beside something of this height, under one node.
+    fn grow(&mut self, other: usize) -> Res<()> {
+        self.height = 1 + self.height.max(other);
+        if self.height > HEIGHT {
+            return self.fail(format!("an expression has more than {HEIGHT} operators in a row or in one another"));
+        }
+        Ok(())
+    }
+
     /// One expression, or several with commas between.
     fn tuple(&mut self, conditional: bool) -> Res<Kind> {
         self.list(&mut |walker| walker.expression(conditional), false)
@@ -420,6 +455,7 @@ impl<'s> Walker<'s> {
     fn list(&mut self, item: &mut dyn FnMut(&mut Self) -> Res<Kind>, in_parentheses: bool) -> Res<Kind> {
         let mut first = None;
         let mut is_tuple = false;
+        let mut highest = 0;
         loop {
             if first.is_some() {
                 self.expect(",", |token| matches!(token, Token::Comma))?;
@@ -428,12 +464,14 @@ impl<'s> Walker<'s> {
                 break;
             }
             let kind = item(self)?;
+            highest = highest.max(self.height);
             first.get_or_insert(kind);
             if !self.at(|token| matches!(token, Token::Comma)) {
                 break;
             }
             is_tuple = true;
         }
+        self.grow(highest)?;
         match first {
             Some(kind) if !is_tuple => Ok(kind),
             None if !in_parentheses => self.fail(format!("Expected an expression, got {}", self.current_quoted())),
@@ -448,9 +486,13 @@ impl<'s> Walker<'s> {
         }
         let mut kind = self.logical()?;
         while conditional && self.skip_name("if")? {
+            let left = self.height;
             self.logical()?;
+            self.grow(left)?;
             if self.skip_name("else")? {
+                let left = self.height;
                 self.expression(true)?;
+                self.grow(left)?;
             }
             kind = Kind::Other;
         }
@@ -462,6 +504,7 @@ impl<'s> Walker<'s> {
     fn logical(&mut self) -> Res<Kind> {
         let mut kind = self.operand()?;
         loop {
+            let left = self.height;
             match self.current {
                 Some(Token::Ident("not")) => {
                     if !self.next_is(|token| matches!(token, Token::Ident("in")))? {
@@ -481,21 +524,25 @@ impl<'s> Walker<'s> {
                 }
                 _ => return Ok(kind),
             }
+            self.grow(left)?;
             kind = Kind::Other;
         }
     }
 
     fn operand(&mut self) -> Res<Kind> {
-        let mut negated = false;
+        let mut negations = 0;
         while self.skip_name("not")? {
-            negated = true;
+            negations += 1;
         }
         let kind = self.arithmetic()?;
-        Ok(if negated { Kind::Other } else { kind })
+        self.height += negations;
+        self.grow(0)?;
+        Ok(if negations > 0 { Kind::Other } else { kind })
     }
 
     fn arithmetic(&mut self) -> Res<Kind> {
         let mut kind = self.unary()?;
+        let mut left = self.height;
         while self.skip(|token| {
             matches!(
                 token,
@@ -510,6 +557,8 @@ impl<'s> Walker<'s> {
             )
         })? {
             self.unary()?;
+            self.grow(left)?;
+            left = self.height;
             kind = Kind::Other;
         }
         Ok(kind)
@@ -518,6 +567,7 @@ impl<'s> Walker<'s> {
     fn unary(&mut self) -> Res<Kind> {
         let mut kind = self.signed()?;
         loop {
+            let left = self.height;
             match self.current {
                 Some(Token::Pipe) => kind = self.filters(false)?,
                 Some(Token::Ident("is")) => {
@@ -530,20 +580,25 @@ impl<'s> Walker<'s> {
                 }
                 _ => return Ok(kind),
             }
+            self.grow(left)?;
         }
     }
 
     fn signed(&mut self) -> Res<Kind> {
-        let mut sign = false;
+        let mut signs = 0;
         while self.skip(|token| matches!(token, Token::Plus | Token::Minus))? {
-            sign = true;
+            // A plus is spelled as two minuses.
+            signs += 2;
         }
         let kind = self.primary(false)?;
         let kind = self.postfix(kind)?;
-        Ok(if sign { Kind::Other } else { kind })
+        self.height += signs;
+        self.grow(0)?;
+        Ok(if signs > 0 { Kind::Other } else { kind })
     }
 
     fn primary(&mut self, namespaces: bool) -> Res<Kind> {
+        self.height = 1;
         match &self.current {
             Some(Token::Ident(name)) => {
                 let constant = matches!(*name, "true" | "false" | "True" | "False" | "none" | "None");
@@ -579,6 +634,7 @@ impl<'s> Walker<'s> {
     fn items(&mut self, close: &str, closes: fn(&Token) -> bool, pairs: bool) -> Res<()> {
         self.advance()?;
         let mut first = true;
+        let mut highest = 0;
         while !self.at(closes) {
             if !first {
                 self.expect(",", |token| matches!(token, Token::Comma))?;
@@ -588,16 +644,20 @@ impl<'s> Walker<'s> {
                 break;
             }
             self.expression(true)?;
+            highest = highest.max(self.height);
             if pairs {
                 self.expect(":", |token| matches!(token, Token::Colon))?;
                 self.expression(true)?;
+                highest = highest.max(self.height);
             }
         }
+        self.grow(highest)?;
         self.expect(close, closes)
     }
 
     fn postfix(&mut self, mut kind: Kind) -> Res<Kind> {
         loop {
+            let left = self.height;
             match self.current {
                 Some(Token::Dot) => {
                     self.advance()?;
@@ -625,6 +685,7 @@ impl<'s> Walker<'s> {
                 }
                 _ => return Ok(kind),
             }
+            self.grow(left)?;
         }
     }
 
@@ -643,6 +704,7 @@ impl<'s> Walker<'s> {
 
     fn arguments(&mut self) -> Res<()> {
         self.expect("(", |token| matches!(token, Token::ParenOpen))?;
+        let mut highest = 0;
         let (mut first, mut named, mut splat, mut splats) = (true, false, false, false);
         while !self.at(|token| matches!(token, Token::ParenClose)) {
             if !first {
@@ -670,7 +732,9 @@ impl<'s> Walker<'s> {
                 return self.fail("invalid syntax for function call expression");
             }
             self.expression(true)?;
+            highest = highest.max(self.height);
         }
+        self.grow(highest)?;
         self.expect(")", |token| matches!(token, Token::ParenClose))
     }
 
@@ -680,10 +744,12 @@ impl<'s> Walker<'s> {
                 self.advance()?;
             }
             inline = false;
+            let left = self.height;
             self.dotted()?;
             if self.at(|token| matches!(token, Token::ParenOpen)) {
                 self.arguments()?;
             }
+            self.grow(left)?;
         }
         Ok(Kind::Other)
     }

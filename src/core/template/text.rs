@@ -190,7 +190,7 @@ fn markup_args(run: &Run, method: &str, args: Args) -> Res<Args> {
 /// `escape(x)` of markupsafe.
 pub(super) fn escaped(run: &Run, value: &Value) -> Res<Arc<str>> {
     match value {
-        Value::Str(Text { text, safe: true }) => Ok(text.clone()),
+        Value::Str(Text { text, safe: true }) => Ok(Arc::clone(text)),
         other => {
             let text = print::string(run, other)?;
             run.allocate(text.len())?;
@@ -784,7 +784,7 @@ fn join(run: &Run, receiver: &Text, args: Args) -> Res {
     for (index, item) in items.iter().enumerate() {
         let text = match item {
             _ if receiver.safe => escaped(run, item)?,
-            Value::Str(text) => text.text.clone(),
+            Value::Str(text) => Arc::clone(&text.text),
             other => {
                 return type_error(format!(
                     "sequence item {index}: expected str instance, {} found",
@@ -919,14 +919,11 @@ fn make_translation(run: &Run, args: Args) -> Res {
             for (from, to) in from.chars().zip(to.chars()) {
                 table.insert(Value::size(from as usize).key()?, Value::size(to as usize));
             }
-            match more {
-                [Value::Str(removed), ..] => {
-                    for c in removed.chars() {
-                        run.allocate(2 * size_of::<Value>())?;
-                        table.insert(Value::size(c as usize).key()?, Value::None);
-                    }
+            if let [Value::Str(removed), ..] = more {
+                for c in removed.chars() {
+                    run.allocate(2 * size_of::<Value>())?;
+                    table.insert(Value::size(c as usize).key()?, Value::None);
                 }
-                _ => {}
             }
         }
         _ => return type_error("first maketrans argument must be a string if there is a second argument"),

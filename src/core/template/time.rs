@@ -139,7 +139,7 @@ pub(super) fn from_timestamp(value: &Value) -> Res<Moment> {
         },
     };
     let seconds = micros.div_euclid(SECOND);
-    if seconds >= OF_C || seconds < -67_768_040_609_740_800 {
+    if !(-67_768_040_609_740_800..OF_C).contains(&seconds) {
         return other_error("[Errno 75] Value too large for defined data type");
     }
     let moment = Moment::naive(UNIX).plus(micros).ok().filter(|_| seconds >= EARLIEST);
@@ -398,7 +398,7 @@ impl Object for Zone {
         let moment = given.downcast::<Moment>();
         if name == "fromutc" {
             return match moment {
-                Some(moment) => moment.plus(self.offset).map(|moment| moment.value()),
+                Some(moment) => moment.plus(self.offset).map(Moment::value),
                 None => type_error("fromutc() argument must be a datetime instance"),
             };
         }
@@ -677,7 +677,7 @@ fn integer_or(value: Option<&Option<Value>>, default: i64) -> Res<i64> {
 
 fn text_argument(value: &Value, name: &str, position: usize) -> Res<Arc<str>> {
     match value {
-        Value::Str(text) => Ok(text.text.clone()),
+        Value::Str(text) => Ok(Arc::clone(&text.text)),
         other => {
             let other = if matches!(other, Value::None) { Cow::Borrowed("None") } else { other.operand_name() };
             type_error(format!("{name}() argument {position} must be str, not {other}"))
@@ -1224,7 +1224,7 @@ impl Moment {
     fn iso_format(&self, args: Args) -> Res {
         let bound = parsed(args, "isoformat", &["sep", "timespec"], 0)?;
         let separator = match bound.first() {
-            Some(Some(Value::Str(text))) if text.chars().count() == 1 => text.text.clone(),
+            Some(Some(Value::Str(text))) if text.chars().count() == 1 => Arc::clone(&text.text),
             Some(Some(other)) => {
                 return type_error(format!(
                     "isoformat() argument 1 must be a unicode character, not {}",
@@ -1233,7 +1233,7 @@ impl Moment {
             }
             _ => Arc::from("T"),
         };
-        self.text(&separator, &*precision_argument(bound.get(1), 2)?).map(Value::from)
+        self.text(&separator, &precision_argument(bound.get(1), 2)?).map(Value::from)
     }
 
     fn without_arguments(&self, name: &str, args: Args) -> Res {
@@ -1902,7 +1902,7 @@ pub(super) fn strptime(text: &str, format: &str) -> Res<Moment> {
         return value_error(format!("unconverted data remains: {}", text.get(end..).unwrap_or_default()));
     }
     let part = |name: char| found.name(name.encode_utf8(&mut [0; 4])).map(|part| part.as_str());
-    let time = parsed_time(&part)?;
+    let time = parsed_time(&part);
     let date = parsed_date(&part)?;
     let zone = match part('z') {
         None => None,
@@ -1914,7 +1914,7 @@ pub(super) fn strptime(text: &str, format: &str) -> Res<Moment> {
 
 type Part<'a> = dyn Fn(char) -> Option<&'a str> + 'a;
 
-fn parsed_time(part: &Part) -> Res<Res<Time>> {
+fn parsed_time(part: &Part) -> Res<Time> {
     let value = |name: char| part(name).map(number);
     let mut hour = value('H').unwrap_or(0);
     if let Some(twelve) = value('I') {
@@ -1922,7 +1922,7 @@ fn parsed_time(part: &Part) -> Res<Res<Time>> {
         hour = twelve % 12 + if after_noon { 12 } else { 0 };
     }
     let fraction = part('f').map_or(0, number_padded);
-    Ok(new_time(hour, value('M').unwrap_or(0), value('S').unwrap_or(0), fraction))
+    new_time(hour, value('M').unwrap_or(0), value('S').unwrap_or(0), fraction)
 }
 
 fn parsed_zone(offset: &str, name: Option<&str>) -> Res<Zone> {

@@ -26,6 +26,9 @@ use crate::core::json::{self, Json};
 /// Deeper nesting than this is refused wherever a value is walked, as Python's recursion limit does.
 pub(super) const DEPTH: usize = 200;
 
+/// How many parts a key may have, those of tuples in tuples counted.
+const KEY_PARTS: usize = 10_000;
+
 /// A value of Python.
 #[derive(Clone)]
 pub(super) enum Value {
@@ -170,7 +173,7 @@ impl Dict {
         let own = match &*self.0.borrow() {
             Entries::Own(_) => return,
             Entries::Shared(entries) => {
-                entries.iter().map(|(key, value)| (Key(Value::text(key.clone())), Value::from(value))).collect()
+                entries.iter().map(|(key, value)| (Key(Value::text(Arc::clone(key))), Value::from(value))).collect()
             }
         };
         *self.0.borrow_mut() = Entries::Own(own);
@@ -511,14 +514,21 @@ impl Value {
     /// It is of a type that can't be one.
     pub(super) fn key(&self) -> Res<Key> {
         match self {
-            Self::List(_) | Self::Dict(_) => type_error(format!("unhashable type: '{}'", self.type_name())),
-            Self::Tuple(tuple) => {
-                for item in &tuple.items {
-                    item.key()?;
-                }
+            Self::Str(_) | Self::Int(_) => Ok(Key(self.clone())),
+            _ => {
+                self.hashable(&mut { KEY_PARTS }, DEPTH)?;
                 Ok(Key(self.clone()))
             }
-            _ => Ok(Key(self.clone())),
+        }
+    }
+
+    fn hashable(&self, parts: &mut usize, depth: usize) -> Res<()> {
+        *parts = parts.saturating_sub(1);
+        match self {
+            Self::List(_) | Self::Dict(_) => type_error(format!("unhashable type: '{}'", self.type_name())),
+            Self::Tuple(_) if *parts == 0 || depth == 0 => type_error("a tuple of so many parts can't be a key"),
+            Self::Tuple(tuple) => tuple.items.iter().try_for_each(|item| item.hashable(parts, depth - 1)),
+            _ => Ok(()),
         }
     }
 
@@ -556,6 +566,17 @@ impl Value {
         .map_or_else(|| type_error(format!("object of type '{}' has no len()", self.operand_name())), Ok)
     }
 
+    /// How much work it is to go through it once, in steps.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Str(text) => text.len() / 16,
+            Self::List(list) => list.items().len() / 2,
+            Self::Tuple(tuple) => tuple.items.len() / 2,
+            Self::Dict(dict) => dict.len() / 2,
+            _ => 0,
+        }
+    }
+
     /// Whether it can be called.
     pub(super) fn callable(&self) -> bool {
         // Undefined has a `__call__`, which raises.
@@ -571,9 +592,9 @@ impl From<&Json> for Value {
             Json::Int(value) => Self::Int(*value),
             Json::Big(value) => Self::Big(Rc::new(BigInt::clone(value))),
             Json::Float(value) => Self::Float(*value),
-            Json::Str(text) => Self::text(text.clone()),
+            Json::Str(text) => Self::text(Arc::clone(text)),
             Json::Array(items) => Self::list(items.iter().map(Self::from).collect()),
-            Json::Object(entries) => Self::Dict(Rc::new(Dict(RefCell::new(Entries::Shared(entries.clone()))))),
+            Json::Object(entries) => Self::Dict(Rc::new(Dict(RefCell::new(Entries::Shared(Arc::clone(entries)))))),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Filters over lists and other things that can be iterated.
 
+#![expect(clippy::unnecessary_wraps, reason = "filters have one signature")]
+
 use std::rc::Rc;
 
 use super::{flag, given, missing_attribute, soft};
@@ -117,21 +119,29 @@ fn pairs(value: &Value) -> Res<Vec<Value>> {
 }
 
 pub(super) fn items(_run: &Run, args: Args) -> Res {
-    let [value] = args.take_all(&Signature::new("do_items", 0, &["value"], &[]))?;
-    Ok(lazy("do_items", move |_| match given(value) {
-        Value::Undefined(_) => Ok(Vec::new()),
-        Value::Dict(dict) => pairs(&Value::Dict(dict)),
-        _ => type_error("Can only get item pairs from a mapping."),
-    }))
+    Ok(lazy(
+        "do_items",
+        |_, args| {
+            let [value] = args.take_all(&Signature::new("do_items", 0, &["value"], &[]))?;
+            match given(value) {
+                Value::Undefined(_) => Ok(Vec::new()),
+                value @ Value::Dict(_) => pairs(&value),
+                _ => type_error("Can only get item pairs from a mapping."),
+            }
+        },
+        args,
+    ))
 }
 
+const UNIQUE: Signature = Signature::new("sync_do_unique", 1, &["value"], &["case_sensitive", "attribute"]);
+
 pub(super) fn unique(_run: &Run, args: Args) -> Res {
-    Ok(lazy("sync_do_unique", move |run| first_of_each(run, args)))
+    args.clone().bind(&UNIQUE)?;
+    Ok(lazy("sync_do_unique", first_of_each, args))
 }
 
 fn first_of_each(run: &Run, args: Args) -> Res<Vec<Value>> {
-    let [value, case_sensitive, attribute] =
-        args.take_all(&Signature::new("sync_do_unique", 1, &["value"], &["case_sensitive", "attribute"]))?;
+    let [value, case_sensitive, attribute] = args.take_all(&UNIQUE)?;
     let getter = Getter::new(attribute.as_ref(), flag(case_sensitive));
     let mut seen = indexmap::IndexSet::<Key>::new();
     let mut kept = Vec::new();
@@ -234,7 +244,7 @@ pub(super) fn reverse(run: &Run, args: Args) -> Res {
             Ok(match &other {
                 // What can't be read backwards becomes a list first.
                 Value::Object(object) if object.length().is_none() => Value::list(items),
-                _ => lazy("list_reverseiterator", move |_| Ok(items)),
+                _ => lazy("list_reverseiterator", |_, args| Ok(args.positional), Args::of(items)),
             })
         }
     }
@@ -257,13 +267,15 @@ pub(super) fn list(run: &Run, args: Args) -> Res {
     given(value).iterate(run).map(Value::list)
 }
 
+const SLICE: Signature = Signature::new("sync_do_slice", 0, &["value", "slices"], &["fill_with"]);
+
 pub(super) fn slice(_run: &Run, args: Args) -> Res {
-    Ok(lazy("sync_do_slice", move |run| slices(run, args)))
+    args.clone().bind(&SLICE)?;
+    Ok(lazy("sync_do_slice", slices, args))
 }
 
 fn slices(run: &Run, args: Args) -> Res<Vec<Value>> {
-    let [value, slices, fill] =
-        args.take_all(&Signature::new("sync_do_slice", 0, &["value", "slices"], &["fill_with"]))?;
+    let [value, slices, fill] = args.take_all(&SLICE)?;
     let items = given(value).iterate(run)?;
     let slices = given(slices).index()?;
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
@@ -282,12 +294,15 @@ fn slices(run: &Run, args: Args) -> Res<Vec<Value>> {
     Ok(parts.collect())
 }
 
+const BATCH: Signature = Signature::new("do_batch", 0, &["value", "linecount"], &["fill_with"]);
+
 pub(super) fn batch(_run: &Run, args: Args) -> Res {
-    Ok(lazy("do_batch", move |run| batches(run, args)))
+    args.clone().bind(&BATCH)?;
+    Ok(lazy("do_batch", batches, args))
 }
 
 fn batches(run: &Run, args: Args) -> Res<Vec<Value>> {
-    let [value, size, fill] = args.take_all(&Signature::new("do_batch", 0, &["value", "linecount"], &["fill_with"]))?;
+    let [value, size, fill] = args.take_all(&BATCH)?;
     let (items, size) = (given(value).iterate(run)?, given(size));
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
     // Without items there is nothing to compare with.
@@ -361,7 +376,7 @@ pub(super) fn sum(run: &Run, args: Args) -> Res {
 }
 
 pub(super) fn map(_run: &Run, args: Args) -> Res {
-    Ok(lazy("sync_do_map", move |run| mapped(run, args)))
+    Ok(lazy("sync_do_map", mapped, args))
 }
 
 fn mapped(run: &Run, mut args: Args) -> Res<Vec<Value>> {
@@ -386,7 +401,7 @@ fn mapped(run: &Run, mut args: Args) -> Res<Vec<Value>> {
     let Some(function) = name.as_str().and_then(|name| super::filter(name)) else {
         return unknown(run, "filter", &name);
     };
-    items.into_iter().map(|item| function(run, with_value(&args, item))).collect()
+    items.into_iter().map(|item| function.apply(run, with_value(&args, item))).collect()
 }
 
 fn first_argument(args: &mut Args, name: &str) -> Res {
@@ -412,19 +427,19 @@ fn unknown<T>(run: &Run, what: &str, name: &Value) -> Res<T> {
 }
 
 pub(super) fn select(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", move |run| filtered(run, args, true, false)))
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, true, false), args))
 }
 
 pub(super) fn reject(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", move |run| filtered(run, args, false, false)))
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, false, false), args))
 }
 
 pub(super) fn selectattr(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", move |run| filtered(run, args, true, true)))
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, true, true), args))
 }
 
 pub(super) fn rejectattr(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", move |run| filtered(run, args, false, true)))
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, false, true), args))
 }
 
 fn filtered(run: &Run, mut args: Args, wanted: bool, by_attribute: bool) -> Res<Vec<Value>> {
@@ -455,7 +470,7 @@ fn filtered(run: &Run, mut args: Args, wanted: bool, by_attribute: bool) -> Res<
     for item in items {
         let looked_at = getter.get(run, &item)?;
         let result = match test {
-            Some(test) => test(run, with_value(&args, looked_at))?.truth(),
+            Some(test) => test.apply(run, with_value(&args, looked_at))?.truth(),
             None => looked_at.truth(),
         };
         if result == wanted {

@@ -45,7 +45,12 @@ pub(super) fn title(run: &Run, args: Args) -> Res {
         let part = &rest[..rest.find(|c| between(c) != kind).unwrap_or(rest.len())];
         let mut chars = part.chars();
         titled.extend(chars.next().into_iter().flat_map(char::to_uppercase));
-        titled.push_str(&chars.as_str().to_lowercase());
+        if chars.as_str().is_ascii() {
+            titled.extend(chars.map(|c| c.to_ascii_lowercase()));
+        } else {
+            // Where a letter stands in its word matters to some.
+            titled.push_str(&chars.as_str().to_lowercase());
+        }
         start += part.len();
     }
     Ok(Value::text(titled))
@@ -131,7 +136,7 @@ pub(super) fn indent(run: &Run, args: Args) -> Res {
 /// `str.splitlines`
 pub(super) fn lines(run: &Run, text: &Text) -> Res<Vec<Arc<str>>> {
     let lines = text::call(run, text, "splitlines", Args::default())?.iterate(run)?;
-    Ok(lines.into_iter().filter_map(|line| line.as_str().map(|line| line.text.clone())).collect())
+    Ok(lines.into_iter().filter_map(|line| line.as_str().map(|line| Arc::clone(&line.text))).collect())
 }
 
 pub(super) fn truncate(run: &Run, args: Args) -> Res {

@@ -1,0 +1,97 @@
+//! Objects of a list or a watch, each read for itself: one that can't be read does not spoil the others.
+//!
+//! kube's own guard reads a list as a whole before it looks at its objects, so that one with JSON nested deeper than
+//! serde_json goes (the API server takes much more) ended the watch of them all.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Resource,
+    core::{PartialObjectMeta, error_boundary::InvalidObject},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::value::RawValue;
+
+/// An object, or why it can't be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarded<K>(pub(crate) Result<K, InvalidObject>);
+
+impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Taken as it stands, which is no recursion.
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let error = match serde_json::from_str(text.get()) {
+            Ok(object) => return Ok(Self(Ok(object))),
+            Err(error) => error.to_string(),
+        };
+        let PartialObjectMeta::<K> { metadata, .. } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        Ok(Self(Err(InvalidObject { error, metadata })))
+    }
+}
+
+impl<K: Resource> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(dt)
+    }
+
+    fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(dt)
+    }
+
+    fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(dt)
+    }
+
+    fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.as_ref().map_or_else(|invalid| &invalid.metadata, K::meta)
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.as_mut().map_or_else(|invalid| &mut invalid.metadata, K::meta_mut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::AlertGroupEvent;
+
+    #[test]
+    fn an_object_that_cannot_be_read_leaves_the_others_of_its_list_alone() {
+        let event = |name: &str, payload: &str| {
+            format!(
+                r#"{{"metadata": {{"name": "{name}"}}, "spec": {{"type": "resolve", "alertGroup": {{"id": "I1"}}, "alertPayload": {payload}}}}}"#
+            )
+        };
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let list = format!(
+            "[{}, {}, {}]",
+            event("deep", &deep),
+            event("fine", "[1]"),
+            event("typed", "{}").replace("resolve", "no")
+        );
+        let objects: Vec<Guarded<AlertGroupEvent>> = serde_json::from_str(&list).unwrap();
+        let read: Vec<_> = objects
+            .iter()
+            .map(|object| {
+                (object.meta().name.as_deref().unwrap(), object.0.as_ref().map(|_| ()).map_err(|e| e.error.as_str()))
+            })
+            .collect();
+        let [("deep", Err(too_deep)), ("fine", Ok(())), ("typed", Err(no_type))] = read.as_slice() else {
+            panic!("{read:?}");
+        };
+        assert!(too_deep.starts_with("recursion limit exceeded"), "{too_deep}");
+        assert!(no_type.starts_with("unknown variant `no`"), "{no_type}");
+    }
+}
