@@ -6,10 +6,7 @@
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{
-    Resource,
-    core::{PartialObjectMeta, error_boundary::InvalidObject},
-};
+use kube::{Resource, core::error_boundary::InvalidObject};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error},
@@ -20,6 +17,12 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<K>(pub(crate) Result<K, InvalidObject>);
 
+/// What every object has. Not kube's `PartialObjectMeta`, which looks at the rest as well.
+#[derive(Deserialize)]
+struct Named {
+    metadata: ObjectMeta,
+}
+
 impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Taken as it stands, which is no recursion.
@@ -28,7 +31,7 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
             Ok(object) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
         };
-        let PartialObjectMeta::<K> { metadata, .. } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        let Named { metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
         Ok(Self(Err(InvalidObject { error, metadata })))
     }
 }

@@ -216,7 +216,7 @@ mod tests {
     fn what_would_take_for_ever_or_all_memory_is_stopped() {
         let steps = "Template was stopped: it takes more than 1000000 steps: loop over less, or over shorter text";
         let bytes = "Template was stopped: it makes more than 48 MiB of text and lists: make less";
-        let nesting = "Template was stopped: its expressions, blocks and macros nest deeper than 400 levels";
+        let nesting = "Template was stopped: its expressions, blocks and macros nest deeper than 250 levels";
         let doubled =
             |what: &str| format!("{{% set ns = namespace(x={what}) %}}{}", looped(2, "{% set ns.x = ns.x + ns.x %}"));
         let cases = [

@@ -146,3 +146,24 @@ async fn responses_go_with_their_webhook() {
     .await;
     assert!(kept[0].starts_with("kept-"), "{kept:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_nested_too_deep_to_be_read_does_not_stop_the_others() {
+    let mut world = World::new("deep").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let manifest = format!(
+        r#"{{"apiVersion": "oncall.dev/v1alpha1", "kind": "AlertGroupEvent", "metadata": {{"name": "too-deep"}},
+            "spec": {{"type": "resolve", "alertGroup": {{"id": "I0"}}, "alertPayload": {deep}}}}}"#
+    );
+    world.apply(&manifest).await;
+    world.event("first", "resolve", "I1", json!({})).await;
+    world.completed("first", 1).await;
+    // The list that a new process begins with has it too.
+    world.kill_operator();
+    world.start_operator().await;
+    world.event("second", "resolve", "I2", json!({})).await;
+    world.completed("second", 1).await;
+    assert_eq!(world.receiver.count(), 2);
+    assert!(world.everything().await.contains("too-deep"));
+}

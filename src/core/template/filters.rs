@@ -128,7 +128,7 @@ fn attr(_run: &Run, args: Args) -> Res {
     let [value, name] = args.take_all(&Signature::new("do_attr", 1, &["obj", "name"], &[]))?;
     let (value, name) = (given(value), given(name));
     let Value::Str(name) = &name else {
-        return type_error("attribute name must be string, not ".to_owned() + &name.operand_name());
+        return type_error(format!("attribute name must be string, not '{}'", name.operand_name()));
     };
     Ok(eval::attribute_only(&value, name)?
         .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string())))))

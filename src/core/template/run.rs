@@ -18,7 +18,7 @@ const STEPS: u64 = 1_000_000;
 const BYTES: usize = 48 << 20;
 
 /// Bound on how deep expressions, blocks and macros may stand in one another while they run.
-const NESTING: usize = 400;
+const NESTING: usize = 250;
 
 /// One rendering.
 pub(super) struct Run {

@@ -118,19 +118,20 @@ fn pairs(value: &Value) -> Res<Vec<Value>> {
     }
 }
 
+const ITEMS: Signature = Signature::new("do_items", 0, &["value"], &[]);
+
 pub(super) fn items(_run: &Run, args: Args) -> Res {
-    Ok(lazy(
-        "do_items",
-        |_, args| {
-            let [value] = args.take_all(&Signature::new("do_items", 0, &["value"], &[]))?;
-            match given(value) {
-                Value::Undefined(_) => Ok(Vec::new()),
-                value @ Value::Dict(_) => pairs(&value),
-                _ => type_error("Can only get item pairs from a mapping."),
-            }
-        },
-        args,
-    ))
+    args.clone().bind(&ITEMS)?;
+    Ok(lazy("do_items", mapping_items, args))
+}
+
+fn mapping_items(_run: &Run, args: Args) -> Res<Vec<Value>> {
+    let [value] = args.take_all(&ITEMS)?;
+    match given(value) {
+        Value::Undefined(_) => Ok(Vec::new()),
+        value @ Value::Dict(_) => pairs(&value),
+        _ => type_error("Can only get item pairs from a mapping."),
+    }
 }
 
 const UNIQUE: Signature = Signature::new("sync_do_unique", 1, &["value"], &["case_sensitive", "attribute"]);

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{flag, given, missing_attribute, soft};
 use crate::core::template::{
     arguments::{Args, Signature},
-    operators::{self, Operator, escaped},
+    operators::{self, Comparison, Operator, escaped},
     print,
     raise::{Exception, Raise, Res, other_error, type_error, value_error},
     run::Run,
@@ -143,19 +143,20 @@ pub(super) fn truncate(run: &Run, args: Args) -> Res {
     let [value, length, killwords, end, leeway] =
         args.take_all(&Signature::new("do_truncate", 1, &["s"], &["length", "killwords", "end", "leeway"]))?;
     let (value, end) = (given(value), end.unwrap_or_else(|| Value::text("...")));
-    let length = length.map_or(Ok(255), |length| length.index())?;
-    let leeway = leeway.filter(|leeway| !matches!(leeway, Value::None)).map_or(Ok(5), |leeway| leeway.index())?;
-    let end_length = i64::try_from(end.length()?).unwrap_or(i64::MAX);
-    if length < end_length {
-        return other_error(format!("expected length >= {end_length}, got {length}"));
+    let length = length.unwrap_or(Value::Int(255));
+    let leeway = leeway.filter(|leeway| !matches!(leeway, Value::None)).unwrap_or(Value::Int(5));
+    let end_length = end.length()?;
+    for (name, given, least) in [("length", &length, end_length), ("leeway", &leeway, 0)] {
+        if !operators::comparison(run, Comparison::Ge, given, &Value::size(least))? {
+            return other_error(format!("expected {name} >= {least}, got {}", print::string(run, given)?));
+        }
     }
-    if leeway < 0 {
-        return other_error(format!("expected leeway >= 0, got {leeway}"));
-    }
-    if i64::try_from(value.length()?).unwrap_or(i64::MAX) <= length.saturating_add(leeway) {
+    let most = operators::binary(run, Operator::Add, &length, &leeway)?;
+    if operators::comparison(run, Comparison::Le, &Value::size(value.length()?), &most)? {
         return Ok(value);
     }
-    let kept = operators::slice(run, &value, [&Value::None, &Value::Int(length - end_length), &Value::None])?;
+    let stop = operators::binary(run, Operator::Sub, &length, &Value::size(end_length))?;
+    let kept = operators::slice(run, &value, [&Value::None, &stop, &Value::None])?;
     if flag(killwords) {
         return operators::binary(run, Operator::Add, &kept, &end);
     }

@@ -70,7 +70,8 @@ pub(super) fn urlize(run: &Run, args: Args) -> Res {
             return other_error(format!("{} is not a valid URI scheme prefix.", print::quote(scheme)));
         }
     }
-    let limit = limit.filter(|limit| !matches!(limit, Value::None)).map(|limit| limit.index()).transpose()?;
+    // Only a link has a use for it.
+    let limit = limit.and_then(|limit| limit.index().ok());
     let source = super::soft(run, &given(value))?;
     let source = escaped(&source);
     let mut out = String::with_capacity(source.len());

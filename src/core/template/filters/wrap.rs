@@ -39,6 +39,7 @@ pub(super) fn wordwrap(run: &Run, args: Args) -> Res {
         &["width", "break_long_words", "wrapstring", "break_on_hyphens"],
     ))?;
     let value = given(value);
+    let Value::Str(whole) = &value else { return missing_attribute(&value, "splitlines") };
     let width = width.map_or(Ok(79), |width| width.index())?;
     let separator = match separator {
         None | Some(Value::None) => "\n".into(),
@@ -46,7 +47,6 @@ pub(super) fn wordwrap(run: &Run, args: Args) -> Res {
         Some(other) => return type_error(format!("'{}' object has no attribute 'join'", other.operand_name())),
     };
     let (break_long, on_hyphens) = (break_long.is_none_or(|b| b.truth()), on_hyphens.is_none() || flag(on_hyphens));
-    let Value::Str(whole) = &value else { return missing_attribute(&value, "splitlines") };
     let mut wrapped = Vec::new();
     for line in lines(run, whole)? {
         run.work(line.len())?;
