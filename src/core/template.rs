@@ -233,13 +233,13 @@ mod tests {
             ("{{ 'a\\nb' | indent(10 ** 12) }}".to_owned(), bytes),
             ("{% set s = 'a' * 99999 %}{{ s.replace('a', s) }}".to_owned(), bytes),
             ("{% set s = 'a' * 99999 %}{{ s | join(s) }}".to_owned(), bytes),
-            ("{% set s = 'a' * 9999 %}{{ [s] * 99999 }}".to_owned(), bytes),
-            ("{% set s = 'a' * 9999 %}{{ ([s] * 99999) | tojson }}".to_owned(), bytes),
+            ("{% set s = 'a' * 49999 %}{{ [s] * 9999 }}".to_owned(), bytes),
+            ("{% set s = 'a' * 49999 %}{{ ([s] * 9999) | tojson }}".to_owned(), bytes),
             ("{{ ('a' * 49999) | regex_replace('a', 'x' * 49999) }}".to_owned(), bytes),
             ("{{ ('a' * 49999) | regex_replace('(?=a*b?)', 'x') }}".to_owned(), steps),
             ("{{ ('a' * 49999) | regex_search('(a+)+$b') }}".to_owned(), "regex timed out"),
             ("{{ lipsum(n=10 ** 9) }}".to_owned(), steps),
-            ("{% set s = 'é ' * 24999 %}{% for c in s %}{% set x = s | title %}{% endfor %}".to_owned(), steps),
+            ("{% set s = 'ab' * 24999 %}{% for c in s %}{% set x = s.find('c') %}{% endfor %}".to_owned(), steps),
             ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(), nesting),
         ];
         for (source, expected) in cases {
