@@ -1,12 +1,10 @@
-//! The program at a keyboard.
+//! What it prints of itself, and what it says where it can't begin.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use support::output;
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_oncall-webhooks"))
-}
+use crate::harness::program;
 
 #[test]
 fn crds_are_what_is_checked_in() {
