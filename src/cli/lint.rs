@@ -38,11 +38,9 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     names(&manifests, &mut found);
     secrets(&manifests, &mut found);
     references(&manifests, &mut found);
-    let order: HashMap<_, _> =
-        manifests.findings.iter().chain(&found).map(|finding| finding.file.clone()).zip(0..).collect();
     let mut all = manifests.findings;
     all.extend(found);
-    all.sort_by_key(|finding| (order.get(&finding.file).copied(), finding.line));
+    all.sort_by_key(|finding| (manifests.files.iter().position(|file| *file == finding.file), finding.line));
     findings::show(&all, options.output)?;
     Ok(Verdict::faulty_if(findings::any_fault(&all)))
 }
@@ -74,7 +72,7 @@ fn templates(place: &Place, known: &[Finding], found: &mut Vec<Finding>) {
 /// The line of the file, where the text's lines are the file's; else the line of the field and that of the text.
 fn located(error: &TemplateError, entry: &Entry, starts: Option<usize>) -> (usize, String) {
     match (error.line, starts) {
-        (Some(line), Some(starts)) => (starts + line - 1, error.to_string()),
+        (Some(line), Some(starts)) => ((starts + line).saturating_sub(1), error.to_string()),
         (Some(line), None) if line > 1 => (entry.line, format!("{error} (line {line} of the template)")),
         _ => (entry.line, error.to_string()),
     }

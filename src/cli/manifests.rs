@@ -76,6 +76,8 @@ pub(super) struct Manifests {
     /// The same for events.
     pub(super) happenings: Vec<Place>,
     pub(super) findings: Vec<Finding>,
+    /// The names of the files, in the order in which they were read.
+    pub(super) files: Vec<Arc<str>>,
 }
 
 /// Reads and checks everything.
@@ -83,6 +85,7 @@ pub(super) fn load(sources: &Sources) -> anyhow::Result<Manifests> {
     let mut manifests = Manifests::default();
     for file in files::read_all(&sources.file, sources.recursive)? {
         manifests.file(&file, &sources.namespace);
+        manifests.files.push(file.name);
     }
     Ok(manifests)
 }

@@ -90,7 +90,7 @@ fn check_text(text: &str, schema: &Value, fault: &mut dyn FnMut(String)) {
     if let Some(pattern) = schema["pattern"].as_str()
         && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text).unwrap_or_default())
     {
-        fault(format!("{} does not match {pattern}", quoted(text)));
+        fault(format!("{} does not match {pattern} ({})", quoted(text), explained(schema)));
     }
     if schema["format"] == "date-time" && text.parse::<Timestamp>().is_err() {
         fault(format!("{} is no time such as 2026-01-31T12:00:00Z", quoted(text)));
@@ -156,10 +156,8 @@ fn check_map(node: &Node, schema: &Value, line: usize, field: &str, faults: &mut
     }
     for (key, entry) in entries {
         match properties.and_then(|properties| properties.get(&**key)).or(others) {
-            Some(known) if matches!(entry.node.data, Data::Null) && known["type"].is_string() => {
-                // Allowed, or dropped.
-                debug_assert!(known.is_object());
-            }
+            // Allowed, or dropped.
+            Some(_) if matches!(entry.node.data, Data::Null) => {}
             Some(known) => check(&entry.node, known, entry.line, &inside(key), faults),
             None if schema["x-kubernetes-preserve-unknown-fields"] == true || schema["type"].is_null() => {
                 check(&entry.node, &Value::Null, entry.line, &inside(key), faults);

@@ -175,7 +175,7 @@ fn read(bytes: &[u8], first_line: usize, strict: bool) -> Vec<Result<Document, P
         let line = first_line - 1 + at.unwrap_or(1);
         return vec![Err(Problem { line, message: format!("not JSON: {message}") })];
     }
-    let mut builder = Builder { first_line, is_json: matches!(json, Some(Ok(_))), ..Builder::default() };
+    let mut builder = Builder { is_json: matches!(json, Some(Ok(_))), ..Builder::default() };
     let mut parser = Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false });
     loop {
         match parser.next_event() {
@@ -198,7 +198,6 @@ fn read(bytes: &[u8], first_line: usize, strict: bool) -> Vec<Result<Document, P
 
 #[derive(Default)]
 struct Builder {
-    first_line: usize,
     is_json: bool,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
@@ -231,7 +230,9 @@ impl Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_merge = style == ScalarStyle::Plain && text == "<<";
-                let starts = (style == ScalarStyle::Literal).then_some(line);
+                // The line is that of the first text; blank lines before it are text too.
+                let blank = text.len() - text.trim_start_matches('\n').len();
+                let starts = (style == ScalarStyle::Literal).then(|| line.saturating_sub(blank));
                 let data = self.scalar(&text, style, tag.as_deref(), starts, line)?;
                 self.close(Node { line, data, size: 1, depth: 1 }, anchor, is_merge)
             }
@@ -318,7 +319,6 @@ impl Builder {
         starts: Option<usize>,
         line: usize,
     ) -> Result<Data, Problem> {
-        debug_assert!(line >= self.first_line);
         let plain = style == ScalarStyle::Plain;
         match tag.and_then(Tag::core_suffix) {
             Some("str") => return Ok(Data::Text { text: Arc::from(text), starts }),
@@ -359,7 +359,7 @@ impl Builder {
             ".nan" | ".NaN" | ".NAN" => Data::Float(f64::NAN),
             ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Data::Float(f64::INFINITY),
             "-.inf" | "-.Inf" | "-.INF" => Data::Float(f64::NEG_INFINITY),
-            _ => number(text).unwrap_or_else(|| Data::Text { text: Arc::from(text), starts: None }),
+            _ => number(text, self.is_json).unwrap_or_else(|| Data::Text { text: Arc::from(text), starts: None }),
         }
     }
 }
@@ -404,7 +404,7 @@ fn merge(
     Ok(entries)
 }
 
-fn number(text: &str) -> Option<Data> {
+fn number(text: &str, is_json: bool) -> Option<Data> {
     let first = text.bytes().next()?;
     if !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) {
         return None;
@@ -430,5 +430,82 @@ fn number(text: &str) -> Option<Data> {
     // Rust reads words such as inf too.
     let is_float =
         lower.bytes().any(|b| b.is_ascii_digit()) && lower.bytes().all(|b| b.is_ascii_digit() || b".e+-".contains(&b));
-    is_float.then(|| plain.parse().ok().map(Data::Float))?
+    // To Python's JSON, 1e400 is infinite; to YAML, it is text.
+    let value = plain.parse().ok().filter(|value: &f64| is_json || value.is_finite())?;
+    is_float.then_some(Data::Float(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json_of(text: &str) -> Vec<Result<String, String>> {
+        let shown = |document: Result<Document, Problem>| match document {
+            Ok(document) => Ok(json::dumps(&document.root.json())),
+            Err(problem) => Err(format!("{}: {}", problem.line, problem.message)),
+        };
+        documents(text.as_bytes(), false).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn plain_values_are_what_kubectl_makes_of_them() {
+        let cases = [
+            (
+                "[yes, Off, n, ~, Null, 'yes', !!str no, nUll]",
+                r#"[true, false, false, null, null, "yes", "no", "nUll"]"#,
+            ),
+            ("[1, -2, +3, 0x1F, 0o17, 017, 0b11, 1_000, 08]", "[1, -2, 3, 31, 15, 15, 3, 1000, 8.0]"),
+            ("[1.5, .5, 1., 1e3, 1e999, -1.5e-3]", r#"[1.5, 0.5, 1.0, 1000.0, "1e999", -0.0015]"#),
+            ("[.nan, -.inf, NaN, inf]", r#"[NaN, -Infinity, "NaN", "inf"]"#),
+            ("[2026-01-31, 1.2.3, 1-2, '', +, 0x]", r#"["2026-01-31", "1.2.3", "1-2", "", "+", "0x"]"#),
+            ("{\"a\": [NaN, 1e999, -Infinity]}", r#"{"a": [NaN, Infinity, -Infinity]}"#),
+            ("123456789012345678901", "123456789012345678901"),
+            ("a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}", r#"{"a": {"b": 1, "c": 2}, "d": {"c": 3, "b": 1}}"#),
+            ("{1: a, on: b, 1.5: c}", r#"{"1": "a", "true": "b", "1.5": "c"}"#),
+            ("\"\\ud83d\\ude0a\"", r#""\ud83d\ude0a""#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(json_of(text), [Ok(expected.to_owned())], "{text}");
+        }
+    }
+
+    #[test]
+    fn each_document_stands_for_itself() {
+        let text = "%YAML 1.2\n# comment\n---\na: |\n  x\n  --- y\n--- # next\nb: [\n---\n\n---\n{c: 1}\n...\n---\n? [d]\n: 1\n---\n*e\n";
+        let found = json_of(text);
+        let shown: Vec<&str> =
+            found.iter().map(|document| document.as_ref().map_or_else(|e| e, |v| v).as_str()).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"{"a": "x\n--- y\n"}"#,
+                "8: not YAML: unclosed bracket '['",
+                r#"{"c": 1}"#,
+                "15: a key must be text, not a list",
+                "18: not YAML: while parsing node, found unknown anchor",
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_of_block_text_are_those_of_the_file() {
+        let line = |text: &str| {
+            let document = documents(text.as_bytes(), false).pop().unwrap().unwrap();
+            match &document.root.get("a").unwrap().node.data {
+                Data::Text { starts, .. } => *starts,
+                other => panic!("not text: {other:?}"),
+            }
+        };
+        let cases = [
+            ("a: |\n  x\n", Some(2)),
+            ("a: |2-\n\n\n  x\n", Some(2)),
+            ("# c\n---\na:\n  |\n   x\n", Some(5)),
+            ("a: x\n", None),
+            ("a: \"x\n  y\"\n", None),
+            ("a: >\n  x\n", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(line(text), expected, "{text}");
+        }
+    }
 }

@@ -17,10 +17,80 @@ fn the_examples_have_no_faults() {
 
 #[test]
 fn what_the_api_server_refuses_is_refused() {
+    // The same as in tests/it/schema.rs, and in the same order.
     let secret = "{secretKeyRef: {name: s, key: k}}";
-    let hook = |more: &[&str]| webhook("one", "resolve", more);
-    let cases = [(hook(&[]), "7: Webhook default/one: spec: give exactly one of url and urlFrom")];
-    let _ = (secret, cases);
+    let cases = [
+        ("Webhook", "{triggerType: resolve}".to_owned(), "spec: give exactly one of url and urlFrom"),
+        (
+            "Webhook",
+            format!("{{triggerType: resolve, url: 'http://x', urlFrom: {secret}}}"),
+            "spec: give exactly one of url and urlFrom",
+        ),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', data: d, forwardAll: true}".to_owned(),
+            "spec: data is not sent where forwardAll is true: remove data, or set forwardAll to false",
+        ),
+        ("Webhook", "{triggerType: nope, url: 'http://x'}".to_owned(), "spec.triggerType: \"nope\" is not one of"),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', httpMethod: post}".to_owned(),
+            "spec.httpMethod: \"post\" is not one of GET, POST, PUT, PATCH, DELETE, OPTIONS",
+        ),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', timeout: 2m}".to_owned(),
+            "spec.timeout: give a timeout over 0s and up to 1m",
+        ),
+        ("Webhook", "{triggerType: resolve, url: 'http://x', timeout: 0s}".to_owned(), "spec.timeout: give a timeout"),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', timeout: soon}".to_owned(),
+            "spec.timeout: \"soon\" does not",
+        ),
+        ("Webhook", "{triggerType: resolve, url: 'http://x', id: nope}".to_owned(), "spec.id: \"nope\" does not match"),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', password: hunter2}".to_owned(),
+            "spec.password: must be an object, not a string: secrets are only references",
+        ),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', forwardALL: true}".to_owned(),
+            "spec.forwardALL: unknown field: did you mean forwardAll?",
+        ),
+        ("AlertGroupEvent", "{type: escalation, alertGroup: {id: I1}}".to_owned(), "spec: webhookRefs goes with"),
+        (
+            "AlertGroupEvent",
+            "{type: resolve, alertGroup: {id: I1}, webhookRefs: [one]}".to_owned(),
+            "spec: webhookRefs goes with",
+        ),
+        (
+            "AlertGroupEvent",
+            "{type: status change, alertGroup: {id: I1}}".to_owned(),
+            "spec.type: \"status change\" is not one of escalation, personal notification, alert group created",
+        ),
+        ("AlertGroupEvent", "{type: resolve}".to_owned(), "spec.alertGroup: is missing"),
+    ];
+    let folder = Folder::new(&[]);
+    for (kind, spec, message) in cases {
+        let manifest =
+            format!("apiVersion: oncall.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: one}}\nspec: {spec}\n");
+        let ran = folder.pipe(&["lint", "-f", "-"], manifest.as_bytes());
+        let expected = format!("-:4: {kind} default/one: {message}");
+        let faults = ran.stdout.lines().filter(|line| !line.contains(": hint: ")).count();
+        assert!(ran.stdout.starts_with(&expected) && faults == 1, "{expected}: {ran:?}");
+        assert_eq!((ran.stderr.as_str(), ran.status), ("", 1), "{spec}");
+    }
+    // These are taken.
+    for spec in [
+        "{triggerType: resolve, url: 'http://x', enabled: null, data: '', forwardAll: true, timeout: 1m}",
+        "{triggerType: resolve, url: null, urlFrom: {secretKeyRef: {name: s, key: k}}, integrationFilter: [], labels: {a: b}}",
+    ] {
+        let manifest =
+            format!("apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {{name: one}}\nspec: {spec}\n");
+        assert_eq!(folder.pipe(&["lint", "-f", "-"], manifest.as_bytes()).status, 0, "{spec}");
+    }
 }
 
 #[test]
@@ -89,8 +159,39 @@ data: {a: s3cret!}
 stringData: {b: 7}
 "#;
     let folder = Folder::new(&[("m.yaml", manifests)]);
-    let stdout = "";
-    assert_eq!(folder.run("lint -f m.yaml"), Ran::new(1, stdout, ""));
+    let stdout = r#"
+m.yaml:7: Webhook default/one: spec.triggerType: "nope" is not one of escalation, personal notification, alert group created, acknowledge, resolve, silence, unsilence, unresolve, unacknowledge, status change
+m.yaml:9: Webhook default/one: spec.forwardALL: unknown field: did you mean forwardAll?
+m.yaml:10: Webhook default/one: spec.password: must be an object, not a string: secrets are only references, {secretKeyRef: {name: …, key: …}}
+m.yaml:11: Webhook default/one: spec.timeout: give a timeout over 0s and up to 1m
+m.yaml:15: Webhook default/one: spec.headers: Template Error: No filter named 'nope'.
+m.yaml:16: Webhook default/one: spec.data: Template Error: No filter named 'nope'. (line 2 of the template)
+m.yaml:17: Webhook default/one: spec.triggerTemplate: Template Error: No filter named 'nope'.
+m.yaml:24: Webhook default/one: metadata.name: there is one of this name already, in m.yaml:5: only the last would stay
+m.yaml:25: Webhook default/one: spec.triggerType: is missing: give one of escalation, personal notification, alert group created, acknowledge, resolve, silence, unsilence, unresolve, unacknowledge, status change
+m.yaml:25: Webhook default/one: spec: give exactly one of url and urlFrom
+m.yaml:25: Webhook default/one: spec: data is not sent where forwardAll is true: remove data, or set forwardAll to false
+m.yaml:28: Webhook default/one: spec.timeout: "soon" does not match ^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$ (Bound on one request, answer included, such as `4s`; at most one minute)
+m.yaml:29: Webhook default/one: spec.labels.a: must be a string, not a number: put it in quotes
+m.yaml:30: Webhook default/one: spec.id: "nope" does not match ^WH[A-NP-Z1-9]{12,}$ (Id that templates and the REST API see, such as `WHP936BM1GPVHQ`)
+m.yaml:34: not YAML: unclosed bracket '['
+m.yaml:36: Webhook: apiVersion: there is no "oncall.dev/v1": use oncall.dev/v1alpha1
+m.yaml:41: AlertGroupEvent default/E: metadata.name: "E" is no name: lower-case letters, digits and -, at most 253, a letter or digit first and last
+m.yaml:41: AlertGroupEvent default/E: metadata.labels.a: must be a string, not true or false: put it in quotes
+m.yaml:41: AlertGroupEvent default/E: metadata.nmae: unknown field: did you mean name?
+m.yaml:42: AlertGroupEvent default/E: spec: webhookRefs goes with type escalation and type personal notification, which need it; other types find their webhooks by triggerType
+m.yaml:44: AlertGroupEvent default/E: spec.alertGroup.id: is missing: The alert group's id
+m.yaml:44: AlertGroupEvent default/E: spec.alertGroup.alertsCount: the number is beyond 64 bits
+m.yaml:46: the key "b" is there already, in line 46
+m.yaml:46: AlertGroupEvent default/E: spec.alertPayload.a: NaN and infinities are not JSON: put it in quotes
+m.yaml:46: AlertGroupEvent default/E: spec.alertPayload.b[0]: the number is beyond 64 bits: put it in quotes
+m.yaml:48: kind: is missing: this is no manifest (a webhook has apiVersion: oncall.dev/v1alpha1 and kind: Webhook)
+m.yaml:54: Webhok: kind: oncall.dev/v1alpha1 has no such kind: did you mean Webhook?
+m.yaml:56: Webhook: apiVersion: is missing: a Webhook has oncall.dev/v1alpha1
+m.yaml:61: Secret default/s: data.a: is not base64: encode it, or put it under stringData as it is
+m.yaml:62: Secret default/s: stringData.b: must be a string, not a number: put it in quotes
+"#;
+    assert_eq!(folder.run("lint -f m.yaml"), Ran::new(1, stdout.trim_start(), ""));
 }
 
 #[test]
@@ -139,7 +240,7 @@ nan.json:3: AlertGroupEvent default/e: spec.alertPayload[2]: the number is beyon
 "
             .to_owned(),
         ),
-        ("tab.yaml", String::new()),
+        ("tab.yaml", "tab.yaml:2: not YAML: tabs disallowed within this context (block indentation)\n".to_owned()),
         (
             "latin.yaml",
             format!(
