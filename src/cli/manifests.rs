@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use kube::ResourceExt;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Sources,
@@ -171,7 +171,7 @@ impl Manifests {
         schema::check_metadata(node, &mut faults);
         // What is missing in metadata, and what kind it is, has been said.
         let schema = schema::schema_of(kind).unwrap_or_default();
-        schema::check(node, &with_metadata(&schema), node.line, "", &mut faults);
+        schema::check(node, &of_manifest(&schema, kind), node.line, "", &mut faults);
         let is_good = faults.is_empty();
         for fault in faults {
             self.fault(file, &place.object, fault);
@@ -204,7 +204,10 @@ impl Manifests {
 
     /// The object as its Rust type.
     fn typed<K: DeserializeOwned + ResourceExt>(&mut self, place: &Place, schema: &Value) -> Option<K> {
-        let value = schema::without_nulls(place.node.value(), schema);
+        let mut value = schema::without_nulls(place.node.value(), schema);
+        if drops_status(place.node.text_at(&["kind"])) {
+            value.as_object_mut().map(|object| object.shift_remove("status"));
+        }
         match serde_json::from_value::<K>(value) {
             Ok(mut object) => {
                 object.meta_mut().namespace = Some(place.namespace.clone());
@@ -268,12 +271,21 @@ fn items<'a>(node: &'a Node, key: &str) -> Option<&'a Vec<Rc<Node>>> {
     }
 }
 
-/// The schema, with metadata that is checked elsewhere.
-fn with_metadata(schema: &Value) -> Value {
+/// Whether the API server drops the status of what people create: the operator writes it.
+fn drops_status(kind: Option<&str>) -> bool {
+    kind != Some("WebhookResponse")
+}
+
+/// The schema, without what is checked elsewhere or not at all.
+fn of_manifest(schema: &Value, kind: &str) -> Value {
     let mut schema = schema.clone();
-    schema["properties"]["metadata"] = serde_json::json!({});
+    let properties = &mut schema["properties"];
+    properties["metadata"] = json!({});
     for known in ["apiVersion", "kind"] {
-        schema["properties"][known] = serde_json::json!({"type": "string"});
+        properties[known] = json!({"type": "string"});
+    }
+    if drops_status(Some(kind)) {
+        properties["status"] = json!({});
     }
     schema
 }

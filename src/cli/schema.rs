@@ -310,7 +310,7 @@ pub(super) fn check_metadata(object: &Node, faults: &mut Vec<Fault>) {
                 named |= &**key != "namespace" && !text.is_empty();
                 let (text, most) = match &**key {
                     "namespace" => (&**text, 63),
-                    "generateName" => (text.trim_end_matches(['-', '.']), 253),
+                    "generateName" => (text.trim_end_matches('-'), 253),
                     _ => (&**text, 253),
                 };
                 if !text.is_empty() && !is_name(text, most, &**key != "namespace") {
