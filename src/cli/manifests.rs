@@ -165,13 +165,13 @@ impl Manifests {
         }
     }
 
+    /// A manifest of a kind of ours, of our version.
     fn ours(&mut self, file: &Arc<str>, node: &Rc<Node>, kind: &str, default_namespace: &str) {
         let place = place(file, node, kind, default_namespace);
         let mut faults = Vec::new();
         schema::check_metadata(node, &mut faults);
-        // What is missing in metadata, and what kind it is, has been said.
-        let schema = schema::schema_of(kind).unwrap_or_default();
-        schema::check(node, &of_manifest(&schema, kind), node.line, "", &mut faults);
+        let schema = schema::schema_of(kind).unwrap_or(&Value::Null);
+        schema::check(node, &of_manifest(schema, kind), node.line, "", &mut faults);
         let is_good = faults.is_empty();
         for fault in faults {
             self.fault(file, &place.object, fault);
@@ -186,17 +186,17 @@ impl Manifests {
         }
         match kind {
             "Webhook" => {
-                if let Some(webhook) = self.typed::<Webhook>(&place, &schema) {
+                if let Some(webhook) = self.typed::<Webhook>(&place, schema) {
                     self.hooks.push(Hook { webhook: resources::compile(&webhook), place, inline: Vec::new() });
                 }
             }
             "AlertGroupEvent" => {
-                if let Some(event) = self.typed(&place, &schema) {
+                if let Some(event) = self.typed(&place, schema) {
                     self.events.push(Happening { event, place });
                 }
             }
             _ => {
-                let response = self.typed(&place, &schema);
+                let response = self.typed(&place, schema);
                 self.responses.extend(response);
             }
         }

@@ -293,10 +293,10 @@ fn explain(mismatch: Mismatch, hook: &Hook, occasion: &Occasion) -> String {
         Mismatch::NotNamed => {
             format!("webhookRefs of the event does not name it: neither {} nor {}", webhook.name, webhook.id)
         }
-        Mismatch::Integration => {
-            let of_event = occasion.integration_id.as_deref().unwrap_or("none");
-            format!("its integration filter has no {of_event}, the event's integration")
-        }
+        Mismatch::Integration => match occasion.integration_id.as_deref() {
+            Some(id) => format!("its integration filter has no {id}, the event's integration"),
+            None => "it has an integration filter, and the event names no integration".to_owned(),
+        },
     }
 }
 

@@ -1,14 +1,17 @@
 //! `render`: the requests that would be sent.
 
-use std::path::PathBuf;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Format, Sources, Verdict, complain, findings,
-    manifests::{self, Hook, Manifests},
+    Format, Sources, Verdict, complain, files, findings,
+    manifests::{self, Happening, Hook, Manifests},
     plan::{self, Deed, History, Lacking, Occasion},
     print,
 };
@@ -68,12 +71,12 @@ struct Field {
 pub(super) fn run(options: &Options) -> Result<Verdict> {
     let (manifests, occasions) = prepare(&options.sources, options.data.as_deref())?;
     let history = History::new(manifests.responses.clone());
-    let mut shown = Vec::new();
+    let (mut shown, mut mentioned) = (Vec::new(), HashSet::new());
     for occasion in &occasions {
         for hook in plan::concerned(&manifests, occasion) {
             let deed = plan::deed(&manifests, hook, occasion, &history, Lacking::Masked);
             if matches!(deed, Deed::Send { .. }) {
-                mention_stand_ins(&manifests, hook);
+                mention_stand_ins(&manifests, hook, &mut mentioned);
             }
             shown.push((show(hook, occasion, deed), &occasion.title));
         }
@@ -94,8 +97,8 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
 }
 
 /// Reads manifests and occasions, and says what is wrong with them.
-pub(super) fn prepare(sources: &Sources, data: Option<&std::path::Path>) -> Result<(Manifests, Vec<Occasion>)> {
-    if data.is_some_and(super::files::is_stdin) && sources.file.iter().any(|path| super::files::is_stdin(path)) {
+pub(super) fn prepare(sources: &Sources, data: Option<&Path>) -> Result<(Manifests, Vec<Occasion>)> {
+    if data.is_some_and(files::is_stdin) && sources.file.iter().any(|path| files::is_stdin(path)) {
         bail!("standard input (-) can be read only once");
     }
     let mut manifests = manifests::load(sources)?;
@@ -104,13 +107,23 @@ pub(super) fn prepare(sources: &Sources, data: Option<&std::path::Path>) -> Resu
     }
     let occasions = plan::occasions(&mut manifests, data)?;
     findings::mention(&manifests.findings);
+    for Happening { place, .. } in &manifests.events {
+        if data.is_none() && !manifests.webhooks.iter().any(|webhook| webhook.namespace == place.namespace) {
+            let message = "no Webhook of its namespace is among the files";
+            complain(&format!("{}: hint: {}: {message}", place.file, place.object));
+        }
+    }
     Ok((manifests, occasions))
 }
 
-fn mention_stand_ins(manifests: &Manifests, hook: &Hook) {
+/// Says what is not there, once.
+fn mention_stand_ins(manifests: &Manifests, hook: &Hook, mentioned: &mut HashSet<String>) {
     for (_, key) in hook.webhook.secrets() {
         if let Err(missing) = plan::secret(manifests, hook, key) {
-            complain(&format!("{}: hint: {}: {}; shown masked", hook.place.file, hook.place.object, missing.message));
+            let line = format!("{}: hint: {}: {}; shown masked", hook.place.file, hook.place.object, missing.message);
+            if mentioned.insert(line.clone()) {
+                complain(&line);
+            }
         }
     }
 }

@@ -4,10 +4,15 @@
 //! and each fault needs the line it stands on: so it is checked here, over nodes. A test fails when a definition uses a
 //! word that is not known here.
 
-use std::{collections::HashSet, fmt::Display};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Display,
+    sync::LazyLock,
+};
 
 use fancy_regex::Regex;
 use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 
 use super::yaml::{Data, Entry, Node};
@@ -351,9 +356,15 @@ fn is_label_value(text: &str) -> bool {
 }
 
 /// The schema of a kind of ours.
-pub(super) fn schema_of(kind: &str) -> Option<Value> {
-    let crd = resources::definitions().into_iter().find(|crd| crd.spec.names.kind == kind)?;
-    serde_json::to_value(crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?).ok()
+pub(super) fn schema_of(kind: &str) -> Option<&'static Value> {
+    static SCHEMAS: LazyLock<HashMap<String, Value>> = LazyLock::new(|| {
+        let schema = |crd: CustomResourceDefinition| {
+            let schema = crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?;
+            Some((crd.spec.names.kind, serde_json::to_value(schema).ok()?))
+        };
+        resources::definitions().into_iter().filter_map(schema).collect()
+    });
+    SCHEMAS.get(kind)
 }
 
 /// For messages.
@@ -381,7 +392,7 @@ mod tests {
     fn every_word_of_the_definitions_is_known() {
         let mut found = HashSet::new();
         for kind in ["Webhook", "AlertGroupEvent", "WebhookResponse"] {
-            keywords(&schema_of(kind).unwrap(), &mut found);
+            keywords(schema_of(kind).unwrap(), &mut found);
         }
         let known = [
             "additionalProperties",

@@ -474,7 +474,7 @@ mod tests {
         let text = "%YAML 1.2\n# comment\n---\na: |\n  x\n  --- y\n--- # next\nb: [\n---\n\n---\n{c: 1}\n...\n---\n? [d]\n: 1\n---\n*e\n";
         let found = json_of(text);
         let shown: Vec<&str> =
-            found.iter().map(|document| document.as_ref().map_or_else(|e| e, |v| v).as_str()).collect();
+            found.iter().map(|document| document.as_ref().unwrap_or_else(|problem| problem).as_str()).collect();
         assert_eq!(
             shown,
             [

@@ -49,7 +49,8 @@ GET http://receiver.example/I1
 
 # Webhook default/fails for AlertGroupEvent default/resolved: not sent: Data - Template Warning: 'a' is undefined
 ";
-    assert_eq!(folder.run("render -f all.yaml"), Ran::new(1, stdout, ""));
+    let stderr = "all.yaml: hint: AlertGroupEvent other/escalated: no Webhook of its namespace is among the files\n";
+    assert_eq!(folder.run("render -f all.yaml"), Ran::new(1, stdout, stderr));
 }
 
 #[test]
@@ -84,7 +85,7 @@ Content-Type: application/json
 ";
     let hint =
         "dir/1.yaml: hint: Webhook default/one: Secret 's' of namespace default is not among the files; shown masked\n";
-    assert_eq!(folder.run("render -f dir"), Ran::new(0, block, &hint.repeat(3)));
+    assert_eq!(folder.run("render -f dir"), Ran::new(0, block, hint));
     assert_eq!(folder.run("render -R -f dir"), Ran::new(0, block, ""));
     // One that is given and lacks the key is a failure.
     folder.write("dir/deeper/4.yaml", secret("s", "other", "x").as_bytes());
@@ -113,7 +114,7 @@ fn data_takes_the_place_of_events() {
             r#"{"event": {"type": "resolve"}, "alert_group_id": "I7", "webhook": {"name": "old"}, "responses": {"WHX": {"a": 7}}}"#,
         ),
     ]);
-    let two = "\n# Webhook default/two for the data in FILE: does not fire: its integration filter has no none, the event's integration\n";
+    let two = "\n# Webhook default/two for the data in FILE: does not fire: it has an integration filter, and the event names no integration\n";
     for (file, body) in [("data.yaml", "****************"), ("plain.json", "resolve one 7")] {
         let stdout = format!(
             "# Webhook default/one for the data in {file}\nPOST http://receiver.example/I7\n\n{body}\n{}",
