@@ -147,6 +147,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_reason_not_to_run_is_given() {
+        let event = mk_event(EventType::Escalation);
+        let mk = |enabled, trigger, filter: &[&str]| Webhook {
+            enabled,
+            integration_filter: filter.iter().map(ToString::to_string).collect(),
+            ..mk_webhook(trigger)
+        };
+        let cases = [
+            (mk(false, TriggerType::Resolve, &["C2"]), Mismatch::Disabled),
+            (mk(true, TriggerType::Resolve, &["C2"]), Mismatch::Trigger),
+            (mk(true, TriggerType::Escalation, &["C2"]), Mismatch::NotNamed),
+        ];
+        for (webhook, reason) in cases {
+            assert_eq!(check(&webhook, &event), Err(reason));
+        }
+        let webhook = mk(true, TriggerType::Resolve, &["C2"]);
+        assert_eq!(check_once_triggered(&webhook, Some("C1")), Err(Mismatch::Integration));
+        assert_eq!(check_once_triggered(&webhook, Some("C2")), Ok(()));
+    }
+
+    #[test]
     fn a_webhook_gets_the_events_that_came_after_it_and_those_of_the_same_apply() {
         let event: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
         for (webhook, expected) in [
