@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use futures::future;
 use kube::ResourceExt;
-use oncall_webhooks::{controller, resources};
+use oncall_webhooks::{cli, controller, resources};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +39,8 @@ enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    #[command(flatten)]
+    WithoutCluster(cli::Command),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -49,7 +51,7 @@ enum LogFormat {
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // The one place where a chain of causes is printed.
             let _ = writeln!(std::io::stderr(), "oncall-webhooks: {error:#}");
@@ -58,17 +60,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Crds { dir } => print_crds(dir.as_deref()),
+        Command::WithoutCluster(command) => return Ok(cli::run(&command)),
+        Command::Crds { dir } => print_crds(dir.as_deref())?,
         Command::Controller { config, log_format } => {
             log(log_format);
             // The first provider that is installed stays; nothing here installs another.
             let _ = rustls::crypto::ring::default_provider().install_default();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
-            runtime.block_on(operate(config))
+            runtime.block_on(operate(config))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn operate(config: controller::Config) -> Result<()> {

@@ -27,6 +27,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
+use serde_json::Value;
 
 /// Label of the Secrets that webhooks may name; its value is `true`.
 pub const SECRET_LABEL: &str = "oncall.dev/secret";
@@ -45,6 +46,19 @@ pub fn definitions() -> [CustomResourceDefinition; 3] {
         schemas.for_each(without_unsigned_formats);
         crd
     })
+}
+
+/// A rule of a definition (`x-kubernetes-validations`), as a function of the value that it is about.
+pub type Rule = fn(&Value) -> bool;
+
+/// What the rule with this text does; None for one that compares with an older state, and for what is no rule of ours.
+pub fn rule(text: &str) -> Option<Rule> {
+    webhook::RULES.into_iter().chain(alert_group_event::RULES).find(|(rule, _)| *rule == text).map(|(_, holds)| holds)
+}
+
+/// `has(value.field)` in a rule, where null is as good as nothing.
+fn has(value: &Value, field: &str) -> bool {
+    value.get(field).is_some_and(|value| !value.is_null())
 }
 
 /// The API server warns of the formats of unsigned numbers, which it does not know; a minimum of 0 says the same.
@@ -73,7 +87,28 @@ pub fn label_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
+
+    /// The rules of a schema and of all that is in it.
+    fn rules(schema: &Value, found: &mut Vec<String>) {
+        let own = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+        found.extend(own.filter_map(|rule| rule["rule"].as_str()).map(str::to_owned));
+        schema["properties"].as_object().into_iter().flatten().for_each(|(_, inner)| rules(inner, found));
+        ["items", "additionalProperties"]
+            .iter()
+            .filter_map(|key| schema.get(key))
+            .for_each(|inner| rules(inner, found));
+    }
+
+    #[test]
+    fn every_rule_can_be_checked_without_a_cluster() {
+        let mut found = Vec::new();
+        for crd in definitions() {
+            rules(&serde_json::to_value(&crd).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut found);
+        }
+        assert!(found.len() >= webhook::RULES.len() + alert_group_event::RULES.len());
+        found.retain(|text| rule(text).is_none() && !text.contains("oldSelf"));
+        assert_eq!(found, Vec::<String>::new(), "add them to RULES beside their types");
+    }
 
     /// Walks a schema and collects what a field lacks.
     fn faults(path: &str, schema: &Value, found: &mut Vec<String>) {

@@ -10,7 +10,7 @@ use std::{
 use futures::{FutureExt, channel::mpsc};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
+use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -26,13 +26,12 @@ use crate::{
         id,
         matching::SAME_APPLY,
         request::{self, Prepared},
-        response::{self, Outcome, Record},
+        response::Record,
         webhook::EventType,
     },
     delivery::Sender,
     resources::{
-        ALERT_GROUP_LABEL, AlertGroupEvent, Attempt, EVENT_LABEL, EventRef, LastRun, ResponsePhase, WEBHOOK_LABEL,
-        Webhook, WebhookLine, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, label_value,
+        AlertGroupEvent, EventRef, LastRun, ResponsePhase, Webhook, WebhookLine, WebhookResponse, WebhookResponseStatus,
     },
 };
 
@@ -160,7 +159,7 @@ impl Deliverer {
             Prepared::Refused(record) => {
                 let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
                 let created = self.create(delivery, name, exists).await;
-                (permit, created, WebhookResponseStatus::ended(record, false, now(), Vec::new()))
+                (permit, created, WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()))
             }
             Prepared::Send(request, record) => {
                 let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
@@ -212,19 +211,9 @@ impl Deliverer {
         name: &str,
         timeout: Duration,
     ) -> WebhookResponseStatus {
-        let (time, started) = (now(), Instant::now());
+        let (time, started) = (Timestamp::now(), Instant::now());
         let outcome = self.sender.send(request, name, timeout).await;
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let succeeded = outcome.is_success();
-        let record = response::finish(record, &outcome, &request.secrets);
-        let message = match &outcome {
-            Outcome::Failure(_) => record.content.as_deref(),
-            Outcome::Refused { .. } => record.url.as_deref(),
-            Outcome::Answer { .. } => None,
-        };
-        let message = message.map(|text| text.chars().take(1000).collect());
-        let attempt = Attempt { time, status_code: record.status_code, message, duration_ms };
-        WebhookResponseStatus::ended(record, succeeded, now(), vec![attempt])
+        WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
     }
 
     /// Makes the object that stands for the run, where it is not there yet.
@@ -243,7 +232,7 @@ impl Deliverer {
 
     async fn record(&self, delivery: &Delivery, name: &str, status: &WebhookResponseStatus) -> Result<(), api::Error> {
         let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
-        let ended = status.timestamp.unwrap_or_else(now);
+        let ended = status.timestamp.unwrap_or_else(Timestamp::now);
         let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
         self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, name, ended, content);
         api::persist(|| self.objects.patch_status::<WebhookResponse>(namespace, name, status)).await?;
@@ -255,11 +244,6 @@ impl Deliverer {
         }
         Ok(())
     }
-}
-
-/// The time, in microseconds as OnCall's records have it.
-fn now() -> Timestamp {
-    Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or_default()
 }
 
 fn log(delivery: &Delivery, error: &str, what: &str) {
@@ -278,32 +262,16 @@ fn line(delivery: &Delivery, outcome: ResponsePhase, status_code: Option<u16>, r
 
 fn object(delivery: &Delivery, name: &str) -> WebhookResponse {
     let (event, webhook) = (&delivery.event, &delivery.entry.webhook);
-    let labels = [
-        (WEBHOOK_LABEL, label_value(&webhook.name)),
-        (EVENT_LABEL, label_value(&event.name)),
-        (ALERT_GROUP_LABEL, label_value(&delivery.facts.alert_group_id)),
-    ];
-    WebhookResponse {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(event.namespace.clone()),
-            labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
-            owner_references: Some(vec![OwnerReference {
-                api_version: Webhook::api_version(&()).into_owned(),
-                kind: Webhook::kind(&()).into_owned(),
-                name: webhook.name.clone(),
-                uid: delivery.entry.uid.clone(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            }]),
-            ..ObjectMeta::default()
-        },
-        spec: WebhookResponseSpec {
-            webhook_ref: WebhookRef { name: webhook.name.clone(), id: webhook.id.clone() },
-            event_ref: EventRef { name: event.name.clone(), uid: event.uid.clone() },
-            alert_group_id: delivery.facts.alert_group_id.clone(),
-            trigger_type: webhook.trigger_type,
-        },
-        status: None,
-    }
+    let reference = EventRef { name: event.name.clone(), uid: event.uid.clone() };
+    let mut object =
+        WebhookResponse::pending(name, &event.namespace, reference, &delivery.facts.alert_group_id, webhook);
+    object.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: Webhook::api_version(&()).into_owned(),
+        kind: Webhook::kind(&()).into_owned(),
+        name: webhook.name.clone(),
+        uid: delivery.entry.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }]);
+    object
 }

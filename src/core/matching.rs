@@ -13,23 +13,60 @@ use super::{
 /// order of file names, and creation times are whole seconds.
 pub const SAME_APPLY: Duration = Duration::from_secs(5);
 
+/// Why a webhook does not run for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It is disabled.
+    Disabled,
+    /// Another type of event fires it.
+    Trigger,
+    /// Its trigger is the event's, but the event names the webhooks that it is for, and not this one.
+    NotNamed,
+    /// It runs for other integrations.
+    Integration,
+}
+
 /// Whether `webhook` runs for the event.
 pub fn runs(webhook: &Webhook, event: &EventFacts) -> bool {
-    webhook.enabled && triggered(webhook, event) && passes_integration_filter(webhook, event)
+    check(webhook, event).is_ok()
 }
 
-fn triggered(webhook: &Webhook, event: &EventFacts) -> bool {
-    if event.event_type.names_webhooks() {
-        return webhook.trigger_type == event.event_type.trigger()
-            && event.webhook_refs.iter().any(|named| *named == webhook.name || *named == webhook.id);
+/// The same, with the reason.
+///
+/// # Errors
+/// It does not run.
+pub fn check(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
+    if !webhook.enabled {
+        return Err(Mismatch::Disabled);
     }
-    webhook.trigger_type == event.event_type.trigger()
-        || (webhook.trigger_type == TriggerType::StatusChange && event.event_type.is_status_change())
+    triggered(webhook, event)?;
+    check_once_triggered(webhook, event.integration_id.as_deref())
 }
 
-fn passes_integration_filter(webhook: &Webhook, event: &EventFacts) -> bool {
-    webhook.integration_filter.is_empty()
-        || event.integration_id.as_ref().is_some_and(|id| webhook.integration_filter.contains(id))
+/// What is left to check of a webhook that is to run whatever its trigger.
+///
+/// # Errors
+/// It does not run.
+pub fn check_once_triggered(webhook: &Webhook, integration_id: Option<&str>) -> Result<(), Mismatch> {
+    if !webhook.enabled {
+        return Err(Mismatch::Disabled);
+    }
+    let passes = webhook.integration_filter.is_empty()
+        || integration_id.is_some_and(|id| webhook.integration_filter.iter().any(|allowed| allowed == id));
+    if passes { Ok(()) } else { Err(Mismatch::Integration) }
+}
+
+fn triggered(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
+    let is_its_trigger = webhook.trigger_type == event.event_type.trigger()
+        || (webhook.trigger_type == TriggerType::StatusChange && event.event_type.is_status_change());
+    let is_named = || event.webhook_refs.iter().any(|named| *named == webhook.name || *named == webhook.id);
+    if !is_its_trigger {
+        Err(Mismatch::Trigger)
+    } else if event.event_type.names_webhooks() && !is_named() {
+        Err(Mismatch::NotNamed)
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether a webhook created at `webhook` was there for an event created at `event`.
@@ -107,6 +144,27 @@ mod tests {
         }
         let unknown = EventFacts { integration_id: None, ..event };
         assert!(!runs(&mk(true, &["C1"]), &unknown));
+    }
+
+    #[test]
+    fn the_first_reason_not_to_run_is_given() {
+        let event = mk_event(EventType::Escalation);
+        let mk = |enabled, trigger, filter: &[&str]| Webhook {
+            enabled,
+            integration_filter: filter.iter().map(ToString::to_string).collect(),
+            ..mk_webhook(trigger)
+        };
+        let cases = [
+            (mk(false, TriggerType::Resolve, &["C2"]), Mismatch::Disabled),
+            (mk(true, TriggerType::Resolve, &["C2"]), Mismatch::Trigger),
+            (mk(true, TriggerType::Escalation, &["C2"]), Mismatch::NotNamed),
+        ];
+        for (webhook, reason) in cases {
+            assert_eq!(check(&webhook, &event), Err(reason));
+        }
+        let webhook = mk(true, TriggerType::Resolve, &["C2"]);
+        assert_eq!(check_once_triggered(&webhook, Some("C1")), Err(Mismatch::Integration));
+        assert_eq!(check_once_triggered(&webhook, Some("C2")), Ok(()));
     }
 
     #[test]

@@ -7,12 +7,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{condition::Condition, schema, webhook_response::ResponsePhase};
+use super::{Rule, condition::Condition, schema, webhook_response::ResponsePhase};
 use crate::core::{
     event::{EventData, EventFacts},
     json::{Json, jsonb},
     webhook::EventType,
 };
+
+/// The rule below about one event alone, for whoever has no API server to ask.
+pub(super) const RULES: [(&str, Rule); 1] = [(
+    "(self.type in ['escalation', 'personal notification']) == (has(self.webhookRefs) && size(self.webhookRefs) > 0)",
+    |spec| {
+        let names_webhooks = ["escalation", "personal notification"].iter().any(|type_| spec["type"] == *type_);
+        names_webhooks == spec["webhookRefs"].as_array().is_some_and(|refs| !refs.is_empty())
+    },
+)];
 
 /// What happened, as templates see it. Fields that every OnCall has are null for templates (and print `None`) where they are
 /// not given; of the others, templates see those that are given.

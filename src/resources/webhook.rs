@@ -8,12 +8,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{condition::Condition, schema};
+use super::{Rule, condition::Condition, has, schema};
 use crate::core::{
     id,
     template::Mode,
     webhook::{self as core, Field, HttpMethod, TriggerType},
 };
+
+/// The rules below, for whoever has no API server to ask.
+pub(super) const RULES: [(&str, Rule); 3] = [
+    ("has(self.url) != has(self.urlFrom)", |spec| has(spec, "url") != has(spec, "urlFrom")),
+    ("!(has(self.data) && self.data != '' && has(self.forwardAll) && self.forwardAll)", |spec| {
+        !(has(spec, "data") && spec["data"] != "" && spec["forwardAll"] == true)
+    }),
+    ("duration(self) > duration('0s') && duration(self) <= duration('1m')", |timeout| {
+        let timeout = timeout.as_str().and_then(|text| text.parse::<Duration>().ok()).map(std::time::Duration::from);
+        timeout.is_some_and(|timeout| !timeout.is_zero() && timeout.as_secs_f64() <= 60.0)
+    }),
+];
 
 /// Which event fires the webhook, and the request that it sends.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,18 @@
 //! `WebhookResponse`: one webhook's run for one event.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use kube::CustomResource;
+use kube::{CustomResource, api::ObjectMeta};
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::core::{response::Record, webhook::TriggerType};
+use super::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, label_value};
+use crate::core::{
+    response::{self, Outcome, Record},
+    webhook::{TriggerType, Webhook},
+};
 
 /// Which run this is.
 #[derive(CustomResource, JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,15 +168,65 @@ pub struct Attempt {
     pub duration_ms: u64,
 }
 
+impl WebhookResponse {
+    /// The object that stands for one webhook's run, before anything came of it.
+    pub fn pending(name: &str, namespace: &str, event: EventRef, alert_group_id: &str, webhook: &Webhook) -> Self {
+        let labels = [
+            (WEBHOOK_LABEL, label_value(&webhook.name)),
+            (EVENT_LABEL, label_value(&event.name)),
+            (ALERT_GROUP_LABEL, label_value(alert_group_id)),
+        ];
+        Self {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+                ..ObjectMeta::default()
+            },
+            spec: WebhookResponseSpec {
+                webhook_ref: WebhookRef { name: webhook.name.clone(), id: webhook.id.clone() },
+                event_ref: event,
+                alert_group_id: alert_group_id.to_owned(),
+                trigger_type: webhook.trigger_type,
+            },
+            status: None,
+        }
+    }
+}
+
 /// Bound on one text of a status, in bytes. Six of them, with what is around them, stay under what etcd takes (1.5 MiB).
 const TEXT_LIMIT: usize = 200_000;
 
 impl WebhookResponseStatus {
+    /// The status of a run whose only request began at `time` and took `duration`. `secrets` are masked.
+    pub fn attempted(
+        record: Record,
+        outcome: &Outcome,
+        secrets: &[SecretString],
+        time: Timestamp,
+        duration: Duration,
+    ) -> Self {
+        let record = response::finish(record, outcome, secrets);
+        let message = match outcome {
+            Outcome::Failure(_) => record.content.as_deref(),
+            Outcome::Refused { .. } => record.url.as_deref(),
+            Outcome::Answer { .. } => None,
+        };
+        let attempt = Attempt {
+            time: in_microseconds(time),
+            status_code: record.status_code,
+            message: message.map(|text| text.chars().take(1000).collect()),
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        };
+        let ended = time.saturating_add(duration).unwrap_or(time);
+        Self::ended(record, outcome.is_success(), ended, vec![attempt])
+    }
+
     /// The status of a run that has ended.
     pub fn ended(record: Record, succeeded: bool, timestamp: Timestamp, attempts: Vec<Attempt>) -> Self {
         Self {
             phase: if succeeded { ResponsePhase::Succeeded } else { ResponsePhase::Failed },
-            timestamp: Some(timestamp),
+            timestamp: Some(in_microseconds(timestamp)),
             url: record.url.map(cut),
             request_trigger: record.request_trigger.map(cut),
             request_headers: record.request_headers.map(cut),
@@ -181,6 +238,11 @@ impl WebhookResponseStatus {
             attempts,
         }
     }
+}
+
+/// As OnCall's records have times.
+fn in_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 fn cut(mut text: String) -> String {

@@ -2,7 +2,6 @@
 
 #![expect(clippy::expect_used, reason = "what a test can't go on without")]
 
-mod cli;
 mod columns;
 mod delivery;
 mod examples;

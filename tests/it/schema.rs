@@ -1,13 +1,22 @@
 //! What the API server refuses, and how it says so.
 
+use std::process::Command;
+
 use crate::harness::{World, cluster};
 use support::pipe;
 
 fn refusal(world: &World, kind: &str, spec: &str) -> String {
-    let manifest = format!("apiVersion: oncall.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: one}}\nspec: {spec}\n");
+    run(
+        world,
+        &["apply"],
+        &format!("apiVersion: oncall.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: one}}\nspec: {spec}\n"),
+    )
+}
+
+fn run(world: &World, command: &[&str], manifest: &str) -> String {
     let mut kubectl = cluster().0.kubectl();
-    kubectl.args(["apply", "--namespace", &world.namespace, "-f", "-"]);
-    match pipe(&mut kubectl, &manifest) {
+    kubectl.args(command).args(["--namespace", &world.namespace, "-f", "-"]);
+    match pipe(&mut kubectl, manifest) {
         Ok(accepted) => format!("accepted: {accepted}"),
         Err(error) => error.to_string(),
     }
@@ -74,4 +83,93 @@ async fn events_do_not_change_after_they_are_made() {
     assert!(refusal(&world, "AlertGroupEvent", &spec("firing")).starts_with("accepted"));
     let refusal = refusal(&world, "AlertGroupEvent", &spec("resolved"));
     assert!(refusal.contains("an event is a record and does not change: create another one"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lint_refuses_what_the_api_server_refuses_and_nothing_else() {
+    let world = World::new("lint").await;
+    let hook =
+        |spec: &str| format!("apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {{name: one}}\nspec: {spec}\n");
+    let event = |spec: &str| {
+        format!(
+            "apiVersion: oncall.dev/v1alpha1\nkind: AlertGroupEvent\nmetadata: {{generateName: e-}}\nspec: {spec}\n"
+        )
+    };
+    let meta = |meta: &str| {
+        let spec = "{triggerType: resolve, url: 'http://x'}";
+        format!("apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {meta}\nspec: {spec}\n")
+    };
+    let secret = "{secretKeyRef: {name: s, key: k}}";
+    let manifests = [
+        // Keys that stand twice are not among them: kubectl takes the last without a word, lint does not.
+        // Nulls, and what YAML 1.1 makes of plain words and numbers.
+        hook("{triggerType: resolve, url: 'http://x', enabled: null, httpMethod: null, timeout: null}"),
+        hook("{triggerType: null, url: 'http://x'}"),
+        hook(&format!("{{triggerType: resolve, url: null, urlFrom: {secret}}}")),
+        hook("{triggerType: resolve, url: null, urlFrom: null}"),
+        hook("{triggerType: resolve, url: 'http://x', data: null, forwardAll: true}"),
+        hook("{triggerType: resolve, url: 'http://x', data: '', forwardAll: true}"),
+        hook("{triggerType: resolve, url: 'http://x', password: {secretKeyRef: null}}"),
+        hook("{triggerType: resolve, url: 'http://x', integrationFilter: [null]}"),
+        hook("{triggerType: resolve, url: 'http://x', labels: {a: null}}"),
+        hook("{triggerType: resolve, url: 'http://x', enabled: yes}"),
+        hook("{triggerType: resolve, url: 'http://x', enabled: 'yes'}"),
+        hook("{triggerType: resolve, url: 'http://x', team: 1_0}"),
+        hook("{triggerType: resolve, url: 'http://x', team: 2026-01-31}"),
+        hook("{triggerType: resolve, url: 'http://x', team: no}"),
+        hook("{triggerType: resolve, url: ''}"),
+        hook("{triggerType: resolve, url: 'http://x', timeout: 1m}"),
+        hook("{triggerType: resolve, url: 'http://x', timeout: 0s}"),
+        hook("{triggerType: resolve, url: 'http://x', timeout: 1.5s}"),
+        hook("{triggerType: resolve, url: 'http://x', timeout: 0.5m}"),
+        hook("{triggerType: resolve, url: 'http://x', headersFrom: [{name: 'a b', secretKeyRef: {name: s, key: k}}]}"),
+        hook("{triggerType: resolve, url: 'http://x', name: ''}"),
+        hook("[]"),
+        hook("null"),
+        event("{type: resolve, alertGroup: {id: I1, alertsCount: 1.0}}"),
+        event("{type: resolve, alertGroup: {id: I1, alertsCount: 1.5}}"),
+        event("{type: resolve, alertGroup: {id: I1, alertsCount: null}, webhookRefs: []}"),
+        event("{type: resolve, alertGroup: {id: I1}, webhookRefs: null}"),
+        event("{type: escalation, alertGroup: {id: I1}, webhookRefs: null}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: [1, {a: null}, [[]]]}"),
+        event("{type: resolve, alertGroup: {id: I1, labels: {a: 1}}}"),
+        event("{type: resolve, alertGroup: {id: I1, nope: null}}"),
+        event("{type: resolve, alertGroup: {id: I1}, notifiedUsers: [{}]}"),
+        event("{type: resolve, alertGroup: {id: I1}, user: {id: 1}}"),
+        meta("{name: One}"),
+        meta("{name: 'a.b-c'}"),
+        meta("{name: one, labels: {a: true}}"),
+        meta("{name: one, labels: {a: 'b c'}}"),
+        meta("{name: one, labels: {a: ''}, annotations: {b: 'x y'}}"),
+        meta("{name: one, nope: 1}"),
+        meta("{}"),
+        meta("{name: one, namespace: null, labels: null, generateName: 'two.'}"),
+        meta("{generateName: 'Two'}"),
+        meta("{name: 7}"),
+        meta("{name: one, finalizers: [a]}"),
+        meta("{name: one}\nextra: 1"),
+        meta("{name: one}\nstatus: {id: 1}"),
+        meta(
+            "{name: one}\nstatus: {conditions: [{type: A, status: 'True', lastTransitionTime: soon, reason: r, message: m}]}",
+        ),
+        meta("{name: one}\nstatus: {id: WH1, lastRun: {time: '2026-01-31T12:00:00Z', outcome: Failed, response: r}}"),
+        event("{type: resolve, alertGroup: {id: I1, alertsCount: 9223372036854775808}}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: {a: 9223372036854775807}}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: {a: .inf}}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: {a: &x [1], b: *x, c: 0x1F}}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: {a: {<<: {b: 1}, c: 1}}}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: {1: a, true: b, 1.5: c}}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: 2026-01-31}"),
+        event("{type: resolve, alertGroup: {id: I1}, alertPayload: !!binary aGk=}"),
+    ];
+    let mut differences = Vec::new();
+    for manifest in manifests {
+        let refused = run(&world, &["create", "--dry-run=server"], &manifest);
+        let mut lint = Command::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
+        let linted = pipe(lint.args(["lint", "-f", "-", "-o", "json"]), &manifest);
+        if refused.starts_with("accepted") != linted.is_ok() {
+            differences.push(format!("{manifest}{refused}\nlint: {linted:?}\n"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -1,12 +1,10 @@
-//! The program at a keyboard.
+//! What it prints of itself, and what it says where it can't begin.
 
-use std::{fs, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use support::output;
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_oncall-webhooks"))
-}
+use crate::harness::program;
 
 #[test]
 fn crds_are_what_is_checked_in() {
@@ -36,4 +34,25 @@ fn what_can_not_be_done_is_said_in_one_line() {
 
     let error = output(program().args(["controller", "--max-unrecorded=0"])).expect_err("0 is refused").to_string();
     assert!(error.contains("give a number from 1 to 100000"), "{error}");
+}
+
+#[test]
+fn the_readme_shows_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("read the README");
+    let section = readme.split("## Without a cluster").nth(1).expect("it has the section");
+    let block = section.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).expect("with a block");
+    let folder = program().get_program().to_owned();
+    let folder = Path::new(&folder).parent().expect("the program is in a folder");
+    let path =
+        env::join_paths([folder.to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").expect("set"))))
+            .expect("no name has a colon");
+    let mut ran = String::new();
+    for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let output =
+            Command::new("sh").args(["-c", line]).current_dir(root).env("PATH", &path).output().expect("run sh");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        ran += &format!("$ {line}\n{}\n", text.trim_end());
+    }
+    assert_eq!(ran, block);
 }

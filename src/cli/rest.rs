@@ -1,0 +1,156 @@
+//! A webhook as OnCall's API gives it.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{
+    schema::{Fault, quoted},
+    yaml::{Data, Node},
+};
+use crate::core::{
+    id,
+    response::MASK,
+    template::Mode,
+    webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
+};
+
+/// A secret that stood in the JSON; None if it was masked.
+pub(super) type Inline = (SecretKey, Option<SecretString>);
+
+/// Whether this is one: it has no kind, but fields that only these have.
+pub(super) fn is_webhook(node: &Node) -> bool {
+    let has = |key| node.get(key).is_some();
+    !has("apiVersion") && !has("kind") && has("url") && (has("trigger_type") || has("http_method") || has("name"))
+}
+
+/// The webhook and its secrets; None if something is wrong, which is added to `faults`.
+pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> Option<(Webhook, Vec<Inline>)> {
+    let before = faults.len();
+    let mut fields = Fields { node, faults };
+    let simple = match fields.text("preset").as_deref() {
+        None | Some("advanced_webhook") => false,
+        Some("simple_webhook") => true,
+        Some(other) => {
+            let message = format!(
+                "{} is a preset of Grafana Cloud only: there is simple_webhook, advanced_webhook and none",
+                quoted(other)
+            );
+            fields.fault("preset", message);
+            false
+        }
+    };
+    let display_name = fields.text("name").unwrap_or_default();
+    let name = resource_name(&display_name);
+    let id = fields.text("id").unwrap_or_else(|| id::webhook_id(namespace, &name));
+    let name = if name.is_empty() { id.to_lowercase() } else { name };
+
+    let url = fields.text("url");
+    if url.is_none() {
+        fields.fault("url", "is missing: give the template of the URL".to_owned());
+    }
+    // The older form of the same objects has other names for some fields.
+    let username = fields.text("username").or_else(|| fields.text("user"));
+    let forward_all = fields.flag("forward_all").or_else(|| fields.flag("forward_whole_payload"));
+    let trigger_type = if simple { Some(TriggerType::Escalation) } else { fields.word("trigger_type") };
+    let method = if simple { Some(HttpMethod::Post) } else { fields.word("http_method") };
+    let mut secrets = Vec::new();
+    let mut secret = |fields: &mut Fields, field: &str| {
+        let value = fields.text(field)?;
+        // No Secret has such a name.
+        let key = SecretKey { name: format!("{id}: {name}"), key: field.to_owned() };
+        secrets.push((key.clone(), (value != MASK).then(|| SecretString::from(value))));
+        Some(key)
+    };
+    let password = secret(&mut fields, "password");
+    let authorization_header = secret(&mut fields, "authorization_header");
+    let template = |text: Option<String>, mode| text.map(|text| Field::new(&text, mode));
+    let webhook = Webhook {
+        display_name,
+        labels: Map::new(),
+        trigger_type: trigger_type.unwrap_or(TriggerType::Escalation),
+        enabled: fields.flag("is_webhook_enabled").unwrap_or(true),
+        method: method.unwrap_or_default(),
+        url: Url::Template(Field::new(&url.unwrap_or_default(), Mode::Raw)),
+        headers: template(fields.text("headers"), Mode::Json),
+        headers_from: Vec::new(),
+        data: template(fields.text("data"), Mode::Json),
+        forward_all: simple || forward_all.unwrap_or(true),
+        trigger_template: template(fields.text("trigger_template"), Mode::Raw),
+        integration_filter: fields.texts("integration_filter"),
+        username,
+        password,
+        authorization_header,
+        timeout: Duration::from_secs(4),
+        name,
+        id,
+    };
+    (faults.len() == before).then_some((webhook, secrets))
+}
+
+/// A name as Kubernetes wants it: for what is printed and recorded.
+fn resource_name(display_name: &str) -> String {
+    let plain: String =
+        display_name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let parts: Vec<&str> = plain.split('-').filter(|part| !part.is_empty()).collect();
+    parts.join("-")
+}
+
+struct Fields<'a> {
+    node: &'a Node,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Fields<'_> {
+    fn fault(&mut self, field: &str, message: String) {
+        let line = self.node.get(field).map_or(self.node.line, |entry| entry.line);
+        self.faults.push(Fault { line, field: field.to_owned(), message });
+    }
+
+    /// None if it is missing, null or empty, which are the same to OnCall.
+    fn text(&mut self, field: &str) -> Option<String> {
+        let node = self.node.at(&[field])?;
+        match node.text() {
+            Some(text) => (!text.is_empty()).then(|| text.to_owned()),
+            None => {
+                self.fault(field, format!("must be a string, not {}", node.what()));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, field: &str) -> Option<bool> {
+        let node = self.node.at(&[field])?;
+        match node.data {
+            Data::Bool(value) => Some(value),
+            _ => {
+                self.fault(field, format!("must be true or false, not {}", node.what()));
+                None
+            }
+        }
+    }
+
+    fn word<T: DeserializeOwned>(&mut self, field: &str) -> Option<T> {
+        let text = self.text(field)?;
+        let word = serde_json::from_value(Value::from(text.as_str()));
+        if word.is_err() {
+            self.fault(field, format!("{} is none of OnCall's", quoted(&text)));
+        }
+        word.ok()
+    }
+
+    fn texts(&mut self, field: &str) -> Vec<String> {
+        let Some(node) = self.node.at(&[field]) else { return Vec::new() };
+        let texts = match &node.data {
+            Data::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+            Data::Text { text, .. } if text.is_empty() => Some(Vec::new()),
+            _ => None,
+        };
+        texts.unwrap_or_else(|| {
+            self.fault(field, "must be a list of ids".to_owned());
+            Vec::new()
+        })
+    }
+}

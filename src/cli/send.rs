@@ -1,0 +1,106 @@
+//! `send`: the requests, sent once, and what came of them.
+
+use std::{
+    path::PathBuf,
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::{
+    Sources, Verdict, complain, findings,
+    manifests::Hook,
+    plan::{self, Deed, History, Lacking, Occasion},
+    print, render,
+};
+use crate::{
+    core::id,
+    delivery::Sender,
+    resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
+};
+
+/// What to send.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    sources: Sources,
+    /// Data as templates see it, JSON or YAML, in place of events: every webhook fires, unless it is disabled, its
+    /// integration filter leaves it out or its trigger template says no
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// How the WebhookResponses are printed; JSON is one array
+    #[arg(short, long, default_value = "yaml")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Yaml,
+    Json,
+}
+
+pub(super) fn run(options: &Options) -> Result<Verdict> {
+    let (manifests, occasions) = render::prepare(&options.sources, options.data.as_deref())?;
+    if findings::any_fault(&manifests.findings) {
+        complain("oncall-webhooks: nothing was sent: mend these first");
+        return Ok(Verdict::Faulty);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+    let sender = Sender::new().context("set up TLS")?;
+    let mut history = History::new(manifests.responses.clone());
+    let mut responses = Vec::new();
+    // In their order, as in a cluster: a later event sees what an earlier one was answered.
+    for (index, occasion) in occasions.iter().enumerate() {
+        let runs = plan::concerned(&manifests, occasion).into_iter().map(|hook| {
+            let deed = plan::deed(&manifests, hook, occasion, &history, Lacking::Fails);
+            deliver(&sender, hook, occasion, index, deed)
+        });
+        for response in runtime.block_on(join_all(runs)).into_iter().flatten() {
+            history.note(&response);
+            if options.output == Output::Yaml {
+                print(&format!("---\n{}", serde_saphyr::to_string(&response).context("print a WebhookResponse")?))?;
+            }
+            responses.push(response);
+        }
+    }
+    if options.output == Output::Json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&responses)?))?;
+    }
+    let succeeded = |response: &WebhookResponse| {
+        response.status.as_ref().is_some_and(|status| status.phase == ResponsePhase::Succeeded)
+    };
+    Ok(Verdict::faulty_if(!responses.iter().all(succeeded)))
+}
+
+async fn deliver(
+    sender: &Sender,
+    hook: &Hook,
+    occasion: &Occasion,
+    index: usize,
+    deed: Deed,
+) -> Option<WebhookResponse> {
+    let (webhook, namespace) = (&hook.webhook, &hook.place.namespace);
+    let uid = occasion.uid.clone().unwrap_or_default();
+    // Another one each time: a receiver that drops what it has seen is to take what is sent on purpose.
+    let moment = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    let name = id::response_name(&format!("{uid} {moment} {} {index}", std::process::id()), &webhook.name);
+    let status = match deed {
+        Deed::Nothing(reason) => {
+            complain(&format!("Webhook {namespace}/{} does not fire for {}: {reason}", webhook.name, occasion.title));
+            return None;
+        }
+        Deed::Refused { record, .. } => WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
+        Deed::Send { request, record, .. } => {
+            let (time, started) = (Timestamp::now(), Instant::now());
+            let outcome = sender.send(&request, &name, webhook.timeout).await;
+            WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
+        }
+    };
+    let event = EventRef { name: occasion.event.clone().unwrap_or_default(), uid };
+    let mut response = WebhookResponse::pending(&name, namespace, event, &occasion.alert_group_id, webhook);
+    response.status = Some(status);
+    Some(response)
+}

@@ -1,0 +1,316 @@
+//! `lint`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, Ran, event, secret, webhook};
+
+const URL: &str = "url: http://receiver.example";
+
+#[test]
+fn the_examples_have_no_faults() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").display().to_string();
+    let folder = Folder::new(&[]);
+    assert_eq!(folder.pipe(&["lint", "-R", "-f", &examples], b""), Ran::new(0, "", ""));
+}
+
+#[test]
+fn what_the_api_server_refuses_is_refused() {
+    // The same as in tests/it/schema.rs, and in the same order.
+    let secret = "{secretKeyRef: {name: s, key: k}}";
+    let cases = [
+        ("Webhook", "{triggerType: resolve}".to_owned(), "spec: give exactly one of url and urlFrom"),
+        (
+            "Webhook",
+            format!("{{triggerType: resolve, url: 'http://x', urlFrom: {secret}}}"),
+            "spec: give exactly one of url and urlFrom",
+        ),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', data: d, forwardAll: true}".to_owned(),
+            "spec: data is not sent where forwardAll is true: remove data, or set forwardAll to false",
+        ),
+        ("Webhook", "{triggerType: nope, url: 'http://x'}".to_owned(), "spec.triggerType: \"nope\" is not one of"),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', httpMethod: post}".to_owned(),
+            "spec.httpMethod: \"post\" is not one of GET, POST, PUT, PATCH, DELETE, OPTIONS",
+        ),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', timeout: 2m}".to_owned(),
+            "spec.timeout: give a timeout over 0s and up to 1m",
+        ),
+        ("Webhook", "{triggerType: resolve, url: 'http://x', timeout: 0s}".to_owned(), "spec.timeout: give a timeout"),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', timeout: soon}".to_owned(),
+            "spec.timeout: \"soon\" does not",
+        ),
+        ("Webhook", "{triggerType: resolve, url: 'http://x', id: nope}".to_owned(), "spec.id: \"nope\" does not match"),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', password: hunter2}".to_owned(),
+            "spec.password: must be an object, not a string: secrets are only references",
+        ),
+        (
+            "Webhook",
+            "{triggerType: resolve, url: 'http://x', forwardALL: true}".to_owned(),
+            "spec.forwardALL: unknown field: did you mean forwardAll?",
+        ),
+        ("AlertGroupEvent", "{type: escalation, alertGroup: {id: I1}}".to_owned(), "spec: webhookRefs goes with"),
+        (
+            "AlertGroupEvent",
+            "{type: resolve, alertGroup: {id: I1}, webhookRefs: [one]}".to_owned(),
+            "spec: webhookRefs goes with",
+        ),
+        (
+            "AlertGroupEvent",
+            "{type: status change, alertGroup: {id: I1}}".to_owned(),
+            "spec.type: \"status change\" is not one of escalation, personal notification, alert group created",
+        ),
+        ("AlertGroupEvent", "{type: resolve}".to_owned(), "spec.alertGroup: is missing"),
+    ];
+    let folder = Folder::new(&[]);
+    for (kind, spec, message) in cases {
+        let manifest =
+            format!("apiVersion: oncall.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: one}}\nspec: {spec}\n");
+        let ran = folder.pipe(&["lint", "-f", "-"], manifest.as_bytes());
+        let expected = format!("-:4: {kind} default/one: {message}");
+        let faults = ran.stdout.lines().filter(|line| !line.contains(": hint: ")).count();
+        assert!(ran.stdout.starts_with(&expected) && faults == 1, "{expected}: {ran:?}");
+        assert_eq!((ran.stderr.as_str(), ran.status), ("", 1), "{spec}");
+    }
+    // These are taken.
+    for spec in [
+        "{triggerType: resolve, url: 'http://x', enabled: null, data: '', forwardAll: true, timeout: 1m}",
+        "{triggerType: resolve, url: null, urlFrom: {secretKeyRef: {name: s, key: k}}, integrationFilter: [], labels: {a: b}}",
+    ] {
+        let manifest =
+            format!("apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {{name: one}}\nspec: {spec}\n");
+        assert_eq!(folder.pipe(&["lint", "-f", "-"], manifest.as_bytes()).status, 0, "{spec}");
+    }
+}
+
+#[test]
+fn every_fault_is_named_with_its_line_and_the_way_out() {
+    let manifests = r#"# comment
+apiVersion: oncall.dev/v1alpha1
+kind: Webhook
+metadata:
+  name: one
+spec:
+  triggerType: nope
+  url: http://x
+  forwardALL: true
+  password: hunter2
+  timeout: 2m
+  headers: |
+
+    {"a":
+     {{ 1 | nope }}}
+  data: "a\n{{ 1 | nope }}"
+  triggerTemplate: >-
+    {{ 1
+    | nope }}
+---
+apiVersion: oncall.dev/v1alpha1
+kind: Webhook
+metadata:
+  name: one
+spec:
+  enabled: yes
+  httpMethod: null
+  timeout: soon
+  labels: {a: 1}
+  id: nope
+  data: x
+  forwardAll: true
+---
+a: [b
+---
+apiVersion: oncall.dev/v1
+kind: Webhook
+---
+apiVersion: oncall.dev/v1alpha1
+kind: AlertGroupEvent
+metadata: {name: E, labels: {a: true}, nmae: x}
+spec:
+  type: resolve
+  alertGroup: {alertsCount: 99999999999999999999}
+  webhookRefs: [one]
+  alertPayload: {a: .nan, b: [123456789012345678901], b: 1}
+---
+kynd: x
+---
+apiVersion: v1
+kind: ConfigMap
+---
+apiVersion: oncall.dev/v1alpha1
+kind: Webhok
+---
+kind: Webhook
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+data: {a: s3cret!}
+stringData: {b: 7}
+"#;
+    let folder = Folder::new(&[("m.yaml", manifests)]);
+    let stdout = r#"
+m.yaml:7: Webhook default/one: spec.triggerType: "nope" is not one of escalation, personal notification, alert group created, acknowledge, resolve, silence, unsilence, unresolve, unacknowledge, status change
+m.yaml:9: Webhook default/one: spec.forwardALL: unknown field: did you mean forwardAll?
+m.yaml:10: Webhook default/one: spec.password: must be an object, not a string: secrets are only references, {secretKeyRef: {name: …, key: …}}
+m.yaml:11: Webhook default/one: spec.timeout: give a timeout over 0s and up to 1m
+m.yaml:15: Webhook default/one: spec.headers: Template Error: No filter named 'nope'.
+m.yaml:16: Webhook default/one: spec.data: Template Error: No filter named 'nope'. (line 2 of the template)
+m.yaml:17: Webhook default/one: spec.triggerTemplate: Template Error: No filter named 'nope'.
+m.yaml:24: Webhook default/one: metadata.name: there is one of this name already, in m.yaml:5: only the last would stay
+m.yaml:25: Webhook default/one: spec.triggerType: is missing: give one of escalation, personal notification, alert group created, acknowledge, resolve, silence, unsilence, unresolve, unacknowledge, status change
+m.yaml:25: Webhook default/one: spec: give exactly one of url and urlFrom
+m.yaml:25: Webhook default/one: spec: data is not sent where forwardAll is true: remove data, or set forwardAll to false
+m.yaml:28: Webhook default/one: spec.timeout: "soon" does not match ^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$ (Bound on one request, answer included, such as `4s`; at most one minute)
+m.yaml:29: Webhook default/one: spec.labels.a: must be a string, not a number: put it in quotes
+m.yaml:30: Webhook default/one: spec.id: "nope" does not match ^WH[A-NP-Z1-9]{12,}$ (Id that templates and the REST API see, such as `WHP936BM1GPVHQ`)
+m.yaml:34: not YAML: unclosed bracket '['
+m.yaml:36: Webhook: apiVersion: there is no "oncall.dev/v1": use oncall.dev/v1alpha1
+m.yaml:41: AlertGroupEvent default/E: metadata.name: "E" is no name: lower-case letters, digits and -, at most 253, a letter or digit first and last
+m.yaml:41: AlertGroupEvent default/E: metadata.labels.a: must be a string, not true or false: put it in quotes
+m.yaml:41: AlertGroupEvent default/E: metadata.nmae: unknown field: did you mean name?
+m.yaml:42: AlertGroupEvent default/E: spec: webhookRefs goes with type escalation and type personal notification, which need it; other types find their webhooks by triggerType
+m.yaml:44: AlertGroupEvent default/E: spec.alertGroup.id: is missing: The alert group's id
+m.yaml:44: AlertGroupEvent default/E: spec.alertGroup.alertsCount: the number is beyond 64 bits
+m.yaml:46: the key "b" is there already, in line 46
+m.yaml:46: AlertGroupEvent default/E: spec.alertPayload.a: NaN and infinities are not JSON: put it in quotes
+m.yaml:46: AlertGroupEvent default/E: spec.alertPayload.b[0]: the number is beyond 64 bits: put it in quotes
+m.yaml:48: kind: is missing: this is no manifest (a webhook has apiVersion: oncall.dev/v1alpha1 and kind: Webhook)
+m.yaml:54: Webhok: kind: oncall.dev/v1alpha1 has no such kind: did you mean Webhook?
+m.yaml:56: Webhook: apiVersion: is missing: a Webhook has oncall.dev/v1alpha1
+m.yaml:61: Secret default/s: data.a: is not base64: encode it, or put it under stringData as it is
+m.yaml:62: Secret default/s: stringData.b: must be a string, not a number: put it in quotes
+"#;
+    assert_eq!(folder.run("lint -f m.yaml"), Ran::new(1, stdout.trim_start(), ""));
+}
+
+#[test]
+fn bad_input_is_named_and_hides_nothing() {
+    let folder = Folder::new(&[
+        ("deep.yaml", &format!("kynd: 1\n---\na: {}\n---\nkynd: 2\n", "[".repeat(10_000))),
+        ("deep.json", &"[".repeat(10_000)),
+        ("blocks.yaml", &(0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>()),
+        ("long.yaml", &webhook("one", "resolve", &[URL, &format!("data: {}", "x".repeat(1_000_000))])),
+        (
+            "aliases.yaml",
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n",
+        ),
+        ("self.yaml", "a: &a [*a]\n"),
+        (
+            "nan.json",
+            "{\"apiVersion\": \"oncall.dev/v1alpha1\", \"kind\": \"AlertGroupEvent\", \"metadata\": {\"name\": \"e\"},\n\"spec\": {\"type\": \"resolve\", \"alertGroup\": {\"id\": \"I1\"},\n\"alertPayload\": [NaN, -Infinity, 18446744073709551616]}}",
+        ),
+        ("tab.yaml", "a:\n\tb: 1\n"),
+        ("empty.yaml", "# nothing\n---\n---\n"),
+    ]);
+    folder.write("latin.yaml", b"kynd: 1\n---\na: b\nc: \xff\n---\nkynd: 2\n");
+    let no_kind =
+        "kind: is missing: this is no manifest (a webhook has apiVersion: oncall.dev/v1alpha1 and kind: Webhook)";
+    let cases = [
+        (
+            "deep.yaml",
+            format!(
+                "deep.yaml:1: {no_kind}\ndeep.yaml:3: not YAML: recursion limit exceeded\ndeep.yaml:5: {no_kind}\n"
+            ),
+        ),
+        ("deep.json", "deep.json:1: not JSON: recursion limit exceeded at line 1 column 202\n".to_owned()),
+        ("blocks.yaml", "blocks.yaml:200: nested deeper than 200 levels\n".to_owned()),
+        (
+            "long.yaml",
+            "long.yaml:9: Webhook default/one: spec.data: has 1000000 characters; 50000 are allowed\n".to_owned(),
+        ),
+        ("aliases.yaml", "aliases.yaml:5: more than 1000000 values, aliases counted\n".to_owned()),
+        ("self.yaml", "self.yaml:1: the alias stands inside what it repeats\n".to_owned()),
+        (
+            "nan.json",
+            "\
+nan.json:3: AlertGroupEvent default/e: spec.alertPayload[0]: NaN and infinities are not JSON: put it in quotes
+nan.json:3: AlertGroupEvent default/e: spec.alertPayload[1]: NaN and infinities are not JSON: put it in quotes
+nan.json:3: AlertGroupEvent default/e: spec.alertPayload[2]: the number is beyond 64 bits: put it in quotes
+"
+            .to_owned(),
+        ),
+        ("tab.yaml", "tab.yaml:2: not YAML: tabs disallowed within this context (block indentation)\n".to_owned()),
+        (
+            "latin.yaml",
+            format!(
+                "latin.yaml:1: {no_kind}\nlatin.yaml:4: not UTF-8 text: save the file as UTF-8\nlatin.yaml:6: {no_kind}\n"
+            ),
+        ),
+    ];
+    for (file, stdout) in cases {
+        assert_eq!(folder.run(&format!("lint -f {file}")), Ran::new(1, &stdout, ""), "{file}");
+    }
+    assert_eq!(folder.run("lint -f empty.yaml"), Ran::new(0, "", ""));
+}
+
+#[test]
+fn secrets_and_names_are_looked_for_among_the_files() {
+    let reference = "{secretKeyRef: {name: s, key: k}}";
+    let hook = webhook(
+        "one",
+        "resolve",
+        &[URL, &format!("authorizationHeader: {reference}"), &format!("headersFrom: [{{name: A, {}]", &reference[1..])],
+    );
+    let folder = Folder::new(&[
+        ("w.yaml", &hook),
+        ("e.yaml", &event("e", "escalation", &["webhookRefs:", "- one", "- two"])),
+        ("good.yaml", &secret("s", "k", "v")),
+        ("key.yaml", &secret("s", "j", "v")),
+        ("label.yaml", &secret("s", "k", "v").replace("\"true\"", "\"no\"")),
+        ("apart.yaml", &secret("s", "k", "v").replace("  name: s\n", "  name: s\n  namespace: apart\n")),
+        ("url.yaml", &webhook("u", "resolve", &[&format!("urlFrom: {reference}")])),
+        ("template.yaml", &secret("s", "k", "s3cret {{ 1 | s3cret }}")),
+    ]);
+    let both = |message: &str, hint: &str| {
+        format!(
+            "w.yaml:10: {hint}Webhook default/one: spec.headersFrom[0].secretKeyRef: {message}\nw.yaml:9: {hint}Webhook default/one: spec.authorizationHeader.secretKeyRef: {message}\n"
+        )
+    };
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let missing = "Secret 's' of namespace default is not among the files";
+    let cases = [
+        ("w.yaml", 0, both(missing, "hint: ")),
+        ("w.yaml good.yaml", 0, String::new()),
+        ("w.yaml key.yaml", 1, both("Secret 's' has no key 'k': it has j", "")),
+        ("w.yaml label.yaml", 1, both("Secret 's' lacks the label oncall.dev/secret: \"true\", so the operator can't read it", "")),
+        ("w.yaml apart.yaml", 1, both(&format!("{missing} (there is one in namespace apart)"), "")),
+        ("url.yaml template.yaml", 1, "url.yaml:8: Webhook default/u: spec.urlFrom.secretKeyRef: the template in key 'k' of Secret 's' can't work in its line 1\n".to_owned()),
+        ("w.yaml good.yaml e.yaml", 0, "e.yaml:11: hint: AlertGroupEvent default/e: spec.webhookRefs[1]: no Webhook of namespace default among the files is \"two\"\n".to_owned()),
+        ("w.yaml good.yaml w.yaml", 1, "w.yaml:5: Webhook default/one: metadata.name: there is one of this name already, in w.yaml:5: only the last would stay\n".to_owned()),
+    ];
+    for (files, status, stdout) in cases {
+        let ran = folder.run(&format!("lint -f {files}"));
+        assert_eq!((sorted(&ran.stdout), ran.stderr.as_str(), ran.status), (sorted(&stdout), "", status), "{files}");
+    }
+}
+
+#[test]
+fn standard_input_lists_and_json_are_read_too() {
+    let folder = Folder::new(&[]);
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "metadata": {"name": "one"}, "spec": {"triggerType": "resolve", "url": "{{ 1 | nope }}"}},
+        {"apiVersion": "apps/v1", "kind": "Deployment"},
+    ]});
+    let ran = folder.pipe(&["lint", "-f", "-", "-o", "json"], list.to_string().as_bytes());
+    let found: Value = serde_json::from_str(&ran.stdout).expect("it is JSON");
+    let expected = json!([{
+        "severity": "fault", "file": "-", "line": 1, "object": "Webhook default/one", "field": "spec.url",
+        "message": "Template Error: No filter named 'nope'.",
+    }]);
+    assert_eq!((found, ran.stderr.as_str(), ran.status), (expected, "", 1));
+}

@@ -1,0 +1,10 @@
+//! The subcommands that need no cluster, run as a person runs them.
+
+#![expect(clippy::expect_used, reason = "what a test can't go on without")]
+
+mod harness;
+mod lint;
+mod program;
+mod render;
+mod send;
+mod template;
