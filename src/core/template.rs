@@ -137,6 +137,13 @@ impl Template {
     }
 }
 
+/// What a template renders to without data, or how it fails.
+#[cfg(test)]
+fn told(source: &str) -> String {
+    let rendered = Template::compile(source, Mode::Raw).and_then(|template| template.render(&[]));
+    rendered.unwrap_or_else(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use super::{
     operators,
     raise::{Res, other_error, type_error, value_error},
     run::Run,
+    sorting,
     value::{DEPTH, Text, Value},
 };
 use crate::core::json::float_repr;
@@ -98,7 +99,7 @@ impl Writer<'_> {
                     dict.entries().iter().map(|(key, value)| (key.value().clone(), value.clone())).collect();
                 self.run.allocate(size_of_val(entries.as_slice()))?;
                 if self.options.sort_keys {
-                    sort(self.run, &mut entries)?;
+                    entries = sorting::sorted(self.run, entries, false)?;
                 }
                 self.object(Rc::as_ptr(dict).cast(), &entries)?;
             }
@@ -232,53 +233,48 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// `sorted(entries)`, with Python's order of comparisons, which decides what is said of keys that have no order.
-fn sort(run: &Run, entries: &mut [(Value, Value)]) -> Res<()> {
-    if entries.iter().all(|(key, _)| matches!(key, Value::Str(_))) {
-        run.work(entries.len())?;
-        entries.sort_by(|(a, _), (b, _)| match (a, b) {
-            (Value::Str(a), Value::Str(b)) => a.text.cmp(&b.text),
-            _ => std::cmp::Ordering::Equal,
-        });
-        return Ok(());
-    }
-    for at in ordered(entries)?..entries.len() {
-        run.work(at / 8 + 1)?;
-        let (mut low, mut high) = (0, at);
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if before(entries, at, middle)? {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        if let Some(moved) = entries.get_mut(low..=at) {
-            moved.rotate_right(1);
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use crate::core::template::told;
 
-/// Puts the entries in order that are in order or in opposite order at the start, and counts them.
-fn ordered(entries: &mut [(Value, Value)]) -> Res<usize> {
-    let mut end = 1.min(entries.len());
-    if entries.len() > 1 {
-        let descending = before(entries, 1, 0)?;
-        end = 2;
-        while end < entries.len() && before(entries, end, end - 1)? == descending {
-            end += 1;
+    #[test]
+    fn values_are_written_as_json_as_in_python() {
+        let cases = [
+            ("{{ {'b': 1, 'a': [1, 2.0, none, true]} | tojson }}", r#"{"a": [1, 2.0, null, true], "b": 1}"#),
+            ("{{ {'b': 1, 'a': []} | tojson(indent=2) }}", "{\n  \"a\": [],\n  \"b\": 1\n}"),
+            ("{{ {} | tojson(2) }}{{ [] | tojson(2) }}", "{}[]"),
+            (
+                "{{ {'b': {'c': 'é'}, 'a': 1} | tojson_pretty }}",
+                "{\n    \"a\": 1,\n    \"b\": {\n        \"c\": \"é\"\n    }\n}",
+            ),
+            (r#"{{ {'b': 1, 'a': 'é"'} | json_dumps }}"#, r#"{"b": 1, "a": "\u00e9\""}"#),
+            ("{{ {1: 'a', none: 'b', true: 'c', 1.5: 'd'} | json_dumps }}", r#"{"1": "c", "null": "b", "1.5": "d"}"#),
+            ("{{ {(1, 2): 1} | tojson }}", "Template Warning: keys must be str, int, float, bool or None, not tuple"),
+            ("{{ {(1, 2): 1} | json_dumps }}", "None"),
+            (
+                "{{ {1: 'a', 'b': 1} | tojson }}",
+                "Template Warning: '<' not supported between instances of 'str' and 'int'",
+            ),
+            ("{{ [nope] | tojson }}", "Template Warning: Object of type Undefined is not JSON serializable"),
+            ("{{ [nope] | json_dumps }}", "None"),
+            (r#"{{ "<a href='x'>&" | tojson }}"#, r#""\u003ca href=\u0027x\u0027\u003e\u0026""#),
+            (r#"{{ '\u2028\x7f😊' | tojson }}"#, r#""\u2028\u007f\ud83d\ude0a""#),
+            (
+                "{{ 123456789012345678901234567890 | tojson }} {{ 1e400 | tojson }} {{ 0.1 | tojson }} {{ 1e16 | tojson }}",
+                "123456789012345678901234567890 Infinity 0.1 1e+16",
+            ),
+            ("{{ ('<' | safe) | tojson }}", r#""\u003c""#),
+            ("{{ (1, 2) | tojson }}", "[1, 2]"),
+            ("{{ range | tojson }}", "Template Warning: Object of type function is not JSON serializable"),
+            (
+                "{{ [1] | map('string') | tojson }}",
+                "Template Warning: Object of type generator is not JSON serializable",
+            ),
+            ("{{ 'x' | tojson('  ') }}", r#""x""#),
+            ("{{ [1] | tojson('--') }}", "[\n--1\n]"),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(told(source), expected, "{source}");
         }
-        if descending && let Some(run) = entries.get_mut(..end) {
-            run.reverse();
-        }
-    }
-    Ok(end)
-}
-
-fn before(entries: &[(Value, Value)], a: usize, b: usize) -> Res<bool> {
-    match (entries.get(a), entries.get(b)) {
-        (Some((a, _)), Some((b, _))) => operators::less(a, b),
-        _ => Ok(false),
     }
 }
