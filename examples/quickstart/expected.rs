@@ -65,7 +65,7 @@ pub(crate) fn expected(receiver: &str, id: &dyn Fn(&str) -> String) -> Result<Va
                 "request": null,
                 "record": {
                     "phase": "Failed", "url": format!("{receiver}/mistake"), "requestTrigger": "",
-                    "requestHeaders": "{}", "attemptCount": 0,
+                    "attemptCount": 0,
                     "requestData": "Data - Template Warning: Object of type Undefined is not JSON serializable",
                 },
             },

@@ -214,7 +214,8 @@ impl<'a> Demo<'a> {
 
     /// Shows the requests that have arrived since the last time.
     fn show_requests(&mut self) {
-        const DULL: [&str; 5] = ["accept", "content-length", "host", "user-agent", "webhook-timestamp"];
+        const DULL: [&str; 6] =
+            ["accept", "accept-encoding", "content-length", "host", "user-agent", "webhook-timestamp"];
         let received = self.receiver.received();
         for request in &received[self.shown..] {
             say(&paint("1;33", &format!("--> {} {}", request.method, request.target)));
