@@ -168,7 +168,12 @@ impl Evaluator<'_> {
                 }
                 inside.body(body, out)
             }
-            Node::Set { target, value, .. } => self.assign(target, self.expression(value)?),
+            Node::Set { target, value, .. } => {
+                if let Target::Attribute(symbol, _) = target {
+                    self.namespace(*symbol)?;
+                }
+                self.assign(target, self.expression(value)?)
+            }
             Node::SetBlock { target, filter, body, .. } => {
                 let text = self.output(self.inside().text_of(body)?);
                 let value = filter.as_ref().map_or(Ok(text.clone()), |filter| self.filtered(filter, text))?;
@@ -270,13 +275,12 @@ impl Evaluator<'_> {
                 self.frame.set(*symbol, value);
                 Ok(())
             }
-            Target::Attribute(symbol, name) => match self.variable(*symbol).downcast::<Namespace>() {
-                Some(namespace) => {
+            Target::Attribute(symbol, name) => {
+                if let Some(namespace) = self.namespace(*symbol)?.downcast::<Namespace>() {
                     namespace.set(name, value);
-                    Ok(())
                 }
-                None => other_error("cannot assign attribute on non-namespace object"),
-            },
+                Ok(())
+            }
             Target::Tuple(targets) => {
                 let Ok(items) = value.iterate(self.run) else {
                     return type_error(format!("cannot unpack non-iterable {} object", value.operand_name()));
@@ -291,6 +295,15 @@ impl Evaluator<'_> {
                 targets.iter().zip(items).try_for_each(|(target, item)| self.assign(target, item))
             }
         }
+    }
+
+    /// The variable, which has to be a namespace.
+    fn namespace(&self, symbol: Symbol) -> Res {
+        let value = self.variable(symbol);
+        if value.downcast::<Namespace>().is_none() {
+            return other_error("cannot assign attribute on non-namespace object");
+        }
+        Ok(value)
     }
 
     fn variable(&self, symbol: Symbol) -> Value {

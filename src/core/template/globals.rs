@@ -76,6 +76,7 @@ fn entries(run: &Run, args: Args, what: &str) -> Res<IndexMap<super::value::Key,
     let mut entries = IndexMap::new();
     match args.positional.first() {
         None => {}
+        Some(Value::Undefined(undefined)) => return Err(undefined.raise()),
         Some(Value::Dict(dict)) => {
             entries.extend(dict.entries().iter().map(|(key, value)| (key.clone(), value.clone())));
         }

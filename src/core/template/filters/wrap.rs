@@ -128,7 +128,6 @@ fn fill(chunks: Vec<String>, width: usize, break_long: bool, on_hyphens: bool) -
 /// Where a word that is too long for any line is cut, in bytes.
 fn split_at(chunk: &str, space: usize, on_hyphens: bool) -> usize {
     let byte = |chars: usize| chunk.char_indices().nth(chars).map_or(chunk.len(), |(at, _)| at);
-    let space = space.max(1);
     let end = byte(space);
     if on_hyphens
         && chunk.chars().count() > space
