@@ -54,7 +54,8 @@ impl EventData {
             Mode::Raw => (&self.shared, own.0.clone()),
             Mode::Json => (self.escaped.get_or_init(|| escape_all(&self.shared)), escape_all(&own.0)),
         };
-        shared.iter().cloned().chain(own).chain([(Arc::from("payload"), Json::Null)]).collect()
+        let data = shared.iter().cloned().chain(own).filter(|(key, _)| &**key != "payload");
+        data.chain([(Arc::from("payload"), Json::Null)]).collect()
     }
 
     /// The whole data of one webhook as JSON text, as OnCall sends and records it.

@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -74,6 +75,9 @@ impl Header {
         self.name.eq_ignore_ascii_case(name)
     }
 }
+
+/// Shorter parts of a secret URL are words as a rule, such as `services`.
+const PART_MIN: usize = 12;
 
 /// As many redirects as `requests` follows.
 pub const REDIRECTS: usize = 30;
@@ -277,10 +281,18 @@ impl Builder<'_> {
     fn hop(&mut self, url: &str, headers: Headers, body: Option<Body>) -> Result<Hop, String> {
         let uri = Uri::parse(url)?;
         if matches!(self.webhook.url, Url::Secret(_)) {
-            // Receivers repeat the part that they see.
-            self.used.extend([uri.target().as_str(), uri.path()].map(SecretString::from));
+            // Receivers repeat the part that they see, and failures name the host.
+            self.used.extend([uri.target().as_str(), uri.path(), uri.host()].map(SecretString::from));
+            let target = uri.target();
+            let parts = target.split(['/', '?', '&', '=', ';']).filter(|part| part.len() >= PART_MIN);
+            for part in parts {
+                let decoded = percent_decode_str(part).decode_utf8_lossy();
+                self.used.extend([part, &*decoded].map(SecretString::from));
+            }
         }
         let mut headers = wire_headers(headers)?;
+        let secret = headers.iter().filter(|header| header.secret);
+        self.used.extend(secret.map(|header| SecretString::from(String::from_utf8_lossy(&header.value).into_owned())));
         if let Some(number) = body.as_ref().and_then(|body| body.json.as_ref()?.beyond_json()) {
             return Err(format!("The body has {}, which JSON does not know", json::float(number)));
         }
@@ -361,6 +373,12 @@ fn latin1(text: &str) -> Option<Vec<u8>> {
 
 /// `text` with `user:password@` hidden; also where the password has a slash, which ends the host for everybody else.
 fn mask_credentials(text: &str) -> String {
+    // Line breaks and tabs do not count in a URL.
+    let text = if text.contains(['\t', '\n', '\r']) && text.contains('@') {
+        &*text.replace(['\t', '\n', '\r'], "")
+    } else {
+        text
+    };
     let start = text.find("//").map_or(0, |at| at + 2);
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     let (_, _, port) = uri::split_authority(&text[start..end]);
@@ -728,6 +746,24 @@ mod tests {
         {
             let webhook = Webhook { trigger_template: Some(Field::new(source, Mode::Raw)), ..mk_webhook() };
             assert_eq!(matches!(run(&webhook), Prepared::Send(..)), runs, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_may_repeat_of_secrets_is_known() {
+        let webhook = Webhook {
+            url: Url::Secret(SecretKey { name: "long".to_owned(), key: "key".to_owned() }),
+            headers: Some(mk_json(r#"{"authorization": "Bearer inline-token"}"#)),
+            ..mk_webhook()
+        };
+        let event = EventData::new(Vec::new());
+        let prepared = prepare(&webhook, &event, &Own::default(), false, &|_| {
+            Ok(SecretString::from("https://tenant.example/services/abcdefghijkl?token=0123%2B456789a&x=1"))
+        });
+        let Prepared::Send(request, _) = prepared else { panic!("not sent: {prepared:?}") };
+        let known: Vec<&str> = request.secrets.iter().map(ExposeSecret::expose_secret).collect();
+        for secret in ["tenant.example", "abcdefghijkl", "0123%2B456789a", "0123+456789a", "Bearer inline-token"] {
+            assert!(known.contains(&secret), "{secret} not in {known:?}");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{cmp::Reverse, io::Read};
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::{
+    bufread::GzDecoder,
+    read::{DeflateDecoder, ZlibDecoder},
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::json;
@@ -15,6 +18,9 @@ pub const CONTENT_LIMIT: usize = 50_000;
 
 /// Bound on what is read of an answer, in bytes, to tell how long it is.
 pub const READ_LIMIT: usize = 1_000_000;
+
+/// Bound on the encodings of one answer, as `requests` has it.
+const ENCODINGS: usize = 5;
 
 /// Shorter secrets are not looked for in answers: they stand in too many texts by chance.
 const SECRET_MIN: usize = 4;
@@ -93,23 +99,40 @@ fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, secr
         _ if body.len() > CONTENT_LIMIT => return exceeds(&body.len().to_string()),
         _ => {}
     }
-    // Secrets go before JSON is written anew, which may change how they are spelled.
     let json = |text: &str| json::rewrite(text).ok().map(|(_, text)| text);
+    // Secrets go before JSON is written anew, which may change how they are spelled.
+    if let Some(text) = json(&without(json_text(body, content_type.unwrap_or_default()), secrets)) {
+        return text;
+    }
+    // What is not JSON is read as UTF-8, whatever it says it is.
     match std::str::from_utf8(body) {
-        Ok(text) => {
-            let text = without(text.to_owned(), secrets);
-            json(&text).unwrap_or(text)
+        Ok(text) => without(text.to_owned(), secrets),
+        Err(error) => format!("The answer is not UTF-8 at byte {}", error.valid_up_to()),
+    }
+}
+
+/// The text in which `requests` looks for JSON: in the charset that the head names or implies; without one, in what the
+/// first bytes tell.
+fn json_text(body: &[u8], content_type: &str) -> String {
+    let each = |decode: fn(u8) -> char| body.iter().copied().map(decode).collect();
+    let Some(charset) = charset(content_type) else {
+        let encoding = match body {
+            [0xfe, 0xff, ..] | [0, _, 0, _, ..] => encoding_rs::UTF_16BE,
+            [0xff, 0xfe, ..] | [_, 0, _, 0, ..] => encoding_rs::UTF_16LE,
+            _ => encoding_rs::UTF_8,
+        };
+        return encoding.decode(body).0.into_owned();
+    };
+    match charset.as_str() {
+        // Python's Latin-1 and ASCII; the web's are others.
+        "iso-8859-1" | "latin-1" | "latin1" => each(char::from),
+        "us-ascii" | "ascii" => {
+            each(|byte| if byte.is_ascii() { char::from(byte) } else { char::REPLACEMENT_CHARACTER })
         }
-        Err(error) => {
-            // Only JSON is read in another charset. Text that names none is Latin-1, by the older rules of HTTP.
-            let text = match charset(content_type.unwrap_or_default()).as_deref() {
-                Some("iso-8859-1" | "latin-1" | "latin1") => Some(body.iter().copied().map(char::from).collect()),
-                Some("utf-8" | "utf8") => Some(String::from_utf8_lossy(body).into_owned()),
-                _ => None,
-            };
-            text.and_then(|text| json(&without(text, secrets)))
-                .unwrap_or_else(|| format!("The answer is not UTF-8 at byte {}", error.valid_up_to()))
-        }
+        other => match encoding_rs::Encoding::for_label(other.as_bytes()) {
+            Some(encoding) if encoding != encoding_rs::UTF_8 => encoding.decode(body).0.into_owned(),
+            _ => String::from_utf8_lossy(body).into_owned(),
+        },
     }
 }
 
@@ -133,11 +156,14 @@ fn charset(content_type: &str) -> Option<String> {
 /// # Errors
 /// The body is not so encoded. Says so in one clause.
 pub fn decode(encodings: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    if encodings.split(',').count() > ENCODINGS {
+        return Err(format!("The answer lists more than {ENCODINGS} encodings, which are not undone"));
+    }
     encodings.rsplit(',').map(str::trim).try_fold(body, |body, encoding| {
         let decoded = match encoding.to_ascii_lowercase().as_str() {
             _ if body.is_empty() => return Ok(body),
             "gzip" | "x-gzip" if !body.starts_with(b"\x1f") => Err(()),
-            "gzip" | "x-gzip" => unpack(MultiGzDecoder::new(&*body)),
+            "gzip" | "x-gzip" => gunzip(&body),
             "deflate" => unpack(ZlibDecoder::new(&*body)).or_else(|()| unpack(DeflateDecoder::new(&*body))),
             _ => return Ok(body),
         };
@@ -145,29 +171,50 @@ pub fn decode(encodings: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
     })
 }
 
+/// One member after the other. What follows the first and is none is left out.
+fn gunzip(body: &[u8]) -> Result<Vec<u8>, ()> {
+    let mut rest = body;
+    let mut out = unpack(GzDecoder::new(&mut rest))?;
+    while !rest.is_empty() && out.len() <= READ_LIMIT {
+        let Ok(member) = unpack(GzDecoder::new(&mut rest)) else { break };
+        out.extend(member);
+    }
+    Ok(out)
+}
+
 /// What comes out of `decoder`, up to the limit; what is cut off gives what there is.
 fn unpack(decoder: impl Read) -> Result<Vec<u8>, ()> {
     let mut out = Vec::new();
     match decoder.take(READ_LIMIT as u64 + 1).read_to_end(&mut out) {
         Ok(_) => Ok(out),
-        Err(error) if !out.is_empty() || error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(out),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(out),
         Err(_) => Err(()),
     }
 }
 
+/// `content` with a mask in place of every secret, also as JSON spells it.
 fn without(content: String, secrets: &[SecretString]) -> String {
-    let mut secrets: Vec<&str> = secrets
+    let escaped = |secret: &str, ascii| {
+        let mut text = String::new();
+        json::write_escaped(&mut text, secret, ascii);
+        text
+    };
+    let mut spelled: Vec<String> = secrets
         .iter()
         .map(ExposeSecret::expose_secret)
         // Receivers repeat a token without the word before it, too.
         .flat_map(|secret| secret.split_once(' ').map(|(_, token)| token).into_iter().chain([secret]))
         .filter(|secret| secret.len() >= SECRET_MIN)
+        .flat_map(|secret| [secret.to_owned(), escaped(secret, true), escaped(secret, false)])
         .collect();
     // One may be part of another.
-    secrets.sort_by_key(|secret| Reverse(secret.len()));
-    secrets
-        .into_iter()
-        .fold(content, |content, secret| if content.contains(secret) { content.replace(secret, MASK) } else { content })
+    spelled.sort_by_key(|secret| Reverse(secret.len()));
+    spelled.iter().fold(
+        content,
+        |content, secret| {
+            if content.contains(secret) { content.replace(secret, MASK) } else { content }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -197,6 +244,10 @@ mod tests {
         };
         let zipped = gzip(b"zipped");
         let half = zipped[..zipped.len() - 6].to_vec();
+        // The checksum comes last but four.
+        let mut wrong = zipped.clone();
+        let checksum = wrong.len() - 5;
+        wrong[checksum] ^= 1;
         let mut deflated = DeflateEncoder::new(Vec::new(), Compression::fast());
         deflated.write_all(b"raw").unwrap();
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
@@ -210,7 +261,15 @@ mod tests {
             ("gzip", half, Ok(b"zipped")),
             ("deflate", deflated.finish().unwrap(), Ok(b"raw")),
             ("deflate", zlib.finish().unwrap(), Ok(b"zlib")),
+            ("gzip", [zipped.clone(), b"rubbish".to_vec()].concat(), Ok(b"zipped")),
+            ("gzip", [zipped.clone(), gzip(b" twice")].concat(), Ok(b"zipped twice")),
             ("gzip", b"not gzip".to_vec(), Err("The answer says that it is encoded with gzip, and is not")),
+            ("gzip", wrong, Err("The answer says that it is encoded with gzip, and is not")),
+            (
+                "gzip, gzip, gzip, gzip, gzip, gzip",
+                zipped.clone(),
+                Err("The answer lists more than 5 encodings, which are not undone"),
+            ),
         ];
         for (encodings, body, expected) in cases {
             let expected = expected.map(<[u8]>::to_vec).map_err(str::to_owned);
@@ -262,8 +321,15 @@ mod tests {
             (bytes(b"\"caf\xe9\"", "application/json; charset=\"Latin1\"; x=y"), Some(200), r#""caf\u00e9""#),
             (bytes(b"\"caf\xe9\"", "text/plain"), Some(200), r#""caf\u00e9""#),
             (bytes(b"\"caf\xe9\"", "application/json"), Some(200), r#""caf\ufffd""#),
-            (bytes("\"é\"".as_bytes(), "text/plain"), Some(200), r#""\u00e9""#),
-            (bytes(b"\"\x93\"", "application/json; charset=shift_jis"), Some(200), "The answer is not UTF-8 at byte 1"),
+            // As `requests` reads what is `text`.
+            (bytes("\"é\"".as_bytes(), "text/plain"), Some(200), r#""\u00c3\u00a9""#),
+            (bytes("é".as_bytes(), "text/plain"), Some(200), "é"),
+            (bytes(b"\"\x93\xfa\"", "application/json; charset=shift_jis"), Some(200), r#""\u65e5""#),
+            (bytes(b"\"caf\xe9\"", "application/json; charset=windows-1252"), Some(200), r#""caf\u00e9""#),
+            (bytes(b"\"caf\xe9\"", "application/json; charset=us-ascii"), Some(200), r#""caf\ufffd""#),
+            (bytes(b"\"caf\xe9\"", "application/json; charset=nonsense"), Some(200), r#""caf\ufffd""#),
+            (bytes(b"\xef\xbb\xbf{\"a\":1}", "application/problem+json"), Some(200), r#"{"a": 1}"#),
+            (bytes(b"[\x001\x00]\x00", ""), Some(200), "[1]"),
             (answer(200, &"x".repeat(50_000)), Some(200), &"x".repeat(50_000)),
             (answer(200, &"x".repeat(50_001)), Some(200), "Response content 50001 exceeds 50000 character limit"),
             (
@@ -286,9 +352,16 @@ mod tests {
 
     #[test]
     fn secrets_that_an_answer_repeats_are_masked() {
-        let secrets = [SecretString::from("Bearer s3cret"), SecretString::from("ok")];
-        let record = finish(Record::default(), &answer(200, r#"{"ok": "got s3cret"}"#), &secrets);
-        assert_eq!(record.content.as_deref(), Some(r#"{"ok": "got ****************"}"#));
+        let secrets = ["Bearer s3cret", "ok", "p4\"ss\\wörd"].map(SecretString::from);
+        let cases = [
+            (r#"{"ok": "got s3cret"}"#, r#"{"ok": "got ****************"}"#),
+            ("got p4\"ss\\wörd", "got ****************"),
+            (r#"["p4\"ss\\wörd", "p4\"ss\\w\u00f6rd"]"#, r#"["****************", "****************"]"#),
+        ];
+        for (body, content) in cases {
+            let record = finish(Record::default(), &answer(200, body), &secrets);
+            assert_eq!(record.content.as_deref(), Some(content), "{body}");
+        }
     }
 
     #[test]

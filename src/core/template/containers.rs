@@ -32,6 +32,9 @@ pub(super) fn methods(value: &Value) -> &'static [&'static str] {
 
 /// `value.method(args)`
 pub(super) fn call(run: &Run, value: &Value, method: &str, args: Args) -> Res {
+    if matches!(method, "append" | "extend" | "insert" | "setdefault" | "update") {
+        run.hold(value)?;
+    }
     match value {
         Value::List(list) => list_method(run, list, method, args),
         Value::Tuple(tuple) => match method {
@@ -339,6 +342,10 @@ impl Object for View {
         let _deeper = run.deeper()?;
         run.allocate(self.dict.len() * 2 * size_of::<Value>())?;
         Ok(format!("{}({})", self.type_name(), print::repr(run, &Value::list(self.items()))?))
+    }
+
+    fn hashable(&self) -> bool {
+        self.kind == Kind::Values
     }
 
     fn methods(&self) -> &'static [&'static str] {

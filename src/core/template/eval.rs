@@ -26,6 +26,11 @@ impl Frame {
         Rc::new(Self { variables: RefCell::default(), parent: Some(Rc::clone(parent)) })
     }
 
+    /// Gives up the values it holds.
+    pub(super) fn take_values(&self) -> Vec<Value> {
+        self.variables.take().into_iter().map(|(_, value)| value).collect()
+    }
+
     fn outermost(self: &Rc<Self>) -> Rc<Self> {
         self.parent.as_ref().map_or_else(|| Rc::clone(self), Self::outermost)
     }
@@ -55,7 +60,10 @@ pub(super) struct Evaluator<'a> {
 /// Renders `program` with the data of `run`.
 pub(super) fn render(program: &Arc<Program>, run: &Run) -> Res<String> {
     let frame = Rc::new(Frame { variables: RefCell::default(), parent: None });
-    Evaluator { run, program, frame }.text_of(&program.body)
+    let text = Evaluator { run, program, frame }.text_of(&program.body)?;
+    // A comparison that met a bound said no.
+    run.work(0)?;
+    Ok(text)
 }
 
 /// Runs a macro with arguments that are bound already.
@@ -191,12 +199,12 @@ impl Evaluator<'_> {
                 self.emit(&inside.filtered(filter, text)?, out)
             }
             Node::Macro(definition) => {
-                self.frame.set(definition.symbol, self.closure(definition));
+                self.frame.set(definition.symbol, self.closure(definition)?);
                 Ok(())
             }
             Node::CallBlock { callee, arguments, caller, .. } => {
                 let mut args = self.arguments(arguments, Vec::new())?;
-                args.named.push(("caller".to_owned(), self.closure(caller)));
+                args.named.push(("caller".to_owned(), self.closure(caller)?));
                 self.emit(&self.call(callee, args)?, out)
             }
             Node::Missing { template, ignore, .. } => self.missing(&self.expression(template)?, *ignore),
@@ -219,12 +227,13 @@ impl Evaluator<'_> {
         }
     }
 
-    fn closure(&self, definition: &Arc<Macro>) -> Value {
-        Value::object(MacroValue {
+    fn closure(&self, definition: &Arc<Macro>) -> Res {
+        self.run.hold_scope(&self.frame)?;
+        Ok(Value::object(MacroValue {
             definition: Arc::clone(definition),
             program: Arc::clone(self.program),
             closure: Rc::clone(&self.frame),
-        })
+        }))
     }
 
     fn emit(&self, value: &Value, out: &mut String) -> Res<()> {
@@ -276,7 +285,11 @@ impl Evaluator<'_> {
                 Ok(())
             }
             Target::Attribute(symbol, name) => {
-                if let Some(namespace) = self.namespace(*symbol)?.downcast::<Namespace>() {
+                let holder = self.namespace(*symbol)?;
+                if let Some(namespace) = holder.downcast::<Namespace>() {
+                    if !namespace.holds(name) {
+                        self.run.hold(&holder)?;
+                    }
                     namespace.set(name, value);
                 }
                 Ok(())

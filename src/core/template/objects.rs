@@ -288,6 +288,10 @@ impl Namespace {
         Self(RefCell::new(entries))
     }
 
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.0.borrow().iter().any(|(known, _)| known == name)
+    }
+
     pub(super) fn set(&self, name: &str, value: Value) {
         let mut entries = self.0.borrow_mut();
         match entries.iter_mut().find(|(known, _)| known == name) {
@@ -326,8 +330,12 @@ impl Object for Namespace {
         self.0.borrow().iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
-    fn take_values(&mut self) -> Vec<Value> {
+    fn empty(&self) -> Vec<Value> {
         self.0.take().into_iter().map(|(_, value)| value).collect()
+    }
+
+    fn take_values(&mut self) -> Vec<Value> {
+        self.empty()
     }
 }
 

@@ -7,15 +7,12 @@ use num_integer::Integer;
 use num_traits::{FromPrimitive, Pow, Signed, ToPrimitive, Zero};
 
 use super::{
-    format, print,
+    budget, format, print,
     raise::{Exception, Raise, Res, other_error, type_error, value_error},
     run::Run,
     text::escape,
-    value::{DEPTH, Text, Value},
+    value::{Text, Value},
 };
-
-/// How many pairs of values one comparison looks at; values built in a few steps can have more parts than that.
-const PAIRS: usize = 500_000;
 
 /// An operator of arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +194,7 @@ pub(super) fn unary(operator: Operator, value: &Value) -> Res {
             _ => Value::Int(number),
         }),
         (Some(Number::Big(number)), _) => {
+            budget::spend(usize::try_from(number.bits() / 1024).unwrap_or(usize::MAX));
             Ok(Value::int(if operator == Operator::Neg { -number.into_owned() } else { number.into_owned() }))
         }
         (Some(Number::Float(number)), _) => Ok(Value::Float(if operator == Operator::Neg { -number } else { number })),
@@ -258,13 +256,15 @@ fn arithmetic(run: &Run, operator: Operator, left: Number, right: Number) -> Res
 
 /// What fits 64 bits, which nearly everything does.
 fn small(operator: Operator, a: i64, b: i64) -> Option<Value> {
-    const EXACT: i64 = 1 << 53;
+    const EXACT: u64 = 1 << 53;
     match operator {
         Operator::Add => a.checked_add(b).map(Value::Int),
         Operator::Sub => a.checked_sub(b).map(Value::Int),
         Operator::Mul => a.checked_mul(b).map(Value::Int),
         #[expect(clippy::cast_precision_loss, reason = "both are exact")]
-        Operator::Div if b != 0 && a.abs() <= EXACT && b.abs() <= EXACT => Some(Value::Float(a as f64 / b as f64)),
+        Operator::Div if b != 0 && a.unsigned_abs() <= EXACT && b.unsigned_abs() <= EXACT => {
+            Some(Value::Float(a as f64 / b as f64))
+        }
         Operator::FloorDiv if b != 0 && a != i64::MIN => Some(Value::Int(Integer::div_floor(&a, &b))),
         Operator::Mod if b != 0 && a != i64::MIN => Some(Value::Int(Integer::mod_floor(&a, &b))),
         Operator::Pow => a.checked_pow(u32::try_from(b).ok()?).map(Value::Int),
@@ -379,50 +379,31 @@ fn power(a: f64, b: f64) -> Res {
 
 /// `left == right`
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
-    Equality { pairs: PAIRS, depth: DEPTH }.holds(left, right)
-}
-
-/// What is left of the bounds of one comparison: what is beyond them is not equal.
-struct Equality {
-    pairs: usize,
-    depth: usize,
-}
-
-impl Equality {
-    fn holds(&mut self, left: &Value, right: &Value) -> bool {
-        if self.pairs == 0 || self.depth == 0 {
-            return false;
-        }
-        self.pairs -= 1;
-        self.depth -= 1;
-        let holds = self.compared(left, right);
-        self.depth += 1;
-        holds
+    let simple = |value: &Value| matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Undefined(_));
+    // What is beyond a bound is not equal; the next step of the template stops there.
+    if !simple(left) && budget::spend(1 + left.weight().min(right.weight()) / 16).is_some() {
+        return false;
     }
-
-    fn compared(&mut self, left: &Value, right: &Value) -> bool {
-        match (left, right) {
-            (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
-            (Value::Str(a), Value::Str(b)) => a.text == b.text,
-            (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || self.all(&a.items(), &b.items()),
-            (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b) || self.all(&a.items, &b.items),
-            (Value::Dict(a), Value::Dict(b)) => {
-                Rc::ptr_eq(a, b) || {
-                    let (a, b) = (a.entries(), b.entries());
-                    a.len() == b.len()
-                        && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| self.holds(value, other)))
-                }
+    let Some(_level) = budget::deeper() else { return false };
+    match (left, right) {
+        (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
+        (Value::Str(a), Value::Str(b)) => a.text == b.text,
+        (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items(), &b.items()),
+        (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items, &b.items),
+        (Value::Dict(a), Value::Dict(b)) => {
+            Rc::ptr_eq(a, b) || {
+                let (a, b) = (a.entries(), b.entries());
+                a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
             }
-            (Value::Object(a), Value::Object(b)) if Rc::ptr_eq(a, b) => true,
-            (Value::Object(a), b) if let Some(equal) = a.equals(b) => equal,
-            (a, Value::Object(b)) => b.equals(a).unwrap_or(false),
-            _ => numbers_compare(left, right) == Some(Some(Ordering::Equal)),
         }
+        (Value::Object(a), Value::Object(b)) if Rc::ptr_eq(a, b) => true,
+        (Value::Object(a), b) if let Some(equal) = a.equals(b) => equal,
+        (a, Value::Object(b)) => b.equals(a).unwrap_or(false),
+        _ => numbers_compare(left, right) == Some(Some(Ordering::Equal)),
     }
-
-    fn all(&mut self, a: &[Value], b: &[Value]) -> bool {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.holds(a, b))
-    }
+}
+fn all_equal(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
 }
 
 /// How two numbers compare: None inside if one is NaN, None if they are not both numbers.
@@ -448,10 +429,11 @@ fn int_and_float(int: &BigInt, float: f64) -> Option<Ordering> {
 }
 
 /// Which of the two comes first where `left < right` has to hold, and whether that is so at all for NaN.
-fn order(comparison: Comparison, left: &Value, right: &Value, depth: usize) -> Res<Option<Ordering>> {
-    if depth > DEPTH {
+fn order(comparison: Comparison, left: &Value, right: &Value) -> Res<Option<Ordering>> {
+    let Some(_level) = budget::deeper() else {
         return other_error("maximum recursion depth exceeded in comparison");
-    }
+    };
+    budget::spend(left.weight().min(right.weight()) / 16);
     if let Some(ordering) = numbers_compare(left, right) {
         return Ok(ordering);
     }
@@ -461,7 +443,7 @@ fn order(comparison: Comparison, left: &Value, right: &Value, depth: usize) -> R
         }
     }
     let sequences = |a: &[Value], b: &[Value]| match a.iter().zip(b).find(|(a, b)| !equal(a, b)) {
-        Some((a, b)) => order(comparison, a, b, depth + 1),
+        Some((a, b)) => order(comparison, a, b),
         None => Ok(Some(a.len().cmp(&b.len()))),
     };
     match (left, right) {
@@ -486,21 +468,16 @@ fn order(comparison: Comparison, left: &Value, right: &Value, depth: usize) -> R
     }
 }
 
-/// How two values compare, for sorting.
-pub(super) fn compare(left: &Value, right: &Value) -> Res<Ordering> {
-    Ok(order(Comparison::Lt, left, right, 0)?.unwrap_or(Ordering::Equal))
-}
-
 /// `left < right`
 pub(super) fn less(left: &Value, right: &Value) -> Res<bool> {
-    Ok(order(Comparison::Lt, left, right, 0)? == Some(Ordering::Less))
+    Ok(order(Comparison::Lt, left, right)? == Some(Ordering::Less))
 }
 
 /// `left comparison right`
 pub(super) fn comparison(run: &Run, comparison: Comparison, left: &Value, right: &Value) -> Res<bool> {
     run.work(left.weight().min(right.weight()))?;
     let ordered =
-        |wanted: &[Ordering]| Ok(order(comparison, left, right, 0)?.is_some_and(|ordering| wanted.contains(&ordering)));
+        |wanted: &[Ordering]| Ok(order(comparison, left, right)?.is_some_and(|ordering| wanted.contains(&ordering)));
     match comparison {
         Comparison::Eq => Ok(equal(left, right)),
         Comparison::Ne => Ok(!equal(left, right)),
@@ -544,9 +521,16 @@ pub(super) fn contains(run: &Run, container: &Value, item: &Value) -> Res<bool> 
 pub(super) fn slice(run: &Run, value: &Value, bounds: [&Value; 3]) -> Res {
     match value {
         Value::Str(text) => {
-            let chars: Vec<char> = text.chars().collect();
-            run.allocate(text.len())?;
-            let picked: String = picks(chars.len(), bounds)?.filter_map(|at| chars.get(at)).collect();
+            run.work(text.len() / 64)?;
+            let picked: String = if text.is_ascii() {
+                let bytes = text.as_bytes();
+                picks(bytes.len(), bounds)?.filter_map(|at| bytes.get(at).copied().map(char::from)).collect()
+            } else {
+                run.allocate(text.len())?;
+                let chars: Vec<char> = text.chars().collect();
+                picks(chars.len(), bounds)?.filter_map(|at| chars.get(at)).collect()
+            };
+            run.allocate(picked.len())?;
             Ok(text.like(picked))
         }
         Value::List(list) => Ok(Value::list(sliced(run, &list.items(), bounds)?)),

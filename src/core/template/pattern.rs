@@ -26,7 +26,7 @@ pub(super) enum Anchor {
 const CACHED: usize = 32;
 
 /// How long a pattern may be.
-const LONGEST: usize = 20_000;
+const LONGEST: usize = 5_000;
 
 thread_local! {
     static CACHE: RefCell<Vec<(String, Rc<Pattern>)>> = const { RefCell::new(Vec::new()) };
@@ -38,7 +38,9 @@ pub(super) fn matches(run: &Run, pattern: &str, text: &Value, anchor: Anchor) ->
     let Value::Str(text) = text else { return type_error("expected string or buffer") };
     run.work(text.len() / 64 + 1)?;
     let regex = pattern.regex(text, anchor)?;
-    regex.is_match(&**text).map_err(timed_out)
+    let found = regex.is_match(&**text).map_err(timed_out)?;
+    run.clock()?;
+    Ok(found)
 }
 
 /// `regex.sub(pattern, replacement, text)`
@@ -52,6 +54,7 @@ pub(super) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Valu
     let (mut out, mut copied) = (String::new(), 0);
     let (mut last_empty, mut changed) = (false, false);
     loop {
+        run.clock()?;
         let rest = text.len().saturating_sub(copied);
         run.work(1 + rest / if pattern.looks_around { 64 } else { 4096 })?;
         // Behind an empty match, the next one begins no earlier and is not empty right there.
@@ -113,6 +116,7 @@ fn compile(run: &Run, pattern: &str) -> Res<Rc<Pattern>> {
     }
     run.allocate(pattern.len().saturating_mul(64))?;
     run.work(pattern.len() / 8 + 16)?;
+    run.clock()?;
     let compiled = Rc::new(Parser::new(pattern).pattern()?);
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHED {

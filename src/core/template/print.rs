@@ -5,9 +5,10 @@ use std::{fmt::Write, sync::Arc};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use super::{
+    budget,
     raise::{Res, other_error, value_error},
     run::Run,
-    value::{DEPTH, Text, Value},
+    value::{Text, Value},
 };
 use crate::core::json::float_repr;
 
@@ -150,9 +151,9 @@ impl Printer<'_> {
         brackets: [&str; 2],
         inside: impl FnOnce(&mut Self) -> Res<()>,
     ) -> Res<()> {
-        if self.open.len() >= DEPTH {
+        let Some(_level) = budget::deeper() else {
             return other_error("maximum recursion depth exceeded while getting the repr of an object");
-        }
+        };
         self.out.push_str(brackets[0]);
         if self.open.contains(&address) {
             self.out.push_str("...");

@@ -2,20 +2,20 @@
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     sync::Arc,
 };
 
 use super::{
+    budget::{self, Bound, STEPS, TIME},
+    eval::Frame,
     raise::{Exception, Raise, Res},
-    value::Value,
+    value::{Value, dismantle},
 };
 use crate::core::json::Json;
 
-/// Bound on the steps of one rendering: loops over thousands of alerts fit, loops without end do not.
-const STEPS: u64 = 1_000_000;
-
 /// Bound on the bytes that one rendering makes, also of what it has dropped again.
-const BYTES: usize = 48 << 20;
+const BYTES: usize = 24 << 20;
 
 /// Bound on how deep expressions, blocks and macros may stand in one another while they run.
 const NESTING: usize = 250;
@@ -24,7 +24,9 @@ const NESTING: usize = 250;
 pub(super) struct Run {
     context: Vec<(Arc<str>, Json)>,
     known: RefCell<Vec<(Arc<str>, Option<Value>)>>,
-    steps: Cell<u64>,
+    /// What may hold itself by way of others, and has to be emptied in the end.
+    held: RefCell<Vec<Value>>,
+    scopes: RefCell<Vec<Rc<Frame>>>,
     bytes: Cell<usize>,
     nesting: Cell<usize>,
     pub(super) autoescape: Cell<bool>,
@@ -32,10 +34,12 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(context: &[(Arc<str>, Json)]) -> Self {
+        budget::begin();
         Self {
             context: context.to_vec(),
             known: RefCell::default(),
-            steps: Cell::new(0),
+            held: RefCell::default(),
+            scopes: RefCell::default(),
             bytes: Cell::new(0),
             nesting: Cell::new(0),
             autoescape: Cell::new(false),
@@ -58,11 +62,28 @@ impl Run {
     /// # Errors
     /// The bound is met.
     pub(super) fn work(&self, steps: usize) -> Res<()> {
-        let steps = self.steps.get().saturating_add(steps as u64);
-        self.steps.set(steps);
-        if steps > STEPS {
-            return Err(bound(&format!("it takes more than {STEPS} steps: loop over less, or over shorter text")));
-        }
+        budget::spend(steps).map_or(Ok(()), |met| Err(stopped(met)))
+    }
+
+    /// Reads the clock, before or after what may have taken long.
+    ///
+    /// # Errors
+    /// The bound is met.
+    pub(super) fn clock(&self) -> Res<()> {
+        budget::clock().map_or(Ok(()), |met| Err(stopped(met)))
+    }
+
+    /// Notes a container or a namespace that a template changes.
+    pub(super) fn hold(&self, value: &Value) -> Res<()> {
+        self.allocate(size_of::<Value>())?;
+        self.held.borrow_mut().push(value.clone());
+        Ok(())
+    }
+
+    /// Notes a scope that a macro keeps, which keeps the macro.
+    pub(super) fn hold_scope(&self, scope: &Rc<Frame>) -> Res<()> {
+        self.allocate(size_of::<Value>())?;
+        self.scopes.borrow_mut().push(Rc::clone(scope));
         Ok(())
     }
 
@@ -99,6 +120,24 @@ impl Drop for Deeper<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        for scope in self.scopes.take() {
+            dismantle(scope.take_values());
+        }
+        for value in self.held.take() {
+            dismantle(value.empty());
+        }
+    }
+}
+
+fn stopped(met: Bound) -> Raise {
+    bound(&match met {
+        Bound::Steps => format!("it takes more than {STEPS} steps: loop over less, or over shorter text"),
+        Bound::Time => format!("it takes longer than {} s: loop over less, or over shorter text", TIME.as_secs_f64()),
+    })
 }
 
 fn bound(message: &str) -> Raise {

@@ -18,6 +18,7 @@ use num_traits::{FromPrimitive, ToPrimitive, Zero};
 
 use super::{
     arguments::Args,
+    budget,
     raise::{Exception, Raise, Res, type_error},
     run::Run,
 };
@@ -196,9 +197,13 @@ impl Drop for Tuple {
 impl Drop for Dict {
     fn drop(&mut self) {
         if let Entries::Own(entries) = self.0.get_mut() {
-            dismantle(std::mem::take(entries).into_values().collect());
+            dismantle(parts(std::mem::take(entries)));
         }
     }
+}
+
+fn parts(entries: IndexMap<Key, Value>) -> Vec<Value> {
+    entries.into_iter().flat_map(|(key, value)| [key.0, value]).collect()
 }
 
 /// Drops `values` and what only they hold, however deep.
@@ -217,7 +222,7 @@ pub(super) fn dismantle(mut values: Vec<Value>) {
             }
             Value::Dict(mut dict) => {
                 if let Some(Entries::Own(entries)) = Rc::get_mut(&mut dict).map(|dict| dict.0.get_mut()) {
-                    values.extend(std::mem::take(entries).into_values());
+                    values.extend(parts(std::mem::take(entries)));
                 }
             }
             Value::Object(mut object) => {
@@ -316,7 +321,7 @@ pub(super) trait Object: Any {
         None
     }
 
-    /// Equal objects give the same. None for those that can't be keys.
+    /// Equal objects give the same. None for those that are equal to themselves only.
     fn hash(&self) -> Option<u64> {
         None
     }
@@ -324,6 +329,16 @@ pub(super) trait Object: Any {
     /// `x op other`, or `other op x` if `reflected`.
     fn operate(&self, _operator: super::operators::Operator, _other: &Value, _reflected: bool) -> Option<Res> {
         None
+    }
+
+    /// Whether it can be a key.
+    fn hashable(&self) -> bool {
+        true
+    }
+
+    /// Gives up the values it holds, though others may still hold it.
+    fn empty(&self) -> Vec<Value> {
+        Vec::new()
     }
 
     /// Gives up the values it holds, when it is dropped.
@@ -360,10 +375,16 @@ impl Eq for Key {}
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
-            Value::Str(text) => (**text).hash(state),
+            Value::Str(text) => {
+                budget::spend(text.len() / 256);
+                (**text).hash(state);
+            }
             Value::Bool(value) => i64::from(*value).hash(state),
             Value::Int(value) => value.hash(state),
-            Value::Big(value) => value.hash(state),
+            Value::Big(value) => {
+                budget::spend(usize::try_from(value.bits() / 4096).unwrap_or(usize::MAX));
+                value.hash(state);
+            }
             // A float that is whole is the same key as the int.
             Value::Float(value) => match BigInt::from_f64(*value).filter(|_| value.fract().is_zero()) {
                 Some(int) => match int.to_i64() {
@@ -377,7 +398,10 @@ impl Hash for Key {
                     Self(item.clone()).hash(state);
                 }
             }
-            Value::Object(object) => object.hash().hash(state),
+            Value::Object(object) => match object.hash() {
+                Some(hash) => hash.hash(state),
+                None => Rc::as_ptr(object).cast::<()>().hash(state),
+            },
             Value::None | Value::Undefined(_) | Value::List(_) | Value::Dict(_) => 0_u8.hash(state),
         }
     }
@@ -526,6 +550,9 @@ impl Value {
         *parts = parts.saturating_sub(1);
         match self {
             Self::List(_) | Self::Dict(_) => type_error(format!("unhashable type: '{}'", self.type_name())),
+            Self::Object(object) if !object.hashable() => {
+                type_error(format!("unhashable type: '{}'", self.type_name()))
+            }
             Self::Tuple(_) if *parts == 0 || depth == 0 => type_error("a tuple of so many parts can't be a key"),
             Self::Tuple(tuple) => tuple.items.iter().try_for_each(|item| item.hashable(parts, depth - 1)),
             _ => Ok(()),
@@ -536,7 +563,11 @@ impl Value {
     pub(super) fn iterate(&self, run: &Run) -> Res<Vec<Self>> {
         let items = match self {
             Self::Undefined(_) => Vec::new(),
-            Self::Str(text) => text.chars().map(|c| Self::text(c.encode_utf8(&mut [0; 4]) as &str)).collect(),
+            Self::Str(text) => {
+                // Each character is a text of its own.
+                run.allocate(text.len() * 2 * size_of::<Self>())?;
+                text.chars().map(|c| Self::text(c.encode_utf8(&mut [0; 4]) as &str)).collect()
+            }
             Self::List(list) => list.items().clone(),
             Self::Tuple(tuple) => tuple.items.clone(),
             Self::Dict(dict) => dict.entries().keys().map(|key| key.value().clone()).collect(),
@@ -574,6 +605,19 @@ impl Value {
             Self::Tuple(tuple) => tuple.items.len() / 2,
             Self::Dict(dict) => dict.len() / 2,
             _ => 0,
+        }
+    }
+
+    /// Gives up the values it holds, though others may still hold it.
+    pub(super) fn empty(&self) -> Vec<Self> {
+        match self {
+            Self::List(list) => list.0.take(),
+            Self::Dict(dict) => match dict.0.replace(Entries::Own(IndexMap::new())) {
+                Entries::Own(entries) => parts(entries),
+                Entries::Shared(_) => Vec::new(),
+            },
+            Self::Object(object) => object.empty(),
+            _ => Vec::new(),
         }
     }
 

@@ -3,10 +3,10 @@
 use super::given;
 use crate::core::template::{
     arguments::{Args, Signature},
-    operators::compare,
     print,
     raise::Res,
     run::Run,
+    sorting,
     value::Value,
 };
 
@@ -24,15 +24,18 @@ fn sorted(run: &Run, value: &Value) -> Res {
     let _deeper = run.deeper()?;
     match value {
         Value::Dict(dict) => {
-            let mut entries: Vec<_> = dict.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-            entries.sort_by(|(a, _), (b, _)| {
-                // What can't be compared is ordered by its type.
-                compare(a.value(), b.value()).unwrap_or_else(|_| a.value().type_name().cmp(b.value().type_name()))
-            });
-            let entries = entries.into_iter().map(|(key, value)| Ok((key, sorted(run, &value)?)));
+            run.allocate(dict.len() * 4 * size_of::<Value>())?;
+            let entries = || dict.entries().iter().map(|(key, value)| (key.value().clone(), value.clone())).collect();
+            // What can't be compared stays as it is.
+            let entries: Vec<_> = sorting::sorted(run, entries(), false).unwrap_or_else(|_| entries());
+            let entries = entries.into_iter().map(|(key, value)| Ok((key.key()?, sorted(run, &value)?)));
             Ok(Value::dict(entries.collect::<Res<_>>()?))
         }
-        Value::List(list) => Ok(Value::list(list.items().iter().map(|item| sorted(run, item)).collect::<Res<_>>()?)),
+        Value::List(list) => {
+            run.work(list.items().len())?;
+            run.allocate((1 + list.items().len()) * size_of::<Value>())?;
+            Ok(Value::list(list.items().iter().map(|item| sorted(run, item)).collect::<Res<_>>()?))
+        }
         other => Ok(other.clone()),
     }
 }
@@ -52,7 +55,7 @@ fn write(run: &Run, value: &Value, indent: usize, after: usize, out: &mut String
                 out.push_str(&key);
                 out.push_str(": ");
                 write(run, value, inside, if index == last { after + 1 } else { 1 }, out)?;
-                separate(index == last, indent + 1, out);
+                separate(run, index == last, indent + 1, out)?;
             }
             out.push('}');
         }
@@ -63,7 +66,7 @@ fn write(run: &Run, value: &Value, indent: usize, after: usize, out: &mut String
             for (index, item) in items.iter().enumerate() {
                 let last = index + 1 == items.len();
                 write(run, item, indent + 1, if last { after + 1 } else { 1 }, out)?;
-                separate(last, indent + 1, out);
+                separate(run, last, indent + 1, out)?;
             }
             out.push_str(close);
         }
@@ -72,9 +75,11 @@ fn write(run: &Run, value: &Value, indent: usize, after: usize, out: &mut String
     Ok(())
 }
 
-fn separate(last: bool, indent: usize, out: &mut String) {
+fn separate(run: &Run, last: bool, indent: usize, out: &mut String) -> Res<()> {
     if !last {
+        run.allocate(indent)?;
         out.push_str(",\n");
         out.extend(std::iter::repeat_n(' ', indent));
     }
+    Ok(())
 }

@@ -59,7 +59,11 @@ impl Getter {
             }
         }
         Ok(match value {
-            Value::Str(text) if self.fold_case => text.like(text.to_lowercase()),
+            Value::Str(text) if self.fold_case => {
+                run.work(text.len() / 64)?;
+                run.allocate(text.len())?;
+                text.like(text.to_lowercase())
+            }
             other => other,
         })
     }
@@ -322,6 +326,7 @@ fn batches(run: &Run, args: Args) -> Res<Vec<Value>> {
     let mut batch = Vec::new();
     for item in items {
         if batch.len() == size {
+            run.allocate(4 * size_of::<Value>())?;
             batches.push(Value::list(std::mem::take(&mut batch)));
         }
         batch.push(item);

@@ -85,20 +85,21 @@ pub(super) fn urlize(run: &Run, args: Args) -> Res {
         if blank {
             out.push_str(word);
         } else {
-            link(word, &attributes, limit, &schemes, &mut out)?;
+            link(run, word, &attributes, limit, &schemes, &mut out)?;
         }
     }
     Ok(Value::Str(Text { text: out.into(), safe: run.autoescape.get() }))
 }
 
 fn link(
+    run: &Run,
     word: &str,
     attributes: &str,
     limit: Option<i64>,
     schemes: &[std::sync::Arc<str>],
     out: &mut String,
 ) -> Res<()> {
-    let (head, middle, tail) = trimmed(word);
+    let (head, middle, tail) = trimmed(run, word)?;
     out.push_str(head);
     let shown = |url: &str| match limit.map(|limit| usize::try_from(limit).unwrap_or(0)) {
         Some(limit) if url.chars().count() > limit => format!("{}...", url.chars().take(limit).collect::<String>()),
@@ -128,7 +129,7 @@ fn link(
 }
 
 /// What stands before and after a link in a word: brackets and the ends of sentences, unless the link itself opens them.
-fn trimmed(word: &str) -> (&str, String, String) {
+fn trimmed<'w>(run: &Run, word: &'w str) -> Res<(&'w str, String, String)> {
     let mut middle = word;
     while let Some(rest) = ["(", "<", "&lt;"].iter().find_map(|open| middle.strip_prefix(open)) {
         middle = rest;
@@ -145,11 +146,12 @@ fn trimmed(word: &str) -> (&str, String, String) {
             continue;
         }
         for _ in 0..opened.min(tail.matches(close).count()) {
+            run.work(1 + tail.len() / 64)?;
             let Some(at) = tail.find(close) else { break };
             let rest = tail.split_off(at + close.len());
             inside.push_str(&tail);
             tail = rest;
         }
     }
-    (head, inside, tail)
+    Ok((head, inside, tail))
 }

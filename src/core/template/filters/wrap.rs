@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use fancy_regex::Regex;
+use fancy_regex::{Regex, RegexBuilder};
 
 use super::{flag, given, missing_attribute, textual::lines};
 use crate::core::template::{
@@ -16,7 +16,7 @@ use crate::core::template::{
 
 /// Runs of whitespace, words, and the parts of words that a line may end between: `textwrap.TextWrapper.wordsep_re`.
 static CHUNKS: LazyLock<Result<Regex, Box<fancy_regex::Error>>> = LazyLock::new(|| {
-    Regex::new(concat!(
+    RegexBuilder::new(concat!(
         r"[\t\n\x0b\x0c\r ]+",
         r#"|(?<=[\w!"'&.,?])-{2,}(?=\w)"#,
         r"|[^\t\n\x0b\x0c\r ]+?(?:",
@@ -24,6 +24,9 @@ static CHUNKS: LazyLock<Result<Regex, Box<fancy_regex::Error>>> = LazyLock::new(
         r"|(?=[\t\n\x0b\x0c\r ]|\z)",
         r#"|(?<=[\w!"'&.,?])(?=-{2,}\w))"#,
     ))
+    // It goes back once for each character.
+    .backtrack_limit(100_000_000)
+    .build()
     .map_err(Box::new)
 });
 
@@ -54,7 +57,7 @@ pub(super) fn wordwrap(run: &Run, args: Args) -> Res {
         if width == 0 {
             return invalid(0);
         }
-        let filled = fill(chunks(&line, on_hyphens)?, width, break_long, on_hyphens);
+        let filled = fill(run, chunks(&line, on_hyphens)?, width, break_long, on_hyphens)?;
         run.allocate(line.len() + filled.len().saturating_mul(separator.len()))?;
         wrapped.push(filled.join(&*separator));
     }
@@ -86,7 +89,7 @@ fn chunks(line: &str, on_hyphens: bool) -> Res<Vec<String>> {
 }
 
 /// `TextWrapper._wrap_chunks` with its defaults.
-fn fill(chunks: Vec<String>, width: usize, break_long: bool, on_hyphens: bool) -> Vec<String> {
+fn fill(run: &Run, chunks: Vec<String>, width: usize, break_long: bool, on_hyphens: bool) -> Res<Vec<String>> {
     let blank = |chunk: &str| chunk.chars().all(text::is_space);
     let length = |chunk: &str| chunk.chars().count();
     let mut lines = Vec::new();
@@ -104,6 +107,7 @@ fn fill(chunks: Vec<String>, width: usize, break_long: bool, on_hyphens: bool) -
                 line.push(chunk);
                 continue;
             }
+            run.work(chunk.len() / 32)?;
             if more > width && break_long {
                 let end = split_at(&chunk, width - used, on_hyphens);
                 line.push(chunk[..end].to_owned());
@@ -122,7 +126,7 @@ fn fill(chunks: Vec<String>, width: usize, break_long: bool, on_hyphens: bool) -
             lines.push(line.concat());
         }
     }
-    lines
+    Ok(lines)
 }
 
 /// Where a word that is too long for any line is cut, in bytes.
