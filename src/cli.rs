@@ -28,7 +28,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 
 const STATUS: &str = "Exit status: 0 if all is well; 1 if there are faults, a template fails or a delivery fails; \
-                      2 if it was called wrongly or a file can't be read.";
+                      2 if it was called wrongly, a file can't be read or the files hold no object.";
 
 /// What can be done without a cluster.
 #[derive(Debug, Subcommand)]
@@ -44,7 +44,7 @@ pub enum Command {
     /// It runs as you do: whatever this machine can reach can be sent to.
     #[command(after_help = STATUS)]
     Send(send::Options),
-    /// Check manifests: what the API server would refuse, templates that can't work, Secrets that are missing
+    /// Check manifests: what the API server would refuse, what can't work, Secrets that are missing
     #[command(after_help = STATUS)]
     Lint(lint::Options),
 }

@@ -1,6 +1,7 @@
 //! Paths in, bytes by their names out; as `kubectl -f` takes them.
 
 use std::{
+    collections::HashSet,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -32,7 +33,7 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Reads all that `paths` name, in their order, folders in that of their names.
+/// Reads all that `paths` name, each file once, in their order, folders in that of their names.
 pub(super) fn read_all(paths: &[PathBuf], recursive: bool) -> Result<Vec<File>> {
     if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
         bail!("standard input (-) can be read only once");
@@ -50,6 +51,9 @@ pub(super) fn read_all(paths: &[PathBuf], recursive: bool) -> Result<Vec<File>> 
             bail!("{} has no *.yaml, *.yml or *.json{deeper}", path.display());
         }
     }
+    let mut known = HashSet::new();
+    // What does not exist is told of when it is read.
+    found.retain(|path| is_stdin(path) || fs::canonicalize(path).map_or(true, |path| known.insert(path)));
     found.iter().map(|path| read(path)).collect()
 }
 

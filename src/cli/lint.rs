@@ -1,22 +1,25 @@
 //! `lint`: what is wrong with manifests beyond what the API server would say.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashSet, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
 use secrecy::ExposeSecret;
+use serde_json::Map;
 
 use super::{
     Format, Sources, Verdict,
     findings::{self, Finding, Severity},
-    manifests::{self, Manifests, Place},
-    plan::{self, Missing},
-    schema,
+    manifests::{self, Hook, Manifests, Place},
+    plan::{self, MASKED, Missing},
+    rest, schema,
     yaml::{Data, Entry, Node},
 };
 use crate::core::{
+    event::{EventData, Own},
+    request::{self, Prepared},
     template::{Mode, Template, TemplateError},
-    webhook::{SecretKey, Url},
+    webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
 };
 
 /// What to check.
@@ -32,10 +35,13 @@ pub struct Options {
 pub(super) fn run(options: &Options) -> Result<Verdict> {
     let manifests = manifests::load(&options.sources)?;
     let mut found = Vec::new();
+    let known = manifests.findings.iter().map(|finding| (&*finding.file, finding.line, &*finding.field)).collect();
     for place in &manifests.webhooks {
-        templates(place, &manifests.findings, &mut found);
+        templates(place, &known, &mut found);
     }
-    names(&manifests, &mut found);
+    for hook in &manifests.hooks {
+        constants(hook, &mut found);
+    }
     secrets(&manifests, &mut found);
     references(&manifests, &mut found);
     let mut all = manifests.findings;
@@ -46,7 +52,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
 }
 
 /// Templates that can't work.
-fn templates(place: &Place, known: &[Finding], found: &mut Vec<Finding>) {
+fn templates(place: &Place, known: &HashSet<(&str, usize, &str)>, found: &mut Vec<Finding>) {
     let fields = if place.rest {
         ["url", "trigger_template", "headers", "data"]
     } else {
@@ -58,8 +64,7 @@ fn templates(place: &Place, known: &[Finding], found: &mut Vec<Finding>) {
         let Data::Text { text, starts } = &entry.node.data else { continue };
         let path = if place.rest { field.to_owned() } else { format!("spec.{field}") };
         // Too long is what the schema says too.
-        if known.iter().any(|finding| finding.file == place.file && finding.line == entry.line && finding.field == path)
-        {
+        if known.contains(&(&*place.file, entry.line, &*path)) {
             continue;
         }
         if let Err(error) = Template::compile(text, mode) {
@@ -78,24 +83,63 @@ fn located(error: &TemplateError, entry: &Entry, starts: Option<usize>) -> (usiz
     }
 }
 
-/// Two webhooks of one name.
-fn names(manifests: &Manifests, found: &mut Vec<Finding>) {
-    let mut seen: HashMap<(&str, bool, &str), (&Place, usize)> = HashMap::new();
-    for place in &manifests.webhooks {
-        let (path, field): (&[&str], _) =
-            if place.rest { (&["name"], "name") } else { (&["metadata", "name"], "metadata.name") };
-        let Some(node) = place.node.at(path) else { continue };
-        let Some(name) = node.text() else { continue };
-        match seen.get(&(place.namespace.as_str(), place.rest, name)) {
-            Some((first, line)) => {
-                let message =
-                    format!("there is one of this name already, in {}:{line}: only the last would stay", first.file);
-                found.push(place.finding(Severity::Fault, node.line, field, message));
-            }
-            None => {
-                seen.insert((&place.namespace, place.rest, name), (place, node.line));
-            }
+/// URLs and headers that are no templates, and that no request can be made of.
+fn constants(hook: &Hook, found: &mut Vec<Finding>) {
+    let node = &hook.place.node;
+    let parent = if hook.place.rest { Some(&**node) } else { node.at(&["spec"]) };
+    for field in ["url", "headers"] {
+        let Some(entry) = parent.and_then(|parent| parent.get(field)) else { continue };
+        let Some(text) = entry.node.text().filter(|text| !["{{", "{%", "{#"].iter().any(|open| text.contains(open)))
+        else {
+            continue;
+        };
+        // Empty headers are none.
+        if field == "headers" && text.is_empty() {
+            continue;
         }
+        let (url, headers) = match field {
+            "url" if hook.place.rest => (rest::trim(text), None),
+            "url" => (text, None),
+            _ => ("http://receiver.invalid/", Some(Field::new(text, Mode::Json))),
+        };
+        if let Some(message) = refusal(url, headers) {
+            let path = if hook.place.rest { field.to_owned() } else { format!("spec.{field}") };
+            found.push(hook.place.finding(Severity::Fault, entry.line, &path, message));
+        }
+    }
+}
+
+/// Why the request of a webhook with only these would not be sent.
+fn refusal(url: &str, headers: Option<Field>) -> Option<String> {
+    let webhook = Webhook {
+        name: String::new(),
+        id: String::new(),
+        display_name: String::new(),
+        labels: Map::new(),
+        trigger_type: TriggerType::Escalation,
+        enabled: true,
+        method: HttpMethod::Get,
+        url: Url::Template(Field::new(url, Mode::Raw)),
+        headers,
+        headers_from: Vec::new(),
+        data: None,
+        forward_all: false,
+        trigger_template: None,
+        integration_filter: Vec::new(),
+        username: None,
+        password: None,
+        authorization_header: None,
+        timeout: Duration::from_secs(4),
+    };
+    let no_secrets = |_: &SecretKey| Err(String::new());
+    match request::prepare(&webhook, &EventData::new(Vec::new()), &Own::default(), false, &no_secrets) {
+        Prepared::Refused(record) => {
+            let message = plan::failure(&record);
+            // The field is named beside it.
+            let short = ["URL - ", "Headers - "].iter().find_map(|prefix| message.strip_prefix(prefix));
+            Some(short.map_or_else(|| message.clone(), str::to_owned))
+        }
+        Prepared::Send(..) | Prepared::Skip(_) => None,
     }
 }
 
@@ -116,6 +160,9 @@ fn secrets(manifests: &Manifests, found: &mut Vec<Finding>) {
                     }
                 }
                 Ok(_) => {}
+                Err(_) if hook.place.rest => {
+                    found.push(hook.place.finding(Severity::Hint, line, &path, format!("is {MASKED}")));
+                }
                 Err(Missing { message, may_be_elsewhere }) => {
                     let severity = if may_be_elsewhere { Severity::Hint } else { Severity::Fault };
                     found.push(hook.place.finding(severity, line, &path, message));

@@ -1,7 +1,12 @@
 //! Files in; webhooks, events, responses and Secrets out, and every fault that the API server would refuse them for.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    rc::Rc,
+    sync::Arc,
+};
 
+use anyhow::bail;
 use kube::ResourceExt;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -78,6 +83,10 @@ pub(super) struct Manifests {
     pub(super) findings: Vec<Finding>,
     /// The names of the files, in the order in which they were read.
     pub(super) files: Vec<Arc<str>>,
+    /// Objects of any kind.
+    objects: usize,
+    /// The file and the line where each kind, namespace and name first stood.
+    known: HashMap<(String, String, String), (Arc<str>, usize)>,
 }
 
 /// Reads and checks everything.
@@ -86,6 +95,9 @@ pub(super) fn load(sources: &Sources) -> anyhow::Result<Manifests> {
     for file in files::read_all(&sources.file, sources.recursive)? {
         manifests.file(&file, &sources.namespace);
         manifests.files.push(file.name);
+    }
+    if manifests.objects == 0 && manifests.findings.is_empty() {
+        bail!("no objects in {}", schema::joined(&manifests.files));
     }
     Ok(manifests)
 }
@@ -134,6 +146,7 @@ impl Manifests {
             items.iter().for_each(|item| self.take(file, item, namespace));
             return;
         }
+        self.objects += 1;
         if rest::is_webhook(node) {
             return self.rest(file, node, namespace);
         }
@@ -176,6 +189,7 @@ impl Manifests {
         for fault in faults {
             self.fault(file, &place.object, fault);
         }
+        self.only_once(&place, kind);
         match kind {
             "Webhook" => self.webhooks.push(place.clone()),
             "AlertGroupEvent" => self.happenings.push(place.clone()),
@@ -222,7 +236,8 @@ impl Manifests {
     }
 
     fn rest(&mut self, file: &Arc<str>, node: &Rc<Node>, namespace: &str) {
-        let name = node.text_at(&["name"]).or_else(|| node.text_at(&["id"])).unwrap_or_default();
+        let text = |key| node.text_at(&[key]).map(rest::trim).filter(|text| !text.is_empty());
+        let name = text("name").or_else(|| text("id")).unwrap_or_default();
         let place = Place {
             file: Arc::clone(file),
             namespace: namespace.to_owned(),
@@ -235,6 +250,7 @@ impl Manifests {
         for fault in faults {
             self.fault(file, &place.object, fault);
         }
+        self.only_once(&place, "webhook");
         self.webhooks.push(place.clone());
         if let Some((webhook, inline)) = webhook {
             self.hooks.push(Hook { place, webhook, inline });
@@ -250,6 +266,25 @@ impl Manifests {
         }
         for fault in faults {
             self.fault(file, &place.object, fault);
+        }
+        self.only_once(&place, "Secret");
+    }
+
+    /// Finds fault with a second object of one name.
+    fn only_once(&mut self, place: &Place, kind: &str) {
+        let (path, field): (&[&str], _) =
+            if place.rest { (&["name"], "name") } else { (&["metadata", "name"], "metadata.name") };
+        let Some(node) = place.node.at(path) else { return };
+        let Some(name) = node.text().map(rest::trim).filter(|name| !name.is_empty()) else { return };
+        match self.known.entry((kind.to_owned(), place.namespace.clone(), name.to_owned())) {
+            Entry::Vacant(slot) => {
+                slot.insert((Arc::clone(&place.file), node.line));
+            }
+            Entry::Occupied(first) => {
+                let (file, line) = first.get();
+                let message = format!("there is one of this name already, in {file}:{line}: only the last would stay");
+                self.findings.push(place.finding(Severity::Fault, node.line, field, message));
+            }
         }
     }
 }

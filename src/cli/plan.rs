@@ -59,7 +59,7 @@ pub(super) enum Deed {
 /// Where values of Secrets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lacking {
-    /// What is missing is shown masked, and mentioned, where no Secret is given at all.
+    /// What may be elsewhere is shown masked, and mentioned.
     Masked,
     /// What is missing is a failure.
     Fails,
@@ -245,14 +245,21 @@ pub(super) fn deed(
         Prepared::Skip(result) => Deed::Nothing(format!("its trigger template rendered to {}", quoted(&result))),
         Prepared::Send(request, record) => Deed::Send { request, record, masked: occasion.masked },
         Prepared::Refused(record) => {
-            // The last field that has something is the one that failed.
-            let fields =
-                [&record.content, &record.request_data, &record.request_headers, &record.url, &record.request_trigger];
-            let message = fields.into_iter().flatten().next().cloned().unwrap_or_default();
+            let message = failure(&record);
             Deed::Refused { record, message }
         }
     }
 }
+
+/// What failed, of a webhook that was refused.
+pub(super) fn failure(record: &Record) -> String {
+    // The last field that has something is the one that failed.
+    let fields = [&record.content, &record.request_data, &record.request_headers, &record.url, &record.request_trigger];
+    fields.into_iter().flatten().next().cloned().unwrap_or_default()
+}
+
+/// What is to be said of one field that is masked.
+pub(super) const MASKED: &str = "masked: put its value in place of the asterisks";
 
 /// A secret that has no value here.
 pub(super) struct Missing {
@@ -264,14 +271,19 @@ pub(super) struct Missing {
 /// The value of a secret that a webhook needs.
 pub(super) fn secret(manifests: &Manifests, hook: &Hook, key: &SecretKey) -> Result<SecretString, Missing> {
     if let Some((_, value)) = hook.inline.iter().find(|(inline, _)| inline == key) {
-        let masked = || Missing {
-            message: format!("{} is masked: put its value in place of the asterisks", key.key),
-            may_be_elsewhere: true,
-        };
-        return value.clone().ok_or_else(masked);
+        return value.clone().ok_or_else(|| Missing { message: all_masked(hook), may_be_elsewhere: true });
     }
-    let missing = |message| Missing { message, may_be_elsewhere: manifests.secrets.is_empty() };
-    manifests.secrets.get(&hook.place.namespace, key).map_err(missing)
+    manifests.secrets.get(&hook.place.namespace, key)
+}
+
+/// Says of all that are masked at once: they are put in at once too.
+fn all_masked(hook: &Hook) -> String {
+    let masked = hook.inline.iter().filter(|(_, value)| value.is_none());
+    let fields: Vec<&str> = masked.map(|(key, _)| key.key.as_str()).collect();
+    match &*fields {
+        [field] => format!("{field} is {MASKED}"),
+        _ => format!("{} are masked: put their values in place of the asterisks", fields.join(" and ")),
+    }
 }
 
 /// What is rendered, and then masked, in place of a secret that is not there.

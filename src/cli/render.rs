@@ -34,6 +34,9 @@ pub struct Options {
     output: Format,
 }
 
+const WITHOUT_RESPONSES: &str = "nothing was answered for the alert group yet: add a WebhookResponse of it to the files, \
+                                 or give data with responses by --data FILE";
+
 /// One webhook and one occasion.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,8 +78,12 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     for occasion in &occasions {
         for hook in plan::concerned(&manifests, occasion) {
             let deed = plan::deed(&manifests, hook, occasion, &history, Lacking::Masked);
-            if matches!(deed, Deed::Send { .. }) {
-                mention_stand_ins(&manifests, hook, &mut mentioned);
+            match &deed {
+                Deed::Send { .. } => mention_stand_ins(&manifests, hook, &mut mentioned),
+                Deed::Refused { message, .. } if message.contains("'responses' is undefined") => {
+                    mention(hook, WITHOUT_RESPONSES, &mut mentioned);
+                }
+                _ => {}
             }
             shown.push((show(hook, occasion, deed), &occasion.title));
         }
@@ -120,11 +127,15 @@ pub(super) fn prepare(sources: &Sources, data: Option<&Path>) -> Result<(Manifes
 fn mention_stand_ins(manifests: &Manifests, hook: &Hook, mentioned: &mut HashSet<String>) {
     for (_, key) in hook.webhook.secrets() {
         if let Err(missing) = plan::secret(manifests, hook, key) {
-            let line = format!("{}: hint: {}: {}; shown masked", hook.place.file, hook.place.object, missing.message);
-            if mentioned.insert(line.clone()) {
-                complain(&line);
-            }
+            mention(hook, &format!("{}; shown masked", missing.message), mentioned);
         }
+    }
+}
+
+fn mention(hook: &Hook, hint: &str, mentioned: &mut HashSet<String>) {
+    let line = format!("{}: hint: {}: {hint}", hook.place.file, hook.place.object);
+    if mentioned.insert(line.clone()) {
+        complain(&line);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::{
     id,
     response::MASK,
     template::Mode,
+    uri,
     webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
 };
 
@@ -42,17 +43,17 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
             false
         }
     };
-    let display_name = fields.text("name").unwrap_or_default();
+    let display_name = fields.trimmed("name").unwrap_or_default();
     let name = resource_name(&display_name);
     let id = fields.text("id").unwrap_or_else(|| id::webhook_id(namespace, &name));
     let name = if name.is_empty() { id.to_lowercase() } else { name };
 
-    let url = fields.text("url");
+    let url = fields.trimmed("url");
     if url.is_none() {
         fields.fault("url", "is missing: give the template of the URL".to_owned());
     }
     // The older form of the same objects has other names for some fields.
-    let username = fields.text("username").or_else(|| fields.text("user"));
+    let username = fields.trimmed("username").or_else(|| fields.trimmed("user"));
     let forward_all = fields.flag("forward_all").or_else(|| fields.flag("forward_whole_payload"));
     let trigger_type = if simple { Some(TriggerType::Escalation) } else { fields.word("trigger_type") };
     let method = if simple { Some(HttpMethod::Post) } else { fields.word("http_method") };
@@ -90,6 +91,11 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
     (faults.len() == before).then_some((webhook, secrets))
 }
 
+/// As Python's `str.strip()` does.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(uri::is_python_space)
+}
+
 /// A name as Kubernetes wants it: for what is printed and recorded.
 fn resource_name(display_name: &str) -> String {
     let plain: String =
@@ -119,6 +125,11 @@ impl Fields<'_> {
                 None
             }
         }
+    }
+
+    /// The same without the white space around it, which OnCall's API takes away.
+    fn trimmed(&mut self, field: &str) -> Option<String> {
+        self.text(field).map(|text| trim(&text).to_owned()).filter(|text| !text.is_empty())
     }
 
     fn flag(&mut self, field: &str) -> Option<bool> {

@@ -52,9 +52,10 @@ pub(super) fn check(node: &Node, schema: &Value, line: usize, field: &str, fault
         Data::Map(_) => check_map(node, schema, line, field, faults),
     }
     // What has the wrong type or form is no value for a rule.
-    if faults.len() == before || matches!(node.data, Data::Map(_)) {
+    let rules = schema["x-kubernetes-validations"].as_array();
+    if let Some(rules) = rules.filter(|_| faults.len() == before || matches!(node.data, Data::Map(_))) {
         let value = without_nulls(node.value(), schema);
-        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        for rule in rules {
             let holds = rule["rule"].as_str().and_then(resources::rule).is_none_or(|holds| holds(&value));
             if !holds {
                 let message = rule["message"].as_str().unwrap_or("breaks a rule").to_owned();

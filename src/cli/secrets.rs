@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::SecretString;
 
 use super::{
+    plan::Missing,
     schema::{self, Fault},
     yaml::{Data, Node},
 };
@@ -22,10 +23,6 @@ struct Secret {
 }
 
 impl Secrets {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes in a manifest and says what is wrong with it.
     pub(super) fn add(&mut self, namespace: &str, name: &str, manifest: &Node, faults: &mut Vec<Fault>) {
         let mut data = BTreeMap::new();
@@ -73,22 +70,27 @@ impl Secrets {
     }
 
     /// The value of a key, or why there is none and the way out.
-    pub(super) fn get(&self, namespace: &str, SecretKey { name, key }: &SecretKey) -> Result<SecretString, String> {
+    pub(super) fn get(&self, namespace: &str, SecretKey { name, key }: &SecretKey) -> Result<SecretString, Missing> {
         let Some(secret) = self.0.get(&(namespace.to_owned(), name.to_owned())) else {
             let elsewhere = self.0.keys().find(|(_, other)| other == name);
-            let elsewhere =
+            let mention =
                 elsewhere.map_or_else(String::new, |(other, _)| format!(" (there is one in namespace {other})"));
-            return Err(format!("Secret '{name}' of namespace {namespace} is not among the files{elsewhere}"));
+            let message = format!("Secret '{name}' of namespace {namespace} is not among the files{mention}");
+            return Err(Missing { message, may_be_elsewhere: elsewhere.is_none() });
         };
+        let missing = |message| Missing { message, may_be_elsewhere: false };
         if !secret.labelled {
-            return Err(format!(
+            return Err(missing(format!(
                 "Secret '{name}' lacks the label {SECRET_LABEL}: \"true\", so the operator can't read it"
-            ));
+            )));
         }
         match secret.data.get(key) {
             Some(Some(value)) => Ok(value.clone()),
-            Some(None) => Err(format!("Key '{key}' of Secret '{name}' is not UTF-8 text")),
-            None => Err(format!("Secret '{name}' has no key '{key}': it has {}", schema::joined(secret.data.keys()))),
+            Some(None) => Err(missing(format!("Key '{key}' of Secret '{name}' is not UTF-8 text"))),
+            None => {
+                let known = schema::joined(secret.data.keys());
+                Err(missing(format!("Secret '{name}' has no key '{key}': it has {known}")))
+            }
         }
     }
 }

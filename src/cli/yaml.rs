@@ -1,10 +1,11 @@
 //! Bytes in, documents whose nodes know their lines out. Plain values mean what they mean to `kubectl`, which reads
 //! YAML 1.1: `yes` is true and `0x10` is 16.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, rc::Rc, sync::Arc};
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use indexmap::{IndexMap, map::Entry as Slot};
+use jiter::{Jiter, JiterError, NumberAny, NumberInt, Peek};
 use num_bigint::BigInt;
 use num_traits::Num;
 use serde_json::{Map, Number, Value};
@@ -15,6 +16,8 @@ use crate::core::json::{self, Json};
 const DEPTH: usize = 200;
 /// Bound on values, those that aliases repeat counted each time.
 const NODES: usize = 1_000_000;
+/// Bound on the text that the aliases of a file repeat: each time that one is named, all that it stands for.
+const REPEATED: usize = 64 << 20;
 
 /// A value.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(super) struct Node {
     pub(super) data: Data,
     /// Values in it, itself included.
     size: usize,
+    /// Bytes of the texts in it, keys included.
+    bytes: usize,
     depth: usize,
 }
 
@@ -65,6 +70,14 @@ pub(super) struct Document {
 }
 
 impl Node {
+    fn leaf(line: usize, data: Data) -> Self {
+        let bytes = match &data {
+            Data::Text { text, .. } => text.len(),
+            _ => 0,
+        };
+        Self { line, data, size: 1, bytes, depth: 1 }
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         match &self.data {
             Data::Map(entries) => entries.get(key),
@@ -138,7 +151,8 @@ impl Node {
 pub(super) fn documents(bytes: &[u8], strict: bool) -> Vec<Result<Document, Problem>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let chunks = if strict { vec![(1, bytes)] } else { chunks(bytes) };
-    chunks.into_iter().flat_map(|(line, chunk)| read(chunk, line, strict)).collect()
+    let mut repeats = Repeats::default();
+    chunks.into_iter().flat_map(|(line, chunk)| read(chunk, line, strict, &mut repeats)).collect()
 }
 
 /// The pieces between lines of `---`, each with the number of its first line.
@@ -159,7 +173,7 @@ fn chunks(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     chunks
 }
 
-fn read(bytes: &[u8], first_line: usize, strict: bool) -> Vec<Result<Document, Problem>> {
+fn read(bytes: &[u8], first_line: usize, strict: bool, repeats: &mut Repeats) -> Vec<Result<Document, Problem>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -167,15 +181,27 @@ fn read(bytes: &[u8], first_line: usize, strict: bool) -> Vec<Result<Document, P
             return vec![Err(Problem { line, message: "not UTF-8 text: save the file as UTF-8".to_owned() })];
         }
     };
-    let is_json = text.trim_start().starts_with(['{', '[']) || strict;
-    let json = is_json.then(|| json::loads(text));
-    if let (true, Some(Err(message))) = (strict, &json) {
-        // The place is in the message too.
-        let at = message.rsplit_once(" at line ").and_then(|(_, at)| at.split_once(' ')?.0.parse::<usize>().ok());
-        let line = first_line - 1 + at.unwrap_or(1);
-        return vec![Err(Problem { line, message: format!("not JSON: {message}") })];
+    let mut not_json = None;
+    let marked = text.strip_prefix("---").filter(|rest| !strict && rest.starts_with(char::is_whitespace));
+    let unmarked = marked.unwrap_or(text);
+    if strict || unmarked.trim_start().starts_with(['{', '[']) {
+        let text = without_halves(unmarked);
+        match json::loads(&text) {
+            // The parser of YAML refuses some of it, such as long keys.
+            Ok(_) => return of_json(&text, first_line),
+            Err(message) => {
+                // The place is in the message too.
+                let (what, place) = message.rsplit_once(" at line ").unwrap_or((&message, "1 "));
+                let at = place.split(' ').next().and_then(|at| at.parse::<usize>().ok());
+                let line = first_line - 1 + at.unwrap_or(1);
+                if strict {
+                    return vec![Err(Problem { line, message: format!("not JSON: {message}") })];
+                }
+                not_json = Some(format!(", nor JSON: {what} in line {line}"));
+            }
+        }
     }
-    let mut builder = Builder { is_json: matches!(json, Some(Ok(_))), ..Builder::default() };
+    let mut builder = Builder { repeats: std::mem::take(repeats), ..Builder::default() };
     let mut parser = Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false });
     loop {
         match parser.next_event() {
@@ -188,17 +214,147 @@ fn read(bytes: &[u8], first_line: usize, strict: bool) -> Vec<Result<Document, P
             }
             Some(Err(error)) => {
                 let line = error.marker().line() + first_line - 1;
-                builder.done.push(Err(Problem { line, message: format!("not YAML: {}", error.info()) }));
+                let message = format!("not YAML: {}{}", error.info(), not_json.unwrap_or_default());
+                builder.done.push(Err(Problem { line, message }));
                 break;
             }
         }
     }
+    *repeats = builder.repeats;
     builder.done
+}
+
+/// The tree of a text that is JSON.
+fn of_json(text: &str, first_line: usize) -> Vec<Result<Document, Problem>> {
+    let bytes = text.as_bytes();
+    let jiter = Jiter::new(bytes).with_allow_inf_nan();
+    let mut reader = JsonReader { bytes, jiter, counted: 0, line: first_line, builder: Builder::default() };
+    if let Err(problem) = reader.root() {
+        reader.builder.done.push(Err(problem));
+    }
+    reader.builder.done
+}
+
+struct JsonReader<'a> {
+    bytes: &'a [u8],
+    jiter: Jiter<'a>,
+    /// Bytes whose line breaks are in `line`.
+    counted: usize,
+    line: usize,
+    builder: Builder,
+}
+
+impl JsonReader<'_> {
+    fn root(&mut self) -> Result<(), Problem> {
+        let peek = self.jiter.peek();
+        let peek = self.known(peek)?;
+        self.value(peek)
+    }
+
+    fn value(&mut self, peek: Peek) -> Result<(), Problem> {
+        let line = self.line_at(self.jiter.current_index());
+        let data = match peek {
+            Peek::Array => return self.list(line),
+            Peek::Object => return self.map(line),
+            Peek::Null => {
+                let read = self.jiter.known_null();
+                self.known(read)?;
+                Data::Null
+            }
+            Peek::True | Peek::False => {
+                let read = self.jiter.known_bool(peek);
+                Data::Bool(self.known(read)?)
+            }
+            Peek::String => {
+                let read = self.jiter.known_str().map(Arc::from);
+                Data::Text { text: self.known(read)?, starts: None }
+            }
+            _ => {
+                let read = self.jiter.known_number(peek);
+                match self.known(read)? {
+                    NumberAny::Int(NumberInt::Int(value)) => Data::Int(value),
+                    NumberAny::Int(NumberInt::BigInt(value)) => Data::Big(value),
+                    NumberAny::Float(value) => Data::Float(value),
+                }
+            }
+        };
+        self.builder.close(Node::leaf(line, data), 0, false)
+    }
+
+    fn list(&mut self, line: usize) -> Result<(), Problem> {
+        self.builder.open(line, 0, Content::List(Vec::new()))?;
+        let mut next = self.jiter.known_array();
+        while let Some(peek) = self.known(next)? {
+            self.value(peek)?;
+            next = self.jiter.array_step();
+        }
+        self.builder.end()
+    }
+
+    fn map(&mut self, line: usize) -> Result<(), Problem> {
+        self.builder.open(line, 0, Content::map())?;
+        let mut line = self.line_of_key(self.jiter.current_index() + 1);
+        let mut next = self.jiter.known_object().map(|key| key.map(Arc::from));
+        while let Some(text) = self.known(next)? {
+            self.builder.close(Node::leaf(line, Data::Text { text, starts: None }), 0, false)?;
+            let peek = self.jiter.peek();
+            let peek = self.known(peek)?;
+            self.value(peek)?;
+            line = self.line_of_key(self.jiter.current_index());
+            next = self.jiter.next_key().map(|key| key.map(Arc::from));
+        }
+        self.builder.end()
+    }
+
+    /// The line of the key that comes after `index`.
+    fn line_of_key(&mut self, index: usize) -> usize {
+        let before = self.bytes[index..].iter().take_while(|b| b.is_ascii_whitespace() || **b == b',').count();
+        self.line_at(index + before)
+    }
+
+    fn line_at(&mut self, index: usize) -> usize {
+        self.line += self.bytes[self.counted..index].iter().filter(|b| **b == b'\n').count();
+        self.counted = index;
+        self.line
+    }
+
+    fn known<T>(&self, read: Result<T, JiterError>) -> Result<T, Problem> {
+        read.map_err(|error| Problem { line: self.line, message: format!("not JSON: {}", error.error_type) })
+    }
+}
+
+/// `text` with U+FFFD for halves of surrogate pairs, which is what the API server makes of them. No line or column
+/// changes.
+fn without_halves(text: &str) -> Cow<'_, str> {
+    let unit = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        let (length, is_half) = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, false),
+            (Some(unit), _) => (6, matches!(unit, 0xd800..=0xdfff)),
+            (None, _) => (1 + escape[1..].chars().next().map_or(0, char::len_utf8), false),
+        };
+        let end = if is_half { at } else { at + length };
+        out.push_str(&rest[..end]);
+        if is_half {
+            out.push_str("\\ufffd");
+        }
+        rest = &rest[at + length..];
+    }
+    if out.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(out + rest) }
+}
+
+/// What aliases of a file repeat, counted each time.
+#[derive(Default)]
+struct Repeats {
+    values: usize,
+    bytes: usize,
 }
 
 #[derive(Default)]
 struct Builder {
-    is_json: bool,
+    repeats: Repeats,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     repeated: Vec<Problem>,
@@ -210,6 +366,7 @@ struct Open {
     line: usize,
     anchor: usize,
     size: usize,
+    bytes: usize,
     depth: usize,
     content: Content,
 }
@@ -217,6 +374,12 @@ struct Open {
 enum Content {
     List(Vec<Rc<Node>>),
     Map { entries: IndexMap<Arc<str>, Entry>, key: Option<(Key, usize)>, merged: Vec<Rc<Node>> },
+}
+
+impl Content {
+    fn map() -> Self {
+        Self::Map { entries: IndexMap::new(), key: None, merged: Vec::new() }
+    }
 }
 
 enum Key {
@@ -233,27 +396,27 @@ impl Builder {
                 // The line is that of the first text; blank lines before it are text too.
                 let blank = text.len() - text.trim_start_matches('\n').len();
                 let starts = (style == ScalarStyle::Literal).then(|| line.saturating_sub(blank));
-                let data = self.scalar(&text, style, tag.as_deref(), starts, line)?;
-                self.close(Node { line, data, size: 1, depth: 1 }, anchor, is_merge)
+                let data = scalar(&text, style, tag.as_deref(), starts, line)?;
+                self.close(Node::leaf(line, data), anchor, is_merge)
             }
             Event::SequenceStart(_, anchor, _) => self.open(line, anchor, Content::List(Vec::new())),
-            Event::MappingStart(_, anchor, _) => {
-                self.open(line, anchor, Content::Map { entries: IndexMap::new(), key: None, merged: Vec::new() })
-            }
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open { line, anchor, size, depth, content }) => {
-                    let data = match content {
-                        Content::List(items) => Data::List(items),
-                        Content::Map { entries, merged, .. } => Data::Map(merge(entries, &merged, line)?),
-                    };
-                    self.close(Node { line, data, size, depth }, anchor, false)
+            Event::MappingStart(_, anchor, _) => self.open(line, anchor, Content::map()),
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
+                    return Err(Problem { line, message: "the alias stands inside what it repeats".to_owned() });
+                };
+                self.repeats.values += node.size;
+                self.repeats.bytes += node.bytes;
+                if self.repeats.values > NODES {
+                    return Err(too_many(line));
                 }
-                None => Ok(()),
-            },
-            Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(node) => self.put(Rc::clone(node), false),
-                None => Err(Problem { line, message: "the alias stands inside what it repeats".to_owned() }),
-            },
+                if self.repeats.bytes > REPEATED {
+                    let message = format!("the aliases repeat more than {} MiB of text", REPEATED >> 20);
+                    return Err(Problem { line, message });
+                }
+                self.put(node, false)
+            }
             _ => Ok(()),
         }
     }
@@ -262,8 +425,18 @@ impl Builder {
         if self.open.len() >= DEPTH {
             return Err(too_deep(line));
         }
-        self.open.push(Open { line, anchor, size: 1, depth: 1, content });
+        self.open.push(Open { line, anchor, size: 1, bytes: 0, depth: 1, content });
         Ok(())
+    }
+
+    /// Ends what was opened last.
+    fn end(&mut self) -> Result<(), Problem> {
+        let Some(Open { line, anchor, size, bytes, depth, content }) = self.open.pop() else { return Ok(()) };
+        let data = match content {
+            Content::List(items) => Data::List(items),
+            Content::Map { entries, merged, .. } => Data::Map(merge(entries, &merged, line)?),
+        };
+        self.close(Node { line, data, size, bytes, depth }, anchor, false)
     }
 
     fn close(&mut self, node: Node, anchor: usize, is_merge: bool) -> Result<(), Problem> {
@@ -285,9 +458,10 @@ impl Builder {
             return Ok(());
         };
         open.size += node.size;
+        open.bytes += node.bytes;
         open.depth = open.depth.max(node.depth + 1);
         if open.size > NODES {
-            return Err(Problem { line: node.line, message: format!("more than {NODES} values, aliases counted") });
+            return Err(too_many(node.line));
         }
         if open_now + node.depth > DEPTH {
             return Err(too_deep(node.line));
@@ -310,58 +484,55 @@ impl Builder {
         }
         Ok(())
     }
+}
 
-    fn scalar(
-        &self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        starts: Option<usize>,
-        line: usize,
-    ) -> Result<Data, Problem> {
-        let plain = style == ScalarStyle::Plain;
-        match tag.and_then(Tag::core_suffix) {
-            Some("str") => return Ok(Data::Text { text: Arc::from(text), starts }),
-            Some("binary") => {
-                return Err(Problem { line, message: "!!binary is not known here: give text".to_owned() });
-            }
-            Some(tag @ ("int" | "float" | "bool" | "null")) => {
-                let data = self.plain(text);
-                return match (tag, data) {
-                    ("float", Data::Int(value)) =>
-                    {
-                        #[expect(clippy::cast_precision_loss, reason = "as asked for")]
-                        Ok(Data::Float(value as f64))
-                    }
-                    ("int", data @ (Data::Int(_) | Data::Big(_)))
-                    | ("float", data @ Data::Float(_))
-                    | ("bool", data @ Data::Bool(_))
-                    | ("null", data @ Data::Null) => Ok(data),
-                    _ => Err(Problem { line, message: format!("{text:?} is no !!{tag}") }),
-                };
-            }
-            _ => {}
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    starts: Option<usize>,
+    line: usize,
+) -> Result<Data, Problem> {
+    let is_plain = style == ScalarStyle::Plain;
+    match tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:")).as_deref() {
+        Some("str") => return Ok(Data::Text { text: Arc::from(text), starts }),
+        Some("binary") => {
+            return Err(Problem { line, message: "!!binary is not known here: give text".to_owned() });
         }
-        Ok(if plain { self.plain(text) } else { Data::Text { text: Arc::from(text), starts } })
+        Some(tag @ ("int" | "float" | "bool" | "null")) => {
+            let data = plain(text);
+            return match (tag, data) {
+                ("float", Data::Int(value)) =>
+                {
+                    #[expect(clippy::cast_precision_loss, reason = "as asked for")]
+                    Ok(Data::Float(value as f64))
+                }
+                ("int", data @ (Data::Int(_) | Data::Big(_)))
+                | ("float", data @ Data::Float(_))
+                | ("bool", data @ Data::Bool(_))
+                | ("null", data @ Data::Null) => Ok(data),
+                _ => Err(Problem { line, message: format!("the value is no !!{tag}") }),
+            };
+        }
+        _ => {}
     }
+    Ok(if is_plain { plain(text) } else { Data::Text { text: Arc::from(text), starts } })
+}
 
-    fn plain(&self, text: &str) -> Data {
-        match text {
-            "NaN" if self.is_json => return Data::Float(f64::NAN),
-            "Infinity" if self.is_json => return Data::Float(f64::INFINITY),
-            "-Infinity" if self.is_json => return Data::Float(f64::NEG_INFINITY),
-            _ => {}
-        }
-        match text {
-            "" | "~" | "null" | "Null" | "NULL" => Data::Null,
-            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
-            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
-            ".nan" | ".NaN" | ".NAN" => Data::Float(f64::NAN),
-            ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Data::Float(f64::INFINITY),
-            "-.inf" | "-.Inf" | "-.INF" => Data::Float(f64::NEG_INFINITY),
-            _ => number(text, self.is_json).unwrap_or_else(|| Data::Text { text: Arc::from(text), starts: None }),
-        }
+fn plain(text: &str) -> Data {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
+        ".nan" | ".NaN" | ".NAN" => Data::Float(f64::NAN),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Data::Float(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => Data::Float(f64::NEG_INFINITY),
+        _ => number(text).unwrap_or_else(|| Data::Text { text: Arc::from(text), starts: None }),
     }
+}
+
+fn too_many(line: usize) -> Problem {
+    Problem { line, message: format!("more than {NODES} values, aliases counted") }
 }
 
 fn too_deep(line: usize) -> Problem {
@@ -404,7 +575,7 @@ fn merge(
     Ok(entries)
 }
 
-fn number(text: &str, is_json: bool) -> Option<Data> {
+fn number(text: &str) -> Option<Data> {
     let first = text.bytes().next()?;
     if !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) {
         return None;
@@ -430,8 +601,8 @@ fn number(text: &str, is_json: bool) -> Option<Data> {
     // Rust reads words such as inf too.
     let is_float =
         lower.bytes().any(|b| b.is_ascii_digit()) && lower.bytes().all(|b| b.is_ascii_digit() || b".e+-".contains(&b));
-    // To Python's JSON, 1e400 is infinite; to YAML, it is text.
-    let value = plain.parse().ok().filter(|value: &f64| is_json || value.is_finite())?;
+    // To YAML, 1e400 is text.
+    let value = plain.parse().ok().filter(|value: &f64| value.is_finite())?;
     is_float.then_some(Data::Float(value))
 }
 

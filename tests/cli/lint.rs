@@ -211,7 +211,6 @@ fn bad_input_is_named_and_hides_nothing() {
             "{\"apiVersion\": \"oncall.dev/v1alpha1\", \"kind\": \"AlertGroupEvent\", \"metadata\": {\"name\": \"e\"},\n\"spec\": {\"type\": \"resolve\", \"alertGroup\": {\"id\": \"I1\"},\n\"alertPayload\": [NaN, -Infinity, 18446744073709551616]}}",
         ),
         ("tab.yaml", "a:\n\tb: 1\n"),
-        ("empty.yaml", "# nothing\n---\n---\n"),
     ]);
     folder.write("latin.yaml", b"kynd: 1\n---\na: b\nc: \xff\n---\nkynd: 2\n");
     let no_kind =
@@ -229,7 +228,7 @@ fn bad_input_is_named_and_hides_nothing() {
             "long.yaml",
             "long.yaml:9: Webhook default/one: spec.data: has 1000000 characters; 50000 are allowed\n".to_owned(),
         ),
-        ("aliases.yaml", "aliases.yaml:5: more than 1000000 values, aliases counted\n".to_owned()),
+        ("aliases.yaml", "aliases.yaml:6: more than 1000000 values, aliases counted\n".to_owned()),
         ("self.yaml", "self.yaml:1: the alias stands inside what it repeats\n".to_owned()),
         (
             "nan.json",
@@ -251,7 +250,150 @@ nan.json:3: AlertGroupEvent default/e: spec.alertPayload[2]: the number is beyon
     for (file, stdout) in cases {
         assert_eq!(folder.run(&format!("lint -f {file}")), Ran::new(1, &stdout, ""), "{file}");
     }
-    assert_eq!(folder.run("lint -f empty.yaml"), Ran::new(0, "", ""));
+}
+
+#[test]
+fn no_object_at_all_is_said_and_other_kinds_are_no_fault() {
+    let folder = Folder::new(&[
+        ("empty.yaml", "# nothing\n---\n---\n"),
+        ("list.yaml", "apiVersion: v1\nkind: List\nitems: []\n"),
+        ("other.yaml", "apiVersion: v1\nkind: ConfigMap\n"),
+    ]);
+    for (args, names) in [("-f -", "-"), ("-f empty.yaml,list.yaml", "empty.yaml, list.yaml")] {
+        let stderr = format!("oncall-webhooks: no objects in {names}\n");
+        assert_eq!(folder.run(&format!("lint {args}")), Ran::new(2, "", &stderr));
+    }
+    assert_eq!(folder.run("lint -f empty.yaml,other.yaml"), Ran::new(0, "", ""));
+}
+
+#[test]
+fn text_that_aliases_repeat_is_bounded() {
+    let payload = |times: usize| {
+        let aliases = vec!["*a"; times].join(",");
+        let text = "x".repeat(20_000);
+        event("e", "resolve", &[&format!("alertPayload:\n    a: &a {text}\n    b: [{aliases}]")])
+    };
+    let several: String = (0..2).map(|i| payload(2_000).replace("name: e", &format!("name: e{i}"))).collect();
+    let folder =
+        Folder::new(&[("bomb.yaml", &payload(300_000)), ("several.yaml", &several), ("fine.yaml", &payload(3))]);
+    // A file that is cut into documents repeats no more.
+    for (file, line) in [("bomb.yaml", 11), ("several.yaml", 22)] {
+        let stdout = format!("{file}:{line}: the aliases repeat more than 64 MiB of text\n");
+        assert_eq!(folder.run(&format!("lint -f {file}")), Ran::new(1, &stdout, ""));
+    }
+    assert_eq!(folder.run("lint -f fine.yaml"), Ran::new(0, "", ""));
+}
+
+#[test]
+fn values_of_secrets_are_in_no_message() {
+    let folder = Folder::new(&[]);
+    for tag in ["int", "float", "bool", "null", "binary"] {
+        let manifest = secret("s", "a", "").replace("\"\"", &format!("!!{tag} hunter2secret"));
+        let ran = folder.pipe(&["lint", "-f", "-"], manifest.as_bytes());
+        assert!(
+            ran.status == 1 && ran.stdout.starts_with("-:7: ") && ran.stdout.contains(&format!("!!{tag}")),
+            "{ran:?}"
+        );
+        assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+    }
+}
+
+#[test]
+fn an_object_is_there_once() {
+    let all = [webhook("one", "resolve", &[URL]), event("e", "resolve", &[]), secret("s", "k", "v")];
+    let folder = Folder::new(&[("dir/one.yaml", &all.concat()), ("dir/two.json", "[]"), ("copy.yaml", &all.concat())]);
+    // A file that is named in two ways is one file.
+    assert_eq!(folder.run("lint -f dir dir/one.yaml ./dir/../dir/one.yaml"), Ran::new(0, "", ""));
+    let faults: String = [("Webhook default/one", 5), ("AlertGroupEvent default/e", 13), ("Secret default/s", 21)]
+        .map(|(object, line)| {
+            format!("copy.yaml:{line}: {object}: metadata.name: there is one of this name already, in dir/one.yaml:{line}: only the last would stay\n")
+        })
+        .concat();
+    assert_eq!(folder.run("lint -f dir copy.yaml"), Ran::new(1, &faults, ""));
+    let stderr = format!("{faults}oncall-webhooks: nothing was sent: mend these first\n");
+    assert_eq!(folder.run("send -f dir copy.yaml"), Ran::new(1, "", &stderr));
+}
+
+#[test]
+fn webhooks_of_oncalls_api_are_told_apart_by_what_oncall_stores() {
+    let hook = |name: &str| json!({"name": name, "url": "http://x", "trigger_type": "resolve"});
+    let ran = Folder::new(&[])
+        .pipe(&["lint", "-f", "-"], json!([hook("one"), hook("two"), hook(" one ")]).to_string().as_bytes());
+    let stdout = "-:1: webhook \"one\": name: there is one of this name already, in -:1: only the last would stay\n";
+    assert_eq!(ran, Ran::new(1, stdout, ""));
+}
+
+#[test]
+fn json_that_the_parser_of_yaml_refuses_is_read() {
+    let hook = |more: &str, url: &str| {
+        format!(
+            "{{\"apiVersion\": \"oncall.dev/v1alpha1\", \"kind\": \"Webhook\",\n\"metadata\": {{\"name\": \"one\"}},\n\"spec\":\n{{\"triggerType\": \"resolve\",\n\n\"url\": \"{url}\", \"data\": \"{more}\"}}}}"
+        )
+    };
+    let long =
+        format!("{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"data\": {{\"{}\": \"x\"}}}}", "k".repeat(2_000));
+    let folder = Folder::new(&[
+        ("long.json", &long),
+        ("long.yaml", &format!("{long}\n---\n{long}")),
+        ("raw.json", &hook("\u{7f}\u{85}\u{9f}", "http://x")),
+        ("half.json", &hook("\\ud83d \\\\ud83d \\ud83d\\ude0a", "http://x")),
+        ("line.json", &hook("\u{7f}", "{{ 1 | nope }}")),
+        ("twice.json", "{\"kind\": \"A\",\n\"apiVersion\": \"v1\"\n, \"kind\": \"B\"}"),
+        ("neither.yaml", "kynd: 1\n---\n{\"a\": 1,\n\"b\": \"c\" \"d\"}\n"),
+        ("data.json", "{\"a\": \"\\ud83d\u{7f}\"}"),
+    ]);
+    for file in ["long.json", "long.yaml", "raw.json", "half.json"] {
+        assert_eq!(folder.run(&format!("lint -f {file}")), Ran::new(0, "", ""), "{file}");
+    }
+    let stdout = "line.json:6: Webhook default/one: spec.url: Template Error: No filter named 'nope'.\n";
+    assert_eq!(folder.run("lint -f line.json"), Ran::new(1, stdout, ""));
+    let stdout = "twice.json:3: the key \"kind\" is there already, in line 1\n";
+    assert_eq!(folder.run("lint -f twice.json"), Ran::new(1, stdout, ""));
+    let ran = folder.run("lint -f neither.yaml");
+    let problem = ran.stdout.lines().nth(1).unwrap_or_default();
+    assert!(
+        problem.starts_with("neither.yaml:4: not YAML: ") && problem.contains(", nor JSON: expected `,` or `}`"),
+        "{ran:?}"
+    );
+    assert!(problem.ends_with(" in line 4"), "{ran:?}");
+    let ran = folder.pipe(&["template", "--data", "data.json", "{{ a }}"], b"");
+    assert_eq!(ran, Ran::new(0, "\u{fffd}\u{7f}", ""));
+}
+
+#[test]
+fn constants_that_no_request_can_have_are_faults() {
+    let malformed = "Malformed url";
+    let cases = [
+        ("url: not a url", "url", malformed),
+        ("url: ftp://x", "url", malformed),
+        ("url: 'http://[x]'", "url", "The url has brackets that hold no IPv6 address"),
+        ("headers: not json", "headers", "Template did not result in json/dict"),
+        ("headers: '[\"a\"]'", "headers", "The headers rendered to JSON that is not an object"),
+        ("headers: '{\"a b\": \"c\"}'", "headers", "Header name \"a b\" is not allowed: use letters, digits and -"),
+        ("headers: '{\"a\": 1}'", "headers", "Header a must be a string: put its value in quotes"),
+    ];
+    let folder = Folder::new(&[]);
+    for (line, field, message) in cases {
+        let (lines, number) = if field == "url" { (vec![line], 8) } else { (vec![URL, line], 9) };
+        let ran = folder.pipe(&["lint", "-f", "-"], webhook("one", "resolve", &lines).as_bytes());
+        let stdout = format!("-:{number}: Webhook default/one: spec.{field}: {message}\n");
+        assert_eq!(ran, Ran::new(1, &stdout, ""), "{line}");
+        let hook = match line.split_once(": ") {
+            Some(("url", url)) => json!({"name": "one", "trigger_type": "resolve", "url": url.trim_matches('\'')}),
+            Some((_, headers)) => {
+                json!({"name": "one", "trigger_type": "resolve", "url": "http://x", "headers": headers.trim_matches('\'')})
+            }
+            None => unreachable!(),
+        };
+        let ran = folder.pipe(&["lint", "-f", "-"], hook.to_string().as_bytes());
+        assert_eq!(ran, Ran::new(1, &format!("-:1: webhook \"one\": {field}: {message}\n"), ""), "{line}");
+    }
+    for fine in
+        ["headers: ''", "headers: '{{ nope }}'", "headers: '{% if 1 %}{}{% endif %}'", "headers: '{\"a\": \"b\"}'"]
+    {
+        let ran = folder.pipe(&["lint", "-f", "-"], webhook("one", "resolve", &[URL, fine]).as_bytes());
+        assert_eq!(ran, Ran::new(0, "", ""), "{fine}");
+    }
 }
 
 #[test]
@@ -271,6 +413,7 @@ fn secrets_and_names_are_looked_for_among_the_files() {
         ("apart.yaml", &secret("s", "k", "v").replace("  name: s\n", "  name: s\n  namespace: apart\n")),
         ("url.yaml", &webhook("u", "resolve", &[&format!("urlFrom: {reference}")])),
         ("template.yaml", &secret("s", "k", "s3cret {{ 1 | s3cret }}")),
+        ("unrelated.yaml", &secret("unrelated", "k", "v")),
     ]);
     let both = |message: &str, hint: &str| {
         format!(
@@ -285,13 +428,13 @@ fn secrets_and_names_are_looked_for_among_the_files() {
     let missing = "Secret 's' of namespace default is not among the files";
     let cases = [
         ("w.yaml", 0, both(missing, "hint: ")),
+        ("w.yaml unrelated.yaml", 0, both(missing, "hint: ")),
         ("w.yaml good.yaml", 0, String::new()),
         ("w.yaml key.yaml", 1, both("Secret 's' has no key 'k': it has j", "")),
         ("w.yaml label.yaml", 1, both("Secret 's' lacks the label oncall.dev/secret: \"true\", so the operator can't read it", "")),
         ("w.yaml apart.yaml", 1, both(&format!("{missing} (there is one in namespace apart)"), "")),
         ("url.yaml template.yaml", 1, "url.yaml:8: Webhook default/u: spec.urlFrom.secretKeyRef: the template in key 'k' of Secret 's' can't work in its line 1\n".to_owned()),
         ("w.yaml good.yaml e.yaml", 0, "e.yaml:11: hint: AlertGroupEvent default/e: spec.webhookRefs[1]: no Webhook of namespace default among the files is \"two\"\n".to_owned()),
-        ("w.yaml good.yaml w.yaml", 1, "w.yaml:5: Webhook default/one: metadata.name: there is one of this name already, in w.yaml:5: only the last would stay\n".to_owned()),
     ];
     for (files, status, stdout) in cases {
         let ran = folder.run(&format!("lint -f {files}"));

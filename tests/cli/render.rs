@@ -87,6 +87,9 @@ Content-Type: application/json
         "dir/1.yaml: hint: Webhook default/one: Secret 's' of namespace default is not among the files; shown masked\n";
     assert_eq!(folder.run("render -f dir"), Ran::new(0, block, hint));
     assert_eq!(folder.run("render -R -f dir"), Ran::new(0, block, ""));
+    // One of another name says nothing of it.
+    folder.write("dir/deeper/4.yaml", secret("unrelated", "k", "x").as_bytes());
+    assert_eq!(folder.run("render -R -f dir"), Ran::new(0, block, hint));
     // One that is given and lacks the key is a failure.
     folder.write("dir/deeper/4.yaml", secret("s", "other", "x").as_bytes());
     let stdout = "# Webhook default/one for AlertGroupEvent default/called: not sent: URL - Secret 's' has no key 'k': it has other\n";
@@ -128,9 +131,9 @@ fn data_takes_the_place_of_events() {
 fn a_webhook_may_be_what_oncalls_api_gives() {
     let hook = |password: &str| {
         json!({
-            "id": "WHP936BM1GPVHQ", "name": "My Webhook", "is_webhook_enabled": true, "team": null, "data": "{\"a\": 1}",
-            "username": "ann", "password": password, "authorization_header": null, "trigger_template": null,
-            "headers": "", "url": "https://u:s3cret@receiver.example/x", "forward_all": false, "http_method": "PUT",
+            "id": "WHP936BM1GPVHQ", "name": " My Webhook\n", "is_webhook_enabled": true, "team": null, "data": "{\"a\": 1}",
+            "username": "\tann ", "password": password, "authorization_header": null, "trigger_template": null,
+            "headers": "", "url": "\u{a0}https://u:s3cret@receiver.example/x ", "forward_all": false, "http_method": "PUT",
             "trigger_type": "resolve", "integration_filter": null, "preset": null,
         })
     };
@@ -160,6 +163,20 @@ bad.json:4: webhook \"x\": forward_all: must be true or false, not a string
 bad.json:3: webhook \"x\": trigger_type: \"alert\" is none of OnCall's
 ";
     assert_eq!(folder.run("render -f bad.json event.yaml"), Ran::new(1, "", stderr));
+}
+
+#[test]
+fn what_lacks_responses_is_told_where_they_come_from() {
+    let folder = Folder::new(&[
+        ("w.yaml", &webhook("one", "resolve", &["url: http://x/{{ responses.WHX.id }}"])),
+        ("e.yaml", &[event("e1", "resolve", &[]), event("e2", "resolve", &[])].concat()),
+        ("data.json", r#"{"responses": {"WHX": {"id": 7}}}"#),
+    ]);
+    let ran = folder.run("render -f w.yaml,e.yaml");
+    let stderr = "w.yaml: hint: Webhook default/one: nothing was answered for the alert group yet: add a WebhookResponse of it to the files, or give data with responses by --data FILE\n";
+    assert_eq!((ran.stderr.as_str(), ran.status), (stderr, 1));
+    let ran = folder.run("render -f w.yaml --data data.json");
+    assert_eq!((ran.stderr.as_str(), ran.status), ("", 0));
 }
 
 #[test]

@@ -115,6 +115,16 @@ async fn a_later_event_sees_what_an_earlier_one_was_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_name_of_oncalls_api_is_sent_as_oncall_stores_it() {
+    let receiver = receiver().await;
+    let hook = json!({"name": "one", "url": format!("\u{a0}{} ", receiver.url()), "trigger_type": "resolve", "username": "\tann ", "password": " pass "});
+    let folder = Folder::new(&[("hook.json", &hook.to_string()), ("data.json", "{}")]);
+    assert_eq!(folder.run("send -f hook.json --data data.json").status, 0);
+    // `ann: pass `
+    assert_eq!(receiver.received()[0].header("authorization"), Some("Basic YW5uOiBwYXNzIA=="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_is_recorded_and_is_the_exit_status() {
     let receiver = receiver().await;
     let url = |path: &str| format!("url: {}{path}", receiver.url());
@@ -123,7 +133,8 @@ async fn what_fails_is_recorded_and_is_the_exit_status() {
         ("answered.yaml", &webhook("one", "resolve", &[&url("/fails"), "data: private"])),
         ("refused.yaml", &webhook("one", "resolve", &[&url("/"), "authorizationHeader: {secretKeyRef: {name: s, key: k}}"])),
         ("masked.json", &json!({"name": "one", "url": receiver.url(), "trigger_type": "resolve", "authorization_header": "****************"}).to_string()),
-        ("broken.yaml", &webhook("one", "resolve", &[&url("/"), "uri: http://x"])),
+        ("both.json", &json!({"name": "one", "url": receiver.url(), "trigger_type": "resolve", "username": "ann", "password": "****************", "authorization_header": "****************"}).to_string()),
+        ("broken.yaml", &webhook("two", "resolve", &[&url("/"), "uri: http://x"])),
     ]);
     let status = |file: &str| {
         let ran = folder.run(&format!("send -f {file} --data data.json -o json"));
@@ -147,9 +158,16 @@ async fn what_fails_is_recorded_and_is_the_exit_status() {
     assert_eq!(status("refused.yaml"), refused(&format!("{}/", receiver.url()), message));
     let message = "Headers - authorization_header is masked: put its value in place of the asterisks";
     assert_eq!(status("masked.json"), refused(&receiver.url(), message));
+    // All at once, each once.
+    let message = "Headers - password and authorization_header are masked: put their values in place of the asterisks";
+    assert_eq!(status("both.json"), refused(&receiver.url(), message));
+    let hints = ["password", "authorization_header"].map(|field| {
+        format!("both.json:1: hint: webhook \"one\": {field}: is masked: put its value in place of the asterisks\n")
+    });
+    assert_eq!(folder.run("lint -f both.json"), Ran::new(0, &hints.concat(), ""));
     // Nothing is sent while there are faults.
     let stderr = "\
-broken.yaml:9: Webhook default/one: spec.uri: unknown field: did you mean url?
+broken.yaml:9: Webhook default/two: spec.uri: unknown field: did you mean url?
 oncall-webhooks: nothing was sent: mend these first
 ";
     assert_eq!(folder.run("send -f broken.yaml -f answered.yaml --data data.json"), Ran::new(1, "", stderr));
