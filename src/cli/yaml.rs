@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, collections::HashMap, rc::Rc, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use indexmap::{IndexMap, map::Entry as Slot};
 use jiter::{Jiter, JiterError, NumberAny, NumberInt, Peek};
@@ -496,8 +497,13 @@ fn scalar(
     let is_plain = style == ScalarStyle::Plain;
     match tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:")).as_deref() {
         Some("str") => return Ok(Data::Text { text: Arc::from(text), starts }),
+        // As kubectl reads it: the text that is encoded.
         Some("binary") => {
-            return Err(Problem { line, message: "!!binary is not known here: give text".to_owned() });
+            let encoded: String = text.split_whitespace().collect();
+            let bytes = BASE64_STANDARD
+                .decode(encoded)
+                .map_err(|_| Problem { line, message: "the value is no !!binary".to_owned() })?;
+            return Ok(Data::Text { text: Arc::from(String::from_utf8_lossy(&bytes)), starts: None });
         }
         Some(tag @ ("int" | "float" | "bool" | "null")) => {
             let data = plain(text);
