@@ -368,7 +368,7 @@ impl Evaluator<'_> {
                 }
                 Ok(Value::dict(entries))
             }
-            Expr::Attribute(value, name) => attribute(run, &self.expression(value)?, name),
+            Expr::Attribute(value, name) => attribute(&self.expression(value)?, name),
             Expr::Item(pair) => item(run, &self.expression(&pair[0])?, &self.expression(&pair[1])?),
             Expr::Slice(parts) => {
                 let [value, bounds @ ..] = &**parts;
@@ -516,7 +516,7 @@ enum Found {
 }
 
 /// `x.name` in a template: an attribute or method, or else an item.
-pub(super) fn attribute(_run: &Run, value: &Value, name: &str) -> Res {
+pub(super) fn attribute(value: &Value, name: &str) -> Res {
     match attribute_or_method(value, name)? {
         Found::Value(value) => Ok(value),
         Found::Method => Ok(Value::object(Method { receiver: value.clone(), name: name.to_owned() })),

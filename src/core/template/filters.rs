@@ -13,7 +13,7 @@ use super::{
     program::Function,
     raise::{Exception, Raise, Res, other_error, type_error},
     run::Run,
-    text::escape,
+    text,
     value::{Text, Undefined, Value},
 };
 
@@ -150,21 +150,13 @@ fn default(_run: &Run, args: Args) -> Res {
 
 fn escape_filter(run: &Run, args: Args) -> Res {
     let [value] = args.take_all(&Signature::new("escape", 0, &["s"], &[]))?;
-    match given(value) {
-        Value::Str(text) if text.safe => Ok(Value::Str(text)),
-        other => escaped(run, &other),
-    }
+    text::escaped(run, &given(value)).map(|text| Value::Str(Text::safe(text)))
 }
 
 fn forceescape(run: &Run, args: Args) -> Res {
     let [value] = args.take_all(&Signature::new("do_forceescape", 0, &["value"], &[]))?;
-    escaped(run, &given(value))
-}
-
-fn escaped(run: &Run, value: &Value) -> Res {
-    let text = print::string(run, value)?;
-    run.allocate(text.len() * 2)?;
-    Ok(Value::Str(Text::safe(escape(&text))))
+    let text = Value::text(print::string(run, &given(value))?);
+    text::escaped(run, &text).map(|text| Value::Str(Text::safe(text)))
 }
 
 fn safe(run: &Run, args: Args) -> Res {

@@ -578,7 +578,7 @@ impl Formatter<'_> {
             let step;
             (step, rest) = next_step(rest)?;
             value = match step {
-                Step::Attribute(name) => eval::attribute(self.run, &value, name)?,
+                Step::Attribute(name) => eval::attribute(&value, name)?,
                 Step::Item(key) => eval::item(self.run, &value, &key)?,
             };
         }

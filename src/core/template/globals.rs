@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::{
     arguments::{Args, Signature},
+    containers,
     objects::{Cycler, Joiner, Namespace},
     raise::{Res, other_error, type_error, value_error},
     random::below,
@@ -73,34 +74,10 @@ fn entries(run: &Run, args: Args, what: &str) -> Res<IndexMap<super::value::Key,
     if args.positional.len() > 1 {
         return type_error(format!("{what} expected at most 1 argument, got {}", args.positional.len()));
     }
-    let mut entries = IndexMap::new();
-    match args.positional.first() {
-        None => {}
-        Some(Value::Undefined(undefined)) => return Err(undefined.raise()),
-        Some(Value::Dict(dict)) => {
-            entries.extend(dict.entries().iter().map(|(key, value)| (key.clone(), value.clone())));
-        }
-        Some(pairs) => {
-            for (index, pair) in pairs.iterate(run)?.into_iter().enumerate() {
-                let Ok(parts) = pair.iterate(run) else {
-                    return type_error(format!(
-                        "cannot convert dictionary update sequence element #{index} to a sequence"
-                    ));
-                };
-                match <[Value; 2]>::try_from(parts) {
-                    Ok([key, value]) => {
-                        entries.insert(key.key()?, value);
-                    }
-                    Err(parts) => {
-                        return value_error(format!(
-                            "dictionary update sequence element #{index} has length {}; 2 is required",
-                            parts.len()
-                        ));
-                    }
-                }
-            }
-        }
-    }
+    let mut entries: IndexMap<_, _> = match args.positional.first() {
+        None => IndexMap::new(),
+        Some(source) => containers::pairs(run, source)?.into_iter().collect(),
+    };
     for (name, value) in args.named {
         entries.insert(Value::text(name).key()?, value);
     }

@@ -177,6 +177,14 @@ impl<'s> Walker<'s> {
         }
     }
 
+    /// The comma before each item but the first.
+    fn comma(&mut self, first: &mut bool) -> Res<()> {
+        if std::mem::replace(first, false) {
+            return Ok(());
+        }
+        self.expect(",", |token| matches!(token, Token::Comma))
+    }
+
     fn name(&mut self) -> Res<&'s str> {
         match self.current {
             Some(Token::Ident(name)) => {
@@ -300,10 +308,7 @@ impl<'s> Walker<'s> {
                 self.advance()?;
                 let mut first = true;
                 while !self.at(|token| matches!(token, Token::BlockEnd)) {
-                    if !first {
-                        self.expect(",", |token| matches!(token, Token::Comma))?;
-                    }
-                    first = false;
+                    self.comma(&mut first)?;
                     self.expression(true)?;
                 }
             }
@@ -382,10 +387,7 @@ impl<'s> Walker<'s> {
         self.advance()?;
         let mut first = true;
         while !self.at(|token| matches!(token, Token::BlockEnd)) {
-            if !first {
-                self.expect(",", |token| matches!(token, Token::Comma))?;
-            }
-            first = false;
+            self.comma(&mut first)?;
             self.target(false)?;
             self.expect("=", |token| matches!(token, Token::Assign))?;
             self.expression(true)?;
@@ -413,10 +415,7 @@ impl<'s> Walker<'s> {
         self.expect("(", |token| matches!(token, Token::ParenOpen))?;
         let (mut first, mut defaults) = (true, false);
         while !self.at(|token| matches!(token, Token::ParenClose)) {
-            if !first {
-                self.expect(",", |token| matches!(token, Token::Comma))?;
-            }
-            first = false;
+            self.comma(&mut first)?;
             self.name()?;
             if self.skip(|token| matches!(token, Token::Assign))? {
                 self.expression(true)?;
@@ -636,10 +635,7 @@ impl<'s> Walker<'s> {
         let mut first = true;
         let mut highest = 0;
         while !self.at(closes) {
-            if !first {
-                self.expect(",", |token| matches!(token, Token::Comma))?;
-            }
-            first = false;
+            self.comma(&mut first)?;
             if self.at(closes) {
                 break;
             }
@@ -670,10 +666,7 @@ impl<'s> Walker<'s> {
                     self.advance()?;
                     let mut first = true;
                     while !self.at(|token| matches!(token, Token::BracketClose)) {
-                        if !first {
-                            self.expect(",", |token| matches!(token, Token::Comma))?;
-                        }
-                        first = false;
+                        self.comma(&mut first)?;
                         self.subscript()?;
                     }
                     self.expect("]", |token| matches!(token, Token::BracketClose))?;

@@ -193,7 +193,7 @@ pub(super) fn escaped(run: &Run, value: &Value) -> Res<Arc<str>> {
         Value::Str(Text { text, safe: true }) => Ok(Arc::clone(text)),
         other => {
             let text = print::string(run, other)?;
-            run.allocate(text.len())?;
+            run.allocate(text.len() * 2)?;
             Ok(Arc::from(escape(&text)))
         }
     }
