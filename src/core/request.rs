@@ -1,17 +1,17 @@
 //! Webhook and data in; a request, or the record of the field that failed, out. The checks come in OnCall's order:
 //! trigger template, URL, headers, body; then what Python's `requests` would not send.
 
-use std::{fmt, sync::Arc};
+use std::{cell::OnceCell, fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    event::{EventData, Own},
+    event::{Context, EventData, Own},
     json::{self, Json},
     response::{MASK, Record},
-    template::{Template, TemplateError},
+    template::{Mode, Template, TemplateError},
     uri::{self, Fault, Uri},
     webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
 };
@@ -125,8 +125,12 @@ pub type Secrets<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 /// notifications.
 pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, secrets: Secrets) -> Prepared {
     let event_data = event.dumps(own);
-    let mut record = Record { event_data: Some(event_data.clone()), ..Record::default() };
-    let mut builder = Builder { webhook, event, own, secrets, used: Vec::new() };
+    let contexts = [OnceCell::new(), OnceCell::new()];
+    let mut builder = Builder { webhook, event, own, contexts, secrets, used: Vec::new() };
+    let forwarded = webhook.forward_all && webhook.method.has_body();
+    // The text is as long as the payload: copied only where it is sent as well.
+    let body_of_all = forwarded.then(|| event_data.clone());
+    let mut record = Record { event_data: Some(event_data), ..Record::default() };
 
     match builder.rendered(webhook.trigger_template.as_ref()) {
         Ok(Some(result)) if !matches!(result.to_lowercase().as_str(), "true" | "1") => {
@@ -151,7 +155,7 @@ pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, se
             return refused(record, |r| &mut r.request_headers, &format!("Headers - {message}"));
         }
     };
-    let body = match builder.body(event_data) {
+    let body = match builder.body(body_of_all) {
         Ok(body) => body,
         Err(error) => {
             return refused(record, |r| &mut r.request_data, &format!("Data - {error}"));
@@ -186,6 +190,8 @@ struct Builder<'a> {
     webhook: &'a Webhook,
     event: &'a EventData,
     own: &'a Own,
+    /// What templates see, raw and escaped, made when the first one asks.
+    contexts: [OnceCell<Context>; 2],
     secrets: Secrets<'a>,
     used: Vec<SecretString>,
 }
@@ -196,7 +202,12 @@ impl Builder<'_> {
     }
 
     fn render(&self, template: &Template) -> Result<String, TemplateError> {
-        template.render(&self.event.context(template.mode(), self.own))
+        let [raw, escaped] = &self.contexts;
+        let context = match template.mode() {
+            Mode::Raw => raw,
+            Mode::Json => escaped,
+        };
+        template.render(context.get_or_init(|| self.event.context(template.mode(), self.own)))
     }
 
     fn secret(&mut self, key: &SecretKey) -> Result<SecretString, String> {
@@ -218,7 +229,7 @@ impl Builder<'_> {
             Url::Secret(key) => {
                 let source = self.secret(key).map_err(Fault::Refused)?;
                 // The text is a secret: a message about it may quote it.
-                let template = Template::compile(source.expose_secret(), super::template::Mode::Raw)
+                let template = Template::compile(source.expose_secret(), Mode::Raw)
                     .map_err(|error| Fault::Refused(hidden(&error, key)))?;
                 let text = self.render(&template).map_err(|error| Fault::Refused(hidden(&error, key)))?;
                 uri::check(&text)?;
@@ -257,11 +268,12 @@ impl Builder<'_> {
         Ok(Some((headers, json::dumps(&Json::Object(Arc::new(shown))))))
     }
 
-    fn body(&self, event_data: String) -> Result<Option<Body>, TemplateError> {
+    /// `all` is the whole data, where that is forwarded.
+    fn body(&self, all: Option<String>) -> Result<Option<Body>, TemplateError> {
         if !self.webhook.method.has_body() {
             return Ok(None);
         }
-        if self.webhook.forward_all {
+        if let Some(event_data) = all {
             // Read back only for what JSON does not know, which the text shows.
             let json = if event_data.contains("NaN") || event_data.contains("Infinity") {
                 json::loads(&event_data).unwrap_or(Json::Bool(true))
@@ -393,10 +405,7 @@ fn mask_credentials(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{
-        template::Mode,
-        webhook::{self, TriggerType},
-    };
+    use crate::core::webhook::{self, TriggerType};
     use serde_json::json;
 
     fn mk_webhook() -> Webhook {
