@@ -10,46 +10,38 @@
 //! The streams that feed kube-runtime's controllers are read in passing, in order: an event is on its way before its
 //! reconciliation is scheduled. Reconciliations only write statuses.
 
-mod api;
 mod catalog;
 mod deliver;
 mod events;
-mod guard;
 mod health;
 mod history;
 mod runs;
 mod secrets;
 mod webhooks;
 
-use std::{fmt::Debug, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc, future};
+use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, ResourceExt,
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
         reflector::{self, ObjectRef},
-        watcher::{self, Event, watcher},
+        watcher::{self, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::{net::TcpListener, sync::SetOnce, task::JoinSet};
 
-use self::{
-    api::{Objects, chain},
-    catalog::Catalog,
-    deliver::Deliverer,
-    guard::Guarded,
-    health::Ready,
-    history::History,
-    runs::Runs,
-    secrets::Secrets,
-};
+use self::{catalog::Catalog, deliver::Deliverer, health::Ready, history::History, runs::Runs, secrets::Secrets};
 use crate::{
     delivery::Sender,
+    kubernetes::{
+        objects::Objects,
+        watch::{api_of, log_errors, on_listed, valid, watch},
+    },
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
 };
 
@@ -225,83 +217,4 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
         tracing::warn!(events = runs.unrecorded(), "stopped before the end of some events was recorded");
     }
     Ok(())
-}
-
-fn api_of<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-fn watch<K>(
-    client: &Client,
-    namespace: Option<&str>,
-) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let client = client.clone();
-    let api: Api<Guarded<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
-    watcher(api, watcher::Config::default()).default_backoff()
-}
-
-/// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
-fn valid<K>(
-    stream: impl Stream<Item = watcher::Result<Event<Guarded<K>>>>,
-) -> impl Stream<Item = watcher::Result<Event<K>>>
-where
-    K: Resource<DynamicType = ()>,
-{
-    let object = |object: Guarded<K>| match object.0 {
-        Ok(object) => Some(object),
-        Err(invalid) => {
-            let meta = &invalid.metadata;
-            let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-            tracing::error!(namespace, name, error = invalid.error, "read {}", K::kind(&()));
-            None
-        }
-    };
-    stream.inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&()))).try_filter_map(
-        move |event| {
-            future::ready(Ok(match event {
-                Event::Apply(guarded) => object(guarded).map(Event::Apply),
-                Event::InitApply(guarded) => object(guarded).map(Event::InitApply),
-                Event::Delete(guarded) => object(guarded).map(Event::Delete),
-                Event::Init => Some(Event::Init),
-                Event::InitDone => Some(Event::InitDone),
-            }))
-        },
-    )
-}
-
-/// Sets the latch when a list has been seen to its end.
-fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + use<K> {
-    let latch = Arc::clone(latch);
-    move |event| {
-        if matches!(event, Event::InitDone) {
-            // It is set again after each time that the watch had to begin anew.
-            let _ = latch.set(());
-        }
-    }
-}
-
-fn log_errors<K>(stream: impl Stream<Item = watcher::Result<K>>) -> impl Stream<Item = K>
-where
-    K: Resource<DynamicType = ()>,
-{
-    stream
-        .inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&())))
-        .filter_map(|result| future::ready(result.ok()))
 }

@@ -4,4 +4,5 @@ pub mod cli;
 pub mod controller;
 pub mod core;
 pub mod delivery;
+mod kubernetes;
 pub mod resources;

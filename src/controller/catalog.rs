@@ -11,9 +11,9 @@ use kube::{ResourceExt, runtime::watcher::Event};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-use super::guard::Guarded;
 use crate::{
     core::{event::EventFacts, matching, webhook},
+    kubernetes::guard::Guarded,
     resources::{self, Webhook},
 };
 

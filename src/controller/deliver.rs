@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::{
-    api::{self, Objects, chain},
     catalog::Entry,
     history::{Content, History},
     secrets::Secrets,
@@ -30,6 +29,7 @@ use crate::{
         webhook::EventType,
     },
     delivery::Sender,
+    kubernetes::objects::{self, Objects, chain},
     resources::{
         AlertGroupEvent, EventRef, LastRun, ResponsePhase, Webhook, WebhookLine, WebhookResponse, WebhookResponseStatus,
     },
@@ -127,11 +127,11 @@ impl Deliverer {
         self.unrecorded.close();
     }
 
-    async fn run(&self, delivery: &Delivery, name: &str) -> Result<Option<WebhookLine>, api::Error> {
+    async fn run(&self, delivery: &Delivery, name: &str) -> Result<Option<WebhookLine>, objects::Error> {
         let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
         let mut exists = false;
         if delivery.inherited && self.history.was_there(namespace, name) {
-            let recorded = api::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
+            let recorded = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
             exists = recorded.is_some();
             if let Some(status) = recorded.and_then(|response| response.status)
                 && status.phase != ResponsePhase::Pending
@@ -196,8 +196,8 @@ impl Deliverer {
     }
 
     /// The data of an event that is not kept any more; None if it is gone.
-    async fn read(&self, event: &EventKey) -> Result<Option<Arc<EventData>>, api::Error> {
-        let found = api::persist(|| self.objects.get::<AlertGroupEvent>(&event.namespace, &event.name)).await?;
+    async fn read(&self, event: &EventKey) -> Result<Option<Arc<EventData>>, objects::Error> {
+        let found = objects::persist(|| self.objects.get::<AlertGroupEvent>(&event.namespace, &event.name)).await?;
         Ok(found
             .filter(|found| found.metadata.uid.as_ref() == Some(&event.uid))
             .and_then(|found| found.spec.data().ok())
@@ -217,25 +217,30 @@ impl Deliverer {
     }
 
     /// Makes the object that stands for the run, where it is not there yet.
-    async fn create(&self, delivery: &Delivery, name: &str, exists: bool) -> Result<(), api::Error> {
+    async fn create(&self, delivery: &Delivery, name: &str, exists: bool) -> Result<(), objects::Error> {
         if exists {
             return Ok(());
         }
         let namespace = &delivery.event.namespace;
         let object = object(delivery, name);
-        match api::persist(|| self.objects.create(namespace, name, &object)).await {
+        match objects::persist(|| self.objects.create(namespace, name, &object)).await {
             // A call that seemed to fail had worked.
             Err(error) if error.is_conflict() => Ok(()),
             result => result,
         }
     }
 
-    async fn record(&self, delivery: &Delivery, name: &str, status: &WebhookResponseStatus) -> Result<(), api::Error> {
+    async fn record(
+        &self,
+        delivery: &Delivery,
+        name: &str,
+        status: &WebhookResponseStatus,
+    ) -> Result<(), objects::Error> {
         let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
         let ended = status.timestamp.unwrap_or_else(Timestamp::now);
         let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
         self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, name, ended, content);
-        api::persist(|| self.objects.patch_status::<WebhookResponse>(namespace, name, status)).await?;
+        objects::persist(|| self.objects.patch_status::<WebhookResponse>(namespace, name, status)).await?;
         let run =
             LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response: name.to_owned() };
         if self.last_runs.lock().insert((namespace.clone(), webhook.name.clone()), run).is_none() {

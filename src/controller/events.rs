@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{
-    api::{self, Objects},
-    runs::{Progress, Runs},
+use super::runs::{Progress, Runs};
+use crate::{
+    kubernetes::objects::{self, Objects},
+    resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition},
 };
-use crate::resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition};
 
 /// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
 /// make them take longer.
@@ -22,7 +22,7 @@ pub(crate) struct Context {
 }
 
 /// Brings an event's status to where its deliveries are.
-pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, api::Error> {
+pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, objects::Error> {
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
     let (status, unknown) = match context.runs.progress(&event.uid().unwrap_or_default()) {
         Progress::Settled => return Ok(Action::await_change()),
@@ -46,8 +46,8 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
 }
 
 /// What to do when that failed.
-pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &api::Error, _: Arc<Context>) -> Action {
-    api::retry_later(error)
+pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &objects::Error, _: Arc<Context>) -> Action {
+    objects::retry_later(error)
 }
 
 fn with_condition(

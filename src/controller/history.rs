@@ -15,9 +15,9 @@ use kube::{Api, Client, ResourceExt, api::ListParams, core::PartialObjectMeta};
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
 
-use super::api::{self, Objects};
 use crate::{
     core::{event::response_value, json::Object},
+    kubernetes::objects::{self, Objects},
     resources::{ALERT_GROUP_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
@@ -131,7 +131,12 @@ impl History {
     }
 
     /// What a webhook sees as `responses`: the latest content of every other webhook for the alert group.
-    pub(crate) async fn responses(&self, namespace: &str, group: &str, webhook: &str) -> Result<Object, api::Error> {
+    pub(crate) async fn responses(
+        &self,
+        namespace: &str,
+        group: &str,
+        webhook: &str,
+    ) -> Result<Object, objects::Error> {
         let own = label_value(webhook);
         let others: Vec<String> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
             None => return Ok(Object::new()),
@@ -148,12 +153,12 @@ impl History {
             .collect())
     }
 
-    async fn content(&self, namespace: &str, response: String) -> Result<Option<Arc<Content>>, api::Error> {
+    async fn content(&self, namespace: &str, response: String) -> Result<Option<Arc<Content>>, objects::Error> {
         let key = (namespace.to_owned(), response);
         if let Some(content) = self.contents.get(&key) {
             return Ok(Some(content));
         }
-        let Some(found) = api::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await? else {
+        let Some(found) = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await? else {
             return Ok(None);
         };
         let content = Arc::new(Content {

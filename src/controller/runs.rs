@@ -27,13 +27,13 @@ use tokio_util::task::TaskTracker;
 use super::{
     catalog::{Catalog, Entry},
     deliver::{Deliverer, Delivery, EventKey},
-    guard::Guarded,
 };
 use crate::{
     core::{
         event::{EventData, EventFacts},
         matching::SAME_APPLY,
     },
+    kubernetes::guard::Guarded,
     resources::{AlertGroupEvent, AlertGroupEventStatus, EventPhase, ResponsePhase, WebhookLine},
 };
 

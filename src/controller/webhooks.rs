@@ -10,13 +10,15 @@ use kube::{ResourceExt, runtime::controller::Action};
 use parking_lot::Mutex;
 
 use super::{
-    api::{self, Objects},
     catalog::{Catalog, Entry},
     deliver::Deliverer,
     events::now,
     secrets::Secrets,
 };
-use crate::resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition};
+use crate::{
+    kubernetes::objects::{self, Objects},
+    resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition},
+};
 
 /// A busy webhook's last run is written no more often than this.
 const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
@@ -35,7 +37,7 @@ pub(crate) struct Context {
 }
 
 /// Brings a webhook's status up to date.
-pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> Result<Action, api::Error> {
+pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> Result<Action, objects::Error> {
     let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
     let uid = webhook.uid().unwrap_or_default();
     // Not in the catalog: deleted, or changed again; the watch will say.
@@ -79,8 +81,8 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
 }
 
 /// What to do when that failed.
-pub(crate) fn failed(_: Arc<Webhook>, error: &api::Error, _: Arc<Context>) -> Action {
-    api::retry_later(error)
+pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -> Action {
+    objects::retry_later(error)
 }
 
 fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets) -> WebhookStatus {

@@ -1,0 +1,98 @@
+//! Watches: resumed by themselves, with what can't be read left out and said.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures::{Stream, StreamExt, TryStreamExt, future};
+use kube::{
+    Api, Client, Resource,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::SetOnce;
+
+use super::{guard::Guarded, objects::chain};
+
+/// The objects of one namespace, or of all.
+pub(crate) fn api_of<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The objects of one namespace, or of all, as they come and change.
+pub(crate) fn watch<K>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let client = client.clone();
+    let api: Api<Guarded<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    watcher(api, watcher::Config::default()).default_backoff()
+}
+
+/// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
+pub(crate) fn valid<K>(
+    stream: impl Stream<Item = watcher::Result<Event<Guarded<K>>>>,
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let object = |object: Guarded<K>| match object.0 {
+        Ok(object) => Some(object),
+        Err(invalid) => {
+            let meta = &invalid.metadata;
+            let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+            tracing::error!(namespace, name, error = invalid.error, "read {}", K::kind(&()));
+            None
+        }
+    };
+    stream.inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&()))).try_filter_map(
+        move |event| {
+            future::ready(Ok(match event {
+                Event::Apply(guarded) => object(guarded).map(Event::Apply),
+                Event::InitApply(guarded) => object(guarded).map(Event::InitApply),
+                Event::Delete(guarded) => object(guarded).map(Event::Delete),
+                Event::Init => Some(Event::Init),
+                Event::InitDone => Some(Event::InitDone),
+            }))
+        },
+    )
+}
+
+/// Sets the latch when a list has been seen to its end.
+pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + use<K> {
+    let latch = Arc::clone(latch);
+    move |event| {
+        if matches!(event, Event::InitDone) {
+            // It is set again after each time that the watch had to begin anew.
+            let _ = latch.set(());
+        }
+    }
+}
+
+/// What a watch shows, but for its errors, which are logged and which it outlives.
+pub(crate) fn log_errors<K>(stream: impl Stream<Item = watcher::Result<K>>) -> impl Stream<Item = K>
+where
+    K: Resource<DynamicType = ()>,
+{
+    stream
+        .inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&())))
+        .filter_map(|result| future::ready(result.ok()))
+}
