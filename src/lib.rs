@@ -6,3 +6,4 @@ pub mod core;
 pub mod delivery;
 mod kubernetes;
 pub mod resources;
+mod rest;

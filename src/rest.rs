@@ -1,0 +1,3 @@
+//! OnCall's REST API over the same objects.
+
+pub(crate) mod refusal;
