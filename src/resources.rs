@@ -15,7 +15,7 @@ pub use alert_group_event::{
 };
 pub use condition::{Condition, ConditionStatus, set as set_condition};
 pub use webhook::{
-    HeaderFromSecret, LastRun, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
+    HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
 };
 pub use webhook_response::{
     Attempt, EventRef, ResponsePhase, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus,

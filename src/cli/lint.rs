@@ -38,6 +38,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     let known = manifests.findings.iter().map(|finding| (&*finding.file, finding.line, &*finding.field)).collect();
     for place in &manifests.webhooks {
         templates(place, &known, &mut found);
+        unsent(place, &mut found);
     }
     for hook in &manifests.hooks {
         constants(hook, &mut found);
@@ -71,6 +72,16 @@ fn templates(place: &Place, known: &HashSet<(&str, usize, &str)>, found: &mut Ve
             let (line, message) = located(&error, entry, *starts);
             found.push(place.finding(Severity::Fault, line, &path, message));
         }
+    }
+}
+
+/// A body that is never sent, because the whole data is. OnCall's API stores such webhooks.
+fn unsent(place: &Place, found: &mut Vec<Finding>) {
+    let Some(spec) = place.node.at(&["spec"]).filter(|_| !place.rest) else { return };
+    let forwards = spec.at(&["forwardAll"]).is_some_and(|node| matches!(node.data, Data::Bool(true)));
+    if let Some(entry) = spec.get("data").filter(|entry| forwards && entry.node.text().is_some_and(|text| text != "")) {
+        let message = "is not sent where forwardAll is true: remove it, or set forwardAll to false".to_owned();
+        found.push(place.finding(Severity::Hint, entry.line, "spec.data", message));
     }
 }
 

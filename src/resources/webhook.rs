@@ -18,14 +18,19 @@ use crate::core::{
 /// The rules below, for whoever has no API server to ask.
 pub(super) const RULES: [(&str, Rule); 3] = [
     ("has(self.url) != has(self.urlFrom)", |spec| has(spec, "url") != has(spec, "urlFrom")),
-    ("!(has(self.data) && self.data != '' && has(self.forwardAll) && self.forwardAll)", |spec| {
-        !(has(spec, "data") && spec["data"] != "" && spec["forwardAll"] == true)
+    (SIMPLE_PRESET, |spec| {
+        let forwards = if has(spec, "forwardAll") { spec["forwardAll"] == true } else { !has(spec, "data") };
+        let posts = !has(spec, "httpMethod") || spec["httpMethod"] == "POST";
+        spec["preset"] != "simple_webhook" || (spec["triggerType"] == "escalation" && posts && forwards)
     }),
     ("duration(self) > duration('0s') && duration(self) <= duration('1m')", |timeout| {
         let timeout = timeout.as_str().and_then(|text| text.parse::<Duration>().ok()).map(std::time::Duration::from);
         timeout.is_some_and(|timeout| !timeout.is_zero() && timeout.as_secs_f64() <= 60.0)
     }),
 ];
+
+/// What a simple webhook is, in OnCall's words.
+const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook' || (self.triggerType == 'escalation' && self.httpMethod == 'POST' && (has(self.forwardAll) ? self.forwardAll : !has(self.data)))";
 
 /// Which event fires the webhook, and the request that it sends.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,8 +96,8 @@ pub(super) const RULES: [(&str, Rule); 3] = [
 #[x_kube(
     validation = Rule::new("has(self.url) != has(self.urlFrom)")
         .message("give exactly one of url and urlFrom"),
-    validation = Rule::new("!(has(self.data) && self.data != '' && has(self.forwardAll) && self.forwardAll)")
-        .message("data is not sent where forwardAll is true: remove data, or set forwardAll to false"),
+    validation = Rule::new(SIMPLE_PRESET)
+        .message("preset simple_webhook goes with triggerType escalation, httpMethod POST and forwardAll true: change these, or use preset advanced_webhook"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSpec {
@@ -137,7 +142,7 @@ pub struct WebhookSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub headers_from: Option<Vec<HeaderFromSecret>>,
-    /// Template of the body. Sent as JSON if it renders to JSON, else as text.
+    /// Template of the body. Sent as JSON if it renders to JSON, else as text; not sent where forwardAll is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50000))]
     pub data: Option<String>,
@@ -162,6 +167,9 @@ pub struct WebhookSpec {
     /// Value of the Authorization header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_header: Option<SecretKeySource>,
+    /// The form that the webhook was made with, for clients of the REST API that ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// Bound on one request, answer included, such as `4s`; at most one minute.
     #[serde(default = "four_seconds")]
     #[schemars(schema_with = "schema::duration")]
@@ -170,6 +178,26 @@ pub struct WebhookSpec {
             .message("give a timeout over 0s and up to 1m"),
     )]
     pub timeout: Duration,
+}
+
+/// A form that a webhook is made with, in OnCall's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Named by escalations, sends a POST with the whole data.
+    SimpleWebhook,
+    /// Whatever the other fields say.
+    AdvancedWebhook,
+}
+
+impl Preset {
+    /// The name, as the API has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SimpleWebhook => "simple_webhook",
+            Self::AdvancedWebhook => "advanced_webhook",
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -28,8 +28,8 @@ fn what_the_api_server_refuses_is_refused() {
         ),
         (
             "Webhook",
-            "{triggerType: resolve, url: 'http://x', data: d, forwardAll: true}".to_owned(),
-            "spec: data is not sent where forwardAll is true: remove data, or set forwardAll to false",
+            "{triggerType: resolve, url: 'http://x', preset: simple_webhook}".to_owned(),
+            "spec: preset simple_webhook goes with triggerType escalation, httpMethod POST and forwardAll true",
         ),
         ("Webhook", "{triggerType: nope, url: 'http://x'}".to_owned(), "spec.triggerType: \"nope\" is not one of"),
         (
@@ -85,6 +85,8 @@ fn what_the_api_server_refuses_is_refused() {
     // These are taken.
     for spec in [
         "{triggerType: resolve, url: 'http://x', enabled: null, data: '', forwardAll: true, timeout: 1m}",
+        "{triggerType: resolve, url: 'http://x', data: d, forwardAll: true, preset: advanced_webhook}",
+        "{triggerType: escalation, url: 'http://x', data: d, forwardAll: true, preset: simple_webhook}",
         "{triggerType: resolve, url: null, urlFrom: {secretKeyRef: {name: s, key: k}}, integrationFilter: [], labels: {a: b}}",
     ] {
         let manifest =
@@ -170,10 +172,10 @@ m.yaml:17: Webhook default/one: spec.triggerTemplate: Template Error: No filter 
 m.yaml:24: Webhook default/one: metadata.name: there is one of this name already, in m.yaml:5: only the last would stay
 m.yaml:25: Webhook default/one: spec.triggerType: is missing: give one of escalation, personal notification, alert group created, acknowledge, resolve, silence, unsilence, unresolve, unacknowledge, status change
 m.yaml:25: Webhook default/one: spec: give exactly one of url and urlFrom
-m.yaml:25: Webhook default/one: spec: data is not sent where forwardAll is true: remove data, or set forwardAll to false
 m.yaml:28: Webhook default/one: spec.timeout: "soon" does not match ^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$ (Bound on one request, answer included, such as `4s`; at most one minute)
 m.yaml:29: Webhook default/one: spec.labels.a: must be a string, not a number: put it in quotes
 m.yaml:30: Webhook default/one: spec.id: "nope" does not match ^WH[A-NP-Z1-9]{12,}$ (Id that templates and the REST API see, such as `WHP936BM1GPVHQ`)
+m.yaml:31: hint: Webhook default/one: spec.data: is not sent where forwardAll is true: remove it, or set forwardAll to false
 m.yaml:34: not YAML: unclosed bracket '['
 m.yaml:36: Webhook: apiVersion: there is no "oncall.dev/v1": use oncall.dev/v1alpha1
 m.yaml:41: AlertGroupEvent default/E: metadata.name: "E" is no name: lower-case letters, digits and -, at most 253, a letter or digit first and last

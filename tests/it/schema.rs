@@ -35,8 +35,8 @@ async fn bad_manifests_are_refused_with_the_field_and_the_way_out() {
         ),
         (
             "Webhook",
-            "{triggerType: resolve, url: 'http://x', data: d, forwardAll: true}".to_owned(),
-            "data is not sent where forwardAll is true",
+            "{triggerType: resolve, url: 'http://x', preset: simple_webhook}".to_owned(),
+            "preset simple_webhook goes with triggerType escalation, httpMethod POST and forwardAll true",
         ),
         ("Webhook", "{triggerType: nope, url: 'http://x'}".to_owned(), "spec.triggerType: Unsupported value: \"nope\""),
         (
@@ -109,6 +109,12 @@ async fn lint_refuses_what_the_api_server_refuses_and_nothing_else() {
         hook("{triggerType: resolve, url: null, urlFrom: null}"),
         hook("{triggerType: resolve, url: 'http://x', data: null, forwardAll: true}"),
         hook("{triggerType: resolve, url: 'http://x', data: '', forwardAll: true}"),
+        hook("{triggerType: resolve, url: 'http://x', data: d, forwardAll: true}"),
+        hook("{triggerType: escalation, url: 'http://x', data: d, forwardAll: true, preset: simple_webhook}"),
+        hook("{triggerType: escalation, url: 'http://x', data: d, preset: simple_webhook}"),
+        hook("{triggerType: escalation, url: 'http://x', httpMethod: PUT, preset: simple_webhook}"),
+        hook("{triggerType: escalation, url: 'http://x', preset: simple_webhook}"),
+        hook("{triggerType: escalation, url: 'http://x', preset: nope}"),
         hook("{triggerType: resolve, url: 'http://x', password: {secretKeyRef: null}}"),
         hook("{triggerType: resolve, url: 'http://x', integrationFilter: [null]}"),
         hook("{triggerType: resolve, url: 'http://x', labels: {a: null}}"),
