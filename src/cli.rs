@@ -1,4 +1,5 @@
 //! The subcommands that need no cluster: files in; text, requests or responses out. Each is thin over [`crate::core`].
+//! And [`token`], which makes its Secrets in one.
 //!
 //! ```text
 //! files ─► yaml (nodes with lines) ─► manifests (schema, types) ─┬─► lint: faults and hints
@@ -16,6 +17,7 @@ mod schema;
 mod secrets;
 mod send;
 mod template;
+pub mod token;
 mod yaml;
 
 use std::{

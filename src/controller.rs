@@ -13,7 +13,6 @@
 mod catalog;
 mod deliver;
 mod events;
-mod health;
 mod history;
 mod runs;
 mod secrets;
@@ -35,9 +34,10 @@ use kube::{
 };
 use tokio::{net::TcpListener, sync::SetOnce, task::JoinSet};
 
-use self::{catalog::Catalog, deliver::Deliverer, health::Ready, history::History, runs::Runs, secrets::Secrets};
+use self::{catalog::Catalog, deliver::Deliverer, history::History, runs::Runs, secrets::Secrets};
 use crate::{
     delivery::Sender,
+    health::{self, Ready},
     kubernetes::{
         objects::Objects,
         watch::{api_of, log_errors, on_listed, valid, watch},
@@ -45,6 +45,8 @@ use crate::{
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
 };
 
+/// The name under which the operator's writes stand in `managedFields`.
+const FIELD_MANAGER: &str = "oncall-webhooks";
 /// Bound on the status writes of one kind that are under way at a time.
 const STATUS_WRITES: u16 = 64;
 /// Bound on how long a stopping process waits for its last requests, which take up to a minute, and their records.
@@ -62,18 +64,11 @@ pub struct Config {
     #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
     pub health_address: SocketAddr,
     /// How many deliveries may be sent and not yet recorded; at the bound, sending waits
-    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_UNRECORDED", default_value_t = 256, value_parser = positive)]
+    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_UNRECORDED", default_value_t = 256, value_parser = crate::positive)]
     pub max_unrecorded: usize,
     /// How many requests of one webhook may be on the way at a time
-    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = positive)]
+    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = crate::positive)]
     pub max_per_webhook: usize,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (1..=100_000).contains(&number) => Ok(number),
-        _ => Err("give a number from 1 to 100000".to_owned()),
-    }
 }
 
 /// Runs the operator until `stop` resolves, then finishes what is on the way.
@@ -94,7 +89,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
 
 async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Output = ()>) -> Result<()> {
     let namespace = config.namespace.as_deref();
-    let objects = Objects::new(client.clone());
+    let objects = Objects::new(client.clone(), FIELD_MANAGER);
     let catalog = Arc::new(Catalog::new(config.max_per_webhook));
 
     let (secret_store, secret_writer) = reflector::store::<Secret>();
@@ -132,7 +127,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
 
     let webhook_events = {
         let (catalog, runs) = (Arc::clone(&catalog), Arc::clone(&runs));
-        watch::<Webhook>(&client, namespace)
+        watch::<Webhook>(&client, namespace, watcher::Config::default())
             .inspect_ok(move |event| {
                 if let Some(entry) = catalog.observe(event) {
                     runs.appeared(&entry);
@@ -176,7 +171,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
             tracing::info!("ready");
             let observed = Arc::clone(&runs);
             let event_stream = valid(
-                watch::<AlertGroupEvent>(&client, namespace.as_deref())
+                watch::<AlertGroupEvent>(&client, namespace.as_deref(), watcher::Config::default())
                     .inspect_ok(move |event| observed.observe(event)),
             )
             // The store is for statuses; what a delivery needs of the data is with its run.

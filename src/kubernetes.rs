@@ -1,6 +1,7 @@
 //! The Kubernetes API as the controller and the REST API use it: calls with time limits, watches that outlive errors,
 //! and objects that are read each for itself.
 
+pub(crate) mod client;
 pub(crate) mod guard;
 pub(crate) mod objects;
 pub(crate) mod watch;

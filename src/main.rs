@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use futures::future;
 use kube::ResourceExt;
-use oncall_webhooks::{cli, controller, resources};
+use oncall_webhooks::{cli, connect, controller, resources, rest};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -29,18 +29,36 @@ enum Command {
     Controller {
         #[command(flatten)]
         config: controller::Config,
-        /// How log lines are written
-        #[arg(long, env = "ONCALL_WEBHOOKS_LOG_FORMAT", default_value = "json")]
-        log_format: LogFormat,
+        #[command(flatten)]
+        log: Log,
     },
+    /// Run OnCall's REST API
+    Api {
+        #[command(flatten)]
+        config: rest::Config,
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Print the OpenAPI document of the REST API
+    Openapi,
     /// Print the custom resource definitions
     Crds {
         /// Write one file for each into this folder instead
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    /// Make tokens for the REST API
+    #[command(subcommand)]
+    Token(cli::token::Command),
     #[command(flatten)]
     WithoutCluster(cli::Command),
+}
+
+#[derive(clap::Args)]
+struct Log {
+    /// How log lines are written
+    #[arg(long, env = "ONCALL_WEBHOOKS_LOG_FORMAT", default_value = "json")]
+    log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -64,44 +82,56 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::WithoutCluster(command) => return Ok(cli::run(&command)),
         Command::Crds { dir } => print_crds(dir.as_deref())?,
-        Command::Controller { config, log_format } => {
-            log(log_format);
-            // The first provider that is installed stays; nothing here installs another.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
-            runtime.block_on(operate(config))?;
+        Command::Token(command) => block_on(cli::token::run(&command))?,
+        Command::Openapi => print_openapi()?,
+        Command::Controller { config, log } => {
+            log.begin();
+            block_on(async { controller::run(connect().await?, config, stop()?).await })?;
+        }
+        Command::Api { config, log } => {
+            log.begin();
+            block_on(async { rest::run(connect().await?, config, stop()?).await })?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn operate(config: controller::Config) -> Result<()> {
-    let mut cluster = kube::Config::infer().await.context("find the cluster: set KUBECONFIG, or run in a pod")?;
-    // Calls are tried again where the operator knows what a failure means.
-    cluster.default_retry = false;
-    // A proxy in the environment does not lead to the cluster's own API server.
-    cluster.proxy_url = None;
-    let client = kube::Client::try_from(cluster).context("set up the Kubernetes client")?;
+/// Runs what talks to the cluster.
+fn block_on(task: impl Future<Output = Result<()>>) -> Result<()> {
+    // The first provider that is installed stays; nothing here installs another.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
+    runtime.block_on(task)
+}
+
+/// Resolves when the process is asked to stop.
+fn stop() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let stop = async move {
+    Ok(async move {
         future::select(std::pin::pin!(interrupt.recv()), std::pin::pin!(terminate.recv())).await;
         // A second signal ends the process at once.
         tokio::spawn(async move {
             future::select(std::pin::pin!(interrupt.recv()), std::pin::pin!(terminate.recv())).await;
             std::process::exit(130);
         });
-    };
-    controller::run(client, config, stop).await
+    })
 }
 
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.init(),
+impl Log {
+    fn begin(&self) {
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Json => builder.json().flatten_event(true).init(),
+            LogFormat::Text => builder.init(),
+        }
     }
+}
+
+fn print_openapi() -> Result<()> {
+    let document = rest::document().to_pretty_json().context("print the OpenAPI document")?;
+    writeln!(std::io::stdout(), "{document}").context("write to stdout")
 }
 
 fn print_crds(dir: Option<&Path>) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod alert_group_event;
 mod condition;
+mod manager;
 mod schema;
 mod webhook;
 mod webhook_response;
@@ -14,6 +15,7 @@ pub use alert_group_event::{
     WebhookLine,
 };
 pub use condition::{Condition, ConditionStatus, set as set_condition};
+pub use manager::Manager;
 pub use webhook::{
     HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
 };
@@ -31,12 +33,23 @@ use serde_json::Value;
 
 /// Label of the Secrets that webhooks may name; its value is `true`.
 pub const SECRET_LABEL: &str = "oncall.dev/secret";
+/// Label of the Secrets whose token opens their namespace to callers of the REST API; its value is `true`.
+pub const API_TOKEN_LABEL: &str = "oncall.dev/api-token";
+/// Label of such a Secret whose token is for reading only; its value is `true`.
+pub const READ_ONLY_LABEL: &str = "oncall.dev/read-only";
 /// Label of a WebhookResponse: the name of its Webhook.
 pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
 /// Label of a WebhookResponse: the name of its AlertGroupEvent.
 pub const EVENT_LABEL: &str = "oncall.dev/event";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
+
+/// Annotation of a Webhook that was made over the REST API: when, in microseconds. Its own creation time has no fractions
+/// of a second, and lists are in the order of creation.
+pub const CREATED_AT_ANNOTATION: &str = "oncall.dev/created-at";
+/// Annotation of a Webhook that was made over the REST API: the API's fields, with commas between, that were sent as `""` (or,
+/// for `is_webhook_enabled`, as null) and read back so. A field that has a value since is no longer blank.
+pub const BLANK_FIELDS_ANNOTATION: &str = "oncall.dev/blank-fields";
 
 /// The definitions of all three, in the order in which people meet them.
 pub fn definitions() -> [CustomResourceDefinition; 3] {
@@ -82,6 +95,18 @@ pub fn label_value(text: &str) -> String {
     }
     let readable: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
     crate::core::id::response_name(text, &readable).trim_start_matches('-').to_owned()
+}
+
+/// Whether an object can have this name of up to `most` bytes: letters and digits with `-` among them, in lower case;
+/// with `dots`, several such parts.
+pub(crate) fn is_name(text: &str, most: usize, dots: bool) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_part = |part: &str| {
+        part.bytes().all(|b| is_plain(b) || b == b'-')
+            && part.bytes().next().is_some_and(is_plain)
+            && part.bytes().last().is_some_and(is_plain)
+    };
+    text.len() <= most && if dots { text.split('.').all(is_part) } else { is_part(text) }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
         }
     };
     let display_name = fields.trimmed("name").unwrap_or_default();
-    let name = resource_name(&display_name);
+    let name = id::resource_name(&display_name);
     let id = fields.text("id").unwrap_or_else(|| id::webhook_id(namespace, &name));
     let name = if name.is_empty() { id.to_lowercase() } else { name };
 
@@ -94,14 +94,6 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
 /// As Python's `str.strip()` does.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(uri::is_python_space)
-}
-
-/// A name as Kubernetes wants it: for what is printed and recorded.
-fn resource_name(display_name: &str) -> String {
-    let plain: String =
-        display_name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let parts: Vec<&str> = plain.split('-').filter(|part| !part.is_empty()).collect();
-    parts.join("-")
 }
 
 struct Fields<'a> {

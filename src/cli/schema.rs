@@ -16,7 +16,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 
 use super::yaml::{Data, Entry, Node};
-use crate::resources;
+use crate::resources::{self, is_name};
 
 /// What is wrong with one field.
 #[derive(Debug, PartialEq, Eq)]
@@ -340,16 +340,6 @@ pub(super) fn check_metadata(object: &Node, faults: &mut Vec<Fault>) {
         let message = "is missing: give the object a name".to_owned();
         faults.push(Fault { line: metadata.line, field: "metadata.name".to_owned(), message });
     }
-}
-
-fn is_name(text: &str, most: usize, dots: bool) -> bool {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let is_part = |part: &str| {
-        part.bytes().all(|b| is_plain(b) || b == b'-')
-            && part.bytes().next().is_some_and(is_plain)
-            && part.bytes().last().is_some_and(is_plain)
-    };
-    text.len() <= most && if dots { text.split('.').all(is_part) } else { is_part(text) }
 }
 
 fn is_label_value(text: &str) -> bool {

@@ -25,6 +25,21 @@ pub fn response_name(event_uid: &str, webhook: &str) -> String {
     format!("{readable}-{}", derive(&[event_uid, webhook], NAME, 12))
 }
 
+/// Bound on a name that is made of a webhook's name, in bytes; what is made of it in turn still is a label's value.
+const RESOURCE_NAME: usize = 50;
+
+/// A webhook's name as Kubernetes wants names: lower-case letters, digits and single hyphens. Empty if it has none of
+/// these.
+pub fn resource_name(display_name: &str) -> String {
+    let plain: String =
+        display_name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let parts: Vec<&str> = plain.split('-').filter(|part| !part.is_empty()).collect();
+    let mut name = parts.join("-");
+    name.truncate(RESOURCE_NAME);
+    name.truncate(name.trim_end_matches('-').len());
+    name
+}
+
 fn derive(parts: &[&str], alphabet: &[u8], length: usize) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -59,6 +74,22 @@ mod tests {
         for (id, expected) in cases {
             assert_eq!(is_webhook_id(id), expected, "{id}");
         }
+    }
+
+    #[test]
+    fn a_webhooks_name_becomes_one_of_kubernetes() {
+        let cases = [
+            ("Jira", "jira"),
+            ("  New   Webhook! ", "new-webhook"),
+            ("ops/Überwachung (2)", "ops-berwachung-2"),
+            ("東京", ""),
+            ("a.b_c", "a-b-c"),
+            ("5", "5"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(resource_name(name), expected, "{name}");
+        }
+        assert_eq!(resource_name(&format!("{}- b", "a".repeat(49))), "a".repeat(49));
     }
 
     #[test]

@@ -6,15 +6,13 @@ use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
-    api::{Patch, PatchParams, PostParams},
-    core::{PartialObjectMeta, Request},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{PartialObjectMeta, Request, Status},
     runtime::controller::Action,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::sync::Semaphore;
-
-/// The name under which the operator's writes stand in `managedFields`.
-pub(crate) const FIELD_MANAGER: &str = "oncall-webhooks";
 
 /// Bound on one call. The client waits for ever otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,6 +69,14 @@ impl Error {
         self.code() == Some(409)
     }
 
+    /// What the API server said; None if it did not answer.
+    pub(crate) fn status(&self) -> Option<&Status> {
+        match &self.source {
+            Cause::Client(kube::Error::Api(status)) => Some(status),
+            _ => None,
+        }
+    }
+
     /// The API server understood and will say no again.
     pub(crate) fn is_final(&self) -> bool {
         match &self.source {
@@ -93,13 +99,15 @@ const WRITES: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Objects {
     client: Client,
+    /// The name under which the writes stand in `managedFields`.
+    manager: &'static str,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
 }
 
 impl Objects {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, reads: Arc::new(Semaphore::new(READS)), writes: Arc::new(Semaphore::new(WRITES)) }
+    pub(crate) fn new(client: Client, manager: &'static str) -> Self {
+        Self { client, manager, reads: Arc::new(Semaphore::new(READS)), writes: Arc::new(Semaphore::new(WRITES)) }
     }
 
     /// Reads one object; None if it is not there.
@@ -121,7 +129,7 @@ impl Objects {
     {
         let _turn = self.writes.acquire().await;
         let call = async {
-            let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+            let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
             self.send::<K>(request.create(&params, serde_json::to_vec(object)?)?).await
         };
@@ -140,12 +148,51 @@ impl Objects {
     {
         let _turn = self.writes.acquire().await;
         let call = async {
-            let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
             let patch = Patch::Merge(serde_json::json!({"status": serde_json::to_value(status)?}));
             self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
         };
         named::<K, _>("patch status of", namespace, name, call).await
+    }
+
+    /// Creates one object, given as its manifest, and reads what became of it.
+    pub(crate) async fn insert<K>(&self, namespace: &str, name: &str, manifest: &impl Serialize) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned,
+    {
+        let _turn = self.writes.acquire().await;
+        let call = async {
+            let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
+            let request = Request::new(K::url_path(&(), Some(namespace)));
+            Ok(self.client.request(request.create(&params, serde_json::to_vec(manifest)?)?).await?)
+        };
+        named::<K, _>("create", namespace, name, call).await
+    }
+
+    /// Merges `patch` into one object and reads what became of it.
+    pub(crate) async fn merge<K>(&self, namespace: &str, name: &str, patch: &Value) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let _turn = self.writes.acquire().await;
+        let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let call = async { api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Cause::from) };
+        named::<K, _>("patch", namespace, name, call).await
+    }
+
+    /// Deletes one object, if it still is the one with this uid.
+    pub(crate) async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<String>) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let _turn = self.writes.acquire().await;
+        let preconditions = Preconditions { uid, resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let call = async { api.delete(name, &params).await.map(|_| ()).map_err(Cause::from) };
+        named::<K, _>("delete", namespace, name, call).await
     }
 
     async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<(), Cause>

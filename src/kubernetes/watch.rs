@@ -5,6 +5,7 @@ use std::{fmt::Debug, sync::Arc};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use kube::{
     Api, Client, Resource,
+    core::error_boundary::InvalidObject,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -26,10 +27,11 @@ where
     }
 }
 
-/// The objects of one namespace, or of all, as they come and change.
+/// The objects of one namespace, or of all, as they come and change. Its errors are logged, and it outlives them.
 pub(crate) fn watch<K>(
     client: &Client,
     namespace: Option<&str>,
+    config: watcher::Config,
 ) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
@@ -44,7 +46,7 @@ where
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
-    watcher(api, watcher::Config::default()).default_backoff()
+    watcher(api, config).default_backoff().inspect_err(log_error::<K>)
 }
 
 /// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
@@ -57,23 +59,26 @@ where
     let object = |object: Guarded<K>| match object.0 {
         Ok(object) => Some(object),
         Err(invalid) => {
-            let meta = &invalid.metadata;
-            let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-            tracing::error!(namespace, name, error = invalid.error, "read {}", K::kind(&()));
+            log_invalid::<K>(&invalid);
             None
         }
     };
-    stream.inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&()))).try_filter_map(
-        move |event| {
-            future::ready(Ok(match event {
-                Event::Apply(guarded) => object(guarded).map(Event::Apply),
-                Event::InitApply(guarded) => object(guarded).map(Event::InitApply),
-                Event::Delete(guarded) => object(guarded).map(Event::Delete),
-                Event::Init => Some(Event::Init),
-                Event::InitDone => Some(Event::InitDone),
-            }))
-        },
-    )
+    stream.try_filter_map(move |event| {
+        future::ready(Ok(match event {
+            Event::Apply(guarded) => object(guarded).map(Event::Apply),
+            Event::InitApply(guarded) => object(guarded).map(Event::InitApply),
+            Event::Delete(guarded) => object(guarded).map(Event::Delete),
+            Event::Init => Some(Event::Init),
+            Event::InitDone => Some(Event::InitDone),
+        }))
+    })
+}
+
+/// Says that an object can't be read.
+pub(crate) fn log_invalid<K: Resource<DynamicType = ()>>(invalid: &InvalidObject) {
+    let meta = &invalid.metadata;
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    tracing::error!(namespace, name, error = invalid.error, "read {}", K::kind(&()));
 }
 
 /// Sets the latch when a list has been seen to its end.
@@ -92,7 +97,9 @@ pub(crate) fn log_errors<K>(stream: impl Stream<Item = watcher::Result<K>>) -> i
 where
     K: Resource<DynamicType = ()>,
 {
-    stream
-        .inspect_err(|error| tracing::warn!(error = chain(error), "watch {}", K::kind(&())))
-        .filter_map(|result| future::ready(result.ok()))
+    stream.inspect_err(log_error::<K>).filter_map(|result| future::ready(result.ok()))
+}
+
+fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
+    tracing::warn!(error = chain(error), "watch {}", K::kind(&()));
 }

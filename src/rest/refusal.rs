@@ -1,18 +1,22 @@
 //! Answers that say no, in OnCall's shapes.
 
+use std::fmt::Display;
+
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
+
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// Why a call was not done: a status, and what the body says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
-    /// After how many seconds the same call may work.
+    /// After how many seconds the same call may work: `Retry-After`, and `RateLimit-Reset` too with 429.
     pub(crate) retry_after: Option<u64>,
 }
 
@@ -23,15 +27,15 @@ impl Refusal {
     }
 
     /// `{"field": ["…"]}`, for each field that is wrong.
-    pub(crate) fn fields(faults: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+    pub(crate) fn faults(faults: impl IntoIterator<Item = (impl Into<String>, Vec<String>)>) -> Self {
         let fields: Map<String, Value> =
-            faults.into_iter().map(|(field, message)| (field.into(), json!([message.into()]))).collect();
+            faults.into_iter().map(|(field, messages)| (field.into(), json!(messages))).collect();
         Self { status: StatusCode::BAD_REQUEST, body: Value::Object(fields), retry_after: None }
     }
 
     /// `{"non_field_errors": ["…"]}`.
     pub(crate) fn non_field(message: &str) -> Self {
-        Self::fields([("non_field_errors", message)])
+        Self::faults([("non_field_errors", vec![message.to_owned()])])
     }
 
     /// No token, or none that opens anything: OnCall says the same to all of them.
@@ -42,6 +46,18 @@ impl Refusal {
     /// There is no such object, or not for this token.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found.")
+    }
+
+    /// A token's calls of this minute are used up; the next one is taken in `seconds`.
+    pub(crate) fn throttled(seconds: u64) -> Self {
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let detail = format!("Request was throttled. Expected available in {seconds} {unit}.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).after(seconds)
+    }
+
+    /// A valid token that does not go this far: OnCall's words, and why.
+    pub(crate) fn denied(why: impl Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("You do not have permission to perform this action. {why}"))
     }
 
     /// The same with `Retry-After`.
@@ -58,7 +74,40 @@ impl IntoResponse for Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            if self.status == StatusCode::TOO_MANY_REQUESTS {
+                // The Go client reads this one.
+                headers.insert(RATE_LIMIT_RESET, HeaderValue::from(seconds));
+            }
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Status and headers.
+    fn sent(refusal: Refusal) -> (u16, Vec<(String, String)>) {
+        let response = refusal.into_response();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        (response.status().as_u16(), headers)
+    }
+
+    #[test]
+    fn a_throttled_call_is_told_when_to_come_back() {
+        let text = |refusal: &Refusal| refusal.body.to_string();
+        let (one, two) = (Refusal::throttled(1), Refusal::throttled(2));
+        assert_eq!(text(&one), r#"{"detail":"Request was throttled. Expected available in 1 second."}"#);
+        assert_eq!(text(&two), r#"{"detail":"Request was throttled. Expected available in 2 seconds."}"#);
+        let headers = |names: &[(&str, &str)]| -> Vec<(String, String)> {
+            names.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let json = ("content-type", "application/json");
+        assert_eq!(sent(two), (429, headers(&[json, ("retry-after", "2"), ("ratelimit-reset", "2")])));
+        let away = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "away").after(1);
+        assert_eq!(sent(away), (503, headers(&[json, ("retry-after", "1")])));
+        assert_eq!(sent(Refusal::invalid_token()), (403, headers(&[json])));
     }
 }

@@ -8,3 +8,4 @@ mod program;
 mod render;
 mod send;
 mod template;
+mod token;

@@ -16,17 +16,24 @@ impl Ready {
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Answers until the process ends.
 pub(crate) async fn serve(listener: TcpListener, ready: Ready) -> std::io::Result<()> {
-    let routes =
-        Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(ready);
-    axum::serve(listener, routes).await
+    axum::serve(listener, routes(ready)).await
+}
+
+/// The two routes.
+pub(crate) fn routes(ready: Ready) -> Router {
+    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(ready)
 }
 
 async fn readyz(State(ready): State<Ready>) -> (StatusCode, &'static str) {
-    if ready.0.load(Ordering::Relaxed) {
+    if ready.is_set() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled yet\n")

@@ -1,0 +1,165 @@
+//! `token create`: a name in; a Secret whose token opens the REST API, in the cluster or as a manifest, and the token, once.
+
+use std::{collections::BTreeMap, error::Error as _};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ObjectMeta;
+
+use super::{complain, print};
+use crate::{
+    kubernetes::{
+        client::connect,
+        objects::{self, Cause, Objects, chain},
+    },
+    resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
+    rest::auth::{TOKEN_HASH, TokenHash},
+};
+
+const FIELD_MANAGER: &str = "oncall-webhooks-cli";
+
+/// What can be done with the tokens of the REST API.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a token, which is shown once: the Secret holds its hash
+    ///
+    /// It opens the namespace of the Secret until the Secret is deleted.
+    Create(Options),
+}
+
+/// Which Secret to make.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Name of the Secret
+    #[arg(value_parser = secret_name)]
+    name: String,
+    /// Namespace that the token opens [default: the kubeconfig's; a manifest has none]
+    #[arg(short, long, value_parser = namespace_name)]
+    namespace: Option<String>,
+    /// Let it read, but not create, update or delete
+    #[arg(long)]
+    read_only: bool,
+    /// Print the Secret's manifest in place of creating it, and the token on standard error; needs no cluster
+    #[arg(short, long)]
+    output: Option<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Yaml,
+}
+
+fn secret_name(text: &str) -> Result<String, String> {
+    name(text, 253, true)
+}
+
+fn namespace_name(text: &str) -> Result<String, String> {
+    name(text, 63, false)
+}
+
+fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
+    if is_name(text, most, dots) {
+        Ok(text.to_owned())
+    } else {
+        let dots = if dots { "., " } else { "" };
+        Err(format!("give lower-case letters, digits, {dots}and -, at most {most}, a letter or digit first and last"))
+    }
+}
+
+/// Does it, with the cluster of the environment where one is needed.
+///
+/// # Errors
+/// There is no cluster, or it does not take the Secret.
+pub async fn run(command: &Command) -> Result<()> {
+    let Command::Create(options) = command;
+    let token = random_token()?;
+    match options.output {
+        Some(Output::Yaml) => {
+            let secret = manifest(options, options.namespace.as_deref(), &token);
+            print(&serde_saphyr::to_string(&secret).context("print a Secret")?)?;
+            complain("The token, which is shown only now:");
+            complain(&token);
+        }
+        None => {
+            let client = connect().await?;
+            let namespace = options.namespace.as_deref().unwrap_or_else(|| client.default_namespace()).to_owned();
+            let secret = manifest(options, Some(&namespace), &token);
+            let created = Objects::new(client, FIELD_MANAGER).create(&namespace, &options.name, &secret).await;
+            created.map_err(|error| explain(&error))?;
+            print(&format!("{token}\n"))?;
+            let rights = if options.read_only { "reads" } else { "opens" };
+            complain(&format!(
+                "This token {rights} namespace {namespace} until Secret {namespace}/{} is deleted. It is shown only now. \
+                 Send it as `Authorization: <token>`.",
+                options.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `oncall_` and 64 hex digits: scanners find it where it should not be, and it is no JWT.
+fn random_token() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("make a token: no random bytes: {error}"))?;
+    Ok(bytes.iter().fold("oncall_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+fn manifest(options: &Options, namespace: Option<&str>, token: &str) -> Secret {
+    let labels = [(API_TOKEN_LABEL, true), (READ_ONLY_LABEL, options.read_only)];
+    let labels = labels.into_iter().filter(|(_, set)| *set);
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(options.name.clone()),
+            namespace: namespace.map(str::to_owned),
+            labels: Some(labels.map(|(label, _)| (label.to_owned(), "true".to_owned())).collect()),
+            ..ObjectMeta::default()
+        },
+        string_data: Some(BTreeMap::from([(TOKEN_HASH.to_owned(), TokenHash::of(token).text())])),
+        ..Secret::default()
+    }
+}
+
+/// In the API server's own words where it has some.
+fn explain(error: &objects::Error) -> anyhow::Error {
+    match error.source().and_then(|source| source.downcast_ref()) {
+        Some(Cause::Client(kube::Error::Api(status))) => anyhow!("{error}: {}", status.message),
+        _ => anyhow!(chain(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_the_same_and_has_a_shape_that_scanners_find() {
+        let (one, two) = (random_token().unwrap(), random_token().unwrap());
+        assert_ne!(one, two);
+        for token in [one, two] {
+            let digits = token.strip_prefix("oncall_").unwrap();
+            assert!(digits.len() == 64 && digits.bytes().all(|b| b"0123456789abcdef".contains(&b)), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_secret_holds_the_hash_and_what_the_token_may() {
+        let token = "oncall_0123456789";
+        for (read_only, labels) in [
+            (false, json!({"oncall.dev/api-token": "true"})),
+            (true, json!({"oncall.dev/api-token": "true", "oncall.dev/read-only": "true"})),
+        ] {
+            let options = Options { name: "ci".to_owned(), namespace: None, read_only, output: None };
+            let expected = json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "ci", "namespace": "team", "labels": labels},
+                "stringData": {"tokenHash": TokenHash::of(token).text()},
+            });
+            assert_eq!(serde_json::to_value(manifest(&options, Some("team"), token)).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! OnCall's throttle: the moments of a token's calls in; out, whether one more is taken, or how long it has to wait.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::tokens::TokenHash;
+
+/// How long a call counts.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The calls of one token that were taken in the last minute.
+#[derive(Debug)]
+pub(crate) struct Window {
+    limit: usize,
+    /// Oldest first.
+    calls: VecDeque<Instant>,
+}
+
+impl Window {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, calls: VecDeque::new() }
+    }
+
+    /// Takes a call, or says how long it is until one will be taken. What is refused does not count.
+    pub(crate) fn call(&mut self, now: Instant) -> Result<(), Duration> {
+        self.forget(now);
+        if self.calls.len() < self.limit {
+            self.calls.push_back(now);
+            return Ok(());
+        }
+        let oldest = self.calls.front().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(*oldest));
+        Err(PERIOD.saturating_sub(oldest))
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.calls.front().is_some_and(|call| now.saturating_duration_since(*call) >= PERIOD) {
+            self.calls.pop_front();
+        }
+    }
+}
+
+/// Seconds for a header: rounded up, so that a call after them is taken.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// The windows of all tokens that called within the last minutes.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    limit: usize,
+    windows: Mutex<Windows>,
+}
+
+#[derive(Debug, Default)]
+struct Windows {
+    by_token: HashMap<TokenHash, Window>,
+    /// When those without calls were dropped last.
+    swept: Option<Instant>,
+}
+
+impl Limit {
+    /// `calls` in a minute for each token.
+    pub(crate) fn new(calls: usize) -> Self {
+        Self { limit: calls, windows: Mutex::default() }
+    }
+
+    /// As [`Window::call`], for one token.
+    pub(crate) fn call(&self, token: TokenHash, now: Instant) -> Result<(), Duration> {
+        let mut windows = self.windows.lock();
+        let swept = *windows.swept.get_or_insert(now);
+        if now.saturating_duration_since(swept) >= PERIOD {
+            windows.by_token.retain(|_, window| {
+                window.forget(now);
+                !window.calls.is_empty()
+            });
+            windows.swept = Some(now);
+        }
+        windows.by_token.entry(token).or_insert_with(|| Window::new(self.limit)).call(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_call_after_the_limit_waits_until_the_oldest_is_a_minute_old() {
+        let start = Instant::now();
+        let mut window = Window::new(3);
+        let cases = [
+            (0, Ok(())),
+            (10_000, Ok(())),
+            (20_000, Ok(())),
+            (20_000, Err(40_000)),
+            (59_999, Err(1)),
+            // Refused calls took no place.
+            (60_000, Ok(())),
+            (60_001, Err(9_999)),
+            (70_000, Ok(())),
+            (70_000, Err(10_000)),
+            (200_000, Ok(())),
+            (200_000, Ok(())),
+            (200_000, Ok(())),
+            (200_000, Err(60_000)),
+            // Another thread looked at the clock earlier.
+            (199_000, Err(60_000)),
+        ];
+        for (millis, expected) in cases {
+            assert_eq!(window.call(at(start, millis)), expected.map_err(Duration::from_millis), "{millis}");
+        }
+        assert_eq!(Window::new(0).call(start), Err(PERIOD));
+    }
+
+    #[test]
+    fn seconds_are_rounded_up_and_never_none() {
+        let cases = [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (59_001, 60), (60_000, 60)];
+        for (millis, expected) in cases {
+            assert_eq!(seconds(Duration::from_millis(millis)), expected, "{millis}");
+        }
+        assert_eq!(seconds(Duration::from_nanos(1)), 1);
+    }
+
+    #[test]
+    fn tokens_do_not_count_for_each_other_and_are_forgotten_after_a_minute() {
+        let start = Instant::now();
+        let limit = Limit::new(1);
+        let [one, two] = ["one", "two"].map(TokenHash::of);
+        assert_eq!(limit.call(one, start), Ok(()));
+        assert_eq!(limit.call(two, at(start, 30_000)), Ok(()));
+        assert_eq!(limit.call(one, at(start, 30_000)), Err(Duration::from_secs(30)));
+        let tokens = || limit.windows.lock().by_token.len();
+        assert_eq!(tokens(), 2);
+        assert_eq!(limit.call(two, at(start, 60_000)), Err(Duration::from_secs(30)));
+        assert_eq!(tokens(), 1);
+        assert_eq!(limit.call(one, at(start, 200_000)), Ok(()));
+        assert_eq!(tokens(), 1);
+    }
+}

@@ -1,0 +1,316 @@
+//! Tokens of Kubernetes itself: a JWT in; out, who that is (TokenReview), and whether they may (SubjectAccessReview).
+//!
+//! Answers count for a while, so that a loop over a list asks once.
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    hash::Hash,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use http::StatusCode;
+use k8s_openapi::{
+    ClusterResourceScope,
+    api::{
+        authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
+        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    },
+};
+use kube::{Client, Resource as _, api::PostParams, core::Request};
+use quick_cache::sync::Cache;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
+
+use super::{NAMESPACE_HEADER, Resource, Verb, tokens::TokenHash};
+use crate::{kubernetes::objects::chain, resources::Webhook, rest::refusal::Refusal};
+
+/// How long an answer counts.
+const LIFETIME: Duration = Duration::from_secs(10);
+/// Bound on the answers of each kind that are kept.
+const ANSWERS: usize = 4096;
+/// Bound on one question, from when it came up to its answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bound on the questions that are under way at a time: anybody can make up something that looks like a JWT.
+const QUESTIONS: usize = 8;
+
+/// Whether this could be a JWT: three parts of base64url.
+pub(crate) fn is_jwt(text: &str) -> bool {
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    text.split('.').count() == 3 && text.split('.').all(is_part)
+}
+
+/// Who a token belongs to, as the API server says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct User(UserInfo);
+
+impl User {
+    pub(crate) fn name(&self) -> &str {
+        self.0.username.as_deref().unwrap_or_default()
+    }
+
+    /// The namespace that a call is about: the one that it names, else the ServiceAccount's own. Where one alone is
+    /// served, it must be that.
+    pub(crate) fn namespace<'a>(&'a self, named: Option<&'a str>, served: Option<&str>) -> Result<&'a str, Refusal> {
+        let own =
+            || self.name().strip_prefix("system:serviceaccount:")?.split_once(':').map(|(namespace, _)| namespace);
+        let namespace = named.or_else(own).ok_or_else(|| {
+            let name = self.name();
+            Refusal::denied(format_args!("{name} is no ServiceAccount: name a namespace in {NAMESPACE_HEADER}."))
+        })?;
+        match served {
+            Some(served) if served != namespace => {
+                Err(Refusal::denied(format_args!("Only namespace {served} is served here, not {namespace}.")))
+            }
+            _ => Ok(namespace),
+        }
+    }
+}
+
+/// Something that somebody wants to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Deed {
+    pub(crate) verb: Verb,
+    pub(crate) resource: Resource,
+    pub(crate) namespace: Arc<str>,
+}
+
+impl Deed {
+    fn review(&self, user: &User) -> SubjectAccessReview {
+        let UserInfo { username, groups, uid, extra } = user.0.clone();
+        let resource_attributes = ResourceAttributes {
+            group: Some(Webhook::group(&()).into_owned()),
+            resource: Some(self.resource.plural().to_owned()),
+            verb: Some(self.verb.word().to_owned()),
+            namespace: Some(String::from(&*self.namespace)),
+            ..ResourceAttributes::default()
+        };
+        let spec = SubjectAccessReviewSpec {
+            user: username,
+            groups,
+            uid,
+            extra,
+            resource_attributes: Some(resource_attributes),
+            non_resource_attributes: None,
+        };
+        SubjectAccessReview { spec, ..SubjectAccessReview::default() }
+    }
+
+    /// As kubectl says it.
+    fn denied(&self, user: &User) -> Refusal {
+        Refusal::denied(format_args!(
+            "{} may not {} {}.{} in namespace {}.",
+            user.name(),
+            self.verb.word(),
+            self.resource.plural(),
+            Webhook::group(&()),
+            self.namespace
+        ))
+    }
+}
+
+/// Answers by what was asked, each for as long as it counts.
+struct Answers<K, V>(Cache<K, (Instant, V)>);
+
+impl<K: Clone + Eq + Hash, V: Clone> Answers<K, V> {
+    fn new() -> Self {
+        Self(Cache::new(ANSWERS))
+    }
+
+    /// What was answered, or what `ask` gives now. However many wait for the same answer, one of them asks.
+    async fn get<E>(&self, key: &K, now: Instant, ask: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+        self.0.remove_if(key, |(asked, _)| now.saturating_duration_since(*asked) >= LIFETIME);
+        let ask = async { Ok((now, ask.await?)) };
+        self.0.get_or_insert_async(key, ask).await.map(|(_, answer)| answer)
+    }
+}
+
+/// What the API server says of tokens and users.
+pub(crate) struct Reviews {
+    client: Client,
+    questions: Semaphore,
+    users: Answers<TokenHash, Option<Arc<User>>>,
+    permissions: Answers<(TokenHash, Deed), bool>,
+}
+
+impl Reviews {
+    pub(crate) fn new(client: Client) -> Self {
+        let questions = Semaphore::new(QUESTIONS);
+        Self { client, questions, users: Answers::new(), permissions: Answers::new() }
+    }
+
+    /// Whose token it is.
+    pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<User>, Refusal> {
+        let ask = async {
+            let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
+            let review = self.ask(&TokenReview { spec, ..TokenReview::default() }).await?;
+            let status = review.status.filter(|status| status.authenticated == Some(true));
+            let user = status.and_then(|status| status.user).map(User).filter(|user| !user.name().is_empty());
+            Ok(user.map(Arc::new))
+        };
+        answered(self.users.get(&hash, Instant::now(), ask)).await?.ok_or_else(Refusal::invalid_token)
+    }
+
+    /// Whether a user may.
+    pub(crate) async fn permit(&self, hash: TokenHash, user: &User, deed: Deed) -> Result<(), Refusal> {
+        let ask = async { Ok(self.ask(&deed.review(user)).await?.status.is_some_and(|status| status.allowed)) };
+        let key = (hash, deed.clone());
+        if answered(self.permissions.get(&key, Instant::now(), ask)).await? { Ok(()) } else { Err(deed.denied(user)) }
+    }
+
+    async fn ask<K>(&self, review: &K) -> anyhow::Result<K>
+    where
+        K: kube::Resource<Scope = ClusterResourceScope, DynamicType = ()> + Serialize + DeserializeOwned,
+    {
+        // Never closed.
+        let _turn = self.questions.acquire().await;
+        let name = || format!("create {}", K::kind(&()));
+        let request = Request::new(K::url_path(&(), None))
+            .create(&PostParams::default(), serde_json::to_vec(review).with_context(name)?)
+            .with_context(name)?;
+        // Answers repeat what was asked, and kube logs what it can't read: here nothing of it is shown.
+        let answer = self.client.request_text(request).await.with_context(name)?;
+        serde_json::from_str(&answer).map_err(|_| anyhow::anyhow!("the answer can't be read")).with_context(name)
+    }
+}
+
+/// What was answered, or that nothing was in time.
+async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<T, Refusal> {
+    let reason = match tokio::time::timeout(TIMEOUT, answer).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => chain(error.as_ref()),
+        Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+    };
+    tracing::warn!(error = reason, "check a Kubernetes token");
+    let detail = "The token can't be checked: the Kubernetes API gives no answer.";
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn user(name: &str) -> User {
+        User(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() })
+    }
+
+    fn deed(verb: Verb, resource: Resource) -> Deed {
+        Deed { verb, resource, namespace: "team".into() }
+    }
+
+    #[test]
+    fn three_parts_of_base64url_could_be_a_jwt() {
+        let cases = [
+            ("eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln-_", true),
+            ("a.b.c", true),
+            ("a.b", false),
+            ("a.b.c.d", false),
+            ("a..c", false),
+            (".b.c", false),
+            ("a.b.", false),
+            ("a.b=.c", false),
+            ("a.b.c d", false),
+            ("oncall_0123456789abcdef", false),
+            ("", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(is_jwt(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_header_names_the_namespace_else_it_is_the_service_accounts() {
+        let bot = "system:serviceaccount:team:bot";
+        let denied = |why| Err(Refusal::denied(why));
+        let unnamed = "admin is no ServiceAccount: name a namespace in X-OnCall-Namespace.";
+        let cases = [
+            (bot, None, None, Ok("team")),
+            (bot, Some("other"), None, Ok("other")),
+            ("admin", Some("other"), None, Ok("other")),
+            ("admin", None, None, denied(unnamed)),
+            (bot, None, Some("team"), Ok("team")),
+            (bot, Some("other"), Some("other"), Ok("other")),
+            (bot, None, Some("other"), denied("Only namespace other is served here, not team.")),
+            (bot, Some("other"), Some("team"), denied("Only namespace team is served here, not other.")),
+            ("admin", None, Some("team"), denied(unnamed)),
+        ];
+        for (name, named, served, expected) in cases {
+            assert_eq!(user(name).namespace(named, served), expected, "{name} {named:?} {served:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_is_who_what_and_where() {
+        let info = json!({"username": "bot", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}});
+        let bot = User(serde_json::from_value(info).unwrap());
+        let cases = [
+            (Verb::List, Resource::Webhooks, "list", "webhooks"),
+            (Verb::Get, Resource::Webhooks, "get", "webhooks"),
+            (Verb::Create, Resource::Webhooks, "create", "webhooks"),
+            (Verb::Update, Resource::Webhooks, "update", "webhooks"),
+            (Verb::Delete, Resource::Webhooks, "delete", "webhooks"),
+            (Verb::List, Resource::Responses, "list", "webhookresponses"),
+        ];
+        for (verb, resource, word, plural) in cases {
+            let spec = serde_json::to_value(deed(verb, resource).review(&bot).spec).unwrap();
+            let attributes = json!({"group": "oncall.dev", "resource": plural, "verb": word, "namespace": "team"});
+            let expected = json!({
+                "user": "bot", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}, "resourceAttributes": attributes,
+            });
+            assert_eq!(spec, expected);
+            let detail = format!(
+                "You do not have permission to perform this action. bot may not {word} {plural}.oncall.dev in namespace team."
+            );
+            assert_eq!(deed(verb, resource).denied(&bot), Refusal::new(StatusCode::FORBIDDEN, detail));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_for_ten_seconds_and_a_failure_not_at_all() {
+        let (answers, asked) = (Answers::<&str, bool>::new(), Cell::new(0));
+        let start = Instant::now();
+        let get = async |key, second, answer: Result<bool, &'static str>| {
+            let now = start + Duration::from_secs(second);
+            let ask = async {
+                asked.set(asked.get() + 1);
+                answer
+            };
+            answers.get(&key, now, ask).await
+        };
+        let cases = [
+            ("a", 0, Err("away"), Err("away"), 1),
+            ("a", 0, Ok(true), Ok(true), 2),
+            ("a", 9, Ok(false), Ok(true), 2),
+            ("b", 9, Ok(false), Ok(false), 3),
+            ("a", 10, Ok(false), Ok(false), 4),
+            ("b", 18, Ok(true), Ok(false), 4),
+            ("b", 19, Err("away"), Err("away"), 5),
+            ("b", 19, Ok(true), Ok(true), 6),
+        ];
+        for (key, second, answer, expected, count) in cases {
+            assert_eq!((get(key, second, answer).await, asked.get()), (expected, count), "{key} {second}");
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_the_same_answer_ask_once() {
+        let (answers, asked) = (Answers::<&str, bool>::new(), Cell::new(0));
+        let now = Instant::now();
+        let calls = (0..50).map(|_| {
+            answers.get(&"a", now, async {
+                asked.set(asked.get() + 1);
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(true)
+            })
+        });
+        assert_eq!(futures::future::join_all(calls).await, vec![Ok(true); 50]);
+        assert_eq!(asked.get(), 1);
+    }
+}

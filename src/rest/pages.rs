@@ -1,0 +1,183 @@
+//! Pages of lists, and the addresses of those before and after, as OnCall gives them.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use url::form_urlencoded;
+
+/// What Python's `quote_plus` leaves as it is, beside letters and digits.
+const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b' ');
+
+/// How many items a page has if the call does not say, and at most.
+const PAGE_SIZE: usize = 50;
+const MAX_PAGE_SIZE: usize = 100;
+
+/// The parameters of a list, decoded, in their order.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn new(query: &str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The last value of a parameter, unless it is empty.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.all(key).last().filter(|value| !value.is_empty())
+    }
+
+    /// Every value of a parameter.
+    pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The query with `page` set to a number, or left out; parameters in the order of their names, as OnCall gives them.
+    fn with_page(&self, page: Option<usize>) -> String {
+        let mut parameters: Vec<(String, String)> = self.0.iter().filter(|(name, _)| name != "page").cloned().collect();
+        parameters.extend(page.map(|page| ("page".to_owned(), page.to_string())));
+        // Stable: the values of one parameter stay in order.
+        parameters.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let quoted = |text: &str| utf8_percent_encode(text, QUOTED).to_string().replace(' ', "+");
+        let pairs: Vec<String> =
+            parameters.iter().map(|(name, value)| format!("{}={}", quoted(name), quoted(value))).collect();
+        pairs.join("&")
+    }
+}
+
+/// One page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    size: usize,
+    number: usize,
+    pages: usize,
+    count: usize,
+}
+
+/// What stands around the results.
+#[derive(Serialize)]
+pub(crate) struct Frame {
+    count: usize,
+    next: Option<String>,
+    previous: Option<String>,
+}
+
+impl Page {
+    /// The page that `query` asks for of a list with `count` items: a number beyond the end gives the last page, what is no
+    /// number the first.
+    pub(crate) fn new(query: &Query, count: usize) -> Self {
+        let number = |text: &str| text.trim().parse::<i64>().ok();
+        let size = query.get("perpage").and_then(number).and_then(|size| usize::try_from(size).ok());
+        let size = size.filter(|size| *size > 0).map_or(PAGE_SIZE, |size| size.min(MAX_PAGE_SIZE));
+        let pages = count.div_ceil(size).max(1);
+        let number = match query.get("page") {
+            None => 1,
+            Some("last") => pages,
+            Some(text) => match number(text).map(usize::try_from) {
+                Some(Ok(number)) if (1..=pages).contains(&number) => number,
+                Some(_) => pages,
+                // Too many digits for a number are a number still.
+                None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => pages,
+                None => 1,
+            },
+        };
+        Self { size, number, pages, count }
+    }
+
+    /// Which items of the list are on it.
+    pub(crate) fn range(&self) -> std::ops::Range<usize> {
+        let start = (self.number - 1) * self.size;
+        start..(start + self.size).min(self.count)
+    }
+
+    /// The whole answer around results that are JSON text already. `address` is scheme, host and path of the call.
+    pub(crate) fn answer<'a>(
+        &self,
+        query: &Query,
+        address: &str,
+        results: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let link = |page: Option<usize>| match query.with_page(page) {
+            query if query.is_empty() => address.to_owned(),
+            query => format!("{address}?{query}"),
+        };
+        let frame = Frame {
+            count: self.count,
+            next: (self.number < self.pages).then(|| link(Some(self.number + 1))),
+            // The first page is the one without a number.
+            previous: (self.number > 1).then(|| link((self.number > 2).then(|| self.number - 1))),
+        };
+        let mut out = serde_json::to_vec(&frame)?;
+        // The brace that closes the frame is written last.
+        out.pop();
+        out.extend_from_slice(b",\"results\":[");
+        for (index, result) in results.enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(result);
+        }
+        let rest = format!(
+            "],\"page_size\":{},\"current_page_number\":{},\"total_pages\":{}}}",
+            self.size, self.number, self.pages
+        );
+        out.extend_from_slice(rest.as_bytes());
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_the_one_asked_for_or_the_nearest() {
+        let cases = [
+            ("", 36, (50, 1, 1, 0..36)),
+            ("", 0, (50, 1, 1, 0..0)),
+            ("perpage=2&page=2", 36, (2, 2, 18, 2..4)),
+            ("perpage=40&page=2", 36, (40, 1, 1, 0..36)),
+            ("perpage=10&page=0", 36, (10, 4, 4, 30..36)),
+            ("perpage=10&page=-1", 36, (10, 4, 4, 30..36)),
+            ("perpage=10&page=99999999999999999999999", 36, (10, 4, 4, 30..36)),
+            ("perpage=10&page=x", 36, (10, 1, 4, 0..10)),
+            ("perpage=10&page=last", 36, (10, 4, 4, 30..36)),
+            ("perpage=0", 36, (50, 1, 1, 0..36)),
+            ("perpage=-3", 36, (50, 1, 1, 0..36)),
+            ("perpage=x", 36, (50, 1, 1, 0..36)),
+            ("perpage=1000", 136, (100, 1, 2, 0..100)),
+        ];
+        for (query, count, expected) in cases {
+            let page = Page::new(&Query::new(query), count);
+            assert_eq!((page.size, page.number, page.pages, page.range()), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn links_keep_the_other_parameters_in_the_order_of_their_names() {
+        let links = |query: &str, count| {
+            let query = Query::new(query);
+            let answer = Page::new(&query, count).answer(&query, "http://h/api/v1/webhooks/", std::iter::empty());
+            let answer: serde_json::Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+            (answer["next"].as_str().map(str::to_owned), answer["previous"].as_str().map(str::to_owned))
+        };
+        let at = |query: &str| Some(format!("http://h/api/v1/webhooks/{query}"));
+        assert_eq!(links("", 50), (None, None));
+        assert_eq!(links("", 51), (at("?page=2"), None));
+        assert_eq!(links("page=2", 51), (None, at("")));
+        assert_eq!(links("perpage=2&page=2", 36), (at("?page=3&perpage=2"), at("?perpage=2")));
+        assert_eq!(links("perpage=2&page=3", 36), (at("?page=4&perpage=2"), at("?page=2&perpage=2")));
+        assert_eq!(
+            links("team_id=b+c&team_id=%C3%A4~*&perpage=1", 2),
+            (at("?page=2&perpage=1&team_id=b+c&team_id=%C3%A4~%2A"), None)
+        );
+    }
+
+    #[test]
+    fn an_answer_is_the_frame_around_the_results() {
+        let query = Query::new("");
+        let results = [b"{\"a\":1}".as_slice(), b"{}"];
+        let answer = Page::new(&query, 2).answer(&query, "http://h/", results.into_iter()).unwrap();
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            r#"{"count":2,"next":null,"previous":null,"results":[{"a":1},{}],"page_size":50,"current_page_number":1,"total_pages":1}"#
+        );
+    }
+}

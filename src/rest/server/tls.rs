@@ -1,0 +1,246 @@
+//! TLS with a certificate from files: PEM goes in, handshakes with what the files last held come out.
+
+use std::{
+    convert::Infallible,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use parking_lot::{Mutex, RwLock};
+use rustls::{
+    Error, InconsistentKeys, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::{net::TcpStream, task::spawn_blocking, time::sleep};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::kubernetes::objects::chain;
+
+/// How often the files are looked at. A mounted Secret is swapped as a whole folder, which is easier to see in what the
+/// files hold than to be told of.
+pub(super) const RELOAD: Duration = Duration::from_secs(5);
+
+/// Speaks TLS with the certificate that its files last held.
+pub(super) struct Tls {
+    acceptor: TlsAcceptor,
+    files: Files,
+    shown: Arc<Shown>,
+    /// What the files last held, good or bad, or why they could not be read.
+    seen: Mutex<Result<Pem, String>>,
+}
+
+impl Tls {
+    /// Reads the certificate and its key.
+    ///
+    /// # Errors
+    /// The files can't be read, hold no certificate or no key, or these don't belong together; names the file.
+    pub(super) fn load(certificate: &Path, key: &Path) -> Result<Self> {
+        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+        let pem = files.read()?;
+        let builder = ServerConfig::builder().with_no_client_auth();
+        let shown = Arc::new(Shown(RwLock::new(Arc::new(files.certified(&pem, builder.crypto_provider())?))));
+        let mut config = builder.with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), files, shown, seen: Mutex::new(Ok(pem)) })
+    }
+
+    /// Shakes hands with a client. There is no time limit.
+    ///
+    /// # Errors
+    /// The client went away, or does not speak TLS as it is spoken here.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.acceptor.accept(stream).await
+    }
+
+    /// Looks at the files for ever, and shows new clients what they hold.
+    pub(super) async fn reload(&self, every: Duration) -> Infallible {
+        loop {
+            sleep(every).await;
+            let files = self.files.clone();
+            // It fails only when the runtime ends.
+            if let Ok(found) = spawn_blocking(move || files.read()).await {
+                self.observe(found.map_err(|error| chain(error.as_ref())));
+            }
+        }
+    }
+
+    /// Shows what was found, if it is new and good. What is bad is said once.
+    fn observe(&self, found: Result<Pem, String>) {
+        let mut seen = self.seen.lock();
+        if *seen == found {
+            return;
+        }
+        let certified = match &found {
+            Ok(pem) => self
+                .files
+                .certified(pem, self.acceptor.config().crypto_provider())
+                .map_err(|error| chain(error.as_ref())),
+            Err(error) => Err(error.clone()),
+        };
+        match certified {
+            Ok(certified) => {
+                *self.shown.0.write() = Arc::new(certified);
+                tracing::info!(file = %self.files.certificate.display(), "new clients see the new certificate");
+            }
+            Err(error) => tracing::error!(error, "the certificate stays as it was"),
+        }
+        *seen = found;
+    }
+}
+
+/// What new clients are shown.
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read()))
+    }
+}
+
+#[derive(Clone)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What the files hold.
+#[derive(PartialEq)]
+struct Pem {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Files {
+    fn read(&self) -> Result<Pem> {
+        let certificate = fs::read(&self.certificate)
+            .with_context(|| format!("read TLS certificate {}", self.certificate.display()))?;
+        let key = fs::read(&self.key).with_context(|| format!("read TLS key {}", self.key.display()))?;
+        Ok(Pem { certificate, key })
+    }
+
+    /// The certificate and its chain with the key, checked to belong together.
+    fn certified(&self, pem: &Pem, provider: &CryptoProvider) -> Result<CertifiedKey> {
+        // The parser's errors quote what they don't understand, which may be the key.
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(&pem.certificate).collect::<Result<_, _>>().unwrap_or_default();
+        anyhow::ensure!(
+            !chain.is_empty(),
+            "no certificate in TLS certificate {}: give PEM, the server's own certificate first",
+            self.certificate.display()
+        );
+        let key = PrivateKeyDer::from_pem_slice(&pem.key)
+            .map_err(|_| anyhow!("no private key in TLS key {}: give PEM without a passphrase", self.key.display()))?;
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => anyhow!(
+                "TLS key {} does not belong to the first certificate in {}",
+                self.key.display(),
+                self.certificate.display()
+            ),
+            error => anyhow::Error::from(error).context(format!(
+                "use TLS certificate {} with key {}",
+                self.certificate.display(),
+                self.key.display()
+            )),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem() -> Pem {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("make a certificate");
+        Pem { certificate: made.cert.pem().into_bytes(), key: made.signing_key.serialize_pem().into_bytes() }
+    }
+
+    fn files() -> Files {
+        Files { certificate: "/tls/tls.crt".into(), key: "/tls/tls.key".into() }
+    }
+
+    fn provider() -> CryptoProvider {
+        rustls::crypto::ring::default_provider()
+    }
+
+    /// The first certificate of PEM.
+    fn der(pem: &Pem) -> Vec<u8> {
+        CertificateDer::from_pem_slice(&pem.certificate).expect("a certificate").to_vec()
+    }
+
+    #[test]
+    fn what_is_no_certificate_with_its_key_is_told_by_its_file() {
+        let (good, other) = (pem(), pem());
+        let one_line: Vec<u8> = good.key.iter().copied().filter(|byte| *byte != b'\n').collect();
+        let no_certificate =
+            "no certificate in TLS certificate /tls/tls.crt: give PEM, the server's own certificate first";
+        let no_key = "no private key in TLS key /tls/tls.key: give PEM without a passphrase";
+        let cases: [(&str, &[u8], &[u8], &str); 7] = [
+            ("nothing", b"", &good.key, no_certificate),
+            ("a key", &good.key, &good.key, no_certificate),
+            ("a line that is too long", &one_line, &good.key, no_certificate),
+            ("a cut certificate", &good.certificate[..99], &good.key, no_certificate),
+            ("a certificate for the key", &good.certificate, &good.certificate, no_key),
+            ("a key in one line, which is not printed", &good.certificate, &one_line, no_key),
+            (
+                "the key of another",
+                &good.certificate,
+                &other.key,
+                "TLS key /tls/tls.key does not belong to the first certificate in /tls/tls.crt",
+            ),
+        ];
+        for (case, certificate, key, expected) in cases {
+            let pem = Pem { certificate: certificate.to_vec(), key: key.to_vec() };
+            let error = files().certified(&pem, &provider()).expect_err(case);
+            assert_eq!(format!("{error:#}"), expected, "{case}");
+        }
+        let chain =
+            Pem { certificate: [good.certificate.as_slice(), &other.certificate].concat(), key: good.key.clone() };
+        let certified = files().certified(&chain, &provider()).expect("a chain");
+        assert_eq!(certified.cert.iter().map(|der| der.to_vec()).collect::<Vec<_>>(), [der(&good), der(&other)]);
+    }
+
+    #[test]
+    fn what_is_shown_changes_only_to_what_is_good() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (first, second, third) = (pem(), pem(), pem());
+        let [a, b, c] = [&first, &second, &third].map(der);
+        let certified = files().certified(&first, &provider()).expect("a certificate");
+        let shown = Arc::new(Shown(RwLock::new(Arc::new(certified))));
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
+        let tls = Tls {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            files: files(),
+            shown: Arc::clone(&shown),
+            seen: Mutex::new(Ok(first)),
+        };
+        let copy = |pem: &Pem| Pem { certificate: pem.certificate.clone(), key: pem.key.clone() };
+        let mixed = Pem { certificate: third.certificate.clone(), key: second.key.clone() };
+        let steps = [
+            ("changed", Ok(copy(&second)), &b),
+            ("the key is still the old one", Ok(mixed), &b),
+            ("gone", Err("read TLS certificate /tls/tls.crt".to_owned()), &b),
+            ("broken", Ok(Pem { certificate: b"-----BEGIN".to_vec(), key: Vec::new() }), &b),
+            ("both are new", Ok(third), &c),
+            ("as before", Ok(second), &b),
+        ];
+        for (step, found, expected) in steps {
+            tls.observe(found);
+            assert_eq!(shown.0.read().cert[0].to_vec(), *expected, "{step}");
+        }
+        assert_ne!(a, b);
+    }
+}

@@ -1,0 +1,441 @@
+//! Changes of webhooks: from a draft to objects in the cluster, and what of it goes wrong, in OnCall's shapes.
+//!
+//! A password or an authorization header goes into a Secret that the Webhook owns, before the Webhook names it; what is
+//! not needed any more is removed after the Webhook has let go of it. So a call that fails half-way leaves no webhook
+//! that can't work, and the same call can be made again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{Resource, ResourceExt, api::ObjectMeta};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{
+    catalog::{Catalog, Entry, Namely},
+    fields::{Change, Existing},
+    manifest::{Draft, Kept, written},
+    refusal::Refusal,
+};
+use crate::{
+    core::{
+        id,
+        webhook::{HttpMethod, TriggerType},
+    },
+    kubernetes::objects::{self, Objects, chain},
+    resources::{
+        BLANK_FIELDS_ANNOTATION, CREATED_AT_ANNOTATION, Manager, SECRET_LABEL, WEBHOOK_LABEL, Webhook, WebhookSpec,
+        label_value,
+    },
+};
+
+/// How often a change is tried again on what somebody else has made of the webhook meanwhile.
+const CONFLICTS: usize = 5;
+/// How many names are tried for a webhook whose own is taken.
+const NAMES: usize = 100;
+/// Bound on what is repeated of the API server's words, in characters.
+const MESSAGE: usize = 2000;
+
+/// What writes.
+pub(crate) struct Writer {
+    objects: Objects,
+    catalog: Arc<Catalog>,
+    /// Whether objects that GitOps tools manage may be changed too.
+    allow_managed: bool,
+    /// The last time of creation that was given away, in microseconds: no two are the same.
+    last_created: AtomicI64,
+}
+
+impl Writer {
+    pub(crate) fn new(objects: Objects, catalog: Arc<Catalog>, allow_managed: bool) -> Self {
+        Self { objects, catalog, allow_managed, last_created: AtomicI64::new(0) }
+    }
+
+    /// Makes a webhook.
+    pub(crate) async fn create(&self, namespace: &str, change: Change) -> Result<Arc<Entry>, Refusal> {
+        let display_name = change.name.clone().unwrap_or_default();
+        let reserved = self.catalog.reserve(namespace, Namely::ForPeople, &display_name, None);
+        let _reserved = reserved.ok_or_else(not_unique)?;
+        let plain = Some(id::resource_name(&display_name)).filter(|name| !name.is_empty());
+        let plain = plain.unwrap_or_else(|| "webhook".to_owned());
+        for attempt in 1..=NAMES {
+            let name = if attempt == 1 { plain.clone() } else { format!("{plain}-{attempt}") };
+            let Some(_reserved) = self.catalog.reserve(namespace, Namely::InKubernetes, &name, None) else { continue };
+            // Somebody may have written down as an override the very id that this name gives.
+            if self.catalog.get(namespace, &id::webhook_id(namespace, &name)).is_some() {
+                continue;
+            }
+            if let Some(entry) = self.create_as(namespace, &name, change.clone()).await? {
+                return Ok(entry);
+            }
+        }
+        Err(Refusal::faults([("name", vec![format!("{NAMES} webhooks have a name like this one: choose another.")])]))
+    }
+
+    /// None if the name in Kubernetes is taken, by what the watch has not shown yet or never shows.
+    async fn create_as(&self, namespace: &str, name: &str, change: Change) -> Result<Option<Arc<Entry>>, Refusal> {
+        let mut draft = Draft::new(&bare(namespace, name), change);
+        let secret =
+            if draft.secrets.is_empty() { None } else { Some(self.keep_first(namespace, name, &draft).await?) };
+        if let Some(secret) = &secret {
+            draft.keep_in(|_| secret.name_any());
+        }
+        let created_at = self.now().to_string();
+        match self.create_once(namespace, name, &draft, &created_at).await {
+            Ok(Some(webhook)) => {
+                if let Some(secret) = secret {
+                    self.give(&secret, &webhook);
+                }
+                // A webhook that is deleted already was made all the same.
+                let entry = self.catalog.insert(webhook.clone());
+                Ok(Some(entry.unwrap_or_else(|| Arc::new(Entry::from(webhook)))))
+            }
+            result => {
+                if let Some(secret) = secret {
+                    self.discard(&secret).await;
+                }
+                result.map(|_| None).map_err(|error| refusal(&error))
+            }
+        }
+    }
+
+    /// None if the name is taken.
+    async fn create_once(
+        &self,
+        namespace: &str,
+        name: &str,
+        draft: &Draft,
+        created_at: &str,
+    ) -> Result<Option<Webhook>, objects::Error> {
+        let mut manifest = json!({
+            "apiVersion": Webhook::api_version(&()),
+            "kind": Webhook::kind(&()),
+            "metadata": {"name": name, "annotations": {CREATED_AT_ANNOTATION: created_at}},
+            "spec": written(&draft.spec),
+        });
+        if let Some(blank) = &draft.blank {
+            manifest["metadata"]["annotations"][BLANK_FIELDS_ANNOTATION] = blank.as_str().into();
+        }
+        let error = match self.objects.insert(namespace, name, &manifest).await {
+            Ok(webhook) => return Ok(Some(webhook)),
+            Err(error) if error.is_conflict() => return Ok(None),
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => error,
+        };
+        // No answer does not mean that it was not stored; a client that is told so would try again, and find its own.
+        match self.objects.get::<Webhook>(namespace, name).await {
+            Ok(Some(found))
+                if found.annotations().get(CREATED_AT_ANNOTATION).map(String::as_str) == Some(created_at) =>
+            {
+                Ok(Some(found))
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Changes a webhook.
+    pub(crate) async fn update(&self, entry: Arc<Entry>, change: Change) -> Result<Arc<Entry>, Refusal> {
+        let namespace = entry.webhook.namespace().unwrap_or_default();
+        let mut entry = entry;
+        for _ in 0..CONFLICTS {
+            self.refuse_managed(&entry.webhook)?;
+            let _reserved = match &change.name {
+                Some(name) if name != entry.name() => Some(
+                    self.catalog.reserve(&namespace, Namely::ForPeople, name, Some(&entry)).ok_or_else(not_unique)?,
+                ),
+                _ => None,
+            };
+            match self.update_once(&namespace, &entry, change.clone()).await {
+                Ok(updated) => return Ok(updated),
+                Err(error) if error.is_conflict() => {
+                    let name = entry.webhook.name_any();
+                    let found =
+                        self.objects.get::<Webhook>(&namespace, &name).await.map_err(|error| refusal(&error))?;
+                    let found = found.filter(|found| found.uid() == entry.webhook.uid());
+                    entry = found.and_then(|found| self.catalog.insert(found)).ok_or_else(Refusal::not_found)?;
+                }
+                Err(error) if error.is_not_found() => return Err(Refusal::not_found()),
+                Err(error) => return Err(refusal(&error)),
+            }
+        }
+        let detail = "Others keep changing this webhook at the same time: try again.";
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
+    }
+
+    async fn update_once(
+        &self,
+        namespace: &str,
+        entry: &Arc<Entry>,
+        change: Change,
+    ) -> Result<Arc<Entry>, objects::Error> {
+        let (webhook, name) = (&entry.webhook, entry.webhook.name_any());
+        let mut draft = Draft::new(webhook, change);
+        if !draft.secrets.is_empty() {
+            let secret = self.keep(webhook, &draft).await?;
+            draft.keep_in(|_| secret.clone());
+        }
+        let updated = match draft.patch(webhook) {
+            Some(patch) => {
+                let updated: Webhook = self.objects.merge(namespace, &name, &patch).await?;
+                self.catalog.insert(updated.clone()).unwrap_or_else(|| Arc::new(Entry::from(updated)))
+            }
+            None => Arc::clone(entry),
+        };
+        for kept in &draft.cleared {
+            if let Err(error) = self.clear(webhook, *kept).await {
+                // Nothing names it any more, and it goes with the webhook.
+                tracing::warn!(namespace, webhook = name, error = chain(&error), "clear {}", kept.key());
+            }
+        }
+        Ok(updated)
+    }
+
+    /// Deletes a webhook, and with it what it owns.
+    pub(crate) async fn delete(&self, entry: &Entry) -> Result<(), Refusal> {
+        self.refuse_managed(&entry.webhook)?;
+        let (namespace, name) = (entry.webhook.namespace().unwrap_or_default(), entry.webhook.name_any());
+        let deleted = self.objects.delete::<Webhook>(&namespace, &name, entry.webhook.uid()).await;
+        let gone = match deleted {
+            Ok(()) => true,
+            // Another one has this name by now.
+            Err(error) if error.is_not_found() || error.is_conflict() => false,
+            Err(error) => return Err(refusal(&error)),
+        };
+        self.catalog.delete(entry);
+        if gone { Ok(()) } else { Err(Refusal::not_found()) }
+    }
+
+    fn refuse_managed(&self, webhook: &Webhook) -> Result<(), Refusal> {
+        let manager = Manager::of(&webhook.metadata).filter(|_| !self.allow_managed);
+        manager.map_or(Ok(()), |manager| {
+            let detail = format!(
+                "Webhook {} is managed by {manager}, which would undo the change: change it there.",
+                webhook.name_any()
+            );
+            Err(Refusal::new(StatusCode::FORBIDDEN, detail))
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        let now = Timestamp::now().as_microsecond();
+        let last = self.last_created.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+        let micros = last.map_or(now, |last| now.max(last + 1));
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Makes a Secret for a webhook that is not there yet.
+    async fn keep_first(&self, namespace: &str, name: &str, draft: &Draft) -> Result<Secret, Refusal> {
+        self.make_secret(namespace, name, draft, None).await.map_err(|error| refusal(&error))
+    }
+
+    /// Puts values into the Secret that the webhook owns, or into a new one. Gives its name.
+    async fn keep(&self, webhook: &Webhook, draft: &Draft) -> Result<String, objects::Error> {
+        let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
+        let own = match self.own_secret(webhook).await? {
+            Some(own) => own,
+            None => return Ok(self.make_secret(&namespace, &name, draft, owner(webhook)).await?.name_any()),
+        };
+        let data: serde_json::Map<String, Value> =
+            draft.secrets.iter().map(|(kept, value)| (kept.key().to_owned(), value.expose_secret().into())).collect();
+        self.objects.merge::<Secret>(&namespace, &own.name_any(), &json!({"stringData": data})).await?;
+        Ok(own.name_any())
+    }
+
+    /// Removes a value from the Secret that the webhook owns.
+    async fn clear(&self, webhook: &Webhook, kept: Kept) -> Result<(), objects::Error> {
+        let namespace = webhook.namespace().unwrap_or_default();
+        let Some(own) = self.own_secret(webhook).await? else { return Ok(()) };
+        let others = own.data.iter().flatten().any(|(key, _)| key != kept.key());
+        if others {
+            let patch = json!({"data": {kept.key(): null}});
+            self.objects.merge::<Secret>(&namespace, &own.name_any(), &patch).await.map(|_| ())
+        } else {
+            self.objects.delete::<Secret>(&namespace, &own.name_any(), own.uid()).await
+        }
+    }
+
+    /// The Secret among those that the webhook names that it owns. What people made themselves is never changed.
+    async fn own_secret(&self, webhook: &Webhook) -> Result<Option<Secret>, objects::Error> {
+        let namespace = webhook.namespace().unwrap_or_default();
+        let mut names: Vec<&str> = [Kept::Password, Kept::AuthorizationHeader]
+            .iter()
+            .filter_map(|kept| Some(kept.kept_in(&webhook.spec)?.name.as_str()))
+            .collect();
+        names.dedup();
+        for name in names {
+            let found = self.objects.get::<Secret>(&namespace, name).await?;
+            let owned = |secret: &Secret| {
+                secret.owner_references().iter().any(|owner| Some(&owner.uid) == webhook.metadata.uid.as_ref())
+            };
+            if let Some(secret) = found.filter(owned) {
+                return Ok(Some(secret));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn make_secret(
+        &self,
+        namespace: &str,
+        webhook: &str,
+        draft: &Draft,
+        owner: Option<OwnerReference>,
+    ) -> Result<Secret, objects::Error> {
+        let labels = [(SECRET_LABEL, "true".to_owned()), (WEBHOOK_LABEL, label_value(webhook))];
+        let mut secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(format!("{webhook}-credentials")),
+                namespace: Some(namespace.to_owned()),
+                labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            data: Some(
+                draft
+                    .secrets
+                    .iter()
+                    .map(|(kept, value)| (kept.key().to_owned(), ByteString(value.expose_secret().as_bytes().to_vec())))
+                    .collect(),
+            ),
+            ..Secret::default()
+        };
+        match self.objects.insert(namespace, &secret.name_any(), &secret).await {
+            Err(error) if error.is_conflict() => {
+                // Somebody else's, or that of a webhook which is just being deleted.
+                secret.metadata.generate_name = secret.metadata.name.take().map(|name| format!("{name}-"));
+                self.objects.insert(namespace, "", &secret).await
+            }
+            result => result,
+        }
+    }
+
+    /// Makes the webhook the owner of the Secret that was made before it. Not awaited: the webhook works without, and stands.
+    fn give(&self, secret: &Secret, webhook: &Webhook) {
+        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+        let patch = json!({"metadata": {"ownerReferences": [owner(webhook)]}});
+        let objects = self.objects.clone();
+        tokio::spawn(async move {
+            if let Err(error) = objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
+                tracing::warn!(error = chain(&error), "a Secret stays without its owner");
+            }
+        });
+    }
+
+    async fn discard(&self, secret: &Secret) {
+        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+        if let Err(error) = self.objects.delete::<Secret>(&namespace, &name, secret.uid()).await {
+            tracing::warn!(error = chain(&error), "a Secret stays without a webhook");
+        }
+    }
+}
+
+/// What is known of a webhook for reading a change of it.
+pub(crate) fn existing(webhook: &Webhook) -> Existing {
+    Existing { preset: webhook.spec.preset, url_is_secret: webhook.spec.url.is_none() }
+}
+
+fn owner(webhook: &Webhook) -> Option<OwnerReference> {
+    webhook.owner_ref(&())
+}
+
+/// A webhook before anything is said about it.
+fn bare(namespace: &str, name: &str) -> Webhook {
+    let spec = WebhookSpec {
+        name: None,
+        id: None,
+        labels: None,
+        team: None,
+        enabled: true,
+        trigger_type: TriggerType::Escalation,
+        http_method: HttpMethod::Post,
+        url: None,
+        url_from: None,
+        headers: None,
+        headers_from: None,
+        data: None,
+        forward_all: None,
+        trigger_template: None,
+        integration_filter: None,
+        username: None,
+        password: None,
+        authorization_header: None,
+        preset: None,
+        timeout: std::time::Duration::from_secs(4).into(),
+    };
+    let mut webhook = Webhook::new(name, spec);
+    webhook.metadata.namespace = Some(namespace.to_owned());
+    webhook
+}
+
+fn not_unique() -> Refusal {
+    Refusal::non_field("The fields name, organization must make a unique set.")
+}
+
+/// A call of the Kubernetes API that failed, as OnCall would say it.
+pub(crate) fn refusal(error: &objects::Error) -> Refusal {
+    let Some(status) = error.status().filter(|_| error.is_final()) else {
+        tracing::warn!(error = chain(error), "answered with 503");
+        let detail = "The Kubernetes API does not answer at the moment: try again.";
+        let after =
+            error.status().and_then(|status| status.details.as_ref()).map(|details| details.retry_after_seconds);
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(u64::from(after.unwrap_or(1).max(1)));
+    };
+    let short = |text: &str| text.chars().take(MESSAGE).collect::<String>();
+    let mut faults: Vec<(String, Vec<String>)> = Vec::new();
+    for cause in status.details.iter().flat_map(|details| &details.causes) {
+        let Some(field) = api_field(&cause.field) else { continue };
+        let message = short(&cause.message);
+        match faults.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, messages)) => messages.push(message),
+            None => faults.push((field, vec![message])),
+        }
+    }
+    match status.code {
+        403 => Refusal::new(StatusCode::FORBIDDEN, short(&status.message)),
+        _ if !faults.is_empty() => Refusal::faults(faults),
+        _ => Refusal::new(StatusCode::BAD_REQUEST, short(&status.message)),
+    }
+}
+
+/// The API's name of a manifest's field, such as `spec.httpMethod`; `non_field_errors` for the spec as a whole.
+fn api_field(path: &str) -> Option<String> {
+    let field = path.strip_prefix("spec")?.trim_start_matches('.');
+    let name: String = field.chars().take_while(char::is_ascii_alphanumeric).collect();
+    Some(match name.as_str() {
+        "" => "non_field_errors".to_owned(),
+        "enabled" => "is_webhook_enabled".to_owned(),
+        name => name.chars().fold(String::new(), |mut snake, c| {
+            if c.is_ascii_uppercase() {
+                snake.push('_');
+            }
+            snake.push(c.to_ascii_lowercase());
+            snake
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifests_field_is_called_as_in_the_api() {
+        let cases = [
+            ("spec.url", Some("url")),
+            ("spec.httpMethod", Some("http_method")),
+            ("spec.enabled", Some("is_webhook_enabled")),
+            ("spec.integrationFilter[0]", Some("integration_filter")),
+            ("spec", Some("non_field_errors")),
+            ("metadata.name", None),
+            ("", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(api_field(path).as_deref(), expected, "{path}");
+        }
+    }
+}
