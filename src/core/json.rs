@@ -1,6 +1,8 @@
 //! JSON as Python's `json` reads and writes it: integers of any size, `NaN` and the infinities, the last of two equal
 //! keys; on the way out `", "` and `": "` between, floats as `repr` shows them, and everything outside ASCII escaped.
 
+mod fault;
+
 use std::{fmt::Write, sync::Arc};
 
 use indexmap::IndexMap;
@@ -105,6 +107,44 @@ pub fn loads(text: &str) -> Result<Json, String> {
     JsonValue::parse_with_config(text.as_bytes(), true, PartialMode::Off)
         .map(Json::from)
         .map_err(|error| error.description(text.as_bytes()))
+}
+
+/// A request's body as Django REST framework reads it: [`loads`], but without `NaN` and the infinities.
+///
+/// # Errors
+/// The body is no UTF-8 or no such JSON, in the words of CPython 3.12; or [`loads`] does not take it, in ours.
+///
+/// ```
+/// use oncall_webhooks::core::json;
+/// let refused = "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)";
+/// assert_eq!(json::parse(b"{nope"), Err(refused.to_owned()));
+/// ```
+pub fn parse(body: &[u8]) -> Result<Json, String> {
+    let text = decode(body)?;
+    JsonValue::parse_with_config(text.as_bytes(), false, PartialMode::Off)
+        .map(Json::from)
+        .map_err(|error| fault::find(text).unwrap_or_else(|| error.description(text.as_bytes())))
+}
+
+/// What Python's `StreamReader` for UTF-8 reads: without a character at the end that is cut off.
+fn decode(body: &[u8]) -> Result<&str, String> {
+    let error = match std::str::from_utf8(body) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let start = error.valid_up_to();
+    let Some(length) = error.error_len() else {
+        return Ok(std::str::from_utf8(&body[..start]).unwrap_or_default());
+    };
+    let place = match length {
+        1 => format!("byte 0x{:02x} in position {start}", body[start]),
+        _ => format!("bytes in position {start}-{}", start + length - 1),
+    };
+    let reason = match body[start] {
+        0x80..=0xc1 | 0xf5.. => "invalid start byte",
+        _ => "invalid continuation byte",
+    };
+    Err(format!("'utf-8' codec can't decode {place}: {reason}"))
 }
 
 /// `json.loads(text)`, and what `json.dumps` makes of it. Halves of surrogate pairs, which no Rust text can hold, are
@@ -383,6 +423,72 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(loads(text), Err(expected.to_owned()), "{text:.40}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_refused_in_the_words_of_python() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let (deepest, deeper) = (nested(201), nested(202));
+        let (digits, more_digits) = ("1".repeat(4300), "[-".to_owned() + &"1".repeat(4301));
+        let no_name = "Expecting property name enclosed in double quotes";
+        let beyond = "Out of range float values are not JSON compliant";
+        let cases: &[(&[u8], &str, &str)] = &[
+            (b"", "Expecting value", "line 1 column 1 (char 0)"),
+            (b" \n ", "Expecting value", "line 2 column 2 (char 3)"),
+            (b"nope", "Expecting value", "line 1 column 1 (char 0)"),
+            (b"-", "Expecting value", "line 1 column 1 (char 0)"),
+            (b"+1", "Expecting value", "line 1 column 1 (char 0)"),
+            (b".5", "Expecting value", "line 1 column 1 (char 0)"),
+            (b"[1,]", "Expecting value", "line 1 column 4 (char 3)"),
+            (b"[", "Expecting value", "line 1 column 2 (char 1)"),
+            (b"{\"a\": }", "Expecting value", "line 1 column 7 (char 6)"),
+            (b"{nope", no_name, "line 1 column 2 (char 1)"),
+            (b"{", no_name, "line 1 column 2 (char 1)"),
+            (b"{'a': 1}", no_name, "line 1 column 2 (char 1)"),
+            (b"{\"a\": 1,\n}", no_name, "line 2 column 1 (char 9)"),
+            (b"{\"a\" 1}", "Expecting ':' delimiter", "line 1 column 6 (char 5)"),
+            (b"[1 2]", "Expecting ',' delimiter", "line 1 column 4 (char 3)"),
+            (b"[01]", "Expecting ',' delimiter", "line 1 column 3 (char 2)"),
+            (b"{\"a\": 1", "Expecting ',' delimiter", "line 1 column 8 (char 7)"),
+            ("{\"é😊\"\r\n:\"x\" \"y\"}".as_bytes(), "Expecting ',' delimiter", "line 2 column 6 (char 12)"),
+            (b"1 2", "Extra data", "line 1 column 3 (char 2)"),
+            (b"01", "Extra data", "line 1 column 2 (char 1)"),
+            (b"1.e5", "Extra data", "line 1 column 2 (char 1)"),
+            (b"1e+", "Extra data", "line 1 column 2 (char 1)"),
+            (b"{}}", "Extra data", "line 1 column 3 (char 2)"),
+            (b"[\"a]", "Unterminated string starting at", "line 1 column 2 (char 1)"),
+            (b"\"a\\", "Unterminated string starting at", "line 1 column 1 (char 0)"),
+            (b"\"a\nb\"", "Invalid control character at", "line 1 column 3 (char 2)"),
+            (b"\"\\x\"", "Invalid \\escape", "line 1 column 2 (char 1)"),
+            (b"\"\\u12g4\"", "Invalid \\uXXXX escape", "line 1 column 3 (char 2)"),
+            (b"\"\\u12", "Invalid \\uXXXX escape", "line 1 column 3 (char 2)"),
+            (b"\"\\ud83d\\ude\"  ", "Invalid \\uXXXX escape", "line 1 column 9 (char 8)"),
+            // Python takes a half, so its next fault comes first.
+            (b"[\"\\ud800\", 1", "Expecting ',' delimiter", "line 1 column 13 (char 12)"),
+            (b"[\"\\ud800\"]", "Half of a surrogate pair at", "line 1 column 3 (char 2)"),
+            (b"\"\\udc00\\ud800\"", "Half of a surrogate pair at", "line 1 column 2 (char 1)"),
+            ("\u{feff}{}".as_bytes(), "Unexpected UTF-8 BOM (decode using utf-8-sig)", "line 1 column 1 (char 0)"),
+            (b"[NaN, nope]", beyond, "'NaN'"),
+            (b"{\"a\": -Infinity}", beyond, "'-Infinity'"),
+            (b"Infinity", beyond, "'Infinity'"),
+            (b"{\"a\xff\": 1}", "'utf-8' codec can't decode byte 0xff in position 3", "invalid start byte"),
+            (b"\xc3(", "'utf-8' codec can't decode byte 0xc3 in position 0", "invalid continuation byte"),
+            (b"\"\xf0\x9f\x98(", "'utf-8' codec can't decode bytes in position 1-3", "invalid continuation byte"),
+            // A character that is cut off is not seen.
+            (b"\"\xe2\x82", "Unterminated string starting at", "line 1 column 1 (char 0)"),
+            (
+                more_digits.as_bytes(),
+                "Exceeds the limit (4300 digits) for integer string conversion",
+                "value has 4301 digits; use sys.set_int_max_str_digits() to increase the limit",
+            ),
+        ];
+        for (body, what, place) in cases {
+            assert_eq!(parse(body), Err(format!("{what}: {place}")), "{:.40}", String::from_utf8_lossy(body));
+        }
+        assert_eq!(parse(deeper.as_bytes()), Err("nested too deeply".to_owned()));
+        for body in [deepest.as_bytes(), digits.as_bytes(), b"[1e400, -0]", b"{}\xe2\x82"] {
+            assert!(parse(body).is_ok(), "{:.40}", String::from_utf8_lossy(body));
         }
     }
 
