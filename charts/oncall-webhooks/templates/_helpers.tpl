@@ -42,3 +42,12 @@ securityContext:
   capabilities:
     drop: [ALL]
 {{- end }}
+
+{{- define "oncall-webhooks.apiScheme" -}}
+{{- ternary "https" "http" (ne .Values.api.tls.secretName "") }}
+{{- end }}
+
+{{/* With the namespace: releases of the same name may stand in several, each for its own watchNamespace. */}}
+{{- define "oncall-webhooks.reviewer" -}}
+{{- printf "%s:%s:reviewer" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
+{{- end }}
