@@ -27,13 +27,26 @@ use support::{Answer, Installation, Operator, Received, Receiver, output, pipe};
 /// Bound on everything that is waited for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// All that goes in and out of the API server about Webhooks.
+const AUDIT_POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: RequestResponse
+  resources:
+  - group: oncall.dev
+    resources: [webhooks, webhooks/*]
+- level: None
+";
+
 /// The cluster of this test run, with the chart installed.
 pub(crate) fn cluster() -> &'static (Cluster, Installation) {
     static SHARED: OnceLock<(Cluster, Installation)> = OnceLock::new();
     SHARED.get_or_init(|| {
         // The first of the tests does this; nothing else installs a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let cluster = Cluster::start().expect("start a control plane");
+        let cluster = Cluster::builder().audit(AUDIT_POLICY).start().expect("start a control plane");
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
         let installation = Installation::new(&cluster, &chart, "oncall-webhooks", &[]).expect("install the chart");
         output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"]))

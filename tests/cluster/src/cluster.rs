@@ -41,6 +41,8 @@ const ETCD_SOCKET: &str = "etcd.sock";
 const CERTIFICATES: &str = "certificates";
 const USERS: &str = "users.csv";
 const ADMIN: &str = "admin.kubeconfig";
+const AUDIT_POLICY: &str = "audit-policy.yaml";
+const AUDIT_LOG: &str = "audit.log";
 
 /// A control plane that runs until it is dropped or this process ends.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ pub struct Cluster {
 #[derive(Debug, Default)]
 pub struct Builder {
     fsync: bool,
+    audit_policy: Option<String>,
 }
 
 impl Builder {
@@ -66,6 +69,13 @@ impl Builder {
     #[must_use]
     pub fn fsync(mut self, fsync: bool) -> Self {
         self.fsync = fsync;
+        self
+    }
+
+    /// The API server keeps an audit log of what `policy` (YAML, an `audit.k8s.io/v1` Policy) says: [`Cluster::audit_log`].
+    #[must_use]
+    pub fn audit(mut self, policy: impl Into<String>) -> Self {
+        self.audit_policy = Some(policy.into());
         self
     }
 
@@ -84,8 +94,12 @@ impl Builder {
              {controllers},system:kube-controller-manager,system:kube-controller-manager\n"
         );
         fs::write(group.dir().join(USERS), users).context("write the API server's tokens")?;
+        if let Some(policy) = &self.audit_policy {
+            fs::write(group.dir().join(AUDIT_POLICY), policy).context("write the API server's audit policy")?;
+        }
+        let audit = self.audit_policy.is_some();
         let (mut api_server, url) =
-            start_api_server(&programs, &group, &admin, &mut etcd).context("start kube-apiserver")?;
+            start_api_server(&programs, &group, &admin, audit, &mut etcd).context("start kube-apiserver")?;
         let before = &mut [&mut etcd, &mut api_server];
         let controller_manager = start_controller_manager(&programs, &group, &url, &controllers, before)
             .context("start kube-controller-manager")?;
@@ -139,6 +153,14 @@ impl Cluster {
         let path = self.group.dir().join(format!("{namespace}.{name}.kubeconfig"));
         kubeconfig::write(&path, &self.url, &certificates(&self.group), token.trim())?;
         Ok(path)
+    }
+
+    /// The API server's audit log: JSON, one event on each line, which is there before the request is answered. None unless
+    /// [`Builder::audit`] asked for it.
+    #[must_use]
+    pub fn audit_log(&self) -> Option<PathBuf> {
+        let log = self.group.dir().join(AUDIT_LOG);
+        log.exists().then_some(log)
     }
 
     /// `kubectl`, as administrator, without anything of the user's own settings.
@@ -195,8 +217,12 @@ fn start_api_server(
     programs: &Programs,
     group: &ProcessGroup,
     token: &str,
+    audit_wanted: bool,
     etcd: &mut Running,
 ) -> Result<(Running, String)> {
+    let audit = [("policy-file", AUDIT_POLICY), ("log-path", AUDIT_LOG), ("log-mode", "blocking")]
+        .map(|(flag, value)| format!("--audit-{flag}={value}"));
+    let audit = if audit_wanted { &audit[..] } else { &[] };
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -217,7 +243,8 @@ fn start_api_server(
                 .arg(format!("--service-account-signing-key-file={CERTIFICATES}/apiserver.key"))
                 .arg("--service-account-issuer=https://kubernetes.default.svc")
                 .arg(format!("--token-auth-file={USERS}"))
-                .arg("--authorization-mode=RBAC"),
+                .arg("--authorization-mode=RBAC")
+                .args(audit),
         )?;
 
         let url = format!("https://127.0.0.1:{port}");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's complaint is a panic")]
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
@@ -16,8 +17,17 @@ use cluster::{Cluster, Server};
 /// One for all tests; the end of the test process ends it.
 fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start().unwrap())
+    SHARED.get_or_init(|| Cluster::builder().audit(AUDIT_POLICY).start().unwrap())
 }
+
+const AUDIT_POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: RequestResponse, namespaces: [audited]}
+- level: None
+";
 
 /// Runs to the end; Ok with what it printed, or Err with its complaint.
 fn run(command: &mut Command) -> Result<String, String> {
@@ -145,4 +155,15 @@ fn clients_and_server_know_their_versions_and_servers_their_pids() {
         let (of_pid, program) = of_pid.split_once(' ').unwrap();
         assert!(group.contains(&of_pid.to_owned()) && program.contains(&server.to_string()), "{of_pid} {program}");
     }
+}
+
+#[test]
+fn what_the_audit_policy_names_is_in_the_audit_log_with_its_bodies_and_nothing_else_is() {
+    kubectl("create namespace audited").unwrap();
+    kubectl("create configmap seen --from-literal=key=a-value --namespace=audited").unwrap();
+    kubectl("create configmap unseen --from-literal=key=b-value --namespace=default").unwrap();
+    let log = fs::read_to_string(shared().audit_log().unwrap()).unwrap();
+    let seen: Vec<_> = log.lines().filter(|line| line.contains("\"name\":\"seen\"")).collect();
+    assert!(seen.iter().any(|line| line.contains("\"verb\":\"create\"") && line.contains("a-value")), "{log}");
+    assert!(!log.contains("b-value"), "{log}");
 }
