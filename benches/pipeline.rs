@@ -169,7 +169,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn start(&self) -> Result<Operator> {
-        let Installation { kubeconfig, args } = &self.installation;
+        let Installation { kubeconfig, args, .. } = &self.installation;
         let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
         let operator = Operator::start(binary, self.cluster.processes(), "operator", kubeconfig, args).await?;
         eprintln!("  the operator runs as process {}", operator.pid());

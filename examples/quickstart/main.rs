@@ -132,7 +132,7 @@ impl<'a> Demo<'a> {
     /// Installs the chart, and starts the operator as its Deployment would.
     async fn start(site: &'a Site, receiver: Receiver) -> Result<Self> {
         let binary = build_operator(&site.shell).await?;
-        let Installation { kubeconfig, args } = site.install().await?;
+        let Installation { kubeconfig, args, .. } = site.install().await?;
 
         title("The operator, with the chart's arguments and the rights of its ServiceAccount, and a receiver");
         command(&format!("oncall-webhooks {} &", args.join(" ")));

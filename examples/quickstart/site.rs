@@ -117,10 +117,7 @@ impl Site {
                 let deployment = format!("kubectl get deployment {RELEASE} --namespace {RELEASE} -o json");
                 let deployment =
                     serde_json::from_str(&shell.run(&deployment).await?).context("parse the Deployment")?;
-                Ok(Installation {
-                    kubeconfig: cluster.service_account_kubeconfig(RELEASE, RELEASE)?,
-                    args: controller_args(&deployment)?,
-                })
+                Installation::of(cluster.service_account_kubeconfig(RELEASE, RELEASE)?, &deployment)
             }
             Ground::Given(folder) => self.install_as_guest(folder).await,
         }
@@ -146,7 +143,7 @@ impl Site {
         let version = text(&version["serverVersion"]["gitVersion"]);
         let template = format!(
             "helm template {RELEASE} charts/oncall-webhooks --namespace {namespace} --set watchNamespace={namespace} \
-             --kube-version {version}"
+             --set api.enabled=false --kube-version {version}"
         );
         let rights = "-s templates/serviceaccount.yaml -s templates/rbac.yaml";
         shell.show(&format!("{template} {rights} | kubectl apply -f -")).await?;
@@ -159,7 +156,7 @@ impl Site {
         config["users"][0]["user"] = json!({"token": token.trim()});
         let kubeconfig = folder.dir().join("operator.kubeconfig");
         fs::write(&kubeconfig, config.to_string()).context("write the operator's kubeconfig")?;
-        Ok(Installation { kubeconfig, args: controller_args(&deployment)? })
+        Installation::of(kubeconfig, &deployment)
     }
 
     /// An operator that works in all namespaces would send each request a second time.

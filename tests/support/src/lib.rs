@@ -1,9 +1,10 @@
-//! What tests, the quickstart and benches share: a receiver on loopback, and the operator as an installed chart runs it.
+//! What tests, the quickstart and benches share: a receiver on loopback, and the operator and its REST API as an installed chart runs
+//! them.
 
 mod operator;
 mod receiver;
 
 pub use self::{
-    operator::{Installation, Operator, controller_args, output, pipe},
+    operator::{Api, Installation, Operator, controller_args, output, pipe},
     receiver::{Answer, Received, Receiver},
 };

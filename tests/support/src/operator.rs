@@ -1,4 +1,4 @@
-//! The real operator binary, with the arguments and the permissions that an installed chart gives it.
+//! The real binary, with the arguments and the permissions that an installed chart gives its containers.
 
 use std::{
     fs::{self, File},
@@ -19,8 +19,11 @@ const READY: Duration = Duration::from_secs(60);
 pub struct Installation {
     /// Gives the rights of the chart's ServiceAccount, and no more.
     pub kubeconfig: PathBuf,
-    /// The arguments of the chart's container, but for the health address, which is a free port of loopback.
+    /// The arguments of the chart's container `controller`, but for the health address, which is a free port of loopback.
     pub args: Vec<String>,
+    /// The arguments of the chart's container `api`, but for the address, which is a free port of loopback. None if the
+    /// chart's values disable it.
+    pub api_args: Option<Vec<String>>,
 }
 
 impl Installation {
@@ -37,9 +40,19 @@ impl Installation {
         output(&mut install)?;
         let deployment =
             output(cluster.kubectl().args(["get", "deployment", "--output=json", "--namespace", name, name]))?;
+        let deployment = serde_json::from_str(&deployment).context("parse the Deployment")?;
+        Self::of(cluster.service_account_kubeconfig(name, name)?, &deployment)
+    }
+
+    /// What the chart's Deployment runs, with the rights of `kubeconfig`.
+    ///
+    /// # Errors
+    /// The Deployment has no container named controller with arguments.
+    pub fn of(kubeconfig: PathBuf, deployment: &Value) -> Result<Self> {
         Ok(Self {
-            kubeconfig: cluster.service_account_kubeconfig(name, name)?,
-            args: controller_args(&serde_json::from_str(&deployment).context("parse the Deployment")?)?,
+            kubeconfig,
+            args: controller_args(deployment)?,
+            api_args: container_args(deployment, "api", "--address"),
         })
     }
 }
@@ -49,25 +62,25 @@ impl Installation {
 /// # Errors
 /// The Deployment has no container named controller with arguments.
 pub fn controller_args(deployment: &Value) -> Result<Vec<String>> {
-    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array();
-    let controller = containers.into_iter().flatten().find(|container| container["name"] == "controller");
-    let args = controller
-        .and_then(|controller| controller["args"].as_array())
-        .ok_or_else(|| anyhow!("the Deployment has no container named controller with arguments"))?;
-    Ok(args
-        .iter()
-        .filter_map(Value::as_str)
-        .filter(|arg| !arg.starts_with("--health-address"))
-        .map(str::to_owned)
-        .chain(["--health-address=127.0.0.1:0".to_owned()])
-        .collect())
+    container_args(deployment, "controller", "--health-address")
+        .ok_or_else(|| anyhow!("the Deployment has no container named controller with arguments"))
 }
 
-/// A running operator. Dropped, it is killed.
+/// The arguments of a container, with a free port of loopback as its `address`.
+fn container_args(deployment: &Value, name: &str, address: &str) -> Option<Vec<String>> {
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array()?;
+    let args = containers.iter().find(|container| container["name"] == name)?["args"].as_array()?;
+    let others = args.iter().filter_map(Value::as_str).filter(|arg| !arg.starts_with(&format!("{address}=")));
+    Some(others.map(str::to_owned).chain([format!("{address}=127.0.0.1:0")]).collect())
+}
+
+/// A running operator, or another subcommand that says when it is ready. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Operator {
     child: Child,
     log: PathBuf,
+    /// Where in the log this process begins.
+    start: usize,
 }
 
 impl Operator {
@@ -89,21 +102,20 @@ impl Operator {
             .append(true)
             .open(&log)
             .with_context(|| format!("create {}", log.display()))?;
-        let before = fs::metadata(&log)?.len();
+        let start = usize::try_from(fs::metadata(&log)?.len())?;
         let mut command = Command::new(binary);
         command.args(args).env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").stdout(file.try_clone()?).stderr(file);
-        let mut operator = Self { child: group.spawn(&mut command)?, log };
+        let mut operator = Self { child: group.spawn(&mut command)?, log, start };
         let deadline = Instant::now() + READY;
         loop {
-            let log = operator.log();
-            if log.get(usize::try_from(before)?..).is_some_and(|log| log.contains("\"message\":\"ready\"")) {
+            if !operator.events("ready").is_empty() {
                 return Ok(operator);
             }
             if let Some(status) = operator.child.try_wait()? {
-                bail!("the operator ended with {status}:\n{}", tail(&log));
+                bail!("{name} ended with {status}:\n{}", tail(&operator.log()));
             }
             if Instant::now() > deadline {
-                bail!("the operator is not ready after {READY:?}:\n{}", tail(&log));
+                bail!("{name} is not ready after {READY:?}:\n{}", tail(&operator.log()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -117,6 +129,14 @@ impl Operator {
     /// All that it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The events with this message that it has logged since it was started.
+    pub fn events(&self, message: &str) -> Vec<Value> {
+        let log = self.log();
+        let lines = log.get(self.start..).unwrap_or_default().lines();
+        let events = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.filter(|event| event["message"] == message).collect()
     }
 
     /// Asks it to stop (SIGTERM), and waits until it has.
@@ -133,6 +153,55 @@ impl Drop for Operator {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A running REST API. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Api {
+    process: Operator,
+    url: String,
+}
+
+impl Api {
+    /// Starts `binary` with the arguments of the chart's container `api` and waits until it is ready; see
+    /// [`Operator::start`].
+    ///
+    /// # Errors
+    /// As [`Operator::start`], or it does not log where it listens.
+    pub async fn start(
+        binary: &Path,
+        group: &ProcessGroup,
+        name: &str,
+        kubeconfig: &Path,
+        args: &[String],
+    ) -> Result<Self> {
+        let process = Operator::start(binary, group, name, kubeconfig, args).await?;
+        let listening = process.events("REST API");
+        let address = listening
+            .first()
+            .and_then(|event| event["address"].as_str())
+            .ok_or_else(|| anyhow!("{name} logs no address:\n{}", tail(&process.log())))?;
+        let scheme = if args.iter().any(|arg| arg.starts_with("--tls-certificate")) { "https" } else { "http" };
+        Ok(Self { url: format!("{scheme}://{address}"), process })
+    }
+
+    /// Such as `http://127.0.0.1:40123`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The process, to look at or to stop.
+    pub fn process(&self) -> &Operator {
+        &self.process
+    }
+
+    /// Asks it to stop; see [`Operator::stop`].
+    ///
+    /// # Errors
+    /// As [`Operator::stop`].
+    pub fn stop(self) -> Result<ExitStatus> {
+        self.process.stop()
     }
 }
 
