@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     future::Future,
+    ops::Deref,
     path::Path,
     sync::{
         OnceLock,
@@ -55,24 +56,15 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
     })
 }
 
-/// A namespace with a receiver and an operator that works in this namespace alone.
-pub(crate) struct World {
+/// A namespace of its own in the cluster, and an administrator's hands on it.
+pub(crate) struct Place {
     pub(crate) namespace: String,
-    pub(crate) receiver: Receiver,
-    pub(crate) operator: Option<Operator>,
     client: Client,
 }
 
-impl World {
-    /// A receiver that answers everything with 200 and `{"ok": true}`.
+impl Place {
+    /// A namespace whose name begins with `name`.
     pub(crate) async fn new(name: &str) -> Self {
-        Self::with_receiver(name, |_| Answer::new(200, r#"{"ok": true}"#)).await
-    }
-
-    pub(crate) async fn with_receiver(
-        name: &str,
-        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
-    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let client = tokio::task::spawn_blocking({
@@ -85,8 +77,61 @@ impl World {
         let kubeconfig = client.await.expect("prepare the cluster");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let client = Client::try_from(config.expect("make a configuration")).expect("make a client");
+        Self { namespace, client }
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Applies manifests as a person does.
+    pub(crate) async fn apply(&self, manifests: &str) {
+        let manifests = manifests.to_owned();
+        let mut kubectl = cluster().0.kubectl();
+        kubectl.args(["apply", "--namespace", &self.namespace, "-f", "-"]);
+        let applied = tokio::task::spawn_blocking(move || pipe(&mut kubectl, &manifests));
+        applied.await.expect("run kubectl").expect("apply the manifests");
+    }
+
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> String {
+        let mut kubectl = cluster().0.kubectl();
+        kubectl.args(["--namespace", &self.namespace]).args(args);
+        let ran = tokio::task::spawn_blocking(move || output(&mut kubectl));
+        ran.await.expect("run kubectl").expect("kubectl")
+    }
+}
+
+/// A namespace with a receiver and an operator that works in this namespace alone.
+pub(crate) struct World {
+    place: Place,
+    pub(crate) receiver: Receiver,
+    pub(crate) operator: Option<Operator>,
+}
+
+impl Deref for World {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl World {
+    /// A receiver that answers everything with 200 and `{"ok": true}`.
+    pub(crate) async fn new(name: &str) -> Self {
+        Self::with_receiver(name, |_| Answer::new(200, r#"{"ok": true}"#)).await
+    }
+
+    pub(crate) async fn with_receiver(
+        name: &str,
+        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let place = Place::new(name).await;
         let receiver = Receiver::start(respond).await.expect("start a receiver");
-        let mut world = Self { namespace, receiver, operator: None, client };
+        let mut world = Self { place, receiver, operator: None };
         world.start_operator().await;
         world
     }
@@ -106,27 +151,9 @@ impl World {
         self.operator = None;
     }
 
-    pub(crate) fn api<K>(&self) -> Api<K>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
     /// Applies manifests as a person does, with the receiver's address in place of the examples'.
     pub(crate) async fn apply(&self, manifests: &str) {
-        let manifests = manifests.replace("http://receiver.example", &self.receiver.url());
-        let mut kubectl = cluster().0.kubectl();
-        kubectl.args(["apply", "--namespace", &self.namespace, "-f", "-"]);
-        let applied = tokio::task::spawn_blocking(move || pipe(&mut kubectl, &manifests));
-        applied.await.expect("run kubectl").expect("apply the manifests");
-    }
-
-    pub(crate) async fn kubectl(&self, args: &[&str]) -> String {
-        let mut kubectl = cluster().0.kubectl();
-        kubectl.args(["--namespace", &self.namespace]).args(args);
-        let ran = tokio::task::spawn_blocking(move || output(&mut kubectl));
-        ran.await.expect("run kubectl").expect("kubectl")
+        self.place.apply(&manifests.replace("http://receiver.example", &self.receiver.url())).await;
     }
 
     /// Creates a Webhook for the receiver; `spec` adds to the trigger and the URL, which has the webhook's name as path.
