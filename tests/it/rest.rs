@@ -12,6 +12,7 @@ mod goclient;
 mod isolation;
 mod manifest;
 mod reads;
+mod refusals;
 mod terraform;
 
 use std::{
@@ -43,13 +44,19 @@ async fn shared() -> &'static Api {
 
 /// An API process, with `more` arguments, which replace the chart's of the same name.
 async fn start(name: &str, more: &[&str]) -> Api {
-    let (cluster, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
+    let (_, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
+    start_with(name, &installation.kubeconfig, more).await
+}
+
+/// The same with a kubeconfig of its own.
+async fn start_with(name: &str, kubeconfig: &Path, more: &[&str]) -> Api {
+    let (cluster, installation) = cluster();
     let name_of = |arg: &str| arg.split('=').next().map(str::to_owned);
     let replaced = |arg: &&str| more.iter().any(|other| name_of(other) == name_of(arg));
     let charts = installation.api_args.iter().flatten().map(String::as_str).filter(|arg| !replaced(arg));
     let args: Vec<String> = charts.chain(more.iter().copied()).map(str::to_owned).collect();
     let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
-    let started = Api::start(binary, cluster.processes(), name, &installation.kubeconfig, &args).await;
+    let started = Api::start(binary, cluster.processes(), name, kubeconfig, &args).await;
     started.expect("start the REST API")
 }
 

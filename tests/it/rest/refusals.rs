@@ -1,0 +1,193 @@
+//! What Kubernetes refuses, in OnCall's shapes; and what goes on while Kubernetes is away.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use parking_lot::Mutex;
+use reqwest::Method;
+use serde_json::json;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{Team, WEBHOOKS, path, start_with};
+use crate::harness::{cluster, eventually};
+
+/// Passes connections on to the API server, until it is told not to.
+struct Line {
+    address: SocketAddr,
+    to: String,
+    /// Ends the connections that are open, too.
+    open: Arc<Mutex<Option<AbortHandle>>>,
+}
+
+impl Line {
+    async fn new(to: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on loopback");
+        let address = listener.local_addr().expect("an address");
+        let line = Self { address, to: to.to_owned(), open: Arc::default() };
+        line.serve(listener);
+        line
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let to = self.to.clone();
+        let serving = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let to = to.clone();
+                connections.spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(&to).await {
+                        // Either end may hang up at any time.
+                        let _ = copy_bidirectional(&mut near, &mut far).await;
+                    }
+                });
+            }
+        });
+        *self.open.lock() = Some(serving.abort_handle());
+    }
+
+    fn cut(&self) {
+        self.open.lock().take().expect("a line that is open").abort();
+    }
+
+    async fn mend(&self) {
+        let listener = eventually("the port is free again", || async { TcpListener::bind(self.address).await.ok() });
+        self.serve(listener.await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_api_server_is_away_reads_go_on_and_writes_are_told_to_come_back() {
+    let (cluster, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
+    let server = cluster.api_server_url();
+    let line = Line::new(server.trim_start_matches("https://")).await;
+    let kubeconfig = std::fs::read_to_string(&installation.kubeconfig).expect("read the kubeconfig");
+    let through_line = cluster.processes().dir().join("api-outage.kubeconfig");
+    std::fs::write(&through_line, kubeconfig.replace(server, &format!("https://{}", line.address)))
+        .expect("write a kubeconfig");
+    let api = start_with("api-outage", &through_line, &[]).await;
+    let team = Team::at("outage", api.url()).await;
+    let webhook = team.create("before", json!({"password": "s3cret"})).await;
+
+    line.cut();
+    let body = json!({"name": "while", "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
+    for (method, path, body) in [
+        (Method::POST, WEBHOOKS.to_owned(), Some(&body)),
+        (Method::PUT, path(&webhook), Some(&body)),
+        (Method::DELETE, path(&webhook), None),
+    ] {
+        let answer = team.call(method.clone(), &path, body).await;
+        assert_eq!(answer.status, 503, "{method} {}", answer.body);
+        let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds >= 1), "{method} {:?}", answer.headers);
+        assert!(answer.json()["detail"].is_string(), "{method} {}", answer.body);
+    }
+    assert_eq!(team.get(&path(&webhook)).await.both(), (200, webhook.clone()));
+    assert_eq!(team.get(WEBHOOKS).await.expect(200)["results"], json!([webhook]));
+    assert_eq!(team.http.get(format!("{}/readyz", team.url)).send().await.expect("an answer").status(), 200);
+
+    line.mend().await;
+    let created = eventually("writes work again", || async {
+        let answer = team.call(Method::POST, WEBHOOKS, Some(&body)).await;
+        (answer.status != 503).then_some(answer)
+    })
+    .await;
+    let created = created.expect(201);
+    assert_eq!(team.get(WEBHOOKS).await.expect(200)["results"], json!([webhook, created]));
+    // The watch has come back too.
+    team.kubectl(&["delete", "webhook", "before"]).await;
+    eventually("what others delete is gone here", || async {
+        (team.get(&path(&webhook)).await.status == 404).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_admission_policy_refuses_is_400_with_its_words() {
+    let team = Team::new("policy").await;
+    let name = &team.namespace;
+    team.apply(&format!(
+        "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: {name}}}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {{apiGroups: [oncall.dev], apiVersions: ['*'], operations: [CREATE, UPDATE], resources: [webhooks]}}
+  validations:
+  - expression: \"object.spec.url.startsWith('https://')\"
+    message: webhooks of this team go over HTTPS
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: {name}}}
+spec:
+  policyName: {name}
+  validationActions: [Deny]
+  matchResources:
+    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {name}}}}}
+"
+    ))
+    .await;
+    let body = json!({"name": "plain", "url": "http://example.com", "http_method": "POST", "trigger_type": "resolve"});
+    let refused = eventually("the policy is in force", || async {
+        let answer = team.call(Method::POST, WEBHOOKS, Some(&body)).await;
+        if answer.status == 201 {
+            team.delete(&path(&answer.json())).await.expect(204);
+        }
+        (answer.status != 201).then_some(answer)
+    })
+    .await;
+    let detail = refused.expect(400)["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.contains("webhooks of this team go over HTTPS"), "{detail}");
+
+    let created = team.create("safe", json!({})).await;
+    let refused = team.put(&path(&created), json!({"url": "http://example.com"})).await.expect(400);
+    let detail = refused["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("webhooks of this team go over HTTPS"), "{detail}");
+    assert_eq!(team.get(&path(&created)).await.both(), (200, created));
+    assert_eq!(team.get(&format!("{WEBHOOKS}?name=plain")).await.expect(200)["count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_quota_refuses_is_403_and_leaves_nothing() {
+    let team = Team::new("quota").await;
+    team.apply(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {count/webhooks.oncall.dev: '1'}}\n",
+    )
+    .await;
+    // What the quota controller would count.
+    let status =
+        r#"{"status": {"hard": {"count/webhooks.oncall.dev": "1"}, "used": {"count/webhooks.oncall.dev": "0"}}}"#;
+    team.kubectl(&["patch", "resourcequota", "few", "--subresource=status", "--type=merge", "--patch", status]).await;
+    let kept = eventually("the API server has the quota", || async {
+        let body =
+            json!({"name": "one", "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
+        let answer = team.call(Method::POST, WEBHOOKS, Some(&body)).await;
+        (answer.status == 201).then(|| answer.json())
+    })
+    .await;
+    let body = json!({
+        "name": "two", "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve",
+        "password": "s3cret-of-two",
+    });
+    let refused = eventually("the quota is used up", || async {
+        let answer = team.call(Method::POST, WEBHOOKS, Some(&body)).await;
+        if answer.status == 201 {
+            team.delete(&path(&answer.json())).await.expect(204);
+        }
+        (answer.status != 201).then_some(answer)
+    })
+    .await;
+    let detail = refused.expect(403)["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.contains("exceeded quota: few"), "{detail}");
+    assert_eq!(team.get(WEBHOOKS).await.expect(200)["results"], json!([kept]));
+    eventually("no Secret is left of it", || async {
+        let secrets = team.kubectl(&["get", "secrets", "-l", "oncall.dev/secret=true", "-o", "name"]).await;
+        secrets.is_empty().then_some(())
+    })
+    .await;
+}
