@@ -48,7 +48,9 @@ mod value;
 
 use std::sync::Arc;
 
-use self::{program::Program, raise::Raise, run::Run};
+use indexmap::IndexMap;
+
+use self::{program::Program, raise::Raise, run::Run, value::Value};
 use super::json::Json;
 
 /// Bound on template text and on what it renders to, in characters.
@@ -119,9 +121,26 @@ impl Template {
         Ok(Self { program: Arc::new(program::compile(source)?), mode })
     }
 
-    /// PLACEHOLDER
+    /// Whether OnCall's API stores `source` as a template of any field: it does unless rendering fails with a
+    /// [`Fault::Error`]. What it renders with is an alert payload that has the empty text for whatever is asked of it.
+    ///
+    /// # Errors
+    /// A [`Fault::Error`]: the text can't work, or meets a bound of ours.
     pub fn storable(source: &str) -> Result<(), TemplateError> {
-        Self::compile(source, Mode::Raw).map(|_| ())
+        match Self::tried(source) {
+            Err(error) if error.fault == Fault::Error => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn tried(source: &str) -> Result<String, TemplateError> {
+        let template = Self::compile(source, Mode::Raw)?;
+        let run = Run::new(&[]);
+        run.define("alert_payload", Value::defaulting(IndexMap::new()));
+        run.define("alert_group_id", Value::from("alert_group_1"));
+        // As everywhere in OnCall.
+        run.define("payload", Value::None);
+        Ok(eval::render(&template.program, &run)?)
     }
 
     /// What the data must have been prepared for.
@@ -194,6 +213,85 @@ mod tests {
             render("{{ nope | tojson }}").map_err(|error| error.to_string()),
             Err("Template Warning: Object of type Undefined is not JSON serializable".to_owned())
         );
+    }
+
+    #[test]
+    fn what_fails_with_an_error_is_not_to_be_stored_and_what_fails_with_a_warning_is() {
+        let zero = Some("Template Error: division by zero");
+        let cases = [
+            ("{{ ''.__class__ }}", None),
+            ("{{ }}", Some("Template Error: Expected an expression, got 'end of print statement'")),
+            ("{\"n\": \"{{ alert_payload.foo.bar | tojson() }}\"}", None),
+            ("{{ x|nofilter }}", Some("Template Error: No filter named 'nofilter'.")),
+            ("{% if x is notest %}{% endif %}", Some("Template Error: No test named 'notest' found.")),
+            (
+                "{{ ''.__class__.x }}",
+                Some("Template Error: access to attribute '__class__' of 'str' object is unsafe."),
+            ),
+            (
+                "{{ alert_payload.__class__.x }}",
+                Some("Template Error: access to attribute '__class__' of 'defaultdict' object is unsafe."),
+            ),
+            (
+                "{% for i in 'x' * 2000000 %}{% endfor %}",
+                Some("Template Error: Template was stopped: it makes more than 24 MiB of text and lists: make less"),
+            ),
+            ("{{ 1/0 }}", zero),
+            ("{{ alert_payload.a.b }}{{ 1/0 }}", zero),
+            ("{{ alert_payload.a.b.c }}{{ 1/0 }}", None),
+            ("{{ alert_payload.x * 3 }}", None),
+            ("{{ alert_payload.n|int // 0 }}", Some("Template Error: integer division or modulo by zero")),
+            ("{{ 1 / alert_payload.n }}", None),
+            ("{% if alert_payload.x is defined %}{{ 1/0 }}{% endif %}", zero),
+            ("{% if alert_payload.get('x') %}{{ 1/0 }}{% endif %}", None),
+            ("{{ labels.x }}{{ 1/0 }}", None),
+            ("{{ payload.x }}{{ 1/0 }}", zero),
+        ];
+        for (source, expected) in cases {
+            let met = Template::storable(source).map_err(|error| error.to_string());
+            assert_eq!(met.err().as_deref(), expected, "{source}");
+        }
+        let long = Template::storable(&"x".repeat(LIMIT + 1)).map_err(|error| error.to_string());
+        assert_eq!(long, Err("Template Error: Template exceeds length limit (50001 > 50000)".to_owned()));
+    }
+
+    #[test]
+    fn the_payload_that_templates_are_tried_with_is_a_defaultdict_of_python() {
+        let cases = [
+            ("{{ alert_payload.x is defined }} {{ alert_payload }}", "True defaultdict(<class 'str'>, {'x': ''})"),
+            (
+                "{{ alert_payload['x'] }}{{ alert_payload[1] }}{{ alert_payload.items() }}",
+                "dict_items([('x', ''), (1, '')])",
+            ),
+            ("{{ alert_payload.get('x') }} {{ alert_payload|length }} {{ 'x' in alert_payload }}", "None 0 False"),
+            ("{{ alert_payload.x }}{{ 'x' in alert_payload }} {{ alert_payload.get('x', 1) }}", "True "),
+            ("{{ alert_payload.x }}{{ alert_payload == {'x': ''} }} {{ alert_payload|tojson }}", "True {\"x\": \"\"}"),
+            ("{% for key in alert_payload %}{{ key }}{% else %}none{% endfor %}", "none"),
+            ("{{ alert_payload.a }}{% for key in alert_payload %}{{ key }}{% else %}none{% endfor %}", "a"),
+            ("{{ alert_payload.items is callable }} {{ alert_payload['items'] == '' }}", "True True"),
+            ("{{ alert_payload[[]] is undefined }} {{ alert_payload|length }}", "True 0"),
+            ("{{ alert_payload.copy().y }}{{ alert_payload.copy() }}", "defaultdict(<class 'str'>, {})"),
+            (
+                "{{ '%(x)s' % alert_payload }}{{ '{y}'.format_map(alert_payload) }}{{ alert_payload|list }}",
+                "['x', 'y']",
+            ),
+            ("{{ 'ab'.translate(alert_payload) }}{{ alert_payload|list }}", "[97, 98]"),
+            ("{{ alert_payload.pop('x', 1) }} {{ alert_payload.setdefault('x', 2) }} {{ alert_payload.x }}", "1 2 2"),
+            ("{{ [alert_payload]|map(attribute='a')|list }} {{ alert_payload|list }}", "[''] ['a']"),
+            (
+                "{{ alert_payload.update(x=alert_payload) }} {{ alert_payload.x.x.y }}{{ alert_payload|list }}",
+                "None ['x', 'y']",
+            ),
+            ("{{ alert_payload.x * 3 }}{{ alert_payload.x ~ 1 }} {{ alert_payload.x.y is defined }}", "1 False"),
+            ("{{ alert_payload.a[0] is defined }} {{ alert_payload is mapping }}", "False True"),
+            (
+                "{{ alert_group_id }} {{ payload }} {{ webhook is defined }} {{ event is defined }}",
+                "alert_group_1 None False False",
+            ),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(Template::tried(source).as_deref(), Ok(expected), "{source}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     core::{
         json::{Json, Object, float_repr},
         response::MASK,
-        template::{Fault, Template},
+        template::Template,
         uri::is_python_space,
         webhook::{HttpMethod, TriggerType},
     },
@@ -234,7 +234,6 @@ impl Reader<'_> {
         let text = self.text(field, rules)?.filter(|text| !text.is_empty());
         if let Some(text) = &text
             && let Err(error) = Template::storable(text)
-            && error.fault == Fault::Error
         {
             return self.fault(field, error.to_string());
         }

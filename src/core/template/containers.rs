@@ -231,7 +231,8 @@ fn dict_method(run: &Run, dict: &Rc<Dict>, method: &str, args: Args) -> Res {
         "copy" => {
             args.builtin(&name, 0, 0)?;
             run.allocate(dict.len() * 2 * size_of::<Value>())?;
-            Ok(Value::dict(dict.entries().clone()))
+            let entries = dict.entries().clone();
+            Ok(if dict.defaulting { Value::defaulting(entries) } else { Value::dict(entries) })
         }
         "fromkeys" => {
             let (keys, value) = key_and_default(args.builtin(&name, 1, 2)?);

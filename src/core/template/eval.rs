@@ -368,7 +368,7 @@ impl Evaluator<'_> {
                 }
                 Ok(Value::dict(entries))
             }
-            Expr::Attribute(value, name) => attribute(&self.expression(value)?, name),
+            Expr::Attribute(value, name) => attribute(run, &self.expression(value)?, name),
             Expr::Item(pair) => item(run, &self.expression(&pair[0])?, &self.expression(&pair[1])?),
             Expr::Slice(parts) => {
                 let [value, bounds @ ..] = &**parts;
@@ -477,7 +477,7 @@ impl Evaluator<'_> {
         // A method that is called at once needs no object of its own.
         if let Expr::Attribute(receiver, name) = callee {
             let receiver = self.expression(receiver)?;
-            return match attribute_or_method(&receiver, name)? {
+            return match attribute_or_method(self.run, &receiver, name)? {
                 Found::Method => call_method(self.run, &receiver, name, args),
                 Found::Value(value) => call(self.run, &value, args),
             };
@@ -516,18 +516,19 @@ enum Found {
 }
 
 /// `x.name` in a template: an attribute or method, or else an item.
-pub(super) fn attribute(value: &Value, name: &str) -> Res {
-    match attribute_or_method(value, name)? {
+pub(super) fn attribute(run: &Run, value: &Value, name: &str) -> Res {
+    match attribute_or_method(run, value, name)? {
         Found::Value(value) => Ok(value),
         Found::Method => Ok(Value::object(Method { receiver: value.clone(), name: name.to_owned() })),
     }
 }
 
-fn attribute_or_method(value: &Value, name: &str) -> Res<Found> {
+fn attribute_or_method(run: &Run, value: &Value, name: &str) -> Res<Found> {
     if let Some(found) = python_attribute(value, name)? {
         return Ok(found);
     }
     let found = match value {
+        Value::Dict(dict) if dict.defaulting => dict.subscript(run, &Value::from(name))?,
         Value::Dict(dict) => dict.get(name),
         _ => None,
     };
@@ -542,8 +543,8 @@ pub(super) fn item(run: &Run, value: &Value, key: &Value) -> Res {
         return Err(undefined.raise());
     }
     let found = match (value, key) {
-        (Value::Dict(dict), Value::Str(key)) => dict.get(key),
-        (Value::Dict(dict), key) => key.key().ok().and_then(|key| dict.entries().get(&key).cloned()),
+        (Value::Dict(_), key) if !matches!(key, Value::Str(_)) && key.key().is_err() => None,
+        (Value::Dict(dict), key) => dict.subscript(run, key)?,
         (Value::Object(object), key) => object.item(key),
         (_, Value::Int(_) | Value::Bool(_) | Value::Big(_)) => {
             if let Value::Str(text) = value

@@ -578,7 +578,7 @@ impl Formatter<'_> {
             let step;
             (step, rest) = next_step(rest)?;
             value = match step {
-                Step::Attribute(name) => eval::attribute(&value, name)?,
+                Step::Attribute(name) => eval::attribute(self.run, &value, name)?,
                 Step::Item(key) => eval::item(self.run, &value, &key)?,
             };
         }
@@ -587,7 +587,9 @@ impl Formatter<'_> {
 
     fn named_value(&self, name: &str) -> Res {
         match self.named {
-            Value::Dict(dict) => dict.get(name).ok_or_else(|| Raise::new(Exception::KeyError, print::quote(name))),
+            Value::Dict(dict) => dict
+                .subscript(self.run, &Value::from(name))?
+                .ok_or_else(|| Raise::new(Exception::KeyError, print::quote(name))),
             Value::Undefined(undefined) => Err(undefined.raise()),
             Value::Str(_) => type_error("string indices must be integers, not 'str'"),
             Value::List(_) => type_error("list indices must be integers or slices, not str"),
@@ -822,9 +824,9 @@ impl Percent<'_> {
             if open == 0 {
                 let key = self.rest.text.get(start..self.rest.at - 1).unwrap_or("");
                 return match mapping {
-                    Value::Dict(dict) => {
-                        dict.get(key).ok_or_else(|| Raise::new(Exception::KeyError, print::quote(key)))
-                    }
+                    Value::Dict(dict) => dict
+                        .subscript(self.run, &Value::from(key))?
+                        .ok_or_else(|| Raise::new(Exception::KeyError, print::quote(key))),
                     Value::Undefined(undefined) => Err(undefined.raise()),
                     Value::List(_) => type_error("list indices must be integers or slices, not str"),
                     _ => type_error("byte indices must be integers or slices, not str"),

@@ -115,7 +115,8 @@ impl Printer<'_> {
             }
             Value::Dict(dict) => {
                 let entries = dict.entries();
-                self.container(std::rc::Rc::as_ptr(dict).cast(), ["{", "}"], |printer| {
+                let brackets = if dict.defaulting { ["defaultdict(<class 'str'>, {", "})"] } else { ["{", "}"] };
+                self.container(std::rc::Rc::as_ptr(dict).cast(), brackets, |printer| {
                     for (index, (key, value)) in entries.iter().enumerate() {
                         if index > 0 {
                             printer.out.push_str(", ");

@@ -46,6 +46,11 @@ impl Run {
         }
     }
 
+    /// Adds a variable that goes before the data's.
+    pub(super) fn define(&self, name: &str, value: Value) {
+        self.known.borrow_mut().push((Arc::from(name), Some(value)));
+    }
+
     /// A variable of the data: the same value, with the changes made to it, each time.
     pub(super) fn data(&self, name: &Arc<str>) -> Option<Value> {
         let mut known = self.known.borrow_mut();

@@ -863,7 +863,7 @@ fn translate(run: &Run, receiver: &Text, args: Args) -> Res {
     let mut out = String::with_capacity(receiver.len());
     run.allocate(receiver.len())?;
     for c in receiver.chars() {
-        match looked_up(&table, c)? {
+        match looked_up(run, &table, c)? {
             None => out.push(c),
             Some(Value::None) => {}
             Some(Value::Str(text)) => {
@@ -884,10 +884,10 @@ fn translate(run: &Run, receiver: &Text, args: Args) -> Res {
 }
 
 /// What a table of `translate` has for a character.
-fn looked_up(table: &Value, c: char) -> Res<Option<Value>> {
+fn looked_up(run: &Run, table: &Value, c: char) -> Res<Option<Value>> {
     let at = c as usize;
     match table {
-        Value::Dict(dict) => Ok(dict.entries().get(&Value::size(at).key()?).cloned()),
+        Value::Dict(dict) => dict.subscript(run, &Value::size(at)),
         Value::List(list) => Ok(list.items().get(at).cloned()),
         Value::Tuple(tuple) => Ok(tuple.items.get(at).cloned()),
         Value::Str(text) => Ok(text.chars().nth(at).map(|c| text.like(c.to_string()))),

@@ -124,8 +124,11 @@ pub(super) struct Tuple {
     pub(super) group: bool,
 }
 
-/// A `dict`.
-pub(super) struct Dict(RefCell<Entries>);
+/// A `dict`, or a `defaultdict(str)` if `defaulting`.
+pub(super) struct Dict {
+    entries: RefCell<Entries>,
+    pub(super) defaulting: bool,
+}
 
 enum Entries {
     Shared(Arc<json::Object>),
@@ -133,9 +136,24 @@ enum Entries {
 }
 
 impl Dict {
+    /// `d[key]`; a key that a `defaultdict` does not have is added with the empty text.
+    pub(super) fn subscript(&self, run: &Run, key: &Value) -> Res<Option<Value>> {
+        let found = match key {
+            Value::Str(key) => self.get(key),
+            key => self.entries().get(&key.key()?).cloned(),
+        };
+        if found.is_some() || !self.defaulting {
+            return Ok(found);
+        }
+        run.allocate(2 * size_of::<Value>() + key.as_str().map_or(0, |text| text.len()))?;
+        let empty = Value::from("");
+        self.entries_mut().insert(key.key()?, empty.clone());
+        Ok(Some(empty))
+    }
+
     /// The value at a key that is text.
     pub(super) fn get(&self, key: &str) -> Option<Value> {
-        match &*self.0.borrow() {
+        match &*self.entries.borrow() {
             Entries::Own(entries) => return entries.get(key).cloned(),
             // Containers become this dict's own first, so that a change of one is seen by everybody.
             Entries::Shared(entries) => match entries.get(key) {
@@ -148,7 +166,7 @@ impl Dict {
     }
 
     pub(super) fn len(&self) -> usize {
-        match &*self.0.borrow() {
+        match &*self.entries.borrow() {
             Entries::Own(entries) => entries.len(),
             Entries::Shared(entries) => entries.len(),
         }
@@ -156,7 +174,7 @@ impl Dict {
 
     pub(super) fn entries(&self) -> Ref<'_, IndexMap<Key, Value>> {
         self.thaw();
-        Ref::map(self.0.borrow(), |entries| match entries {
+        Ref::map(self.entries.borrow(), |entries| match entries {
             Entries::Own(entries) => entries,
             Entries::Shared(_) => unreachable!("made its own above"),
         })
@@ -164,20 +182,20 @@ impl Dict {
 
     pub(super) fn entries_mut(&self) -> RefMut<'_, IndexMap<Key, Value>> {
         self.thaw();
-        RefMut::map(self.0.borrow_mut(), |entries| match entries {
+        RefMut::map(self.entries.borrow_mut(), |entries| match entries {
             Entries::Own(entries) => entries,
             Entries::Shared(_) => unreachable!("made its own above"),
         })
     }
 
     fn thaw(&self) {
-        let own = match &*self.0.borrow() {
+        let own = match &*self.entries.borrow() {
             Entries::Own(_) => return,
             Entries::Shared(entries) => {
                 entries.iter().map(|(key, value)| (Key(Value::text(Arc::clone(key))), Value::from(value))).collect()
             }
         };
-        *self.0.borrow_mut() = Entries::Own(own);
+        *self.entries.borrow_mut() = Entries::Own(own);
     }
 }
 
@@ -196,7 +214,7 @@ impl Drop for Tuple {
 
 impl Drop for Dict {
     fn drop(&mut self) {
-        if let Entries::Own(entries) = self.0.get_mut() {
+        if let Entries::Own(entries) = self.entries.get_mut() {
             dismantle(parts(std::mem::take(entries)));
         }
     }
@@ -221,7 +239,7 @@ pub(super) fn dismantle(mut values: Vec<Value>) {
                 }
             }
             Value::Dict(mut dict) => {
-                if let Some(Entries::Own(entries)) = Rc::get_mut(&mut dict).map(|dict| dict.0.get_mut()) {
+                if let Some(Entries::Own(entries)) = Rc::get_mut(&mut dict).map(|dict| dict.entries.get_mut()) {
                     values.extend(parts(std::mem::take(entries)));
                 }
             }
@@ -427,7 +445,12 @@ impl Value {
     }
 
     pub(super) fn dict(entries: IndexMap<Key, Self>) -> Self {
-        Self::Dict(Rc::new(Dict(RefCell::new(Entries::Own(entries)))))
+        Self::Dict(Rc::new(Dict { entries: RefCell::new(Entries::Own(entries)), defaulting: false }))
+    }
+
+    /// A `defaultdict(str)`.
+    pub(super) fn defaulting(entries: IndexMap<Key, Self>) -> Self {
+        Self::Dict(Rc::new(Dict { entries: RefCell::new(Entries::Own(entries)), defaulting: true }))
     }
 
     pub(super) fn object(object: impl Object) -> Self {
@@ -463,6 +486,7 @@ impl Value {
             Self::List(_) => "list",
             Self::Tuple(tuple) if tuple.group => "_GroupTuple",
             Self::Tuple(_) => "tuple",
+            Self::Dict(dict) if dict.defaulting => "defaultdict",
             Self::Dict(_) => "dict",
             Self::Object(object) => object.type_name(),
         }
@@ -472,6 +496,7 @@ impl Value {
     pub(super) fn operand_name(&self) -> Cow<'static, str> {
         match self {
             Self::Object(object) => object.operand_name(),
+            Self::Dict(dict) if dict.defaulting => Cow::Borrowed("collections.defaultdict"),
             other => Cow::Borrowed(other.type_name()),
         }
     }
@@ -483,6 +508,7 @@ impl Value {
             Self::Undefined(_) => "jinja2.runtime.Undefined object".to_owned(),
             Self::Str(Text { safe: true, .. }) => "markupsafe.Markup object".to_owned(),
             Self::Tuple(tuple) if tuple.group => "jinja2.filters._GroupTuple object".to_owned(),
+            Self::Dict(dict) if dict.defaulting => "collections.defaultdict object".to_owned(),
             Self::Object(object) => format!("{} object", object.described()),
             other => format!("{} object", other.type_name()),
         }
@@ -612,7 +638,7 @@ impl Value {
     pub(super) fn empty(&self) -> Vec<Self> {
         match self {
             Self::List(list) => list.0.take(),
-            Self::Dict(dict) => match dict.0.replace(Entries::Own(IndexMap::new())) {
+            Self::Dict(dict) => match dict.entries.replace(Entries::Own(IndexMap::new())) {
                 Entries::Own(entries) => parts(entries),
                 Entries::Shared(_) => Vec::new(),
             },
@@ -638,7 +664,10 @@ impl From<&Json> for Value {
             Json::Float(value) => Self::Float(*value),
             Json::Str(text) => Self::text(Arc::clone(text)),
             Json::Array(items) => Self::list(items.iter().map(Self::from).collect()),
-            Json::Object(entries) => Self::Dict(Rc::new(Dict(RefCell::new(Entries::Shared(Arc::clone(entries)))))),
+            Json::Object(entries) => {
+                let entries = RefCell::new(Entries::Shared(Arc::clone(entries)));
+                Self::Dict(Rc::new(Dict { entries, defaulting: false }))
+            }
         }
     }
 }
