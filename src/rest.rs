@@ -115,15 +115,16 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             .filter_map(|event| future::ready(event.ok()))
             .for_each(move |event| future::ready(responses.observe(&event)))
     };
+    let writing = TaskTracker::new();
     let api = Arc::new(Api {
         auth,
         ready: Ready::default(),
-        writer: Arc::new(Writer::new(objects, Arc::clone(&catalog), config.allow_managed)),
+        writer: Arc::new(Writer::new(objects, Arc::clone(&catalog), writing.clone(), config.allow_managed)),
         catalog,
         responses,
         trusted_proxies: config.trusted_proxies,
         validations: Semaphore::new(VALIDATIONS),
-        writing: TaskTracker::new(),
+        writing,
     });
     let ready = {
         let api = Arc::clone(&api);

@@ -74,7 +74,9 @@ async fn admit(State(api): State<Arc<Api>>, matched: MatchedPath, mut request: R
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Origin"));
-    response.extensions_mut().insert(Called { caller, route: matched });
+    if let Some(caller) = caller {
+        response.extensions_mut().insert(CalledBy(caller));
+    }
     response
 }
 
@@ -95,27 +97,28 @@ fn asked(method: &Method, route: &str) -> (Verb, Resource, &'static str) {
     (verb, Resource::Webhooks, allowed)
 }
 
-/// Who made the call that this answers, and where it went; for the access log.
+/// Bound on what the access log shows of an address, in characters.
+const LOGGED: usize = 200;
+
+/// Who made the call that this answers; for the access log.
 #[derive(Clone)]
-struct Called {
-    caller: Option<Caller>,
-    route: MatchedPath,
-}
+struct CalledBy(Caller);
 
 /// The access log: one line for each call, under the id that the answer has too.
 async fn log(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
+    let path: String = request.uri().path().chars().take(LOGGED).collect();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string());
     let span = tracing::info_span!("call", request_id = id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span.clone()).await;
-    let called = response.extensions_mut().remove::<Called>();
-    let caller = called.as_ref().and_then(|called| called.caller.as_ref());
+    let caller = response.extensions_mut().remove::<CalledBy>().map(|CalledBy(caller)| caller);
+    let caller = caller.as_ref();
     span.in_scope(|| {
         tracing::info!(
             %method,
-            route = called.as_ref().map(|called| called.route.as_str()),
+            path,
             status = response.status().as_u16(),
             milliseconds = began.elapsed().as_secs_f64() * 1000.0,
             namespace = caller.map(|caller| &*caller.namespace),

@@ -44,6 +44,7 @@ type Created = (Timestamp, Option<Timestamp>, String);
 impl From<Webhook> for Entry {
     fn from(mut webhook: Webhook) -> Self {
         webhook.metadata.managed_fields = None;
+        webhook.status = None;
         let meta = &webhook.metadata;
         let precisely = webhook.annotations().get(CREATED_AT_ANNOTATION).and_then(|time| time.parse().ok());
         let created = (
@@ -103,8 +104,8 @@ impl Namespace {
 #[derive(Default)]
 struct State {
     namespaces: HashMap<String, Namespace>,
-    /// Uids of webhooks that were deleted here and that the watch may still show.
-    deleted: HashSet<String>,
+    /// Uids of webhooks that were deleted here and that the watch may still show, with the time of it.
+    deleted: HashMap<String, Instant>,
     /// When the list that is under way began, and what it has named so far.
     list: Option<(Instant, HashSet<(String, String)>)>,
 }
@@ -168,6 +169,7 @@ impl Catalog {
             Event::InitDone => {
                 let state = &mut *self.state.write();
                 let Some((began, named)) = state.list.take() else { return };
+                state.deleted.retain(|_, deleted| *deleted >= began);
                 for (namespace, webhooks) in &mut state.namespaces {
                     let gone: Vec<String> = webhooks
                         .by_name
@@ -218,7 +220,7 @@ impl Catalog {
         }
         let entry = Arc::new(Entry::from(webhook));
         let mut state = self.state.write();
-        if state.deleted.contains(&uid) {
+        if state.deleted.contains_key(&uid) {
             return None;
         }
         let webhooks = state.namespaces.entry(namespace).or_default();
@@ -234,7 +236,7 @@ impl Catalog {
     /// Takes out a webhook that was deleted here.
     pub(crate) fn delete(&self, entry: &Entry) {
         let uid = entry.webhook.uid().unwrap_or_default();
-        self.state.write().deleted.insert(uid.clone());
+        self.state.write().deleted.insert(uid.clone(), Instant::now());
         self.forget(&entry.webhook.namespace().unwrap_or_default(), &entry.webhook.name_any(), &uid);
     }
 

@@ -4,9 +4,12 @@
 //! not needed any more is removed after the Webhook has let go of it. So a call that fails half-way leaves no webhook
 //! that can't work, and the same call can be made again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use axum::http::StatusCode;
@@ -15,6 +18,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::me
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use super::{
     catalog::{Catalog, Entry, Namely},
@@ -36,6 +40,8 @@ use crate::{
 
 /// How often a change is tried again on what somebody else has made of the webhook meanwhile.
 const CONFLICTS: usize = 5;
+/// How many webhooks may be changed at a time, at most.
+const TURNS: usize = 64;
 /// How many names are tried for a webhook whose own is taken.
 const NAMES: usize = 100;
 /// Bound on what is repeated of the API server's words, in characters.
@@ -45,15 +51,21 @@ const MESSAGE: usize = 2000;
 pub(crate) struct Writer {
     objects: Objects,
     catalog: Arc<Catalog>,
+    /// What goes on after its call was answered.
+    writing: TaskTracker,
     /// Whether objects that GitOps tools manage may be changed too.
     allow_managed: bool,
     /// The last time of creation that was given away, in microseconds: no two are the same.
     last_created: AtomicI64,
+    /// Changes of one webhook are made one after the other: they would be each other's conflicts. A webhook has its
+    /// turn by its uid, and may share it with others.
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 impl Writer {
-    pub(crate) fn new(objects: Objects, catalog: Arc<Catalog>, allow_managed: bool) -> Self {
-        Self { objects, catalog, allow_managed, last_created: AtomicI64::new(0) }
+    pub(crate) fn new(objects: Objects, catalog: Arc<Catalog>, writing: TaskTracker, allow_managed: bool) -> Self {
+        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        Self { objects, catalog, writing, allow_managed, last_created: AtomicI64::new(0), turns }
     }
 
     /// Makes a webhook.
@@ -141,7 +153,10 @@ impl Writer {
     /// Changes a webhook.
     pub(crate) async fn update(&self, entry: Arc<Entry>, change: Change) -> Result<Arc<Entry>, Refusal> {
         let namespace = entry.webhook.namespace().unwrap_or_default();
-        let mut entry = entry;
+        let uid = entry.webhook.uid();
+        let _turn = self.turns[turn(uid.as_deref().unwrap_or_default())].lock().await;
+        let latest = self.catalog.get(&namespace, &entry.id).filter(|latest| latest.webhook.uid() == uid);
+        let mut entry = latest.ok_or_else(Refusal::not_found)?;
         for _ in 0..CONFLICTS {
             self.refuse_managed(&entry.webhook)?;
             let _reserved = match &change.name {
@@ -156,7 +171,7 @@ impl Writer {
                     let name = entry.webhook.name_any();
                     let found =
                         self.objects.get::<Webhook>(&namespace, &name).await.map_err(|error| refusal(&error))?;
-                    let found = found.filter(|found| found.uid() == entry.webhook.uid());
+                    let found = found.filter(|found| found.uid() == uid);
                     entry = found.and_then(|found| self.catalog.insert(found)).ok_or_else(Refusal::not_found)?;
                 }
                 Err(error) if error.is_not_found() => return Err(Refusal::not_found()),
@@ -319,7 +334,7 @@ impl Writer {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let patch = json!({"metadata": {"ownerReferences": [owner(webhook)]}});
         let objects = self.objects.clone();
-        tokio::spawn(async move {
+        self.writing.spawn(async move {
             if let Err(error) = objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
                 tracing::warn!(error = chain(&error), "a Secret stays without its owner");
             }
@@ -332,6 +347,12 @@ impl Writer {
             tracing::warn!(error = chain(&error), "a Secret stays without a webhook");
         }
     }
+}
+
+fn turn(uid: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default()
 }
 
 /// What is known of a webhook for reading a change of it.
