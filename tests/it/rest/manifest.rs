@@ -184,7 +184,7 @@ async fn what_is_secret_is_kept_in_a_secret_that_the_webhook_owns_and_nowhere_el
     assert!(["create", "delete"].iter().all(|verb| verbs.contains(verb)), "{verbs:?}");
     let audit = serde_json::to_string(&audit).expect("text");
     let log = super::shared().await.process().log();
-    assert!(log.contains(&one), "calls are logged");
+    assert!(log.contains(&format!("Secret {}/token", team.namespace)), "calls are logged with their caller");
     for secret in ["s3cret-first", "s3cret-second", "s3cret-third", "t0ken-first", &team.token] {
         assert!(!audit.contains(secret), "the audit log has {secret}");
         assert!(!log.contains(secret), "the log has {secret}");

@@ -44,6 +44,26 @@ async fn what_was_changed_or_deleted_is_so_for_the_next_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_others_change_is_seen_and_never_undone() {
+    let team = Team::new("others").await;
+    let created = team.create("one", json!({})).await;
+    let one = path(&created);
+    for number in 0..10 {
+        let patch = json!({"spec": {"team": format!("T{number}")}}).to_string();
+        team.kubectl(&["patch", "webhook", "one", "--type=merge", "--patch", &patch]).await;
+        // Perhaps before the watch has told of it.
+        let changed = team.put(&one, json!({"username": format!("u{number}")})).await.expect(200);
+        let expected = with(created.clone(), json!({"team": format!("T{number}"), "username": format!("u{number}")}));
+        assert_eq!(changed, expected);
+        assert_eq!(team.get(&one).await.both(), (200, expected));
+    }
+    team.kubectl(&["delete", "webhook", "one"]).await;
+    let gone = (404, json!({"detail": "Not found."}));
+    assert_eq!(team.put(&one, json!({"username": "late"})).await.both(), gone);
+    assert_eq!(team.get(&one).await.both(), gone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_create_the_same_name_at_once_one_succeeds() {
     let team = Team::new("race").await;
     let body = json!({"name": "one", "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
