@@ -1,4 +1,4 @@
-//! The calls that OnCall's documentation shows, typed as there.
+//! The calls that OnCall's documentation shows, as the README shows them.
 
 use std::process::Command;
 
@@ -7,13 +7,20 @@ use support::output;
 
 use super::{Team, id, plain};
 
-/// Runs a curl command with the shell, and returns what it printed: the body, and the status on a line of its own.
+/// The README's calls, in order.
+fn documented() -> Vec<&'static str> {
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.contains("$ONCALL_API_URL")).map(str::trim).collect()
+}
+
+/// Runs a curl command with the shell, and returns what it printed: the body, and the status.
 async fn shell(team: &Team, id: &str, command: &str) -> (Value, String) {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", &format!("{command} --silent --show-error --noproxy '*' --write-out '\\n%{{http_code}}'")])
         .envs([("ONCALL_API_URL", &team.url), ("TOKEN", &team.token)])
-        .env("ID", id);
+        .env("WEBHOOK_ID", id);
     let printed = tokio::task::spawn_blocking(move || output(&mut shell)).await.expect("run curl").expect("curl");
     let (body, status) = printed.rsplit_once('\n').expect("a status");
     let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).expect("a body of JSON") };
@@ -21,87 +28,36 @@ async fn shell(team: &Team, id: &str, command: &str) -> (Value, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_documented_curl_example_works_as_typed() {
+async fn each_call_of_the_readme_works_as_typed() {
     let team = Team::new("curl").await;
-    let (created, status) = shell(
-        &team,
-        "",
-        r#"curl "$ONCALL_API_URL/api/v1/webhooks/" \
-  --request POST \
-  --header "Authorization: $TOKEN" \
-  --header "Content-Type: application/json" \
-  --data '{
-    "name": "New Webhook",
-    "url": "https://example.com",
-    "http_method": "POST",
-    "trigger_type" : "resolve"
-  }'"#,
-    )
-    .await;
+    let [create, list, get, disable, responses, delete] = documented()[..] else {
+        panic!("the README shows other calls");
+    };
+    let (created, status) = shell(&team, "", create).await;
     let id = id(&created).to_owned();
     let webhook = |more: Value| {
         let mut body = plain("New Webhook", more);
         body["id"] = id.as_str().into();
         body
     };
-    let list = |results: Value| {
+    let page = |results: Value| {
         json!({
             "count": results.as_array().map(Vec::len), "next": null, "previous": null, "results": results,
             "page_size": 50, "current_page_number": 1, "total_pages": 1,
         })
     };
     assert_eq!((created.to_string(), status.as_str()), (webhook(json!({})).to_string(), "201"));
-
-    let examples = [
-        (
-            r#"curl "$ONCALL_API_URL/api/v1/webhooks/" \
-  --request GET \
-  --header "Authorization: $TOKEN""#,
-            list(json!([webhook(json!({}))])),
-            "200",
-        ),
-        (
-            r#"curl "$ONCALL_API_URL/api/v1/webhooks/$ID/" \
-  --request GET \
-  --header "Authorization: $TOKEN" \
-  --header "Content-Type: application/json""#,
-            webhook(json!({})),
-            "200",
-        ),
-        (
-            r#"curl "$ONCALL_API_URL/api/v1/webhooks/$ID/" \
-  --request PUT \
-  --header "Authorization: $TOKEN" \
-  --header "Content-Type: application/json" \
-  --data '{
-    "is_webhook_enabled": false
-  }'"#,
-            webhook(json!({"is_webhook_enabled": false})),
-            "200",
-        ),
-        (
-            r#"curl "$ONCALL_API_URL/api/v1/webhooks/$ID/responses" \
-  --request GET \
-  --header "Authorization: $TOKEN""#,
-            list(json!([])),
-            "200",
-        ),
-        (
-            r#"curl "$ONCALL_API_URL/api/v1/webhooks/$ID/" \
-  --request DELETE \
-  --header "Authorization: $TOKEN""#,
-            Value::Null,
-            "204",
-        ),
-        (
-            r#"curl "$ONCALL_API_URL/api/v1/webhooks/$ID/" \
-  --request GET \
-  --header "Authorization: $TOKEN""#,
-            json!({"detail": "Not found."}),
-            "404",
-        ),
+    let disabled = json!({"is_webhook_enabled": false});
+    let calls = [
+        (list, page(json!([webhook(json!({}))])), "200"),
+        (get, webhook(json!({})), "200"),
+        (disable, webhook(disabled.clone()), "200"),
+        (get, webhook(disabled), "200"),
+        (responses, page(json!([])), "200"),
+        (delete, Value::Null, "204"),
+        (get, json!({"detail": "Not found."}), "404"),
     ];
-    for (command, body, status) in examples {
+    for (command, body, status) in calls {
         let (printed, code) = shell(&team, &id, command).await;
         assert_eq!((printed.to_string(), code.as_str()), (body.to_string(), status), "{command}");
     }
