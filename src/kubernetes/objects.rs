@@ -64,9 +64,14 @@ impl Error {
         self.code() == Some(404)
     }
 
-    /// An object of that name is there.
+    /// An object of that name is there, or it is not as the call expected.
     pub(crate) fn is_conflict(&self) -> bool {
         self.code() == Some(409)
+    }
+
+    /// An object of that name is there.
+    pub(crate) fn is_already_exists(&self) -> bool {
+        self.status().is_some_and(|status| status.reason == "AlreadyExists")
     }
 
     /// What the API server said; None if it did not answer.

@@ -85,11 +85,17 @@ impl Writer {
             if let Some(entry) = self.create_as(namespace, &name, change.clone()).await? {
                 return Ok(entry);
             }
+            // Somebody has made it whom the watch has not shown yet; it may be the same webhook.
+            let found = self.objects.get::<Webhook>(namespace, &name).await.map_err(|error| refusal(&error))?;
+            let found = found.and_then(|found| self.catalog.insert(found));
+            if found.is_some_and(|found| found.name() == display_name) {
+                return Err(not_unique());
+            }
         }
         Err(Refusal::faults([("name", vec![format!("{NAMES} webhooks have a name like this one: choose another.")])]))
     }
 
-    /// None if the name in Kubernetes is taken, by what the watch has not shown yet or never shows.
+    /// None if the name in Kubernetes is taken.
     async fn create_as(&self, namespace: &str, name: &str, change: Change) -> Result<Option<Arc<Entry>>, Refusal> {
         let mut draft = Draft::new(&bare(namespace, name), change);
         let secret =
@@ -135,7 +141,7 @@ impl Writer {
         }
         let error = match self.objects.insert(namespace, name, &manifest).await {
             Ok(webhook) => return Ok(Some(webhook)),
-            Err(error) if error.is_conflict() => return Ok(None),
+            Err(error) if error.is_already_exists() => return Ok(None),
             Err(error) if error.is_final() => return Err(error),
             Err(error) => error,
         };
@@ -320,7 +326,7 @@ impl Writer {
             ..Secret::default()
         };
         match self.objects.insert(namespace, &secret.name_any(), &secret).await {
-            Err(error) if error.is_conflict() => {
+            Err(error) if error.is_already_exists() => {
                 // Somebody else's, or that of a webhook which is just being deleted.
                 secret.metadata.generate_name = secret.metadata.name.take().map(|name| format!("{name}-"));
                 self.objects.insert(namespace, "", &secret).await
@@ -399,9 +405,10 @@ fn not_unique() -> Refusal {
 
 /// A call of the Kubernetes API that failed, as OnCall would say it.
 pub(crate) fn refusal(error: &objects::Error) -> Refusal {
-    let Some(status) = error.status().filter(|_| error.is_final()) else {
+    // A conflict is one with other calls, such as those that a quota counts at the same time.
+    let Some(status) = error.status().filter(|_| error.is_final() && !error.is_conflict()) else {
         tracing::warn!(error = chain(error), "answered with 503");
-        let detail = "The Kubernetes API does not answer at the moment: try again.";
+        let detail = "The Kubernetes API can't do this at the moment: try again.";
         let after =
             error.status().and_then(|status| status.details.as_ref()).map(|details| details.retry_after_seconds);
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(u64::from(after.unwrap_or(1).max(1)));
