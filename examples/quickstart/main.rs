@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  examples/*/*.yaml ──kubectl──▶ kube-apiserver ◀──watch, record──▶ operator ──HTTP──▶ receiver (in this program)
+//!                         curl ──▶ REST API ──▲
 //! ```
 //!
 //! What stands after a `$` is what a person would type. A shell runs it as it stands, and what it printed follows; only the
@@ -15,14 +16,14 @@ mod terminal;
 
 use std::{
     io::{Write, stderr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
-use support::{Answer, Installation, Operator, Received, Receiver};
+use support::{Answer, Api, Installation, Operator, Received, Receiver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
@@ -116,8 +117,23 @@ struct Demo<'a> {
     shell: &'a Shell,
     receiver: Receiver,
     operator: Operator,
+    /// In a cluster that is not ours nobody may review tokens for it.
+    api: Option<Rest>,
     /// How many requests have been shown.
     shown: usize,
+}
+
+/// OnCall's REST API.
+struct Rest {
+    api: Api,
+    token: String,
+}
+
+impl Rest {
+    /// What to `export` in a shell, to call it.
+    fn exports(&self) -> [String; 2] {
+        [format!("ONCALL_API_URL={}", self.api.url()), format!("TOKEN={}", self.token)]
+    }
 }
 
 /// What the receiver answers: it is a ticket system, among other things.
@@ -132,13 +148,43 @@ impl<'a> Demo<'a> {
     /// Installs the chart, and starts the operator as its Deployment would.
     async fn start(site: &'a Site, receiver: Receiver) -> Result<Self> {
         let binary = build_operator(&site.shell).await?;
-        let Installation { kubeconfig, args, .. } = site.install().await?;
+        let Installation { kubeconfig, args, api_args } = site.install().await?;
 
         title("The operator, with the chart's arguments and the rights of its ServiceAccount, and a receiver");
         command(&format!("oncall-webhooks {} &", args.join(" ")));
         let operator = Operator::start(&binary, site.processes(), "operator", &kubeconfig, &args).await?;
         command(&format!("export RECEIVER={}", receiver.url()));
-        Ok(Self { site, shell: &site.shell, receiver, operator, shown: 0 })
+        let api = match api_args {
+            Some(args) => Some(Self::start_api(site, &binary, &kubeconfig, &args).await?),
+            None => None,
+        };
+        Ok(Self { site, shell: &site.shell, receiver, operator, api, shown: 0 })
+    }
+
+    async fn start_api(site: &Site, binary: &Path, kubeconfig: &Path, args: &[String]) -> Result<Rest> {
+        title("OnCall's REST API, and a token that opens this namespace");
+        command(&format!("oncall-webhooks {} &", args.join(" ")));
+        let api = Api::start(binary, site.processes(), "api", kubeconfig, args).await?;
+        command(&format!("export ONCALL_API_URL={}", api.url()));
+        command("export TOKEN=$(oncall-webhooks token create quickstart)");
+        let create = format!("{} token create quickstart", quoted(&binary.display().to_string()));
+        let token = site.shell.run(&create).await?.trim().to_owned();
+        Ok(Rest { api, token })
+    }
+
+    /// A webhook made by curl, and what one of the others was answered.
+    async fn tell_of_rest(&self) -> Result<()> {
+        let Some(rest) = &self.api else { return Ok(()) };
+        let exports: String = rest.exports().iter().map(|export| format!("export {export}\n")).collect();
+        title("What Terraform or curl makes over the REST API is a Webhook; what was applied is listed there");
+        let new = r#"{"name": "Made by curl", "url": "'$RECEIVER'/curl", "http_method": "POST", "trigger_type": "unsilence"}"#;
+        let json = "--header 'Content-Type: application/json'";
+        let call = r#"curl --silent --show-error --fail --noproxy '*' --header "Authorization: $TOKEN""#;
+        let create = format!("{call} {json} --data '{new}' $ONCALL_API_URL/api/v1/webhooks/");
+        self.shell.show_after(&exports, &create).await?;
+        self.shell.show("kubectl get webhook made-by-curl -o wide").await?;
+        let id = "$(kubectl get webhook acknowledge -o jsonpath='{.status.id}')";
+        self.shell.show_after(&exports, &format!("{call} $ONCALL_API_URL/api/v1/webhooks/{id}/responses")).await
     }
 
     /// Shows the examples, then says whether all was as it should be.
@@ -163,6 +209,8 @@ impl<'a> Demo<'a> {
         self.apply("secrets", &["secret", "webhook", "event"], 6).await?;
         let masked = r#"jsonpath='{.items[0].status.url}{"\n"}{.items[0].status.requestHeaders}'"#;
         self.shell.show(&format!("kubectl get whr -l oncall.dev/webhook=chat -o {masked}")).await?;
+
+        self.tell_of_rest().await?;
 
         title("All together");
         self.shell.show("kubectl get webhooks,agev,whr").await?;
@@ -237,7 +285,9 @@ impl<'a> Demo<'a> {
 
         let shown = self.shell.run(&format!("kubectl get {KINDS},events -o yaml")).await?;
         for secret in ["an-example-token", "an-example-key", "an-example-path-nobody-should-know"] {
-            for (place, text) in [("an object", &shown), ("the operator's log", &self.operator.log())] {
+            let api_log = self.api.as_ref().map(|rest| rest.api.process().log()).unwrap_or_default();
+            let log = self.operator.log();
+            for (place, text) in [("an object", &shown), ("the operator's log", &log), ("the API's log", &api_log)] {
                 if text.contains(secret) {
                     faults.push(format!("{place} shows the secret {secret}"));
                 }
@@ -250,7 +300,8 @@ impl<'a> Demo<'a> {
     async fn stay(&mut self) -> Result<()> {
         title("Your turn, in another terminal");
         say(&format!("cd {}", quoted(REPOSITORY)));
-        self.site.exports().iter().for_each(|export| say(&format!("export {export}")));
+        let rest = self.api.iter().flat_map(Rest::exports);
+        self.site.exports().into_iter().chain(rest).for_each(|export| say(&format!("export {export}")));
         say("kubectl get whr -w");
         say("sed 's/name: disk-full.*/generateName: disk-full-/' examples/smallest/event.yaml | kubectl create -f -");
         say("kubectl explain webhook.spec");

@@ -61,8 +61,14 @@ impl Shell {
 
     /// Shows a command line and what it prints.
     pub(crate) async fn show(&self, line: &str) -> Result<()> {
+        self.show_after("", line).await
+    }
+
+    /// The same, after commands that are not shown.
+    pub(crate) async fn show_after(&self, before: &str, line: &str) -> Result<()> {
         command(line);
-        self.run(&format!("{TOGETHER}{line}")).await?.trim_end().lines().for_each(|line| say(&cut(line.trim_end())));
+        let printed = self.run(&format!("{TOGETHER}{before}{line}")).await?;
+        printed.trim_end().lines().for_each(|line| say(&cut(line.trim_end())));
         Ok(())
     }
 
