@@ -32,7 +32,7 @@ use kube::{
         watcher::{self, watcher},
     },
 };
-use tokio::{net::TcpListener, sync::SetOnce, task::JoinSet};
+use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{catalog::Catalog, deliver::Deliverer, history::History, runs::Runs, secrets::Secrets};
 use crate::{
@@ -76,10 +76,7 @@ pub struct Config {
 /// # Errors
 /// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
-    let listener = TcpListener::bind(config.health_address)
-        .await
-        .with_context(|| format!("listen on health address {}", config.health_address))?;
-    tracing::info!(address = %listener.local_addr()?, "health");
+    let listener = health::bind(config.health_address).await?;
     let ready = Ready::default();
     tokio::select! {
         result = health::serve(listener, ready.clone()) => result.context("serve /livez and /readyz"),

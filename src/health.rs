@@ -1,10 +1,14 @@
 //! `/livez` and `/readyz`, as Kubernetes asks for them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use anyhow::{Context, Result};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio::net::TcpListener;
 
@@ -20,6 +24,13 @@ impl Ready {
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Listens for whoever asks.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listen on health address {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "health");
+    Ok(listener)
 }
 
 /// Answers until the process ends.

@@ -19,7 +19,7 @@ mod responses;
 mod server;
 mod writes;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, future};
@@ -60,6 +60,9 @@ pub struct Config {
     /// Where and how it listens
     #[command(flatten)]
     pub listen: Listen,
+    /// Another address of /livez and /readyz, which answers also when all connections of the API are taken
+    #[arg(long, env = "ONCALL_WEBHOOKS_API_HEALTH_ADDRESS")]
+    pub health_address: Option<SocketAddr>,
     /// Networks of proxies whose X-Forwarded-* headers are believed, such as 10.0.0.0/8
     #[arg(long, env = "ONCALL_WEBHOOKS_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
     pub trusted_proxies: Vec<IpNet>,
@@ -139,6 +142,15 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     };
 
     let mut parts = JoinSet::new();
+    if let Some(address) = config.health_address {
+        let listener = health::bind(address).await?;
+        let ready = api.ready.clone();
+        parts.spawn(async move {
+            if let Err(error) = health::serve(listener, ready).await {
+                tracing::error!(%error, "serve /livez and /readyz");
+            }
+        });
+    }
     parts.spawn(webhooks);
     parts.spawn(runs);
     parts.spawn(tokens);
@@ -146,7 +158,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let routes = calls::routes(&api).merge(health::routes(api.ready.clone()));
     tokio::select! {
         served = server.serve(routes, stop) => served?,
-        _ = parts.join_next() => anyhow::bail!("a watch ended by itself"),
+        _ = parts.join_next() => anyhow::bail!("a part of it ended by itself"),
     }
     api.writing.close();
     if tokio::time::timeout(LAST_WRITES, api.writing.wait()).await.is_err() {

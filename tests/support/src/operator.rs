@@ -70,7 +70,9 @@ pub fn controller_args(deployment: &Value) -> Result<Vec<String>> {
 fn container_args(deployment: &Value, name: &str, address: &str) -> Option<Vec<String>> {
     let containers = deployment["spec"]["template"]["spec"]["containers"].as_array()?;
     let args = containers.iter().find(|container| container["name"] == name)?["args"].as_array()?;
-    let others = args.iter().filter_map(Value::as_str).filter(|arg| !arg.starts_with(&format!("{address}=")));
+    // Any number of them run here side by side.
+    let takes_port = |arg: &&str| arg.starts_with("--address=") || arg.starts_with("--health-address=");
+    let others = args.iter().filter_map(Value::as_str).filter(|arg| !takes_port(arg));
     Some(others.map(str::to_owned).chain([format!("{address}=127.0.0.1:0")]).collect())
 }
 
