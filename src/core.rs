@@ -12,6 +12,7 @@ pub mod json;
 pub mod matching;
 pub mod request;
 pub mod response;
+pub mod signing;
 pub mod template;
 pub mod uri;
 pub mod webhook;

@@ -16,11 +16,14 @@ use url::Url;
 use crate::core::{
     request::{Header, Hop, REDIRECTS, Request},
     response::{CONTENT_LIMIT, Outcome, READ_LIMIT, decode},
+    signing,
     uri::Fault,
 };
 
 /// Shorter than many servers keep a connection, so that a request seldom meets one that is being closed.
 const IDLE: Duration = Duration::from_secs(4);
+
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// Sends requests over shared connections.
 #[derive(Clone, Debug)]
@@ -151,7 +154,13 @@ fn headers(hop: &Hop, id: &str) -> HeaderMap {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("webhook-id", id);
     }
-    headers.insert("webhook-timestamp", HeaderValue::from(jiff::Timestamp::now().as_second()));
+    let timestamp = jiff::Timestamp::now().as_second();
+    headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
+    headers.remove(SIGNATURE);
+    if !hop.signing.is_empty() {
+        let signature = signing::signature(&hop.signing, id, timestamp, hop.body.as_deref().unwrap_or_default());
+        headers.extend(HeaderValue::from_str(&signature).ok().map(|value| (SIGNATURE, value)));
+    }
     headers
 }
 

@@ -140,6 +140,7 @@ fn refusal(url: &str, headers: Option<Field>) -> Option<String> {
         username: None,
         password: None,
         authorization_header: None,
+        signing: None,
         timeout: Duration::from_secs(4),
     };
     let no_secrets = |_: &SecretKey| Err(String::new());

@@ -84,6 +84,7 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
         username,
         password,
         authorization_header,
+        signing: None,
         timeout: Duration::from_secs(4),
         name,
         id,

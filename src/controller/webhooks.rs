@@ -16,6 +16,7 @@ use super::{
     secrets::Secrets,
 };
 use crate::{
+    core::signing,
     kubernetes::objects::{self, Objects},
     resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition},
 };
@@ -130,8 +131,13 @@ fn fault(entry: &Entry, secrets: &Secrets) -> Option<(&'static str, String)> {
             .collect();
         return Some(("TemplateError", messages.join("; ").chars().take(MESSAGE_LIMIT).collect()));
     }
-    entry.webhook.secrets().find_map(|(field, key)| {
-        let missing = secrets.get(&entry.namespace, key).err()?;
-        Some((missing.reason(), format!("spec.{field}: {missing}")))
+    entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.namespace, key) {
+        Err(missing) => Some((missing.reason(), format!("spec.{field}: {missing}"))),
+        Ok(text) if field == "signing" => {
+            let malformed = signing::keys(&text).err()?;
+            let message = format!("spec.signing: Key '{}' of Secret '{}': {malformed}", key.key, key.name);
+            Some(("SecretInvalid", message))
+        }
+        Ok(_) => None,
     })
 }

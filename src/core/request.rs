@@ -11,6 +11,7 @@ use super::{
     event::{Context, EventData, Own},
     json::{self, Json},
     response::{MASK, Record},
+    signing::{self, SigningKey},
     template::{Mode, Template, TemplateError},
     uri::{self, Fault, Uri},
     webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
@@ -47,6 +48,8 @@ pub struct Hop {
     pub headers: Vec<Header>,
     /// The body, for methods that have one.
     pub body: Option<Arc<str>>,
+    /// What signs it. Stays on the host that it was made for.
+    pub signing: Vec<SigningKey>,
 }
 
 impl fmt::Debug for Hop {
@@ -113,7 +116,8 @@ impl Hop {
             if !repeats && method.has_body() {
                 headers.push(Header::empty_body());
             }
-            Self { method, uri, headers, body: self.body.clone().filter(|_| repeats) }
+            let signing = if stays { self.signing.clone() } else { Vec::new() };
+            Self { method, uri, headers, body: self.body.clone().filter(|_| repeats), signing }
         }))
     }
 }
@@ -289,6 +293,12 @@ impl Builder<'_> {
         }))
     }
 
+    fn signing(&mut self) -> Result<Vec<SigningKey>, String> {
+        let Some(key) = &self.webhook.signing else { return Ok(Vec::new()) };
+        let text = self.secret(key)?;
+        signing::keys(&text).map_err(|error| format!("Key '{}' of Secret '{}': {error}", key.key, key.name))
+    }
+
     /// What is sent first, or why `requests` would not send it.
     fn hop(&mut self, url: &str, headers: Headers, body: Option<Body>) -> Result<Hop, String> {
         let uri = Uri::parse(url)?;
@@ -332,7 +342,8 @@ impl Builder<'_> {
             let value = format!("Basic {token}").into_bytes();
             headers.push(Header { name: "Authorization".to_owned(), value, secret: true });
         }
-        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)) })
+        let signing = self.signing()?;
+        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)), signing })
     }
 }
 

@@ -216,6 +216,8 @@ pub struct Webhook {
     pub password: Option<SecretKey>,
     /// Value of the Authorization header.
     pub authorization_header: Option<SecretKey>,
+    /// What signs its requests.
+    pub signing: Option<SecretKey>,
     /// Bound on the whole request, answer included.
     pub timeout: Duration,
 }
@@ -249,6 +251,7 @@ impl Webhook {
             .chain(self.headers_from.iter().map(|(_, key)| ("headersFrom", key)))
             .chain(self.password.as_ref().map(|key| ("password", key)))
             .chain(self.authorization_header.as_ref().map(|key| ("authorizationHeader", key)))
+            .chain(self.signing.as_ref().map(|key| ("signing", key)))
     }
 
     /// What templates see as `webhook`.
@@ -282,6 +285,7 @@ pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
         username: None,
         password: None,
         authorization_header: None,
+        signing: None,
         timeout: Duration::from_secs(4),
     }
 }

@@ -167,6 +167,10 @@ pub struct WebhookSpec {
     /// Value of the Authorization header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_header: Option<SecretKeySource>,
+    /// What signs the requests, as Standard Webhooks has it (header `webhook-signature`): `whsec_` and the base64 of 24 to 64
+    /// bytes. Two with a space between sign at the same time, while one takes the other's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<SecretKeySource>,
     /// The form that the webhook was made with, for clients of the REST API that ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
@@ -320,6 +324,7 @@ pub fn compile(webhook: &Webhook) -> core::Webhook {
         username: spec.username.clone(),
         password: spec.password.as_ref().map(Into::into),
         authorization_header: spec.authorization_header.as_ref().map(Into::into),
+        signing: spec.signing.as_ref().map(Into::into),
         timeout: spec.timeout.into(),
         name,
     }

@@ -392,6 +392,7 @@ fn bare(namespace: &str, name: &str) -> Webhook {
         password: None,
         authorization_header: None,
         preset: None,
+        signing: None,
         timeout: std::time::Duration::from_secs(4).into(),
     };
     let mut webhook = Webhook::new(name, spec);

@@ -86,6 +86,7 @@ fn webhook(fields: &Value) -> Webhook {
         username: text("username").map(str::to_owned),
         password: secret("password"),
         authorization_header: secret("authorization_header"),
+        signing: None,
         timeout: Duration::from_secs(4),
     }
 }

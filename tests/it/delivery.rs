@@ -6,7 +6,7 @@ use oncall_webhooks::resources::{ResponsePhase, Webhook, WebhookResponse};
 use serde_json::json;
 use support::Answer;
 
-use crate::harness::{LIMIT, World, names};
+use crate::harness::{LIMIT, World, eventually, names};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_that_are_applied_right_after_an_event_get_it() {
@@ -31,6 +31,56 @@ async fn webhooks_that_are_applied_right_after_an_event_get_it() {
     }
     assert_eq!(world.receiver.count(), 15);
     assert_eq!(world.responses().await.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_requests_are_verified_by_the_standards_library_while_secrets_rotate() {
+    let world = World::new("signing").await;
+    let (old, new) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl2LxqgvDX");
+    let secret = |value: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: signing, labels: {{oncall.dev/secret: 'true'}}}}\n\
+             stringData: {{key: '{value}'}}\n"
+        )
+    };
+    let ready = async |expected: &str| {
+        eventually("the webhook knows the Secret", || async {
+            let status = world.api::<Webhook>().get("signed").await.ok()?.status?;
+            status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.message == expected)
+                .then_some(())
+        })
+        .await;
+    };
+    let malformed =
+        "spec.signing: Key 'key' of Secret 'signing': a signing secret is whsec_ and the base64 of 24 to 64 bytes";
+    world.webhook("signed", "resolve", json!({"signing": {"secretKeyRef": {"name": "signing", "key": "key"}}})).await;
+
+    let receivers = [old, new].map(|secret| standardwebhooks::Webhook::new(secret).expect("a secret"));
+    let cases =
+        [(old.to_owned(), [true, false]), (format!("{old} {new}"), [true, true]), (new.to_owned(), [false, true])];
+    for (number, (value, expected)) in cases.into_iter().enumerate() {
+        // What the webhook says tells that the Secret has been seen.
+        world.apply(&secret("hunter2")).await;
+        ready(malformed).await;
+        world.apply(&secret(&value)).await;
+        ready("Runs when its trigger fires").await;
+        let event = format!("resolved-{number}");
+        world.event(&event, "resolve", &format!("I{number}"), json!({})).await;
+        let received = world.receiver.wait_for(number + 1, LIMIT).await.expect("a request");
+        let request = &received[number];
+        let mut headers = http::HeaderMap::new();
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            let value = request.header(name).expect("a header");
+            headers.insert(http::HeaderName::from_static(name), value.parse().expect("a value"));
+        }
+        let verified = receivers.each_ref().map(|receiver| receiver.verify(request.body.as_bytes(), &headers).is_ok());
+        assert_eq!(verified, expected, "{number}");
+    }
+    let everything = world.everything().await;
+    assert!(![old, new, "hunter2"].iter().any(|secret| everything.contains(secret)), "no secret shows");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +189,7 @@ async fn responses_go_with_their_webhook() {
     world.event("resolved", "resolve", "I1", json!({})).await;
     world.completed("resolved", 2).await;
     world.api::<Webhook>().delete("gone", &Default::default()).await.expect("delete Webhook");
-    let kept = crate::harness::eventually("the responses are collected", || async {
+    let kept = eventually("the responses are collected", || async {
         let left = names(world.api::<WebhookResponse>().list(&Default::default()).await.ok()?);
         (left.len() == 1).then_some(left)
     })
