@@ -4,6 +4,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use url::form_urlencoded;
 
+use crate::core::uri::is_python_space;
+
 /// What Python's `quote_plus` leaves as it is, beside letters and digits.
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b' ');
 
@@ -42,6 +44,18 @@ impl Query {
     }
 }
 
+/// Python's `int(text)` for digits of ASCII; the greatest number, or its negative, for one with more digits.
+fn int(text: &str) -> Option<i64> {
+    let text = text.trim_matches(is_python_space);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let group = |group: &str| !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.split('_').all(group).then(|| digits.replace('_', "").parse().unwrap_or(i64::MAX))?;
+    Some(if negative { -number } else { number })
+}
+
 /// One page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
@@ -63,18 +77,15 @@ impl Page {
     /// The page that `query` asks for of a list with `count` items: a number beyond the end gives the last page, what is no
     /// number the first.
     pub(crate) fn new(query: &Query, count: usize) -> Self {
-        let number = |text: &str| text.trim().parse::<i64>().ok();
-        let size = query.get("perpage").and_then(number).and_then(|size| usize::try_from(size).ok());
+        let size = query.get("perpage").and_then(int).and_then(|size| usize::try_from(size).ok());
         let size = size.filter(|size| *size > 0).map_or(PAGE_SIZE, |size| size.min(MAX_PAGE_SIZE));
         let pages = count.div_ceil(size).max(1);
         let number = match query.get("page") {
             None => 1,
             Some("last") => pages,
-            Some(text) => match number(text).map(usize::try_from) {
+            Some(text) => match int(text).map(usize::try_from) {
                 Some(Ok(number)) if (1..=pages).contains(&number) => number,
                 Some(_) => pages,
-                // Too many digits for a number are a number still.
-                None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => pages,
                 None => 1,
             },
         };
@@ -137,11 +148,21 @@ mod tests {
             ("perpage=10&page=0", 36, (10, 4, 4, 30..36)),
             ("perpage=10&page=-1", 36, (10, 4, 4, 30..36)),
             ("perpage=10&page=99999999999999999999999", 36, (10, 4, 4, 30..36)),
+            ("perpage=10&page=-99999999999999999999999", 36, (10, 4, 4, 30..36)),
+            ("perpage=10&page=%2B2", 36, (10, 2, 4, 10..20)),
+            ("perpage=10&page=+2%1C", 36, (10, 2, 4, 10..20)),
+            ("perpage=1_0&page=0_2", 36, (10, 2, 4, 10..20)),
+            ("perpage=10&page=2_", 36, (10, 1, 4, 0..10)),
+            ("perpage=10&page=--2", 36, (10, 1, 4, 0..10)),
+            ("perpage=10&page=2.0", 36, (10, 1, 4, 0..10)),
+            ("perpage=10&page=2&page=3", 36, (10, 3, 4, 20..30)),
+            ("perpage=10&page=", 36, (10, 1, 4, 0..10)),
             ("perpage=10&page=x", 36, (10, 1, 4, 0..10)),
             ("perpage=10&page=last", 36, (10, 4, 4, 30..36)),
             ("perpage=0", 36, (50, 1, 1, 0..36)),
             ("perpage=-3", 36, (50, 1, 1, 0..36)),
             ("perpage=x", 36, (50, 1, 1, 0..36)),
+            ("perpage=99999999999999999999999", 136, (100, 1, 2, 0..100)),
             ("perpage=1000", 136, (100, 1, 2, 0..100)),
         ];
         for (query, count, expected) in cases {
