@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema, ResourceExt, core::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Rule, condition::Condition, has, schema};
 use crate::core::{
@@ -185,7 +186,7 @@ pub struct WebhookSpec {
 }
 
 /// A form that a webhook is made with, in OnCall's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// Named by escalations, sends a POST with the whole data.

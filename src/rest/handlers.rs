@@ -2,10 +2,10 @@
 
 #![expect(unused_qualifications, reason = "what utoipa's macros write")]
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    Extension, Json as JsonAnswer,
+    Extension,
     body::{Body, Bytes},
     extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
@@ -13,7 +13,7 @@ use axum::{
 };
 use futures::StreamExt;
 use serde_json::json;
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api,
@@ -27,9 +27,12 @@ use super::{
     responses::ResponseBody,
     writes,
 };
-use crate::core::{
-    json::{self, Json},
-    webhook::{HttpMethod, TriggerType},
+use crate::{
+    core::{
+        json::{self, Json},
+        webhook::{HttpMethod, TriggerType},
+    },
+    resources::Preset,
 };
 
 /// Bound on a request's body, in bytes. What Kubernetes stores is smaller still.
@@ -38,28 +41,31 @@ const BODY: usize = 2 * 1024 * 1024;
 type Called = (State<Arc<Api>>, Extension<Caller>);
 type Id = Result<Path<String>, PathRejection>;
 
-/// What a client sends to create a webhook. In an update every field may be left out, which leaves it as it is, but for
-/// `integration_filter`, which is cleared.
+/// What a client sends to update a webhook. A field that is left out stays as it is, but for `integration_filter`, which is
+/// cleared then.
 #[derive(ToSchema)]
 #[schema(as = WebhookInput)]
 #[expect(dead_code, reason = "for the document alone: bodies are read field by field, with OnCall's messages")]
 pub(crate) struct WebhookInput {
     /// Unique in its namespace.
-    #[schema(max_length = 100, example = "New Webhook")]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "New Webhook")]
     name: Option<String>,
+    /// True if it is left out of a new webhook.
+    #[schema(nullable = false)]
     is_webhook_enabled: Option<bool>,
-    /// Id of a team: any text.
+    /// Id of a team: any text. Empty and `null` are none.
     #[schema(max_length = 100)]
     team: Option<String>,
     /// Jinja2 template of the body.
     #[schema(max_length = 50000)]
     data: Option<String>,
+    /// User name for Basic auth.
     #[schema(max_length = 100)]
     username: Option<String>,
-    /// Sixteen asterisks leave it as it is.
+    /// Password for Basic auth. Sixteen asterisks leave it as it is.
     #[schema(max_length = 1000)]
     password: Option<String>,
-    /// Sixteen asterisks leave it as it is.
+    /// The Authorization header. Sixteen asterisks leave it as it is.
     #[schema(max_length = 2000)]
     authorization_header: Option<String>,
     /// Jinja2 template: the webhook runs if it is empty or renders to `true` or `1`.
@@ -69,76 +75,100 @@ pub(crate) struct WebhookInput {
     #[schema(max_length = 50000)]
     headers: Option<String>,
     /// Jinja2 template of the URL.
-    #[schema(max_length = 50000, example = "https://example.com")]
+    #[schema(nullable = false, min_length = 1, max_length = 50000, example = "https://example.com")]
     url: Option<String>,
+    /// Whether the whole data is sent rather than `data`. True if it is left out of a new webhook.
+    #[schema(nullable = false)]
     forward_all: Option<bool>,
+    /// A new webhook needs it, unless it is a simple one.
+    #[schema(nullable = false)]
     http_method: Option<HttpMethod>,
+    /// A new webhook needs it, unless it is a simple one.
+    #[schema(nullable = false)]
     trigger_type: Option<TriggerType>,
-    /// Ids of integrations.
+    /// Ids of the integrations whose events run it; null or empty for all.
     #[schema(max_items = 256)]
     integration_filter: Option<Vec<String>>,
-    /// simple_webhook, advanced_webhook, or empty for none. A simple webhook is a POST of the whole data for escalations,
-    /// whatever else is sent.
-    preset: Option<String>,
+    /// Null, or an empty text, for none. A simple webhook is a POST of the whole data for escalations, whatever else is
+    /// sent.
+    preset: Option<Preset>,
 }
 
-/// What a client sends to create a webhook in the older form; only `name` and `url` are needed.
+/// What a client sends to update a webhook in the older form. A field that is left out stays as it is, but for
+/// `integration_filter`, which is cleared then.
 #[derive(ToSchema)]
 #[schema(as = ActionInput)]
 #[expect(dead_code, reason = "for the document alone")]
 pub(crate) struct ActionInput {
     /// Unique in its namespace.
-    #[schema(max_length = 100, example = "New Webhook")]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "New Webhook")]
     name: Option<String>,
+    /// True if it is left out of a new webhook.
+    #[schema(nullable = false)]
     is_webhook_enabled: Option<bool>,
-    /// Id of a team: any text.
+    /// Id of a team: any text. Empty and `null` are none.
     #[schema(max_length = 100)]
     team_id: Option<String>,
-    #[schema(max_length = 100)]
+    /// User name for Basic auth.
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     user: Option<String>,
     /// Jinja2 template of the body.
-    #[schema(max_length = 50000)]
+    #[schema(min_length = 1, max_length = 50000)]
     data: Option<String>,
-    /// Sixteen asterisks leave it as it is.
-    #[schema(max_length = 1000)]
+    /// Password for Basic auth. Sixteen asterisks leave it as it is.
+    #[schema(min_length = 1, max_length = 1000)]
     password: Option<String>,
-    /// Sixteen asterisks leave it as it is.
-    #[schema(max_length = 2000)]
+    /// The Authorization header. Sixteen asterisks leave it as it is.
+    #[schema(min_length = 1, max_length = 2000)]
     authorization_header: Option<String>,
     /// Jinja2 template: the webhook runs if it is empty or renders to `true` or `1`.
-    #[schema(max_length = 50000)]
+    #[schema(min_length = 1, max_length = 50000)]
     trigger_template: Option<String>,
     /// Jinja2 template of a JSON object.
-    #[schema(max_length = 50000)]
+    #[schema(min_length = 1, max_length = 50000)]
     headers: Option<String>,
     /// Jinja2 template of the URL.
-    #[schema(max_length = 50000, example = "https://example.com")]
+    #[schema(nullable = false, min_length = 1, max_length = 50000, example = "https://example.com")]
     url: Option<String>,
+    /// Whether the whole data is sent rather than `data`. True if it is left out of a new webhook.
+    #[schema(nullable = false)]
     forward_whole_payload: Option<bool>,
+    /// POST if it is left out of a new webhook.
+    #[schema(nullable = false)]
     http_method: Option<HttpMethod>,
+    /// `escalation` if it is left out of a new webhook.
+    #[schema(nullable = false)]
     trigger_type: Option<TriggerType>,
-    /// Ids of integrations.
+    /// Ids of the integrations whose events run it; null or empty for all.
     #[schema(max_items = 256)]
     integration_filter: Option<Vec<String>>,
 }
 
-/// One page of a list.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "for the document alone: pages are put together from texts")]
-pub(crate) struct Paginated<T> {
-    /// How many there are on all pages.
-    count: u64,
-    /// Address of the next page.
-    #[schema(required, format = "uri")]
-    next: Option<String>,
-    /// Address of the page before.
-    #[schema(required, format = "uri")]
-    previous: Option<String>,
-    results: Vec<T>,
-    page_size: u64,
-    current_page_number: u64,
-    total_pages: u64,
+/// A type for one page of a list of `$item`.
+macro_rules! page_of {
+    ($item:ty, $page:ident) => {
+        /// One page of a list.
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "for the document alone: pages are put together from texts")]
+        pub(crate) struct $page {
+            /// How many there are on all pages.
+            count: u64,
+            /// Address of the next page.
+            #[schema(required, format = "uri")]
+            next: Option<String>,
+            /// Address of the page before.
+            #[schema(required, format = "uri")]
+            previous: Option<String>,
+            results: Vec<$item>,
+            page_size: u64,
+            current_page_number: u64,
+            total_pages: u64,
+        }
+    };
 }
+page_of!(WebhookBody<'static>, WebhookPage);
+page_of!(ActionBody<'static>, ActionPage);
+page_of!(ResponseBody<'static>, WebhookResponsePage);
 
 /// Which page of a list.
 #[derive(IntoParams)]
@@ -164,20 +194,13 @@ pub(crate) struct FilterParams {
     team_id: Option<String>,
 }
 
-/// What is wrong: `detail`, or messages for each field (`non_field_errors` for none of them).
-#[derive(ToSchema)]
-#[schema(as = Faults)]
+/// Which webhook.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "for the document alone")]
-pub(crate) struct Faults(std::collections::HashMap<String, Messages>);
-
-/// One message, or more.
-#[derive(ToSchema)]
-#[schema(as = Messages)]
-#[expect(dead_code, reason = "for the document alone")]
-#[serde(untagged)]
-pub(crate) enum Messages {
-    One(String),
-    More(Vec<String>),
+pub(crate) struct IdParams {
+    /// `WH` and 12 or more of A–Z without O, and 1–9.
+    id: String,
 }
 
 /// Why a call was not done.
@@ -188,40 +211,20 @@ pub(crate) struct Detail {
     detail: String,
 }
 
-/// What every call may be answered with.
-#[derive(IntoResponses)]
+/// Messages for each field that is wrong; under `non_field_errors` for no one of them.
+#[derive(ToSchema)]
+#[schema(as = FieldFaults, example = json!({"http_method": ["This field is required."]}))]
 #[expect(dead_code, reason = "for the document alone")]
-pub(crate) enum Refused {
-    /// The token is missing or opens nothing, or does not allow this.
-    #[response(status = 403)]
-    Forbidden(#[to_schema] Detail),
-    /// There is no such object.
-    #[response(status = 404)]
-    NotFound(#[to_schema] Detail),
-    /// Over 300 calls within a minute. `Retry-After` and `RateLimit-Reset` say after how many seconds the next may come.
-    #[response(status = 429)]
-    Throttled(#[to_schema] Detail),
-    /// The Kubernetes API does not answer. `Retry-After` says after how many seconds to try again.
-    #[response(status = 503)]
-    Unavailable(#[to_schema] Detail),
-}
+pub(crate) struct FieldFaults(HashMap<String, Vec<String>>);
 
-/// What a call with a body may be answered with.
-#[derive(IntoResponses)]
+/// What is wrong with a body: as a whole, or with its fields.
+#[derive(ToSchema)]
+#[schema(as = Faults)]
+#[serde(untagged)]
 #[expect(dead_code, reason = "for the document alone")]
-pub(crate) enum RefusedBody {
-    /// The body can't be read, or fields are wrong.
-    #[response(status = 400)]
-    BadRequest(#[to_schema] Faults),
-    /// The body did not come in time.
-    #[response(status = 408)]
-    Timeout(#[to_schema] Detail),
-    /// The body is over 2 MiB.
-    #[response(status = 413)]
-    TooLarge(#[to_schema] Detail),
-    /// The body is not JSON by its Content-Type.
-    #[response(status = 415)]
-    NotJson(#[to_schema] Detail),
+pub(crate) enum Faults {
+    Detail(Detail),
+    Fields(FieldFaults),
 }
 
 /// List webhooks
@@ -229,7 +232,7 @@ pub(crate) enum RefusedBody {
 /// In the order of their creation.
 #[utoipa::path(
     get, path = "/api/v1/webhooks/", tag = "webhooks", params(FilterParams, PageParams),
-    responses((status = 200, description = "One page.", body = Paginated<WebhookBody>), Refused)
+    responses((status = 200, description = "One page.", body = WebhookPage))
 )]
 pub(crate) async fn list_webhooks(called: Called, address: Address, RawQuery(query): RawQuery) -> Answer {
     list(called, &address, query.as_deref(), Form::Webhooks)
@@ -237,8 +240,11 @@ pub(crate) async fn list_webhooks(called: Called, address: Address, RawQuery(que
 
 /// Create a webhook
 #[utoipa::path(
-    post, path = "/api/v1/webhooks/", tag = "webhooks", request_body = WebhookInput,
-    responses((status = 201, description = "Created.", body = WebhookBody), RefusedBody, Refused)
+    post, path = "/api/v1/webhooks/", tag = "webhooks", request_body = ref("#/components/schemas/NewWebhook"),
+    responses((
+        status = 201, description = "Created.", body = WebhookBody,
+        headers(("Location", description = "The URL that the webhook sends to, where it is not kept in a Secret: OnCall does so."))
+    ))
 )]
 pub(crate) async fn create_webhook(called: Called, headers: HeaderMap, body: Body) -> Answer {
     create(called, &headers, body, Form::Webhooks).await
@@ -246,8 +252,8 @@ pub(crate) async fn create_webhook(called: Called, headers: HeaderMap, body: Bod
 
 /// Get a webhook
 #[utoipa::path(
-    get, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(("id" = String, Path)),
-    responses((status = 200, description = "The webhook.", body = WebhookBody), Refused)
+    get, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(IdParams),
+    responses((status = 200, description = "The webhook.", body = WebhookBody))
 )]
 pub(crate) async fn get_webhook(called: Called, id: Id) -> Answer {
     get(&called, id, Form::Webhooks)
@@ -257,8 +263,8 @@ pub(crate) async fn get_webhook(called: Called, id: Id) -> Answer {
 ///
 /// The fields that are sent; as PATCH does.
 #[utoipa::path(
-    put, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(("id" = String, Path)), request_body = WebhookInput,
-    responses((status = 200, description = "Updated.", body = WebhookBody), RefusedBody, Refused)
+    put, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(IdParams), request_body = WebhookInput,
+    responses((status = 200, description = "Updated.", body = WebhookBody))
 )]
 pub(crate) async fn put_webhook(called: Called, id: Id, headers: HeaderMap, body: Body) -> Answer {
     update(called, id, &headers, body, Form::Webhooks).await
@@ -268,8 +274,8 @@ pub(crate) async fn put_webhook(called: Called, id: Id, headers: HeaderMap, body
 ///
 /// The fields that are sent.
 #[utoipa::path(
-    patch, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(("id" = String, Path)), request_body = WebhookInput,
-    responses((status = 200, description = "Updated.", body = WebhookBody), RefusedBody, Refused)
+    patch, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(IdParams), request_body = WebhookInput,
+    responses((status = 200, description = "Updated.", body = WebhookBody))
 )]
 pub(crate) async fn patch_webhook(called: Called, id: Id, headers: HeaderMap, body: Body) -> Answer {
     update(called, id, &headers, body, Form::Webhooks).await
@@ -277,8 +283,8 @@ pub(crate) async fn patch_webhook(called: Called, id: Id, headers: HeaderMap, bo
 
 /// Delete a webhook
 #[utoipa::path(
-    delete, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(("id" = String, Path)),
-    responses((status = 204, description = "Deleted."), Refused)
+    delete, path = "/api/v1/webhooks/{id}/", tag = "webhooks", params(IdParams),
+    responses((status = 204, description = "Deleted."))
 )]
 pub(crate) async fn delete_webhook(called: Called, id: Id) -> Answer {
     delete(called, id).await
@@ -288,8 +294,8 @@ pub(crate) async fn delete_webhook(called: Called, id: Id) -> Answer {
 ///
 /// Newest first; the runs under the trigger that it has now.
 #[utoipa::path(
-    get, path = "/api/v1/webhooks/{id}/responses", tag = "webhooks", params(("id" = String, Path), PageParams),
-    responses((status = 200, description = "One page.", body = Paginated<ResponseBody>), Refused)
+    get, path = "/api/v1/webhooks/{id}/responses", tag = "webhooks", params(IdParams, PageParams),
+    responses((status = 200, description = "One page.", body = WebhookResponsePage))
 )]
 pub(crate) async fn list_responses(called: Called, id: Id, address: Address, RawQuery(query): RawQuery) -> Answer {
     let (State(api), Extension(caller)) = called;
@@ -307,7 +313,7 @@ pub(crate) async fn list_responses(called: Called, id: Id, address: Address, Raw
 /// List webhooks in the older form
 #[utoipa::path(
     get, path = "/api/v1/actions/", tag = "actions", params(FilterParams, PageParams),
-    responses((status = 200, description = "One page.", body = Paginated<ActionBody>), Refused)
+    responses((status = 200, description = "One page.", body = ActionPage))
 )]
 pub(crate) async fn list_actions(called: Called, address: Address, RawQuery(query): RawQuery) -> Answer {
     list(called, &address, query.as_deref(), Form::Actions)
@@ -315,8 +321,11 @@ pub(crate) async fn list_actions(called: Called, address: Address, RawQuery(quer
 
 /// Create a webhook in the older form
 #[utoipa::path(
-    post, path = "/api/v1/actions/", tag = "actions", request_body = ActionInput,
-    responses((status = 201, description = "Created.", body = ActionBody), RefusedBody, Refused)
+    post, path = "/api/v1/actions/", tag = "actions", request_body = ref("#/components/schemas/NewAction"),
+    responses((
+        status = 201, description = "Created.", body = ActionBody,
+        headers(("Location", description = "The URL that the webhook sends to, where it is not kept in a Secret: OnCall does so."))
+    ))
 )]
 pub(crate) async fn create_action(called: Called, headers: HeaderMap, body: Body) -> Answer {
     create(called, &headers, body, Form::Actions).await
@@ -324,8 +333,8 @@ pub(crate) async fn create_action(called: Called, headers: HeaderMap, body: Body
 
 /// Get a webhook in the older form
 #[utoipa::path(
-    get, path = "/api/v1/actions/{id}/", tag = "actions", params(("id" = String, Path)),
-    responses((status = 200, description = "The webhook.", body = ActionBody), Refused)
+    get, path = "/api/v1/actions/{id}/", tag = "actions", params(IdParams),
+    responses((status = 200, description = "The webhook.", body = ActionBody))
 )]
 pub(crate) async fn get_action(called: Called, id: Id) -> Answer {
     get(&called, id, Form::Actions)
@@ -333,8 +342,8 @@ pub(crate) async fn get_action(called: Called, id: Id) -> Answer {
 
 /// Update a webhook in the older form
 #[utoipa::path(
-    put, path = "/api/v1/actions/{id}/", tag = "actions", params(("id" = String, Path)), request_body = ActionInput,
-    responses((status = 200, description = "Updated.", body = ActionBody), RefusedBody, Refused)
+    put, path = "/api/v1/actions/{id}/", tag = "actions", params(IdParams), request_body = ActionInput,
+    responses((status = 200, description = "Updated.", body = ActionBody))
 )]
 pub(crate) async fn put_action(called: Called, id: Id, headers: HeaderMap, body: Body) -> Answer {
     update(called, id, &headers, body, Form::Actions).await
@@ -342,8 +351,8 @@ pub(crate) async fn put_action(called: Called, id: Id, headers: HeaderMap, body:
 
 /// Update a webhook in the older form
 #[utoipa::path(
-    patch, path = "/api/v1/actions/{id}/", tag = "actions", params(("id" = String, Path)), request_body = ActionInput,
-    responses((status = 200, description = "Updated.", body = ActionBody), RefusedBody, Refused)
+    patch, path = "/api/v1/actions/{id}/", tag = "actions", params(IdParams), request_body = ActionInput,
+    responses((status = 200, description = "Updated.", body = ActionBody))
 )]
 pub(crate) async fn patch_action(called: Called, id: Id, headers: HeaderMap, body: Body) -> Answer {
     update(called, id, &headers, body, Form::Actions).await
@@ -351,8 +360,8 @@ pub(crate) async fn patch_action(called: Called, id: Id, headers: HeaderMap, bod
 
 /// Delete a webhook
 #[utoipa::path(
-    delete, path = "/api/v1/actions/{id}/", tag = "actions", params(("id" = String, Path)),
-    responses((status = 204, description = "Deleted."), Refused)
+    delete, path = "/api/v1/actions/{id}/", tag = "actions", params(IdParams),
+    responses((status = 204, description = "Deleted."))
 )]
 pub(crate) async fn delete_action(called: Called, id: Id) -> Answer {
     delete(called, id).await
@@ -361,7 +370,7 @@ pub(crate) async fn delete_action(called: Called, id: Id) -> Answer {
 /// OPTIONS, as Django REST framework answers it; `Allow` is set for every answer.
 pub(crate) async fn options() -> Response {
     let body = json!({"renders": ["application/json"], "parses": ["application/json"]});
-    JsonAnswer(body).into_response()
+    json_text(StatusCode::OK, body.to_string().into())
 }
 
 /// A method that a route has not.

@@ -24,10 +24,9 @@ use crate::{
 #[schema(as = Webhook)]
 pub(crate) struct WebhookBody<'a> {
     /// `WH` and 12 or more of A–Z without O, and 1–9.
-    #[schema(example = "WHP936BM1GPVHQ")]
+    #[schema(pattern = "^WH[A-NP-Z1-9]{12,}$", example = "WHP936BM1GPVHQ")]
     id: &'a str,
     /// Unique in its namespace.
-    #[schema(max_length = 100)]
     name: &'a str,
     /// A disabled webhook never runs. Null, which a client may have sent, is as good as false.
     #[schema(required)]
@@ -64,8 +63,8 @@ pub(crate) struct WebhookBody<'a> {
     /// Ids of the integrations whose events run it; null for all.
     #[schema(required)]
     integration_filter: Option<&'a [String]>,
-    /// The form that it was made with: simple_webhook, advanced_webhook, or null for none.
-    #[schema(required)]
+    /// The form that it was made with; null for none.
+    #[schema(required, value_type = Option<Preset>)]
     preset: Option<&'static str>,
 }
 
@@ -74,10 +73,9 @@ pub(crate) struct WebhookBody<'a> {
 #[schema(as = Action)]
 pub(crate) struct ActionBody<'a> {
     /// `WH` and 12 or more of A–Z without O, and 1–9.
-    #[schema(example = "WHP936BM1GPVHQ")]
+    #[schema(pattern = "^WH[A-NP-Z1-9]{12,}$", example = "WHP936BM1GPVHQ")]
     id: &'a str,
     /// Unique in its namespace.
-    #[schema(max_length = 100)]
     name: &'a str,
     /// A disabled webhook never runs.
     #[schema(required)]

@@ -4,6 +4,7 @@
 
 mod harness;
 mod lint;
+mod openapi;
 mod program;
 mod render;
 mod send;
