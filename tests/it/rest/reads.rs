@@ -1,10 +1,97 @@
 //! Reads come from a cache, and yet show what was just written.
 
-use futures::future::join_all;
-use reqwest::Method;
-use serde_json::json;
+use std::collections::BTreeSet;
 
-use super::{Team, WEBHOOKS, path, with};
+use futures::{StreamExt, future::join_all, stream};
+use kube::api::PostParams;
+use oncall_webhooks::resources::Webhook;
+use reqwest::{Method, header::AUTHORIZATION};
+use serde_json::json;
+use support::output;
+
+use super::{Team, WEBHOOKS, id, path, start_with, with};
+use crate::harness::{Place, cluster, eventually};
+
+/// Lets the API server count the calls of ServiceAccount `counted` alone: it counts them by flow schema, not by user.
+const COUNTED: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: counted}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: oncall-webhooks}
+subjects: [{kind: ServiceAccount, name: counted, namespace: NAMESPACE}]
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: NAMESPACE}
+spec:
+  matchingPrecedence: 100
+  priorityLevelConfiguration: {name: workload-high}
+  rules:
+  - subjects: [{kind: ServiceAccount, serviceAccount: {name: counted, namespace: NAMESPACE}}]
+    resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*']}]
+    nonResourceRules: [{verbs: ['*'], nonResourceURLs: ['*']}]
+";
+
+/// How many calls of a flow schema the API server has let through, of any kind.
+async fn calls(place: &Place) -> u64 {
+    let metrics = place.kubectl(&["get", "--raw=/metrics"]).await;
+    let schema = &place.namespace;
+    let wanted = format!("apiserver_flowcontrol_dispatched_requests_total{{flow_schema=\"{schema}\"");
+    let counts = metrics.lines().filter_map(|line| line.strip_prefix(&wanted)?.rsplit(' ').next());
+    counts.map(|count| count.parse::<f64>().expect("a count") as u64).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_lists_of_a_thousand_webhooks_make_no_call_to_the_api_server() {
+    let place = Place::new("counted").await;
+    place.apply(&COUNTED.replace("NAMESPACE", &place.namespace)).await;
+    let kubeconfig = cluster().0.service_account_kubeconfig(&place.namespace, "counted").expect("make a kubeconfig");
+    eventually("calls are counted", || async {
+        let mut kubectl = cluster().0.kubectl();
+        kubectl.arg("--kubeconfig").arg(&kubeconfig).args(["get", "webhooks", "--all-namespaces"]);
+        tokio::task::spawn_blocking(move || output(&mut kubectl)).await.expect("run kubectl").ok()?;
+        (calls(&place).await > 0).then_some(())
+    })
+    .await;
+    let api = start_with("api-counted", &kubeconfig, &["--calls-per-minute=100000"]).await;
+    let team = Team::at("thousand", api.url()).await;
+    let webhooks = team.api::<Webhook>();
+    stream::iter(0..1000)
+        .for_each_concurrent(32, |number| {
+            let spec = json!({"triggerType": "resolve", "url": "https://example.com"});
+            let spec = serde_json::from_value(spec).expect("a webhook's spec");
+            let (webhooks, webhook) = (&webhooks, Webhook::new(&format!("webhook-{number}"), spec));
+            async move { drop(webhooks.create(&PostParams::default(), &webhook).await.expect("create Webhook")) }
+        })
+        .await;
+    eventually("all are listed", || async { (team.get(WEBHOOKS).await.expect(200)["count"] == 1000).then_some(()) })
+        .await;
+    let paths: Vec<_> = (1..=100).map(|page| format!("{WEBHOOKS}?page={page}&perpage=10")).collect();
+    let pages = join_all(paths.iter().map(|path| team.get(path))).await;
+    let shown: Vec<_> = pages.iter().map(|page| page.expect(200)["results"].take()).collect();
+    let ids: BTreeSet<_> = shown.iter().flat_map(|page| page.as_array().expect("results")).map(id).collect();
+    assert_eq!(ids.len(), 1000);
+
+    let before = calls(&place).await;
+    stream::iter(0..10_000)
+        .for_each_concurrent(8, |number| {
+            let (team, path, expected) = (&team, &paths[number % 100], &pages[number % 100]);
+            async move {
+                let request = team.http.get(format!("{}{path}", team.url)).header(AUTHORIZATION, &team.token);
+                let body = request.send().await.expect("an answer").bytes().await.expect("a body");
+                assert_eq!(body, expected.body);
+            }
+        })
+        .await;
+    assert_eq!(calls(&place).await - before, 0);
+    // It would have been noticed.
+    team.create("one more", json!({})).await;
+    assert_eq!(calls(&place).await - before, 1);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_created_is_there_for_the_next_call() {
