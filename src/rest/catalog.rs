@@ -85,6 +85,8 @@ struct Namespace {
     by_name: HashMap<String, Arc<Entry>>,
     /// An id that two webhooks state stands for the older one.
     by_id: BTreeMap<(String, Created), Arc<Entry>>,
+    /// By the name for people, which only those that were made here have for themselves.
+    for_people: BTreeMap<(String, Created), Arc<Entry>>,
     in_order: BTreeMap<Created, Arc<Entry>>,
 }
 
@@ -92,6 +94,7 @@ impl Namespace {
     fn insert(&mut self, entry: Arc<Entry>) {
         self.remove(&entry.webhook.name_any());
         self.by_id.insert((entry.id.clone(), entry.created.clone()), Arc::clone(&entry));
+        self.for_people.insert((entry.name().to_owned(), entry.created.clone()), Arc::clone(&entry));
         self.in_order.insert(entry.created.clone(), Arc::clone(&entry));
         self.by_name.insert(entry.webhook.name_any(), entry);
     }
@@ -99,9 +102,25 @@ impl Namespace {
     fn remove(&mut self, name: &str) {
         if let Some(entry) = self.by_name.remove(name) {
             self.by_id.remove(&(entry.id.clone(), entry.created.clone()));
+            self.for_people.remove(&(entry.name().to_owned(), entry.created.clone()));
             self.in_order.remove(&entry.created);
         }
     }
+
+    /// Those with this name for people, in the order of creation.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Arc<Entry>> {
+        with_first(&self.for_people, name)
+    }
+}
+
+/// What a map has under keys that begin so, in the order of creation.
+fn with_first<'a>(
+    map: &'a BTreeMap<(String, Created), Arc<Entry>>,
+    first: &str,
+) -> impl Iterator<Item = &'a Arc<Entry>> {
+    let from = (first.to_owned(), (Timestamp::MIN, None, String::new()));
+    let range = map.range(from.clone()..);
+    range.take_while(move |((found, _), _)| *found == from.0).map(|(_, entry)| entry)
 }
 
 #[derive(Default)]
@@ -278,10 +297,7 @@ impl Catalog {
     /// The webhook with an id.
     pub(crate) fn get(&self, namespace: &str, id: &str) -> Option<Arc<Entry>> {
         let state = self.state.read();
-        let by_id = &state.namespaces.get(namespace)?.by_id;
-        let from = (id.to_owned(), (Timestamp::MIN, None, String::new()));
-        let ((found, _), entry) = by_id.range(from..).next()?;
-        (found == id).then(|| Arc::clone(entry))
+        with_first(&state.namespaces.get(namespace)?.by_id, id).next().cloned()
     }
 
     /// How many webhooks pass, and, of these in the order of creation, those of the range that `page` gives for this number.
@@ -298,7 +314,10 @@ impl Catalog {
             let entries = webhooks.in_order.values().skip(range.start).take(range.len()).cloned().collect();
             return (webhooks.in_order.len(), entries);
         }
-        let passing: Vec<_> = webhooks.in_order.values().filter(|entry| filter.passes(entry)).collect();
+        let passing: Vec<_> = match &filter.name {
+            Some(name) => webhooks.named(name).filter(|entry| filter.passes(entry)).collect(),
+            None => webhooks.in_order.values().filter(|entry| filter.passes(entry)).collect(),
+        };
         let range = page(passing.len());
         (passing.len(), passing.iter().skip(range.start).take(range.len()).map(|entry| Arc::clone(entry)).collect())
     }
@@ -321,9 +340,9 @@ impl Catalog {
         let state = self.state.read();
         let taken = state.namespaces.get(namespace).is_some_and(|webhooks| match namely {
             Namely::InKubernetes => webhooks.by_name.contains_key(wanted),
-            Namely::ForPeople => webhooks.by_name.values().any(|entry| {
-                entry.name() == wanted && except.is_none_or(|except| except.webhook.uid() != entry.webhook.uid())
-            }),
+            Namely::ForPeople => webhooks
+                .named(wanted)
+                .any(|entry| except.is_none_or(|except| except.webhook.metadata.uid != entry.webhook.metadata.uid)),
         });
         (!taken).then_some(reservation)
     }
