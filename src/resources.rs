@@ -44,6 +44,8 @@ pub const EVENT_LABEL: &str = "oncall.dev/event";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
 
+/// Kubernetes' label of what made an object.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Annotation of a Webhook that was made over the REST API: when, in microseconds. Its own creation time has no fractions
 /// of a second, and lists are in the order of creation.
 pub const CREATED_AT_ANNOTATION: &str = "oncall.dev/created-at";

@@ -9,6 +9,7 @@ mod address;
 pub(crate) mod auth;
 mod calls;
 mod catalog;
+mod credentials;
 mod fields;
 mod handlers;
 mod manifest;
@@ -31,12 +32,14 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use self::{auth::Auth, catalog::Catalog, responses::Responses, server::Server, writes::Writer};
+use self::{
+    auth::Auth, catalog::Catalog, credentials::Credentials, responses::Responses, server::Server, writes::Writer,
+};
 pub use self::{openapi::document, server::Listen};
 use crate::{
     health::{self, Ready},
     kubernetes::{
-        objects::Objects,
+        objects::{Objects, chain},
         watch::{on_listed, valid, watch},
     },
     resources::{Webhook, WebhookResponse},
@@ -48,6 +51,8 @@ const FIELD_MANAGER: &str = "oncall-webhooks-api";
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How many requests' templates are tried out at a time.
 const VALIDATIONS: usize = 4;
+/// How often Secrets are looked for that a cut-off call has left without an owner.
+const SWEEP: Duration = Duration::from_secs(3600);
 /// Bound on how long a stopping process waits for writes whose clients have gone.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
@@ -119,10 +124,11 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             .for_each(move |event| future::ready(responses.observe(&event)))
     };
     let writing = TaskTracker::new();
+    let credentials = Credentials::new(objects.clone(), writing.clone());
     let api = Arc::new(Api {
         auth,
         ready: Ready::default(),
-        writer: Arc::new(Writer::new(objects, Arc::clone(&catalog), writing.clone(), config.allow_managed)),
+        writer: Arc::new(Writer::new(objects, Arc::clone(&catalog), credentials.clone(), config.allow_managed)),
         catalog,
         responses,
         trusted_proxies: config.trusted_proxies,
@@ -137,7 +143,12 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             api.auth.ready().await;
             api.ready.set();
             tracing::info!("ready");
-            future::pending().await
+            loop {
+                if let Err(error) = credentials.sweep(config.namespace.as_deref(), &api.catalog).await {
+                    tracing::warn!(error = chain(&error), "look for Secrets without an owner");
+                }
+                tokio::time::sleep(SWEEP).await;
+            }
         }
     };
 

@@ -40,6 +40,17 @@ pub fn resource_name(display_name: &str) -> String {
     name
 }
 
+/// Names in Kubernetes for a webhook that people call `display_name`, for the case that the first ones are taken: its own,
+/// the same with a number, and with letters that webhooks of other names do not have.
+pub fn resource_names(display_name: &str) -> impl Iterator<Item = String> {
+    let plain = Some(resource_name(display_name)).filter(|name| !name.is_empty());
+    let plain = plain.unwrap_or_else(|| "webhook".to_owned());
+    let lettered = format!("{plain}-{}", derive(&[display_name], NAME, 6));
+    [plain, lettered]
+        .into_iter()
+        .flat_map(|name| std::iter::once(name.clone()).chain((2..=5).map(move |number| format!("{name}-{number}"))))
+}
+
 fn derive(parts: &[&str], alphabet: &[u8], length: usize) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -90,6 +101,15 @@ mod tests {
             assert_eq!(resource_name(name), expected, "{name}");
         }
         assert_eq!(resource_name(&format!("{}- b", "a".repeat(49))), "a".repeat(49));
+    }
+
+    #[test]
+    fn names_that_are_alike_get_numbers_and_then_letters_of_their_own() {
+        let names: Vec<String> = resource_names("東京").collect();
+        assert_eq!(names[..3], ["webhook", "webhook-2", "webhook-3"]);
+        assert_eq!(names.len(), 10);
+        assert!(names.iter().all(|name| name.len() <= 63 && resource_name(name) == *name), "{names:?}");
+        assert_ne!(names[5], resource_names("京都").nth(5).unwrap());
     }
 
     #[test]

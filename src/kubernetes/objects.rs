@@ -6,13 +6,15 @@ use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{PartialObjectMeta, Request, Status},
     runtime::controller::Action,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+
+use super::watch::api_of;
 
 /// Bound on one call. The client waits for ever otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,6 +129,16 @@ impl Objects {
         named::<K, _>("get", namespace, name, call).await
     }
 
+    /// All objects with these labels, of one namespace or of all.
+    pub(crate) async fn list<K>(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<K>, kube::Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let _turn = self.reads.acquire().await;
+        let api: Api<K> = api_of(&self.client, namespace);
+        api.list(&ListParams::default().labels(labels)).await.map(|list| list.items)
+    }
+
     /// Creates one object.
     pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<(), Error>
     where
@@ -187,14 +199,13 @@ impl Objects {
         named::<K, _>("patch", namespace, name, call).await
     }
 
-    /// Deletes one object, if it still is the one with this uid.
-    pub(crate) async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<String>) -> Result<(), Error>
+    /// Deletes one object, if it still is what is expected.
+    pub(crate) async fn delete<K>(&self, namespace: &str, name: &str, expected: Preconditions) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let _turn = self.writes.acquire().await;
-        let preconditions = Preconditions { uid, resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let params = DeleteParams { preconditions: Some(expected), ..DeleteParams::default() };
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.delete(name, &params).await.map(|_| ()).map_err(Cause::from) };
         named::<K, _>("delete", namespace, name, call).await

@@ -213,10 +213,12 @@ impl Catalog {
         match event {
             Event::Init => self.state.write().list = Some((Instant::now(), HashSet::new())),
             Event::InitApply(webhook) => {
-                if let Some((_, named)) = &mut self.state.write().list {
+                let began = self.state.write().list.as_mut().map(|(began, named)| {
                     named.insert((webhook.namespace().unwrap_or_default(), webhook.name_any()));
-                }
-                self.apply(webhook);
+                    *began
+                });
+                // Versions begin anew where a cluster is restored: what is listed counts, but for what was written since.
+                self.apply(webhook, |known| began.is_some_and(|began| known.known < began));
             }
             Event::InitDone => {
                 let state = &mut *self.state.write();
@@ -235,7 +237,7 @@ impl Catalog {
                     }
                 }
             }
-            Event::Apply(webhook) => self.apply(webhook),
+            Event::Apply(webhook) => self.apply(webhook, |_| false),
             Event::Delete(webhook) => {
                 let uid = webhook.uid().unwrap_or_default();
                 self.bury(&webhook.namespace().unwrap_or_default(), &webhook.name_any(), &uid);
@@ -243,12 +245,12 @@ impl Catalog {
         }
     }
 
-    fn apply(&self, webhook: Guarded<Webhook>) {
+    fn apply(&self, webhook: Guarded<Webhook>, outdated: impl FnOnce(&Entry) -> bool) {
         let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
         let uid = webhook.uid().unwrap_or_default();
         match webhook.0 {
             Ok(webhook) => {
-                self.insert(webhook);
+                self.insert_over(webhook, outdated);
             }
             Err(invalid) => {
                 log_invalid::<Webhook>(&invalid);
@@ -259,6 +261,11 @@ impl Catalog {
 
     /// Takes in a state of a webhook, unless a later one is known. Gives what is known then; None if it is deleted.
     pub(crate) fn insert(&self, webhook: Webhook) -> Option<Arc<Entry>> {
+        self.insert_over(webhook, |_| false)
+    }
+
+    /// The same, also over a later state that is `outdated`.
+    fn insert_over(&self, webhook: Webhook, outdated: impl FnOnce(&Entry) -> bool) -> Option<Arc<Entry>> {
         let namespace = webhook.namespace().unwrap_or_default();
         let (name, uid) = (webhook.name_any(), webhook.uid().unwrap_or_default());
         // One that waits for its finalizers is gone for everybody here.
@@ -273,7 +280,7 @@ impl Catalog {
         }
         let webhooks = state.namespaces.entry(namespace).or_default();
         match webhooks.by_name.get(&name) {
-            Some(known) if known.version() > entry.version() => Some(Arc::clone(known)),
+            Some(known) if known.version() > entry.version() && !outdated(known) => Some(Arc::clone(known)),
             _ => {
                 webhooks.insert(Arc::clone(&entry));
                 Some(entry)
@@ -298,6 +305,12 @@ impl Catalog {
     pub(crate) fn get(&self, namespace: &str, id: &str) -> Option<Arc<Entry>> {
         let state = self.state.read();
         with_first(&state.namespaces.get(namespace)?.by_id, id).next().cloned()
+    }
+
+    /// A webhook that is as asked for.
+    pub(crate) fn find(&self, namespace: &str, is_it: impl Fn(&Webhook) -> bool) -> Option<Arc<Entry>> {
+        let state = self.state.read();
+        state.namespaces.get(namespace)?.by_name.values().find(|entry| is_it(&entry.webhook)).cloned()
     }
 
     /// How many webhooks pass, and, of these in the order of creation, those of the range that `page` gives for this number.

@@ -323,10 +323,9 @@ impl Draft {
         Self { spec, blank: Some(blank.join(",")).filter(|blank| !blank.is_empty()), secrets, cleared }
     }
 
-    /// Names the Secret that keeps the values.
-    pub(crate) fn keep_in(&mut self, secret: impl Fn(Kept) -> String) {
-        for kept in self.secrets.keys() {
-            let secret_key_ref = SecretKeyRef { name: secret(*kept), key: kept.key().to_owned() };
+    /// Names the keys that keep the values.
+    pub(crate) fn keep_in(&mut self, references: BTreeMap<Kept, SecretKeyRef>) {
+        for (kept, secret_key_ref) in references {
             *kept.source(&mut self.spec) = Some(SecretKeySource { secret_key_ref });
         }
     }
@@ -381,6 +380,12 @@ mod tests {
     };
     use crate::core::json::Json;
 
+    /// As if the values were kept, each under a key of its own.
+    fn mk_references(draft: &Draft) -> BTreeMap<Kept, SecretKeyRef> {
+        let reference = |kept: &Kept| SecretKeyRef { name: "w-credentials".to_owned(), key: kept.key().to_owned() };
+        draft.secrets.keys().map(|kept| (*kept, reference(kept))).collect()
+    }
+
     fn webhook(spec: &Value, blank: &str) -> Webhook {
         let annotations = if blank.is_empty() { json!({}) } else { json!({BLANK_FIELDS_ANNOTATION: blank}) };
         let metadata = json!({"name": "w", "namespace": "n", "resourceVersion": "7", "annotations": annotations});
@@ -400,7 +405,8 @@ mod tests {
 
     /// The webhook after a draft is written.
     fn written_down(webhook: &Webhook, draft: &mut Draft) -> Webhook {
-        draft.keep_in(|_| "w-credentials".to_owned());
+        let references = mk_references(draft);
+        draft.keep_in(references);
         let mut webhook = webhook.clone();
         webhook.spec = draft.spec.clone();
         webhook.annotations_mut().remove(BLANK_FIELDS_ANNOTATION);
@@ -586,7 +592,8 @@ mod tests {
         for (old, blank, sent, changes, annotation) in cases {
             let old = webhook(&spec(old), blank);
             let mut draft = draft(&old, sent.clone(), false);
-            draft.keep_in(|_| "w-credentials".to_owned());
+            let references = mk_references(&draft);
+            draft.keep_in(references);
             let mut metadata = json!({"resourceVersion": "7"});
             let same = annotation.is_none() && changes == json!({});
             if let Some(annotation) = annotation {
@@ -630,11 +637,12 @@ mod tests {
             assert_eq!((set, draft.cleared), (secrets, cleared), "{sent}");
         }
         let mut draft = draft(&old, json!({"password": "p"}), false);
-        draft.keep_in(|kept| format!("for-{}", kept.key()));
+        let references = mk_references(&draft);
+        draft.keep_in(references);
         let kept_in =
             [Kept::Password, Kept::AuthorizationHeader].map(|kept| kept.kept_in(&draft.spec).cloned().unwrap());
         let reference = |name: &str, key: &str| SecretKeyRef { name: name.to_owned(), key: key.to_owned() };
-        assert_eq!(kept_in, [reference("for-password", "password"), reference("mine", "k")]);
+        assert_eq!(kept_in, [reference("w-credentials", "password"), reference("mine", "k")]);
     }
 
     #[test]
@@ -753,7 +761,8 @@ mod tests {
                 prop_assert_eq!(&read, &read_back(sent.clone()));
                 for again in [sent, read] {
                     let mut draft = draft(&webhook, again, false);
-                    draft.keep_in(|_| "w-credentials".to_owned());
+                    let references = mk_references(&draft);
+                    draft.keep_in(references);
                     prop_assert_eq!(draft.patch(&webhook), None);
                 }
                 // As a manifest it says the same, defaults or no defaults.

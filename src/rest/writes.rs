@@ -1,8 +1,7 @@
 //! Changes of webhooks: from a draft to objects in the cluster, and what of it goes wrong, in OnCall's shapes.
 //!
-//! A password or an authorization header goes into a Secret that the Webhook owns, before the Webhook names it; what is
-//! not needed any more is removed after the Webhook has let go of it. So a call that fails half-way leaves no webhook
-//! that can't work, and the same call can be made again.
+//! What is not seen by the API server's answer is asked for again: a client that is told of a failure tries again, and must not
+//! find its own webhook in the way.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -10,20 +9,19 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::{Resource, ResourceExt, api::ObjectMeta};
-use secrecy::ExposeSecret;
-use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
 
 use super::{
     catalog::{Catalog, Entry, Namely},
+    credentials::{Credentials, at},
     fields::{Change, Existing},
-    manifest::{Draft, Kept, written},
+    manifest::{Draft, written},
     refusal::Refusal,
 };
 use crate::{
@@ -32,18 +30,15 @@ use crate::{
         webhook::{HttpMethod, TriggerType},
     },
     kubernetes::objects::{self, Objects, chain},
-    resources::{
-        BLANK_FIELDS_ANNOTATION, CREATED_AT_ANNOTATION, Manager, SECRET_LABEL, WEBHOOK_LABEL, Webhook, WebhookSpec,
-        label_value,
-    },
+    resources::{BLANK_FIELDS_ANNOTATION, CREATED_AT_ANNOTATION, Manager, Webhook, WebhookSpec},
 };
 
 /// How often a change is tried again on what somebody else has made of the webhook meanwhile.
-const CONFLICTS: usize = 5;
+const CONFLICTS: u32 = 8;
+/// How much longer each time is waited before that.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How many webhooks may be changed at a time, at most.
 const TURNS: usize = 64;
-/// How many names are tried for a webhook whose own is taken.
-const NAMES: usize = 100;
 /// Bound on what is repeated of the API server's words, in characters.
 const MESSAGE: usize = 2000;
 
@@ -51,8 +46,7 @@ const MESSAGE: usize = 2000;
 pub(crate) struct Writer {
     objects: Objects,
     catalog: Arc<Catalog>,
-    /// What goes on after its call was answered.
-    writing: TaskTracker,
+    credentials: Credentials,
     /// Whether objects that GitOps tools manage may be changed too.
     allow_managed: bool,
     /// The last time of creation that was given away, in microseconds: no two are the same.
@@ -63,9 +57,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(objects: Objects, catalog: Arc<Catalog>, writing: TaskTracker, allow_managed: bool) -> Self {
+    pub(crate) fn new(objects: Objects, catalog: Arc<Catalog>, credentials: Credentials, allow_managed: bool) -> Self {
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self { objects, catalog, writing, allow_managed, last_created: AtomicI64::new(0), turns }
+        Self { objects, catalog, credentials, allow_managed, last_created: AtomicI64::new(0), turns }
     }
 
     /// Makes a webhook.
@@ -73,10 +67,7 @@ impl Writer {
         let display_name = change.name.clone().unwrap_or_default();
         let reserved = self.catalog.reserve(namespace, Namely::ForPeople, &display_name, None);
         let _reserved = reserved.ok_or_else(not_unique)?;
-        let plain = Some(id::resource_name(&display_name)).filter(|name| !name.is_empty());
-        let plain = plain.unwrap_or_else(|| "webhook".to_owned());
-        for attempt in 1..=NAMES {
-            let name = if attempt == 1 { plain.clone() } else { format!("{plain}-{attempt}") };
+        for name in id::resource_names(&display_name) {
             let Some(_reserved) = self.catalog.reserve(namespace, Namely::InKubernetes, &name, None) else { continue };
             // Somebody may have written down as an override the very id that this name gives.
             if self.catalog.get(namespace, &id::webhook_id(namespace, &name)).is_some() {
@@ -92,22 +83,24 @@ impl Writer {
                 return Err(not_unique());
             }
         }
-        Err(Refusal::faults([("name", vec![format!("{NAMES} webhooks have a name like this one: choose another.")])]))
+        Err(Refusal::faults([("name", vec!["Many webhooks have a name like this one: choose another.".to_owned()])]))
     }
 
     /// None if the name in Kubernetes is taken.
     async fn create_as(&self, namespace: &str, name: &str, change: Change) -> Result<Option<Arc<Entry>>, Refusal> {
         let mut draft = Draft::new(&bare(namespace, name), change);
-        let secret =
-            if draft.secrets.is_empty() { None } else { Some(self.keep_first(namespace, name, &draft).await?) };
-        if let Some(secret) = &secret {
-            draft.keep_in(|_| secret.name_any());
+        let mut secret = None;
+        if !draft.secrets.is_empty() {
+            let placed = self.credentials.make(namespace, name, &draft.secrets, None).await;
+            let placed = placed.map_err(|error| refusal(&error))?;
+            draft.keep_in(placed.references);
+            secret = Some(placed.secret);
         }
         let created_at = self.now().to_string();
         match self.create_once(namespace, name, &draft, &created_at).await {
             Ok(Some(webhook)) => {
                 if let Some(secret) = secret {
-                    self.give(&secret, &webhook);
+                    self.credentials.give(&secret, &webhook);
                 }
                 // A webhook that is deleted already was made all the same.
                 let entry = self.catalog.insert(webhook.clone());
@@ -115,7 +108,7 @@ impl Writer {
             }
             result => {
                 if let Some(secret) = secret {
-                    self.discard(&secret).await;
+                    self.credentials.discard(&secret).await;
                 }
                 result.map(|_| None).map_err(|error| refusal(&error))
             }
@@ -163,7 +156,7 @@ impl Writer {
         let _turn = self.turns[turn(uid.as_deref().unwrap_or_default())].lock().await;
         let latest = self.catalog.get(&namespace, &entry.id).filter(|latest| latest.webhook.uid() == uid);
         let mut entry = latest.ok_or_else(Refusal::not_found)?;
-        for _ in 0..CONFLICTS {
+        for attempt in 0..CONFLICTS {
             self.refuse_managed(&entry.webhook)?;
             let _reserved = match &change.name {
                 Some(name) if name != entry.name() => Some(
@@ -173,19 +166,28 @@ impl Writer {
             };
             match self.update_once(&namespace, &entry, change.clone()).await {
                 Ok(updated) => return Ok(updated),
-                Err(error) if error.is_conflict() => {
-                    let name = entry.webhook.name_any();
-                    let found =
-                        self.objects.get::<Webhook>(&namespace, &name).await.map_err(|error| refusal(&error))?;
-                    let found = found.filter(|found| found.uid() == uid);
-                    entry = found.and_then(|found| self.catalog.insert(found)).ok_or_else(Refusal::not_found)?;
+                Err(error) if error.is_conflict() => entry = self.again(&entry, attempt).await?,
+                Err(error) if error.is_not_found() => {
+                    self.catalog.delete(&entry);
+                    return Err(Refusal::not_found());
                 }
-                Err(error) if error.is_not_found() => return Err(Refusal::not_found()),
                 Err(error) => return Err(refusal(&error)),
             }
         }
-        let detail = "Others keep changing this webhook at the same time: try again.";
-        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
+        Err(contended())
+    }
+
+    /// Reads a webhook that somebody else has changed meanwhile, after a while that grows with each attempt.
+    async fn again(&self, entry: &Entry, attempt: u32) -> Result<Arc<Entry>, Refusal> {
+        tokio::time::sleep(PAUSE * attempt).await;
+        let (namespace, name) = (entry.webhook.namespace().unwrap_or_default(), entry.webhook.name_any());
+        let found = self.objects.get::<Webhook>(&namespace, &name).await.map_err(|error| refusal(&error))?;
+        let latest =
+            found.filter(|found| found.uid() == entry.webhook.uid()).and_then(|found| self.catalog.insert(found));
+        latest.ok_or_else(|| {
+            self.catalog.delete(entry);
+            Refusal::not_found()
+        })
     }
 
     async fn update_once(
@@ -196,39 +198,56 @@ impl Writer {
     ) -> Result<Arc<Entry>, objects::Error> {
         let (webhook, name) = (&entry.webhook, entry.webhook.name_any());
         let mut draft = Draft::new(webhook, change);
+        let (mut secret, mut placed) = (None, None);
+        if !draft.secrets.is_empty() || !draft.cleared.is_empty() {
+            secret = self.credentials.own(webhook).await?;
+        }
         if !draft.secrets.is_empty() {
-            let secret = self.keep(webhook, &draft).await?;
-            draft.keep_in(|_| secret.clone());
+            let added = self.credentials.add(webhook, secret.take(), &draft.secrets).await?;
+            draft.keep_in(added.references.clone());
+            secret = Some(added.secret.clone());
+            placed = Some(added);
         }
         let updated = match draft.patch(webhook) {
-            Some(patch) => {
-                let updated: Webhook = self.objects.merge(namespace, &name, &patch).await?;
-                self.catalog.insert(updated.clone()).unwrap_or_else(|| Arc::new(Entry::from(updated)))
-            }
             None => Arc::clone(entry),
+            Some(patch) => match self.objects.merge::<Webhook>(namespace, &name, &patch).await {
+                Ok(updated) => self.catalog.insert(updated.clone()).unwrap_or_else(|| Arc::new(Entry::from(updated))),
+                Err(error) => {
+                    // Without an answer it may have been done.
+                    if let Some(placed) = placed.filter(|_| error.is_final()) {
+                        self.credentials.take_back(&placed).await;
+                    }
+                    return Err(error);
+                }
+            },
         };
-        for kept in &draft.cleared {
-            if let Err(error) = self.clear(webhook, *kept).await {
-                // Nothing names it any more, and it goes with the webhook.
-                tracing::warn!(namespace, webhook = name, error = chain(&error), "clear {}", kept.key());
-            }
+        if let Some(secret) = secret {
+            self.credentials.tidy(&updated.webhook, &secret).await;
         }
         Ok(updated)
     }
 
     /// Deletes a webhook, and with it what it owns.
-    pub(crate) async fn delete(&self, entry: &Entry) -> Result<(), Refusal> {
-        self.refuse_managed(&entry.webhook)?;
+    pub(crate) async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Refusal> {
+        let mut entry = Arc::clone(entry);
         let (namespace, name) = (entry.webhook.namespace().unwrap_or_default(), entry.webhook.name_any());
-        let deleted = self.objects.delete::<Webhook>(&namespace, &name, entry.webhook.uid()).await;
-        let gone = match deleted {
-            Ok(()) => true,
-            // Another one has this name by now.
-            Err(error) if error.is_not_found() || error.is_conflict() => false,
-            Err(error) => return Err(refusal(&error)),
-        };
-        self.catalog.delete(entry);
-        if gone { Ok(()) } else { Err(Refusal::not_found()) }
+        for attempt in 0..CONFLICTS {
+            self.refuse_managed(&entry.webhook)?;
+            match self.objects.delete::<Webhook>(&namespace, &name, at(&entry.webhook)).await {
+                Ok(()) => {
+                    self.catalog.delete(&entry);
+                    return Ok(());
+                }
+                Err(error) if error.is_not_found() => {
+                    self.catalog.delete(&entry);
+                    return Err(Refusal::not_found());
+                }
+                // It may belong to somebody else by now.
+                Err(error) if error.is_conflict() => entry = self.again(&entry, attempt).await?,
+                Err(error) => return Err(refusal(&error)),
+            }
+        }
+        Err(contended())
     }
 
     fn refuse_managed(&self, webhook: &Webhook) -> Result<(), Refusal> {
@@ -248,111 +267,6 @@ impl Writer {
         let micros = last.map_or(now, |last| now.max(last + 1));
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
     }
-
-    /// Makes a Secret for a webhook that is not there yet.
-    async fn keep_first(&self, namespace: &str, name: &str, draft: &Draft) -> Result<Secret, Refusal> {
-        self.make_secret(namespace, name, draft, None).await.map_err(|error| refusal(&error))
-    }
-
-    /// Puts values into the Secret that the webhook owns, or into a new one. Gives its name.
-    async fn keep(&self, webhook: &Webhook, draft: &Draft) -> Result<String, objects::Error> {
-        let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
-        let own = match self.own_secret(webhook).await? {
-            Some(own) => own,
-            None => return Ok(self.make_secret(&namespace, &name, draft, owner(webhook)).await?.name_any()),
-        };
-        let data: serde_json::Map<String, Value> =
-            draft.secrets.iter().map(|(kept, value)| (kept.key().to_owned(), value.expose_secret().into())).collect();
-        self.objects.merge::<Secret>(&namespace, &own.name_any(), &json!({"stringData": data})).await?;
-        Ok(own.name_any())
-    }
-
-    /// Removes a value from the Secret that the webhook owns.
-    async fn clear(&self, webhook: &Webhook, kept: Kept) -> Result<(), objects::Error> {
-        let namespace = webhook.namespace().unwrap_or_default();
-        let Some(own) = self.own_secret(webhook).await? else { return Ok(()) };
-        let others = own.data.iter().flatten().any(|(key, _)| key != kept.key());
-        if others {
-            let patch = json!({"data": {kept.key(): null}});
-            self.objects.merge::<Secret>(&namespace, &own.name_any(), &patch).await.map(|_| ())
-        } else {
-            self.objects.delete::<Secret>(&namespace, &own.name_any(), own.uid()).await
-        }
-    }
-
-    /// The Secret among those that the webhook names that it owns. What people made themselves is never changed.
-    async fn own_secret(&self, webhook: &Webhook) -> Result<Option<Secret>, objects::Error> {
-        let namespace = webhook.namespace().unwrap_or_default();
-        let mut names: Vec<&str> = [Kept::Password, Kept::AuthorizationHeader]
-            .iter()
-            .filter_map(|kept| Some(kept.kept_in(&webhook.spec)?.name.as_str()))
-            .collect();
-        names.dedup();
-        for name in names {
-            let found = self.objects.get::<Secret>(&namespace, name).await?;
-            let owned = |secret: &Secret| {
-                secret.owner_references().iter().any(|owner| Some(&owner.uid) == webhook.metadata.uid.as_ref())
-            };
-            if let Some(secret) = found.filter(owned) {
-                return Ok(Some(secret));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn make_secret(
-        &self,
-        namespace: &str,
-        webhook: &str,
-        draft: &Draft,
-        owner: Option<OwnerReference>,
-    ) -> Result<Secret, objects::Error> {
-        let labels = [(SECRET_LABEL, "true".to_owned()), (WEBHOOK_LABEL, label_value(webhook))];
-        let mut secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(format!("{webhook}-credentials")),
-                namespace: Some(namespace.to_owned()),
-                labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
-                owner_references: owner.map(|owner| vec![owner]),
-                ..ObjectMeta::default()
-            },
-            data: Some(
-                draft
-                    .secrets
-                    .iter()
-                    .map(|(kept, value)| (kept.key().to_owned(), ByteString(value.expose_secret().as_bytes().to_vec())))
-                    .collect(),
-            ),
-            ..Secret::default()
-        };
-        match self.objects.insert(namespace, &secret.name_any(), &secret).await {
-            Err(error) if error.is_already_exists() => {
-                // Somebody else's, or that of a webhook which is just being deleted.
-                secret.metadata.generate_name = secret.metadata.name.take().map(|name| format!("{name}-"));
-                self.objects.insert(namespace, "", &secret).await
-            }
-            result => result,
-        }
-    }
-
-    /// Makes the webhook the owner of the Secret that was made before it. Not awaited: the webhook works without, and stands.
-    fn give(&self, secret: &Secret, webhook: &Webhook) {
-        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
-        let patch = json!({"metadata": {"ownerReferences": [owner(webhook)]}});
-        let objects = self.objects.clone();
-        self.writing.spawn(async move {
-            if let Err(error) = objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
-                tracing::warn!(error = chain(&error), "a Secret stays without its owner");
-            }
-        });
-    }
-
-    async fn discard(&self, secret: &Secret) {
-        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
-        if let Err(error) = self.objects.delete::<Secret>(&namespace, &name, secret.uid()).await {
-            tracing::warn!(error = chain(&error), "a Secret stays without a webhook");
-        }
-    }
 }
 
 fn turn(uid: &str) -> usize {
@@ -364,10 +278,6 @@ fn turn(uid: &str) -> usize {
 /// What is known of a webhook for reading a change of it.
 pub(crate) fn existing(webhook: &Webhook) -> Existing {
     Existing { preset: webhook.spec.preset, url_is_secret: webhook.spec.url.is_none() }
-}
-
-fn owner(webhook: &Webhook) -> Option<OwnerReference> {
-    webhook.owner_ref(&())
 }
 
 /// A webhook before anything is said about it.
@@ -393,11 +303,16 @@ fn bare(namespace: &str, name: &str) -> Webhook {
         authorization_header: None,
         preset: None,
         signing: None,
-        timeout: std::time::Duration::from_secs(4).into(),
+        timeout: Duration::from_secs(4).into(),
     };
     let mut webhook = Webhook::new(name, spec);
     webhook.metadata.namespace = Some(namespace.to_owned());
     webhook
+}
+
+fn contended() -> Refusal {
+    let detail = "Others keep changing this webhook at the same time: try again.";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1)
 }
 
 fn not_unique() -> Refusal {
