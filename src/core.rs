@@ -6,6 +6,7 @@
 //! Webhook  ──┘                      └─► Record of the field that failed
 //! ```
 
+pub mod address;
 pub mod event;
 pub mod id;
 pub mod json;
