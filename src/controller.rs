@@ -36,9 +36,11 @@ use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{catalog::Catalog, deliver::Deliverer, history::History, runs::Runs, secrets::Secrets};
 use crate::{
+    core::address::{self, AllowedAddress, AllowedHost, Policy},
     delivery::Sender,
     health::{self, Ready},
     kubernetes::{
+        client::api_server,
         objects::Objects,
         watch::{api_of, log_errors, on_listed, valid, watch},
     },
@@ -69,6 +71,53 @@ pub struct Config {
     /// How many requests of one webhook may be on the way at a time
     #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = crate::positive)]
     pub max_per_webhook: usize,
+    /// What requests may reach.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// What requests may reach beside public addresses.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Reach {
+    /// A network that Webhooks may send to though it is not public, such as 10.1.0.0/16; with a namespace, from there
+    /// alone. The API server and metadata services must each be named by their one address
+    #[arg(
+        long = "allow-address",
+        env = "ONCALL_WEBHOOKS_ALLOW_ADDRESSES",
+        value_delimiter = ',',
+        value_name = "[NAMESPACE=]CIDR"
+    )]
+    pub allow_addresses: Vec<AllowedAddress>,
+    /// A host that Webhooks may send to, with all below it, though its address is not public; with a namespace, from
+    /// there alone. The API server and metadata services must each be named in full
+    #[arg(
+        long = "allow-host",
+        env = "ONCALL_WEBHOOKS_ALLOW_HOSTS",
+        value_delimiter = ',',
+        value_name = "[NAMESPACE=]SUFFIX"
+    )]
+    pub allow_hosts: Vec<AllowedHost>,
+    /// Refuse Services of the Webhook's own namespace too (NAME.NAMESPACE.svc)
+    #[arg(long, env = "ONCALL_WEBHOOKS_DENY_OWN_SERVICES")]
+    pub deny_own_services: bool,
+    /// The cluster's domain, in which Services have their names
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_CLUSTER_DOMAIN",
+        default_value = "cluster.local",
+        value_parser = address::cluster_domain
+    )]
+    pub cluster_domain: String,
+}
+
+impl Reach {
+    async fn policy(self) -> Result<Policy> {
+        let (addresses, hosts) = api_server().await?;
+        let policy = Policy::new(&self.cluster_domain)
+            .allow(self.allow_addresses, self.allow_hosts)
+            .guard_api_server(addresses, &hosts);
+        Ok(if self.deny_own_services { policy.deny_own_services() } else { policy })
+    }
 }
 
 /// Runs the operator until `stop` resolves, then finishes what is on the way.
@@ -95,7 +144,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
     let secrets = Secrets::new(secret_store);
 
     let history = History::load(client.clone(), objects.clone(), namespace).await.context("list WebhookResponses")?;
-    let sender = Sender::new().context("set up the HTTP client")?;
+    let sender = Sender::new(config.reach.policy().await?).context("set up the HTTP client")?;
     let (deliverer, ran) = Deliverer::new(objects.clone(), sender, secrets.clone(), history, config.max_unrecorded);
     let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer));
 

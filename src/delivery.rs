@@ -1,74 +1,84 @@
 //! A request in, what came of it out: the only place that talks to receivers.
+//!
+//! ```text
+//! hop ─► reach: may it go there? ─► client ─► answer ─┬─► outcome
+//!  ▲                                                  │
+//!  └────────────────── redirect ──────────────────────┘
+//! ```
+
+mod reach;
+#[cfg(test)]
+mod tests;
 
 use std::{borrow::Cow, error::Error as _, io, sync::Arc, time::Duration};
 
 use cookie_store::CookieStore;
 use hyper::body::Bytes;
 use reqwest::{
-    Client, Method, Response,
-    dns::{Addrs, Name, Resolve, Resolving},
+    Method, Response,
     header::{self, HeaderMap, HeaderName, HeaderValue},
-    redirect::Policy,
 };
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::reach::SetUp;
+use self::reach::{Clients, LookUp, Unresolved, look_up};
 use crate::core::{
+    address::{Policy, Refused},
     request::{Header, Hop, REDIRECTS, Request},
-    response::{CONTENT_LIMIT, Outcome, READ_LIMIT, decode},
+    response::{CONTENT_LIMIT, MASK, Outcome, READ_LIMIT, decode},
     signing,
     uri::Fault,
 };
 
-/// Shorter than many servers keep a connection, so that a request seldom meets one that is being closed.
-const IDLE: Duration = Duration::from_secs(4);
-
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Sends requests over shared connections.
-#[derive(Clone, Debug)]
+/// Sends requests, over connections that are kept for a while.
+#[derive(Clone)]
 pub struct Sender {
-    client: Client,
+    clients: Arc<Clients>,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The webhook's namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub webhook: &'a str,
 }
 
 impl Sender {
-    /// Makes a sender with the system's certificate authorities.
+    /// Makes a sender with the system's certificate authorities, which reaches what `policy` lets it.
     ///
     /// # Errors
     /// TLS can't be set up.
-    pub fn new() -> Result<Self, reqwest::Error> {
+    pub fn new(policy: Policy) -> Result<Self, SetUp> {
+        Self::with_look_up(policy, look_up())
+    }
+
+    fn with_look_up(policy: Policy, look_up: LookUp) -> Result<Self, SetUp> {
         // Fails where one is chosen already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION")))
-            // Each hop is checked, and what it may know decided, by the core.
-            .redirect(Policy::none())
-            .referer(false)
-            // What stands in the environment is not for requests that others write.
-            .no_proxy()
-            .pool_idle_timeout(IDLE)
-            .dns_resolver(Arc::new(Resolver))
-            // As forgiving as OnCall's library.
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_allow_spaces_after_header_name_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true)
-            .build()?;
-        Ok(Self { client })
+        Ok(Self { clients: Arc::new(Clients::new(policy, look_up)?) })
     }
 
     /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
     /// `webhook-id`: the same for every attempt of a delivery, so that a receiver can drop a repeated one.
-    pub async fn send(&self, request: &Request, id: &str, timeout: Duration) -> Outcome {
+    pub async fn send(&self, origin: Origin<'_>, request: &Request, id: &str, timeout: Duration) -> Outcome {
         let deadline = Instant::now() + timeout;
         let mut hop = Cow::Borrowed(&request.first);
         let mut jar = CookieStore::default();
         for redirects in 0..=REDIRECTS {
-            let sent = redirects > 0;
-            match tokio::time::timeout_at(deadline, self.exchange(&hop, id, &mut jar)).await {
+            let refused = |message: &str| Outcome::Refused { message: message.to_owned(), sent: redirects > 0 };
+            match tokio::time::timeout_at(deadline, self.exchange(origin, &hop, id, &mut jar)).await {
                 Ok(Ok(Step::Last(outcome))) => return outcome,
                 Ok(Ok(Step::Redirect(next))) => hop = Cow::Owned(next),
-                Ok(Err(Broken::Unresolved)) => {
-                    return Outcome::Refused { message: "Cannot resolve name in url".to_owned(), sent };
+                Ok(Err(Broken::Unresolved)) => return refused("Cannot resolve name in url"),
+                Ok(Err(Broken::Refused(why))) => {
+                    log(origin, request, &hop, &why);
+                    return refused("This url is not supported for outgoing webhooks");
                 }
                 Ok(Err(Broken::Because(message))) => return Outcome::Failure(message),
                 Err(_) => {
@@ -80,9 +90,11 @@ impl Sender {
         Outcome::Failure(format!("More than {REDIRECTS} redirects from {}", request.first.uri.host()))
     }
 
-    async fn exchange(&self, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
+    async fn exchange(&self, origin: Origin<'_>, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
+        let url = url(hop)?;
+        let client = self.clients.get(origin.namespace, &url)?;
         let host = hop.uri.host();
-        let message = self.client.request(method(hop)?, url(hop)?).headers(headers(hop, id));
+        let message = client.request(method(hop)?, url).headers(headers(hop, id));
         // Methods that have a body say so even where it is empty.
         let message = match &hop.body {
             Some(body) => message.body(Bytes::from_owner(Arc::<[u8]>::from(Arc::clone(body)))),
@@ -102,6 +114,14 @@ impl Sender {
             Some(Err(Fault::Unreadable(message))) => Err(Broken::Because(message)),
         }
     }
+}
+
+/// Tells the operator's people, who may want to allow it.
+fn log(Origin { namespace, webhook }: Origin, request: &Request, hop: &Hop, why: &Refused) {
+    let host = hop.uri.host();
+    let secret = request.secrets.iter().any(|secret| secret.expose_secret().contains(host));
+    let (host, reason) = if secret { (MASK, why.what.to_owned()) } else { (host, why.to_string()) };
+    tracing::info!(namespace, webhook, host, reason, "refused to send");
 }
 
 /// The cookies that `next` takes along, after an answer to `hop` with these headers.
@@ -125,6 +145,8 @@ enum Step {
 enum Broken {
     /// The host's name does not resolve.
     Unresolved,
+    /// The request may not go there.
+    Refused(Refused),
     /// In one clause.
     Because(String),
 }
@@ -209,6 +231,9 @@ fn explain(error: &reqwest::Error, host: &str) -> Broken {
     if causes().any(<dyn std::error::Error>::is::<Unresolved>) {
         return Broken::Unresolved;
     }
+    if let Some(refused) = causes().find_map(|cause| cause.downcast_ref::<Refused>()) {
+        return Broken::Refused(refused.clone());
+    }
     let tls = causes().find_map(|cause| innermost(cause).downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
         return Broken::Because(format!("TLS with {host} failed: {tls}"));
@@ -252,21 +277,4 @@ fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::
 
 fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |&error| error.source()).last().map_or_else(String::new, ToString::to_string)
-}
-
-/// The system's resolver, whose failures can be told from others.
-struct Resolver;
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot resolve name")]
-struct Unresolved;
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            // The port is the connector's.
-            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| Unresolved)?;
-            Ok(Box::new(addresses.collect::<Vec<_>>().into_iter()) as Addrs)
-        })
-    }
 }

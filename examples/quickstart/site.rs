@@ -25,6 +25,9 @@ use crate::{
 /// The chart's release, and so its Deployment and its ServiceAccount.
 const RELEASE: &str = "oncall-webhooks";
 
+/// The receiver is in this program, and so is what a person starts to go on: on loopback, which is refused otherwise.
+const REACH: &str = "--set 'controller.allowAddresses={127.0.0.1/32}'";
+
 /// Label of what a run made in a cluster that is not its own, outside its namespace.
 const MADE_BY: &str = "oncall.dev/quickstart";
 
@@ -110,8 +113,9 @@ impl Site {
         match &self.ground {
             Ground::Own(cluster) => {
                 title("The chart, and a namespace for the examples");
+                say("Webhooks reach no private addresses, but for those that are allowed: here the receiver's.");
                 let place = format!("--namespace {RELEASE} --create-namespace");
-                shell.show(&format!("helm install {RELEASE} charts/oncall-webhooks {place}")).await?;
+                shell.show(&format!("helm install {RELEASE} charts/oncall-webhooks {place} {REACH}")).await?;
                 shell.show(&format!("kubectl create namespace {namespace}")).await?;
                 shell.show(&format!("kubectl config set-context --current --namespace={namespace}")).await?;
                 let deployment = format!("kubectl get deployment {RELEASE} --namespace {RELEASE} -o json");
@@ -143,7 +147,7 @@ impl Site {
         let version = text(&version["serverVersion"]["gitVersion"]);
         let template = format!(
             "helm template {RELEASE} charts/oncall-webhooks --namespace {namespace} --set watchNamespace={namespace} \
-             --set api.enabled=false --kube-version {version}"
+             --set api.enabled=false {REACH} --kube-version {version}"
         );
         let rights = "-s templates/serviceaccount.yaml -s templates/rbac.yaml";
         shell.show(&format!("{template} {rights} | kubectl apply -f -")).await?;

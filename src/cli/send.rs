@@ -17,8 +17,8 @@ use super::{
     print, render,
 };
 use crate::{
-    core::id,
-    delivery::Sender,
+    core::{address::Policy, id},
+    delivery::{Origin, Sender},
     resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
 };
 
@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
         return Ok(Verdict::Faulty);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
-    let sender = Sender::new().context("set up TLS")?;
+    let sender = Sender::new(Policy::anything()).context("set up TLS")?;
     let mut history = History::new(manifests.responses.clone());
     let mut responses = Vec::new();
     // In their order, as in a cluster: a later event sees what an earlier one was answered.
@@ -95,7 +95,8 @@ async fn deliver(
         Deed::Refused { record, .. } => WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
         Deed::Send { request, record, .. } => {
             let (time, started) = (Timestamp::now(), Instant::now());
-            let outcome = sender.send(&request, &name, webhook.timeout).await;
+            let origin = Origin { namespace, webhook: &webhook.name };
+            let outcome = sender.send(origin, &request, &name, webhook.timeout).await;
             WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
         }
     };

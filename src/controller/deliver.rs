@@ -28,7 +28,7 @@ use crate::{
         response::Record,
         webhook::EventType,
     },
-    delivery::Sender,
+    delivery::{Origin, Sender},
     kubernetes::objects::{self, Objects, chain},
     resources::{
         AlertGroupEvent, EventRef, LastRun, ResponsePhase, Webhook, WebhookLine, WebhookResponse, WebhookResponseStatus,
@@ -164,10 +164,8 @@ impl Deliverer {
             Prepared::Send(request, record) => {
                 let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
                 // In this order: the request does not wait until the other call has left.
-                let (status, created) = tokio::join!(
-                    self.attempt(&request, record, name, webhook.timeout),
-                    self.create(delivery, name, exists)
-                );
+                let (status, created) =
+                    tokio::join!(self.attempt(delivery, &request, record, name), self.create(delivery, name, exists));
                 (permit, created, status)
             }
         };
@@ -206,13 +204,15 @@ impl Deliverer {
 
     async fn attempt(
         &self,
+        delivery: &Delivery,
         request: &request::Request,
         record: Record,
         name: &str,
-        timeout: Duration,
     ) -> WebhookResponseStatus {
+        let webhook = &delivery.entry.webhook;
+        let origin = Origin { namespace: &delivery.event.namespace, webhook: &webhook.name };
         let (time, started) = (Timestamp::now(), Instant::now());
-        let outcome = self.sender.send(request, name, timeout).await;
+        let outcome = self.sender.send(origin, request, name, webhook.timeout).await;
         WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
     }
 

@@ -28,6 +28,9 @@ use support::{Answer, Installation, Operator, Received, Receiver, output, pipe};
 /// Bound on everything that is waited for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// Where receivers listen. The API server too, so it has to be allowed as the one address that it is.
+const LOOPBACK: &str = "127.0.0.1/32";
+
 /// All that goes in and out of the API server about Webhooks.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
@@ -49,7 +52,10 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::builder().audit(AUDIT_POLICY).start().expect("start a control plane");
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
-        let installation = Installation::new(&cluster, &chart, "oncall-webhooks", &[]).expect("install the chart");
+        // Where the receivers are.
+        let values = [format!("controller.allowAddresses={{{LOOPBACK}}}")];
+        let installation =
+            Installation::new(&cluster, &chart, "oncall-webhooks", &[&values[0]]).expect("install the chart");
         output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"]))
             .expect("wait for the CRDs");
         (cluster, installation)
@@ -109,6 +115,8 @@ pub(crate) struct World {
     place: Place,
     pub(crate) receiver: Receiver,
     pub(crate) operator: Option<Operator>,
+    /// The operator's arguments.
+    args: Vec<String>,
 }
 
 impl Deref for World {
@@ -129,20 +137,37 @@ impl World {
         name: &str,
         respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let place = Place::new(name).await;
-        let receiver = Receiver::start(respond).await.expect("start a receiver");
-        let mut world = Self { place, receiver, operator: None };
+        let mut world = Self::without_operator(name, respond).await;
         world.start_operator().await;
         world
     }
 
+    /// One that may reach what `reach` says, in place of loopback; `NAMESPACE` in it is the world's.
+    pub(crate) async fn reaching(
+        name: &str,
+        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        reach: &[&str],
+    ) -> Self {
+        let mut world = Self::without_operator(name, respond).await;
+        world.args.retain(|arg| !arg.starts_with("--allow-"));
+        world.args.extend(reach.iter().map(|arg| arg.replace("NAMESPACE", &world.place.namespace)));
+        world.start_operator().await;
+        world
+    }
+
+    async fn without_operator(name: &str, respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        let place = Place::new(name).await;
+        let receiver = Receiver::start(respond).await.expect("start a receiver");
+        let mut args = cluster().1.args.clone();
+        args.push(format!("--namespace={}", place.namespace));
+        Self { place, receiver, operator: None, args }
+    }
+
     pub(crate) async fn start_operator(&mut self) {
         let (cluster, installation) = cluster();
-        let mut args = installation.args.clone();
-        args.push(format!("--namespace={}", self.namespace));
         let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
         let started =
-            Operator::start(binary, cluster.processes(), &self.namespace, &installation.kubeconfig, &args).await;
+            Operator::start(binary, cluster.processes(), &self.namespace, &installation.kubeconfig, &self.args).await;
         self.operator = Some(started.expect("start the operator"));
     }
 

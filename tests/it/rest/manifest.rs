@@ -7,8 +7,8 @@ use kube::{ResourceExt, api::ListParams};
 use oncall_webhooks::resources::Webhook;
 use serde_json::{Value, json};
 
-use super::{Team, WEBHOOKS, id, path, plain, without_id};
-use crate::harness::eventually;
+use super::{Team, WEBHOOKS, id, path, plain, start, without_id};
+use crate::harness::{Place, eventually};
 
 /// What of an object is its manifest: all but what the API server sets.
 fn manifest(mut object: Value) -> Value {
@@ -47,6 +47,42 @@ async fn referred(team: &Team, webhook: &Webhook, field: &str) -> Option<String>
     let owned = secrets(team, webhook).await;
     let (_, data) = owned.get(reference["name"].as_str()?)?;
     data.get(reference["key"].as_str()?).cloned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_whose_call_was_cut_off_is_given_to_the_webhook_that_names_it() {
+    let place = Place::new("cut-off").await;
+    place
+        .apply(
+            "
+apiVersion: v1
+kind: Secret
+metadata:
+  name: cut-off-credentials
+  labels:
+    oncall.dev/secret: 'true'
+    oncall.dev/webhook: cut-off
+    app.kubernetes.io/managed-by: oncall-webhooks-api
+stringData: {password: s3cret}
+---
+apiVersion: oncall.dev/v1alpha1
+kind: Webhook
+metadata: {name: cut-off}
+spec:
+  triggerType: resolve
+  url: http://example.com
+  username: ann
+  password: {secretKeyRef: {name: cut-off-credentials, key: password}}
+",
+        )
+        .await;
+    let _api = start(&place.namespace, &[&format!("--namespace={}", place.namespace)]).await;
+    eventually("the webhook owns the Secret", || async {
+        let secret = place.api::<Secret>().get("cut-off-credentials").await.ok()?;
+        let webhook = place.api::<Webhook>().get("cut-off").await.ok()?;
+        secret.owner_references().iter().any(|owner| Some(&owner.uid) == webhook.metadata.uid.as_ref()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,11 +144,16 @@ spec:
     let detail = refused.expect(400)["detail"].as_str().unwrap_or_default().to_owned();
     assert!(detail.contains("webhooks of this team go over HTTPS"), "{detail}");
 
-    let created = team.create("safe", json!({})).await;
-    let refused = team.put(&path(&created), json!({"url": "http://example.com"})).await.expect(400);
+    let created = team.create("safe", json!({"authorization_header": "Bearer old"})).await;
+    let before = team.kubectl(&["get", "secret", "safe-credentials", "-o", "jsonpath={.data}"]).await;
+    let change = json!({"url": "http://example.com", "authorization_header": "Bearer new"});
+    let refused = team.put(&path(&created), change).await.expect(400);
     let detail = refused["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("webhooks of this team go over HTTPS"), "{detail}");
     assert_eq!(team.get(&path(&created)).await.both(), (200, created));
+    // The old receiver must not get the new secret.
+    let after = team.kubectl(&["get", "secret", "safe-credentials", "-o", "jsonpath={.data}"]).await;
+    assert_eq!(after, before);
     assert_eq!(team.get(&format!("{WEBHOOKS}?name=plain")).await.expect(200)["count"], 0);
 }
 

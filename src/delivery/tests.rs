@@ -1,0 +1,444 @@
+//! Who is reached, tried through the real client: what listens here counts its connections.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use futures::future::{FutureExt, join_all};
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::core::{
+    request::Hop,
+    uri::{self, Uri},
+    webhook::HttpMethod,
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const NOT_SUPPORTED: &str = "This url is not supported for outgoing webhooks";
+const UNRESOLVED: &str = "Cannot resolve name in url";
+
+/// Listens, counts connections, and answers every request on them with `answer`.
+struct Listener {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Listener {
+    async fn new(address: &str, answer: String) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while let Ok(byte) = stream.read_u8().await {
+                        head.push(byte);
+                        if head.ends_with(b"\r\n\r\n") {
+                            head.clear();
+                            let _ = stream.write_all(answer.as_bytes()).await;
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, connections }
+    }
+
+    /// On every address of this machine.
+    async fn everywhere() -> Self {
+        let answer = || "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nreached".to_owned();
+        match TcpListener::bind("[::]:0").await {
+            Ok(_) => Self::new("[::]:0", answer()).await,
+            Err(_) => Self::new("0.0.0.0:0", answer()).await,
+        }
+    }
+
+    /// On 127.0.0.1, with a redirect to `location`.
+    async fn redirect(location: &str) -> Self {
+        let head = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0";
+        Self::new("127.0.0.1:0", format!("{head}\r\nLocation: {location}\r\n\r\n")).await
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// A look-up that gives what `answers` does, with the names that it was asked for.
+fn names(answers: impl Fn(&str, usize) -> Vec<IpAddr> + Send + Sync + 'static) -> (LookUp, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&asked);
+    let look_up: LookUp = Arc::new(move |name| {
+        let mut asked = kept.lock();
+        let before = asked.iter().filter(|other| **other == name).count();
+        let answers = answers(name.trim_end_matches('.'), before);
+        asked.push(name);
+        async move { Ok(answers.into_iter().map(|address| SocketAddr::new(address, 0)).collect()) }.boxed()
+    });
+    (look_up, asked)
+}
+
+fn ips(texts: &[&str]) -> Vec<IpAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+/// What a name server that is not ours says.
+fn evil(name: &str, _: usize) -> Vec<IpAddr> {
+    let text = match name {
+        "to-loopback.example"
+        | "to-loopback.allowed.example"
+        | "allowed.example"
+        | "localhost"
+        | "a.localhost"
+        | "xn--loopbck-bwa.example"
+        | "under_score.example"
+        | "1.2.3.4.example" => "127.0.0.1",
+        "to-loopback6.example" => "::1",
+        "to-unspecified.example" => "0.0.0.0",
+        "to-unspecified6.example" => "::",
+        "to-mapped.example" => "::ffff:127.0.0.1",
+        "to-private.example" => "10.0.0.1",
+        "to-cgnat.example" => "100.64.0.1",
+        "to-ula.example" => "fd00::1",
+        "to-link-local.example" => "fe80::1",
+        "to-compatible.example" => "::10.0.0.1",
+        "to-nat64.example" => "64:ff9b::a9fe:a9fe",
+        "to-6to4.example" => "2002:a00:1::1",
+        "to-teredo.example" => "2001:0:808:808::f5ff:fffe",
+        "to-isatap.example" => "2a00::5efe:a00:1",
+        "to-multicast.example" => "224.0.0.1",
+        "to-broadcast.example" => "255.255.255.255",
+        "to-metadata.example" | "metadata.google.internal" | "to-metadata.allowed.example" => "169.254.169.254",
+        "to-metadata6.allowed.example" => "fd00:ec2::254",
+        "to-azure.allowed.example" => "168.63.129.16",
+        "to-alibaba.allowed.example" => "100.100.100.200",
+        "to-api.allowed.example" | "api.cluster.example" | "kubernetes.default.svc" => "10.96.0.1",
+        "kubernetes.default.svc.cluster.local" => "93.184.216.34",
+        "chat.other.svc" | "chat.other.svc.cluster.local" | "chat.team" | "team.svc" => "10.96.7.7",
+        "external.team.svc" => "127.0.0.1",
+        "metadata.team.svc.cluster.local" => "169.254.169.254",
+        "badallowed.example" | "allowed.example.evil.example" => "10.0.0.1",
+        "mixed.example" => return ips(&["93.184.216.34", "127.0.0.1"]),
+        "mixed-first.example" => return ips(&["127.0.0.1", "93.184.216.34"]),
+        "mixed6.example" => return ips(&["2a00::1", "93.184.216.34", "fd00::1"]),
+        _ => return Vec::new(),
+    };
+    ips(&[text])
+}
+
+fn policy() -> Policy {
+    let hosts = ["allowed.example"].map(|host| host.parse().unwrap());
+    Policy::new("cluster.local")
+        .allow(Vec::new(), hosts.to_vec())
+        .guard_api_server(ips(&["10.96.0.1"]), &["api.cluster.example".to_owned()])
+}
+
+/// A GET of `url`, as a webhook would make it, from namespace `team`; the content or what is said in its place.
+async fn get(sender: &Sender, url: &str) -> String {
+    get_from("team", sender, url).await
+}
+
+async fn get_from(namespace: &str, sender: &Sender, url: &str) -> String {
+    match uri::check(url) {
+        Ok(()) => {}
+        Err(Fault::Refused(message) | Fault::Unreadable(message)) => return message,
+    }
+    let uri = match Uri::parse(url) {
+        Ok(uri) => uri,
+        Err(message) => return message,
+    };
+    let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None };
+    let request = Request { first, secrets: Vec::new() };
+    match sender.send(Origin { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
+        Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
+        Outcome::Failure(message) | Outcome::Refused { message, .. } => message,
+    }
+}
+
+/// Ways to spell an address of this machine: they reach it where anything may be reached.
+const LOCAL: [&str; 40] = [
+    "http://127.0.0.1:PORT/",
+    "HTTP://127.0.0.1:PORT/x?y#z",
+    "http://127.0.0.2:PORT/",
+    "http://127.255.255.254:PORT/",
+    "http://127.1:PORT/",
+    "http://127.0.1:PORT/",
+    "http://127.0.0.1.:PORT/",
+    "http://2130706433:PORT/",
+    "http://0x7f000001:PORT/",
+    "http://0X7F000001:PORT/",
+    "http://017700000001:PORT/",
+    "http://0x7f.0.0.1:PORT/",
+    "http://0x7f.1:PORT/",
+    "http://0177.0.0.1:PORT/",
+    "http://0177.0.0.01:PORT/",
+    "http://00000177.0x0.0.1:PORT/",
+    "http://127.0.0.0x1:PORT/",
+    "http://127.0x1:PORT/",
+    "http://0.0.0.0:PORT/",
+    "http://0:PORT/",
+    "http://0x0:PORT/",
+    "http://0x:PORT/",
+    "http://00:PORT/",
+    "http://user:password@127.0.0.1:PORT/",
+    "http://a.example@127.0.0.1:PORT/",
+    "http://a.example:80@127.0.0.1:PORT/",
+    "http://a.example%40127.0.0.1@127.0.0.1:PORT/",
+    "http://127.0.0.1:PORT\\@a.example/",
+    "http://%31%32%37.0.0.1:PORT/",
+    "http://127%2e0%2E0%2e1:PORT/",
+    "http://１２７.０.０.１:PORT/",
+    "http://①②⑦.⓪.⓪.①:PORT/",
+    "http://127。0。0。1:PORT/",
+    "http://127．0．0．1:PORT/",
+    "http://to-loopback.example:PORT/",
+    "http://TO-LOOPBACK.example.:PORT/",
+    "http://to-loopb%61ck.example:PORT/",
+    "http://localhost:PORT/",
+    "http://a.localhost:PORT/",
+    "http://to-unspecified.example:PORT/",
+];
+
+/// The same with IPv6, which not every machine has.
+const LOCAL6: [&str; 8] = [
+    "http://[::1]:PORT/",
+    "http://[0:0:0:0:0:0:0:1]:PORT/",
+    "http://[::ffff:127.0.0.1]:PORT/",
+    "http://[::ffff:7f00:1]:PORT/",
+    "http://[0:0:0:0:0:FFFF:7F00:0001]:PORT/",
+    "http://[::]:PORT/",
+    "http://to-loopback6.example:PORT/",
+    "http://to-mapped.example:PORT/",
+];
+
+/// Others, and what is said to them. None of these is ever to be tried in earnest.
+const ELSEWHERE: [(&str, &str); 62] = [
+    ("http://10.0.0.1/", NOT_SUPPORTED),
+    ("http://10.1/", NOT_SUPPORTED),
+    ("http://167772161/", NOT_SUPPORTED),
+    ("http://012.0.0.1/", NOT_SUPPORTED),
+    ("http://172.16.0.1/", NOT_SUPPORTED),
+    ("http://192.168.1.1/", NOT_SUPPORTED),
+    ("http://0300.0250.1.1/", NOT_SUPPORTED),
+    ("http://100.64.0.1/", NOT_SUPPORTED),
+    ("http://169.254.169.254/latest/meta-data/", NOT_SUPPORTED),
+    ("http://2852039166/latest/meta-data/", NOT_SUPPORTED),
+    ("http://0xa9fea9fe/", NOT_SUPPORTED),
+    ("http://0xA9.0xFE.0xA9.0xFE/", NOT_SUPPORTED),
+    ("http://0251.0376.0251.0376/", NOT_SUPPORTED),
+    ("http://169.254.43518/", NOT_SUPPORTED),
+    ("http://169.16689662/", NOT_SUPPORTED),
+    ("http://100.100.100.200/", NOT_SUPPORTED),
+    ("http://168.63.129.16/", NOT_SUPPORTED),
+    ("http://192.0.0.192/", NOT_SUPPORTED),
+    ("http://192.0.2.1/", NOT_SUPPORTED),
+    ("http://198.18.0.1/", NOT_SUPPORTED),
+    ("http://224.0.0.1/", NOT_SUPPORTED),
+    ("http://240.0.0.1/", NOT_SUPPORTED),
+    ("http://255.255.255.255/", NOT_SUPPORTED),
+    ("http://4294967295/", NOT_SUPPORTED),
+    ("https://10.96.0.1/api", NOT_SUPPORTED),
+    ("http://[fd00:ec2::254]/", NOT_SUPPORTED),
+    ("http://[fe80::1]/", NOT_SUPPORTED),
+    ("http://[fec0::1]/", NOT_SUPPORTED),
+    ("http://[fd00::1]/", NOT_SUPPORTED),
+    ("http://[ff02::1]/", NOT_SUPPORTED),
+    ("http://[::10.0.0.1]/", NOT_SUPPORTED),
+    ("http://[::ffff:169.254.169.254]/", NOT_SUPPORTED),
+    ("http://[::ffff:0:10.0.0.1]/", NOT_SUPPORTED),
+    ("http://[64:ff9b::169.254.169.254]/", NOT_SUPPORTED),
+    ("http://[64:ff9b::7f00:1]/", NOT_SUPPORTED),
+    ("http://[64:ff9b:1::10.0.0.1]/", NOT_SUPPORTED),
+    ("http://[2002:7f00:1::]/", NOT_SUPPORTED),
+    ("http://[2001:0:4136:e378:8000:63bf:80ff:fffe]/", NOT_SUPPORTED),
+    ("http://[2a00::200:5efe:192.168.0.1]/", NOT_SUPPORTED),
+    ("http://[100::1]/", NOT_SUPPORTED),
+    ("http://[2001:db8::1]/", NOT_SUPPORTED),
+    ("http://[fe80::1%25eth0]/", "The url has brackets that hold no IPv6 address"),
+    ("http://[::1%251]/", "The url has brackets that hold no IPv6 address"),
+    ("http://[::1]a.example/", "The host in the url is not a host name"),
+    ("http://[127.0.0.1]/", "The url has brackets that hold no IPv6 address"),
+    ("http://4294967296/", UNRESOLVED),
+    ("http://127.0.0.256/", UNRESOLVED),
+    ("http://0x100000000/", UNRESOLVED),
+    ("http://127.0.0.1.1/", UNRESOLVED),
+    ("http://127..0.1/", UNRESOLVED),
+    ("http://127.0.0.1%00.example/", UNRESOLVED),
+    ("http://127.0.0.1%2f.example/", UNRESOLVED),
+    ("http://a.example%23@127.0.0.1 /", UNRESOLVED),
+    ("http://127.0.0.1\u{200b}.:80/", "The host in the url is not a host name"),
+    ("http://a.example\r\nHost: 127.0.0.1/", "The port in the url is not a number"),
+    ("//127.0.0.1/", "Malformed url"),
+    ("http:127.0.0.1/", "Malformed url"),
+    ("http:///127.0.0.1/", "Malformed url"),
+    ("file:///etc/passwd", "Malformed url"),
+    ("gopher://127.0.0.1:6379/_FLUSHALL", "Malformed url"),
+    ("unix:///var/run/docker.sock", "Malformed url"),
+    ("http://127.0.0.1:65536/", "The port in the url is over 65535"),
+];
+
+/// Names, none of which may be followed to where they lead.
+const NAMES: [&str; 34] = [
+    "to-unspecified6.example",
+    "to-private.example",
+    "to-cgnat.example",
+    "to-ula.example",
+    "to-link-local.example",
+    "to-compatible.example",
+    "to-nat64.example",
+    "to-6to4.example",
+    "to-teredo.example",
+    "to-isatap.example",
+    "to-multicast.example",
+    "to-broadcast.example",
+    "to-metadata.example",
+    "metadata.google.internal",
+    "to-metadata.allowed.example",
+    "to-metadata6.allowed.example",
+    "TO-AZURE.Allowed.Example.",
+    "to-alibaba.allowed.example",
+    "to-api.allowed.example",
+    "api.cluster.example",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "chat.other.svc",
+    "chat.other.svc.cluster.local.",
+    "chat.team",
+    "team.svc",
+    "external.team.svc",
+    "metadata.team.svc.cluster.local",
+    "badallowed.example",
+    "allowed.example.evil.example",
+    "mixed.example",
+    "mixed-first.example",
+    "mixed6.example",
+    "1.2.3.4.example",
+];
+
+#[tokio::test]
+async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
+    let trap = Listener::everywhere().await;
+    let at = |url: &str| url.replace("PORT", &trap.port.to_string());
+    let sender = Sender::with_look_up(policy(), names(evil).0).unwrap();
+    let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
+    let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
+    let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
+    let tricks: Vec<(String, &str)> = local.chain(elsewhere).chain(names).collect();
+    let found = join_all(tricks.iter().map(|(url, _)| get(&sender, url))).await;
+    let wrong: Vec<_> = tricks.iter().zip(found).filter(|((_, expected), found)| expected != found).collect();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), tricks.len());
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
+    let trap = Listener::everywhere().await;
+    let sender = Sender::with_look_up(Policy::anything(), names(evil).0).unwrap();
+    let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
+    let urls: Vec<_> = LOCAL.iter().chain(LOCAL6.iter().filter(|_| has_ipv6)).collect();
+    let reach = urls.iter().map(|url| {
+        let url = url.replace("PORT", &trap.port.to_string());
+        let sender = sender.clone();
+        async move { (get(&sender, &url).await, url) }
+    });
+    let others: Vec<_> = join_all(reach).await.into_iter().filter(|(found, _)| found != "200 reached").collect();
+    assert!(others.is_empty(), "{others:#?}");
+    assert!(trap.connections() > 0);
+}
+
+#[tokio::test]
+async fn no_redirect_leads_to_what_must_not_be_reached() {
+    let trap = Listener::everywhere().await;
+    let at = |url: &str| url.replace("PORT", &trap.port.to_string());
+    let sender = Sender::with_look_up(policy(), names(evil).0).unwrap();
+    let locations = LOCAL
+        .iter()
+        .chain(&LOCAL6)
+        .map(|url| at(url))
+        .chain(ELSEWHERE.iter().map(|(url, _)| (*url).to_owned()))
+        .chain(NAMES.iter().map(|name| at(&format!("//{name}:PORT/"))))
+        // One that would break the answer.
+        .filter(|location| !location.contains('\n'));
+    let mut tried = 0;
+    for location in locations {
+        // Its own receiver, which is reached: its name is allowed.
+        let receiver = Listener::redirect(&location).await;
+        let first = Uri::parse(&format!("http://to-loopback.allowed.example:{}/", receiver.port)).unwrap();
+        let first = Hop { method: HttpMethod::Get, uri: first, headers: Vec::new(), body: None };
+        let request = Request { first, secrets: Vec::new() };
+        let outcome = sender.send(Origin { namespace: "team", webhook: "hook" }, &request, "id", LIMIT).await;
+        match &outcome {
+            Outcome::Refused { sent: true, .. } => {}
+            // One that can't be read, or that leads back.
+            Outcome::Failure(message) if message.starts_with("The ") || message.starts_with("More than") => {}
+            other => panic!("{location}: {other:?}"),
+        }
+        assert!(receiver.connections() > 0, "{location}");
+        tried += 1;
+    }
+    assert!(tried > 100);
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_between_look_ups_is_judged_each_time_and_looked_up_once_for_a_connection() {
+    let trap = Listener::everywhere().await;
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
+    let receiver = Listener::new("127.0.0.2:0", closing).await;
+    let (look_up, asked) = names(|_, before| ips(&[["127.0.0.2", "127.0.0.1"][before % 2]]));
+    let policy = Policy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
+    let sender = Sender::with_look_up(policy, look_up).unwrap();
+    let url = format!("http://rebinding.example:{}/", receiver.port);
+    assert_eq!(get(&sender, &url).await, "200 ok");
+    assert_eq!((asked.lock().len(), receiver.connections()), (1, 1));
+    assert_eq!(get(&sender, &url).await, NOT_SUPPORTED);
+    assert_eq!(get(&sender, &url).await, "200 ok");
+    assert_eq!(get(&sender, &format!("http://rebinding.example:{}/", trap.port)).await, NOT_SUPPORTED);
+    assert_eq!((asked.lock().len(), receiver.connections(), trap.connections()), (4, 2, 0));
+}
+
+#[tokio::test]
+async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it() {
+    let receiver = Listener::everywhere().await;
+    let (look_up, asked) = names(|_, _| ips(&["127.0.0.1"]));
+    let allowed = ["team=127.0.0.0/8"].map(|text| text.parse().unwrap()).to_vec();
+    let hosts = ["site=shared.example", "other=everywhere.example"].map(|text| text.parse().unwrap()).to_vec();
+    let sender = Sender::with_look_up(Policy::new("cluster.local").allow(allowed, hosts), look_up).unwrap();
+    let url = |host: &str| format!("http://{host}:{}/", receiver.port);
+    for (namespace, host, expected) in [
+        ("team", "shared.example", "200 reached"),
+        // The connection is kept.
+        ("team", "shared.example", "200 reached"),
+        ("other", "shared.example", NOT_SUPPORTED),
+        ("third", "shared.example", NOT_SUPPORTED),
+        ("site", "shared.example", "200 reached"),
+        ("team", "127.0.0.1", "200 reached"),
+        ("third", "127.0.0.1", NOT_SUPPORTED),
+        ("site", "127.0.0.1", NOT_SUPPORTED),
+        ("third", "[::ffff:127.0.0.1]", NOT_SUPPORTED),
+    ] {
+        assert_eq!(get_from(namespace, &sender, &url(host)).await, expected, "{namespace} {host}");
+    }
+    assert_eq!((receiver.connections(), asked.lock().len()), (3, 4));
+}
+
+#[tokio::test]
+async fn what_is_allowed_is_reached() {
+    let receiver = Listener::everywhere().await;
+    let sender = Sender::with_look_up(policy(), names(evil).0).unwrap();
+    for host in ["allowed.example", "Allowed.EXAMPLE.", "to-loopback.allowed.example", "to-loopback.%61llowed.example"]
+    {
+        assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
+    }
+}
