@@ -6,6 +6,7 @@ mod columns;
 mod delivery;
 mod examples;
 mod harness;
+mod reach;
 mod rest;
 mod restart;
 mod schema;

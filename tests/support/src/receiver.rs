@@ -45,6 +45,8 @@ pub struct Answer {
     pub status: u16,
     /// Body.
     pub body: String,
+    /// Headers beside those that every answer has. One that is not legal is left out.
+    pub headers: Vec<(&'static str, String)>,
     /// How long the answer is held back.
     pub delay: Duration,
 }
@@ -52,7 +54,7 @@ pub struct Answer {
 impl Answer {
     /// An answer at once.
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self { status, body: body.into(), delay: Duration::ZERO }
+        Self { status, body: body.into(), headers: Vec::new(), delay: Duration::ZERO }
     }
 }
 
@@ -147,5 +149,10 @@ async fn receive(
     tokio::time::sleep(answer.delay).await;
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    for (name, value) in answer.headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
     response
 }

@@ -1,0 +1,134 @@
+//! Nobody is reached who should not be.
+
+use oncall_webhooks::resources::{ResponsePhase, WebhookResponseStatus};
+use serde_json::{Value, json};
+use support::{Answer, Received, Receiver};
+
+use crate::harness::{World, cluster};
+
+const REFUSED: &str = "URL - This url is not supported for outgoing webhooks";
+
+fn ok() -> Answer {
+    Answer::new(200, "ok")
+}
+
+/// What is recorded of a run that came to nothing: the reason in place of the URL, and what was sent before that.
+fn assert_refused(status: &WebhookResponseStatus, data: Option<&str>) {
+    let found =
+        (status.phase, status.url.as_deref(), status.status_code, &status.content, status.request_data.as_deref());
+    assert_eq!(found, (ResponsePhase::Failed, Some(REFUSED), None, &None, data));
+    assert_eq!((status.request_headers.is_some(), status.attempts.len()), (data.is_some(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_addresses_are_refused_unless_the_configuration_allows_them() {
+    let world = World::reaching("reach", |_| ok(), &[]).await;
+    let port = world.receiver.url().rsplit_once(':').expect("a port").1.to_owned();
+    let hosts = ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"];
+    for (number, host) in hosts.iter().enumerate() {
+        let url = format!("http://{host}:{port}/secret-path?secret-query");
+        world.seen_webhook(&format!("hook-{number}"), "resolve", json!({"url": url})).await;
+    }
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    let status = world.completed("resolved", 6).await.status.expect("a status");
+    assert_eq!((status.succeeded, status.failed, status.skipped), (0, 6, 0));
+    for number in 0..hosts.len() {
+        assert_refused(&world.response(&format!("hook-{number}")).await, None);
+    }
+    assert_eq!(world.receiver.count(), 0);
+
+    // Who may want to allow it reads of it.
+    let operator = world.operator.as_ref().expect("it runs");
+    let mut logged: Vec<_> = operator.events("refused to send");
+    logged.sort_by_key(|event| event["webhook"].to_string());
+    let fields = |event: &Value| ["level", "namespace", "webhook", "host", "reason"].map(|field| event[field].clone());
+    let expected = [
+        "127.0.0.1 is the cluster's API server",
+        "127.0.0.1 is the cluster's API server",
+        "127.0.0.1 is the cluster's API server",
+        "127.0.0.1 is the cluster's API server",
+        "169.254.169.254 is link-local, where clouds have their metadata",
+        "10.0.0.1 is private (RFC 1918)",
+    ];
+    let namespace = world.namespace.as_str();
+    let lines = hosts.iter().zip(expected).enumerate().map(|(number, (host, reason))| {
+        [json!("INFO"), json!(namespace), json!(format!("hook-{number}")), json!(host), json!(reason)]
+    });
+    assert_eq!(logged.iter().map(fields).collect::<Vec<_>>(), lines.collect::<Vec<_>>());
+    assert!(!operator.log().contains("secret-"), "{}", operator.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_is_allowed_to_its_namespace() {
+    let own = World::reaching("reach-own", |_| ok(), &["--allow-address=10.0.0.0/8,NAMESPACE=127.0.0.1/32"]).await;
+    let other = World::reaching("reach-other", |_| ok(), &["--allow-address=elsewhere=127.0.0.1/32"]).await;
+    let host = World::reaching("reach-host", |_| ok(), &["--allow-host=NAMESPACE=localhost"]).await;
+    for world in [&own, &other, &host] {
+        let at_localhost = world.receiver.url().replace("127.0.0.1", "localhost");
+        world.seen_webhook("by-address", "resolve", json!({})).await;
+        world.seen_webhook("by-name", "resolve", json!({"url": at_localhost})).await;
+        world.event("resolved", "resolve", "I1", json!({})).await;
+        world.completed("resolved", 2).await;
+    }
+    let phases = async |world: &World| {
+        let (by_address, by_name) = (world.response("by-address").await, world.response("by-name").await);
+        (by_address.phase, by_name.phase, world.receiver.count())
+    };
+    assert_eq!(phases(&own).await, (ResponsePhase::Succeeded, ResponsePhase::Succeeded, 2));
+    assert_eq!(phases(&other).await, (ResponsePhase::Failed, ResponsePhase::Failed, 0));
+    assert_eq!(phases(&host).await, (ResponsePhase::Failed, ResponsePhase::Succeeded, 1));
+    assert_refused(&other.response("by-address").await, None);
+    assert_refused(&other.response("by-name").await, None);
+    assert_refused(&host.response("by-address").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_is_refused_unless_it_is_named() {
+    let url = format!("{}/api", cluster().0.api_server_url());
+    for (flag, refused) in [("--allow-address=127.0.0.0/8,0.0.0.0/0", true), ("--allow-address=127.0.0.1", false)] {
+        let world = World::reaching("reach-api", |_| ok(), &[flag]).await;
+        world.seen_webhook("hook", "resolve", json!({"url": url})).await;
+        world.event("resolved", "resolve", "I1", json!({})).await;
+        world.completed("resolved", 1).await;
+        let status = world.response("hook").await;
+        if refused {
+            assert_refused(&status, None);
+        } else {
+            // It is reached, and its certificate is not the system's.
+            let content = status.content.unwrap_or_default();
+            assert!(content.starts_with("TLS with 127.0.0.1 failed"), "{content}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_a_redirect_to_a_refused_address_is_recorded() {
+    let hidden = Receiver::start(|_| ok()).await.expect("start a receiver");
+    let location = hidden.url();
+    let redirect = move |_: &Received| Answer { headers: vec![("Location", location.clone())], ..Answer::new(307, "") };
+    let world = World::reaching("reach-redirect", redirect, &["--allow-host=localhost"]).await;
+    let url = world.receiver.url().replace("127.0.0.1", "localhost");
+    world.seen_webhook("hook", "resolve", json!({"url": url, "data": "sent", "forwardAll": false})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 1).await;
+    assert_refused(&world.response("hook").await, Some("sent"));
+    assert_eq!((world.receiver.count(), hidden.count()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_host_that_is_a_secret_stays_one() {
+    let world = World::reaching("reach-secret", |_| ok(), &[]).await;
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: chat, labels: {oncall.dev/secret: 'true'}}\n\
+                  stringData: {url: 'http://10.98.76.54/token'}\n";
+    world.apply(secret).await;
+    let spec = json!({"url": null, "urlFrom": {"secretKeyRef": {"name": "chat", "key": "url"}}});
+    world.seen_webhook("hook", "resolve", spec).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 1).await;
+    assert_refused(&world.response("hook").await, None);
+    let operator = world.operator.as_ref().expect("it runs");
+    let logged = operator.events("refused to send");
+    let fields: Vec<_> = logged.iter().map(|event| (event["host"].as_str(), event["reason"].as_str())).collect();
+    assert_eq!(fields, [(Some("****************"), Some("private (RFC 1918)"))]);
+    assert!(!world.everything().await.contains("10.98.76.54"));
+}
