@@ -158,7 +158,7 @@ async fn get_from(namespace: &str, sender: &Sender, url: &str) -> String {
         Ok(uri) => uri,
         Err(message) => return message,
     };
-    let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None };
+    let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None, signing: Vec::new() };
     let request = Request { first, secrets: Vec::new() };
     match sender.send(Origin { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
         Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
@@ -375,7 +375,7 @@ async fn no_redirect_leads_to_what_must_not_be_reached() {
         // Its own receiver, which is reached: its name is allowed.
         let receiver = Listener::redirect(&location).await;
         let first = Uri::parse(&format!("http://to-loopback.allowed.example:{}/", receiver.port)).unwrap();
-        let first = Hop { method: HttpMethod::Get, uri: first, headers: Vec::new(), body: None };
+        let first = Hop { method: HttpMethod::Get, uri: first, headers: Vec::new(), body: None, signing: Vec::new() };
         let request = Request { first, secrets: Vec::new() };
         let outcome = sender.send(Origin { namespace: "team", webhook: "hook" }, &request, "id", LIMIT).await;
         match &outcome {
