@@ -109,19 +109,24 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let webhooks = {
         let catalog = Arc::clone(&catalog);
         let events = watch::<Webhook>(&client, namespace, watcher::Config::default());
-        events
-            .inspect_ok(on_listed(&webhooks_listed))
-            .filter_map(|event| future::ready(event.ok()))
-            .for_each(move |event| future::ready(catalog.observe(event)))
+        events.inspect_ok(on_listed(&webhooks_listed)).filter_map(|event| future::ready(event.ok())).for_each(
+            move |event| {
+                catalog.observe(event);
+                future::ready(())
+            },
+        )
     };
     let runs = {
         let responses = Arc::clone(&responses);
         // What has not ended has nothing to show.
         let ended = watcher::Config::default().fields("status.phase!=Pending");
         let events = watch::<WebhookResponse>(&client, namespace, ended);
-        valid(events.inspect_ok(on_listed(&responses_listed)))
-            .filter_map(|event| future::ready(event.ok()))
-            .for_each(move |event| future::ready(responses.observe(&event)))
+        valid(events.inspect_ok(on_listed(&responses_listed))).filter_map(|event| future::ready(event.ok())).for_each(
+            move |event| {
+                responses.observe(&event);
+                future::ready(())
+            },
+        )
     };
     let writing = TaskTracker::new();
     let credentials = Credentials::new(objects.clone(), writing.clone());

@@ -79,7 +79,9 @@ fn templates(place: &Place, known: &HashSet<(&str, usize, &str)>, found: &mut Ve
 fn unsent(place: &Place, found: &mut Vec<Finding>) {
     let Some(spec) = place.node.at(&["spec"]).filter(|_| !place.rest) else { return };
     let forwards = spec.at(&["forwardAll"]).is_some_and(|node| matches!(node.data, Data::Bool(true)));
-    if let Some(entry) = spec.get("data").filter(|entry| forwards && entry.node.text().is_some_and(|text| text != "")) {
+    if let Some(entry) =
+        spec.get("data").filter(|entry| forwards && entry.node.text().is_some_and(|text| !text.is_empty()))
+    {
         let message = "is not sent where forwardAll is true: remove it, or set forwardAll to false".to_owned();
         found.push(place.finding(Severity::Hint, entry.line, "spec.data", message));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
 };
 use ipnet::IpNet;
 
@@ -34,7 +34,7 @@ fn address(headers: &HeaderMap, uri: &Uri, peer: Option<&Peer>, trusted: &[IpNet
     };
     let own = if peer.is_some_and(|peer| peer.tls) { "https" } else { "http" };
     let scheme = forwarded("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
-    let reached = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST.as_str()));
+    let reached = uri.authority().map(Authority::as_str).or_else(|| text(header::HOST.as_str()));
     let host = forwarded("x-forwarded-host").or(reached).filter(|host| is_host(host)).unwrap_or("localhost");
     let port = forwarded("x-forwarded-port")
         .filter(|port| port.parse::<u16>().is_ok() && forwarded("x-forwarded-host").is_some_and(|host| !has_port(host)))
@@ -65,27 +65,28 @@ mod tests {
 
     #[test]
     fn links_show_what_the_client_called_as_far_as_proxies_are_trusted() {
+        const HOST: (&str, &str) = ("host", "api:8081");
+        type Case = (&'static str, bool, &'static [(&'static str, &'static str)], &'static str);
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let host = ("host", "api:8081");
-        let cases: [(&str, bool, &[(&str, &str)], &str); 12] = [
-            ("1.2.3.4", false, &[host], "http://api:8081/p/"),
-            ("1.2.3.4", true, &[host], "https://api:8081/p/"),
+        let cases: [Case; 12] = [
+            ("1.2.3.4", false, &[HOST], "http://api:8081/p/"),
+            ("1.2.3.4", true, &[HOST], "https://api:8081/p/"),
             ("1.2.3.4", false, &[], "http://localhost/p/"),
             ("1.2.3.4", false, &[("host", "a/b?c")], "http://localhost/p/"),
-            ("1.2.3.4", false, &[host, ("x-forwarded-host", "evil.example")], "http://api:8081/p/"),
+            ("1.2.3.4", false, &[HOST, ("x-forwarded-host", "evil.example")], "http://api:8081/p/"),
             (
                 "10.1.1.1",
                 false,
-                &[host, ("x-forwarded-host", "oncall.example"), ("x-forwarded-proto", "https")],
+                &[HOST, ("x-forwarded-host", "oncall.example"), ("x-forwarded-proto", "https")],
                 "https://oncall.example/p/",
             ),
-            ("::ffff:10.1.1.1", false, &[host, ("x-forwarded-proto", "https, http")], "https://api:8081/p/"),
-            ("fd00::1", false, &[host, ("x-forwarded-proto", "gopher")], "http://api:8081/p/"),
+            ("::ffff:10.1.1.1", false, &[HOST, ("x-forwarded-proto", "https, http")], "https://api:8081/p/"),
+            ("fd00::1", false, &[HOST, ("x-forwarded-proto", "gopher")], "http://api:8081/p/"),
             (
                 "10.1.1.1",
                 false,
                 &[
-                    host,
+                    HOST,
                     ("x-forwarded-host", "o.example, inner"),
                     ("x-forwarded-port", "8443"),
                     ("x-forwarded-proto", "https"),
@@ -95,11 +96,11 @@ mod tests {
             (
                 "10.1.1.1",
                 false,
-                &[host, ("x-forwarded-host", "o.example"), ("x-forwarded-port", "443"), ("x-forwarded-proto", "https")],
+                &[HOST, ("x-forwarded-host", "o.example"), ("x-forwarded-port", "443"), ("x-forwarded-proto", "https")],
                 "https://o.example/p/",
             ),
-            ("10.1.1.1", false, &[host, ("x-forwarded-prefix", "/oncall/")], "http://api:8081/oncall/p/"),
-            ("10.1.1.1", false, &[host, ("x-forwarded-prefix", "/a\"b")], "http://api:8081/p/"),
+            ("10.1.1.1", false, &[HOST, ("x-forwarded-prefix", "/oncall/")], "http://api:8081/oncall/p/"),
+            ("10.1.1.1", false, &[HOST, ("x-forwarded-prefix", "/a\"b")], "http://api:8081/p/"),
         ];
         for (from, tls, headers, expected) in cases {
             let headers: HeaderMap = headers

@@ -56,8 +56,11 @@ pub(crate) struct ResponseBody<'a> {
     event_data: Option<&'a str>,
 }
 
-/// Which response: its namespace and its name.
+/// Which response, or which webhook: its namespace and its name.
 type Key = (Arc<str>, Arc<str>);
+
+/// When a response came, and its name.
+type Place = (Timestamp, Arc<str>);
 
 #[derive(Clone, Debug)]
 struct Line {
@@ -69,10 +72,10 @@ struct Line {
 
 #[derive(Default)]
 struct State {
-    /// By namespace and name of the webhook, in the order of time.
-    lines: HashMap<(Arc<str>, Arc<str>), BTreeMap<(Timestamp, Arc<str>), Line>>,
-    /// Where each response stands.
-    places: HashMap<Key, ((Arc<str>, Arc<str>), Timestamp)>,
+    /// By webhook, in the order of time.
+    lines: HashMap<Key, BTreeMap<Place, Line>>,
+    /// The webhook of each response, and when it came.
+    places: HashMap<Key, (Key, Timestamp)>,
     /// What a list that is under way has named so far.
     listed: HashSet<Key>,
 }
