@@ -10,7 +10,11 @@ mod limit;
 mod service_accounts;
 mod tokens;
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
@@ -27,7 +31,7 @@ use tokio::sync::SetOnce;
 
 pub(crate) use self::tokens::{TOKEN_HASH, TokenHash};
 use self::{
-    limit::Limit,
+    limit::{Counted, Limit},
     service_accounts::{Deed, Reviews, User, is_jwt},
     tokens::{Entry, Grant, Tokens},
 };
@@ -152,6 +156,10 @@ fn permit(grant: &Grant, named: Option<&str>, verb: Verb) -> Result<Caller, Refu
     Ok(Caller { namespace: Arc::clone(namespace), name: format!("Secret {namespace}/{secret}") })
 }
 
+fn throttled(wait: Duration) -> Refusal {
+    Refusal::throttled(limit::seconds(wait))
+}
+
 /// Whose token a call has.
 enum Identity {
     Token(Grant),
@@ -173,7 +181,8 @@ struct Inner {
 }
 
 impl Auth {
-    /// For the objects of `namespace` or of all, and for so many calls of each token in a minute. The future watches
+    /// For the objects of `namespace` or of all, and for so many calls in a minute of each token, or of each Kubernetes
+    /// user in a namespace. The future watches
     /// the tokens' Secrets, for ever.
     pub(crate) fn new(
         client: Client,
@@ -235,17 +244,39 @@ impl Auth {
         let (Credential::Bare(token) | Credential::Bearer(token)) = credential;
         let hash = TokenHash::of(token);
         let identity = self.identify(credential, hash).await?;
-        self.0.limit.call(hash, Instant::now()).map_err(|wait| Refusal::throttled(limit::seconds(wait)))?;
-        let named = named_namespace(headers)?;
         match identity {
-            Identity::Token(grant) => permit(&grant, named, verb),
+            Identity::Token(grant) => {
+                self.0.limit.call(Counted::Token(hash), Instant::now()).map_err(throttled)?;
+                permit(&grant, named_namespace(headers)?, verb)
+            }
             Identity::User(user) => {
-                let namespace: Arc<str> = user.namespace(named, self.0.namespace.as_deref())?.into();
-                let deed = Deed { verb, resource, namespace: Arc::clone(&namespace) };
-                self.0.reviews.permit(hash, &user, deed).await?;
-                Ok(Caller { namespace, name: user.name().to_owned() })
+                let denied = Counted::Denied { name: user.name().to_owned() };
+                self.0.limit.room(&denied, Instant::now()).map_err(throttled)?;
+                let admitted = self.admit_user(&user, hash, headers, verb, resource).await;
+                if admitted.as_ref().is_err_and(|refusal| refusal.status == StatusCode::FORBIDDEN) {
+                    // This one is answered already.
+                    let _ = self.0.limit.call(denied, Instant::now());
+                }
+                admitted
             }
         }
+    }
+
+    async fn admit_user(
+        &self,
+        user: &User,
+        hash: TokenHash,
+        headers: &HeaderMap,
+        verb: Verb,
+        resource: Resource,
+    ) -> Result<Caller, Refusal> {
+        let name = user.name().to_owned();
+        let namespace: Arc<str> = user.namespace(named_namespace(headers)?, self.0.namespace.as_deref())?.into();
+        let counted = Counted::User { name: name.clone(), namespace: Arc::clone(&namespace) };
+        self.0.limit.call(counted, Instant::now()).map_err(throttled)?;
+        let deed = Deed { verb, resource, namespace: Arc::clone(&namespace) };
+        self.0.reviews.permit(hash, user, deed).await?;
+        Ok(Caller { namespace, name })
     }
 
     async fn identify(&self, credential: Credential<'_>, hash: TokenHash) -> Result<Identity, Refusal> {
@@ -439,6 +470,42 @@ mod tests {
         assert_eq!(status(call(TOKEN, Verb::Get).await), 200);
         let refused = call(TOKEN, Verb::Get).await.unwrap_err();
         assert_eq!(refused, Refusal::throttled(refused.retry_after.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn kubernetes_tokens_of_a_user_count_together_in_a_namespace_and_what_is_denied_counts_for_all() {
+        // Any JWT is the bot's, who may do all but in namespaces that begin with x.
+        let server = service_fn(|request: Request<Body>| async {
+            let review: serde_json::Value = serde_json::from_slice(&request.into_body().collect_bytes().await?)?;
+            let attributes = &review["spec"]["resourceAttributes"];
+            let denied = attributes["namespace"].as_str().is_some_and(|namespace| namespace.starts_with('x'));
+            let mut answer = review.clone();
+            answer["status"] = if attributes.is_null() {
+                json!({"authenticated": true, "user": {"username": "system:serviceaccount:team:bot"}})
+            } else {
+                json!({"allowed": !denied})
+            };
+            Ok::<_, BoxError>(Response::new(Body::from(answer.to_string().into_bytes())))
+        });
+        let (auth, _) = Auth::new(Client::new(server, "default"), None, 2);
+        let call = async |token: &'static str, namespace: &'static str| {
+            let headers = headers(&[("authorization", token.as_bytes()), ("x-oncall-namespace", namespace.as_bytes())]);
+            let admitted = auth.admit(&headers, Verb::Get, Resource::Webhooks).await;
+            admitted.map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
+        };
+        let cases = [
+            ("a.b.c", "team", 200),
+            ("d.e.f", "", 200),
+            ("g.h.i", "team", 429),
+            ("a.b.c", "other", 200),
+            ("a.b.c", "x1", 403),
+            ("d.e.f", "x2", 403),
+            ("g.h.i", "x3", 429),
+            ("g.h.i", "other", 429),
+        ];
+        for (token, namespace, expected) in cases {
+            assert_eq!(call(token, namespace).await, expected, "{token} {namespace}");
+        }
     }
 
     #[tokio::test]

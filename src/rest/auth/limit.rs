@@ -1,7 +1,8 @@
-//! OnCall's throttle: the moments of a token's calls in; out, whether one more is taken, or how long it has to wait.
+//! OnCall's throttle: the moments of a caller's calls in; out, whether one more is taken, or how long it has to wait.
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,18 @@ use super::tokens::TokenHash;
 /// How long a call counts.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The calls of one token that were taken in the last minute.
+/// Whose calls are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Counted {
+    /// Those with one API token.
+    Token(TokenHash),
+    /// Those of a Kubernetes user in a namespace: anybody can have many tokens of one ServiceAccount.
+    User { name: String, namespace: Arc<str> },
+    /// Those of a Kubernetes user that were denied, wherever: one can name any namespaces.
+    Denied { name: String },
+}
+
+/// The calls counted together that were taken in the last minute.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: usize,
@@ -27,9 +39,15 @@ impl Window {
 
     /// Takes a call, or says how long it is until one will be taken. What is refused does not count.
     pub(crate) fn call(&mut self, now: Instant) -> Result<(), Duration> {
+        self.room(now)?;
+        self.calls.push_back(now);
+        Ok(())
+    }
+
+    /// Whether a call would be taken.
+    fn room(&mut self, now: Instant) -> Result<(), Duration> {
         self.forget(now);
         if self.calls.len() < self.limit {
-            self.calls.push_back(now);
             return Ok(());
         }
         let oldest = self.calls.front().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(*oldest));
@@ -48,7 +66,7 @@ pub(crate) fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// The windows of all tokens that called within the last minutes.
+/// The windows of all who called within the last minutes.
 #[derive(Debug)]
 pub(crate) struct Limit {
     limit: usize,
@@ -57,29 +75,34 @@ pub(crate) struct Limit {
 
 #[derive(Debug, Default)]
 struct Windows {
-    by_token: HashMap<TokenHash, Window>,
+    by_caller: HashMap<Counted, Window>,
     /// When those without calls were dropped last.
     swept: Option<Instant>,
 }
 
 impl Limit {
-    /// `calls` in a minute for each token.
+    /// `calls` in a minute for each of those that are counted together.
     pub(crate) fn new(calls: usize) -> Self {
         Self { limit: calls, windows: Mutex::default() }
     }
 
-    /// As [`Window::call`], for one token.
-    pub(crate) fn call(&self, token: TokenHash, now: Instant) -> Result<(), Duration> {
+    /// As [`Window::call`], for one of them.
+    pub(crate) fn call(&self, caller: Counted, now: Instant) -> Result<(), Duration> {
         let mut windows = self.windows.lock();
         let swept = *windows.swept.get_or_insert(now);
         if now.saturating_duration_since(swept) >= PERIOD {
-            windows.by_token.retain(|_, window| {
+            windows.by_caller.retain(|_, window| {
                 window.forget(now);
                 !window.calls.is_empty()
             });
             windows.swept = Some(now);
         }
-        windows.by_token.entry(token).or_insert_with(|| Window::new(self.limit)).call(now)
+        windows.by_caller.entry(caller).or_insert_with(|| Window::new(self.limit)).call(now)
+    }
+
+    /// Whether a call would be taken.
+    pub(crate) fn room(&self, caller: &Counted, now: Instant) -> Result<(), Duration> {
+        self.windows.lock().by_caller.get_mut(caller).map_or(Ok(()), |window| window.room(now))
     }
 }
 
@@ -129,18 +152,27 @@ mod tests {
     }
 
     #[test]
-    fn tokens_do_not_count_for_each_other_and_are_forgotten_after_a_minute() {
+    fn callers_do_not_count_for_each_other_and_are_forgotten_after_a_minute() {
         let start = Instant::now();
         let limit = Limit::new(1);
-        let [one, two] = ["one", "two"].map(TokenHash::of);
-        assert_eq!(limit.call(one, start), Ok(()));
-        assert_eq!(limit.call(two, at(start, 30_000)), Ok(()));
-        assert_eq!(limit.call(one, at(start, 30_000)), Err(Duration::from_secs(30)));
-        let tokens = || limit.windows.lock().by_token.len();
-        assert_eq!(tokens(), 2);
-        assert_eq!(limit.call(two, at(start, 60_000)), Err(Duration::from_secs(30)));
-        assert_eq!(tokens(), 1);
-        assert_eq!(limit.call(one, at(start, 200_000)), Ok(()));
-        assert_eq!(tokens(), 1);
+        let user = |name: &str, namespace: &str| Counted::User { name: name.to_owned(), namespace: namespace.into() };
+        let [one, two] = ["one", "two"].map(|token| Counted::Token(TokenHash::of(token)));
+        let others =
+            [two, user("one", "a"), user("one", "b"), user("two", "a"), Counted::Denied { name: "one".into() }];
+        let call = |caller: &Counted, millis| limit.call(caller.clone(), at(start, millis));
+        let waits = |seconds| Err(Duration::from_secs(seconds));
+        assert_eq!(call(&one, 0), Ok(()));
+        for other in &others {
+            assert_eq!(limit.room(other, at(start, 30_000)), Ok(()));
+            assert_eq!(call(other, 30_000), Ok(()));
+            assert_eq!(limit.room(other, at(start, 30_000)), waits(60));
+        }
+        assert_eq!(call(&one, 30_000), waits(30));
+        let callers = || limit.windows.lock().by_caller.len();
+        assert_eq!(callers(), 6);
+        assert_eq!(call(&others[0], 60_000), waits(30));
+        assert_eq!(callers(), 5);
+        assert_eq!(call(&one, 200_000), Ok(()));
+        assert_eq!(callers(), 1);
     }
 }
