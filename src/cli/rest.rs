@@ -36,7 +36,7 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
         Some("simple_webhook") => true,
         Some(other) => {
             let message = format!(
-                "{} is a preset of Grafana Cloud only: there is simple_webhook, advanced_webhook and none",
+                "{} is no preset: there is simple_webhook, advanced_webhook and none; others are of Grafana Cloud only",
                 quoted(other)
             );
             fields.fault("preset", message);

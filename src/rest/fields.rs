@@ -392,7 +392,8 @@ impl Reader<'_> {
                 other => {
                     let short: String = other.chars().take(100).collect();
                     let message = format!(
-                        "'{short}' is a preset of Grafana Cloud only: there is simple_webhook, advanced_webhook and none."
+                        "'{short}' is no preset: there is simple_webhook, advanced_webhook and none; others are of Grafana \
+                         Cloud only."
                     );
                     self.fault(FIELD, message)
                 }
@@ -823,7 +824,7 @@ mod tests {
         let long = "x".repeat(200);
         let refused = |name: &str| {
             fault(&format!(
-                "'{name}' is a preset of Grafana Cloud only: there is simple_webhook, advanced_webhook and none."
+                "'{name}' is no preset: there is simple_webhook, advanced_webhook and none; others are of Grafana Cloud only."
             ))
         };
         let cases = [

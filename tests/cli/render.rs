@@ -158,7 +158,7 @@ Authorization: ****************
     let hint = "masked.json: hint: webhook \"My Webhook\": password is masked: put its value in place of the asterisks; shown masked\n";
     assert_eq!(folder.run("render -f masked.json event.yaml"), Ran::new(0, stdout, hint));
     let stderr = "\
-bad.json:4: webhook \"x\": preset: \"slack\" is a preset of Grafana Cloud only: there is simple_webhook, advanced_webhook and none
+bad.json:4: webhook \"x\": preset: \"slack\" is no preset: there is simple_webhook, advanced_webhook and none; others are of Grafana Cloud only
 bad.json:4: webhook \"x\": forward_all: must be true or false, not a string
 bad.json:3: webhook \"x\": trigger_type: \"alert\" is none of OnCall's
 ";
