@@ -100,6 +100,13 @@ fn asked(method: &Method, route: &str) -> (Verb, Resource, &'static str) {
 /// Bound on what the access log shows of an address, in characters.
 const LOGGED: usize = 200;
 
+/// What is shown of a method: a client may make up any.
+pub(crate) fn shown(method: &Method) -> &str {
+    let name = method.as_str();
+    // ASCII, as methods are.
+    name.get(..20).unwrap_or(name)
+}
+
 /// Who made the call that this answers; for the access log.
 #[derive(Clone)]
 struct CalledBy(Caller);
@@ -117,7 +124,7 @@ async fn log(request: Request, next: Next) -> Response {
     let caller = caller.as_ref();
     span.in_scope(|| {
         tracing::info!(
-            %method,
+            method = shown(&method),
             path,
             status = response.status().as_u16(),
             milliseconds = began.elapsed().as_secs_f64() * 1000.0,
@@ -147,6 +154,14 @@ fn request_id(request: &Request) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn twenty_characters_of_a_method_are_shown() {
+        let long = "M".repeat(21);
+        for (method, expected) in [("GET", "GET"), (&long[..20], &long[..20]), (&long, &long[..20])] {
+            assert_eq!(shown(&Method::from_bytes(method.as_bytes()).unwrap()), expected);
+        }
+    }
 
     #[test]
     fn what_a_call_asks_for_is_what_rbac_calls_it() {

@@ -19,6 +19,7 @@ use super::{
     Api,
     address::Address,
     auth::Caller,
+    calls,
     catalog::{Entry, Filter},
     fields::{self, Change, Existing, Form},
     manifest::{ActionBody, WebhookBody},
@@ -37,6 +38,8 @@ use crate::{
 
 /// Bound on a request's body, in bytes. What Kubernetes stores is smaller still.
 const BODY: usize = 2 * 1024 * 1024;
+/// Bound on `Location`, in bytes: proxies refuse answers whose headers do not fit into 4 KiB.
+const LOCATION: usize = 2000;
 
 type Called = (State<Arc<Api>>, Extension<Caller>);
 type Id = Result<Path<String>, PathRejection>;
@@ -375,7 +378,7 @@ pub(crate) async fn options() -> Response {
 
 /// A method that a route has not.
 pub(crate) async fn method_not_allowed(method: Method) -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{method}\" not allowed."))
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{}\" not allowed.", calls::shown(&method)))
 }
 
 /// An address that there is nothing at.
@@ -411,11 +414,15 @@ async fn create((State(api), Extension(caller)): Called, headers: &HeaderMap, bo
     let writer = Arc::clone(&api.writer);
     let entry = api.to_the_end(async move { writer.create(&caller.namespace, change).await }).await?;
     let mut response = json_text(StatusCode::CREATED, entry.body(form).clone());
-    // The URL that the webhook sends to: OnCall does so.
-    if let Some(url) = entry.webhook.spec.url.as_deref().and_then(|url| HeaderValue::from_str(url).ok()) {
+    if let Some(url) = entry.webhook.spec.url.as_deref().and_then(location) {
         response.headers_mut().insert(header::LOCATION, url);
     }
     Ok(response)
+}
+
+/// The URL that the webhook sends to, as OnCall does; None if a header can't hold it.
+fn location(url: &str) -> Option<HeaderValue> {
+    if url.len() > LOCATION { None } else { HeaderValue::from_str(url).ok() }
 }
 
 fn get((State(api), Extension(caller)): &Called, id: Id, form: Form) -> Answer {
@@ -511,4 +518,19 @@ async fn collect(body: Body) -> Result<Vec<u8>, Refusal> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_fits_into_a_header() {
+        let (most, more) = ("x".repeat(2000), "x".repeat(2001));
+        let cases = [("https://e/{{ x }}", true), ("https://e/\n", false), (&*most, true), (&*more, false)];
+        for (url, expected) in cases {
+            let location = location(url);
+            assert_eq!(location.as_ref().map(HeaderValue::as_bytes), expected.then_some(url.as_bytes()), "{url}");
+        }
+    }
 }
