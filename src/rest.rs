@@ -18,6 +18,7 @@ mod pages;
 mod refusal;
 mod responses;
 mod server;
+mod turns;
 mod writes;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -26,14 +27,12 @@ use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, future};
 use ipnet::IpNet;
 use kube::{Client, runtime::watcher};
-use tokio::{
-    sync::{Semaphore, SetOnce},
-    task::JoinSet,
-};
+use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    auth::Auth, catalog::Catalog, credentials::Credentials, responses::Responses, server::Server, writes::Writer,
+    auth::Auth, catalog::Catalog, credentials::Credentials, responses::Responses, server::Server, turns::Turns,
+    writes::Writer,
 };
 pub use self::{openapi::document, server::Listen};
 use crate::{
@@ -49,8 +48,10 @@ use crate::{
 const FIELD_MANAGER: &str = "oncall-webhooks-api";
 /// Bound on the time that a request's body takes to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// How many requests' templates are tried out at a time.
-const VALIDATIONS: usize = 4;
+/// Bound on the memory for requests' bodies, in KiB; and what a namespace may have of it.
+const BODIES: (u32, u32) = (32 * 1024, 16 * 1024);
+/// How many requests' templates are tried out at a time; and how many of a namespace.
+const VALIDATIONS: (u32, u32) = (4, 2);
 /// How often Secrets are looked for that a cut-off call has left without an owner.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// Bound on how long a stopping process waits for writes whose clients have gone.
@@ -74,7 +75,7 @@ pub struct Config {
     /// Also change objects that Flux, Argo CD or Helm manage, which may undo it
     #[arg(long, env = "ONCALL_WEBHOOKS_ALLOW_MANAGED")]
     pub allow_managed: bool,
-    /// How many calls a token may make in a minute
+    /// How many calls a token, or a Kubernetes user in a namespace, may make in a minute
     #[arg(long, env = "ONCALL_WEBHOOKS_CALLS_PER_MINUTE", default_value_t = 300, value_parser = crate::positive)]
     pub calls_per_minute: usize,
 }
@@ -87,7 +88,9 @@ pub(crate) struct Api {
     responses: Arc<Responses>,
     writer: Arc<Writer>,
     trusted_proxies: Vec<IpNet>,
-    validations: Semaphore,
+    /// In KiB.
+    bodies: Turns,
+    validations: Turns,
     /// Writes that are under way.
     writing: TaskTracker,
 }
@@ -137,7 +140,8 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         catalog,
         responses,
         trusted_proxies: config.trusted_proxies,
-        validations: Semaphore::new(VALIDATIONS),
+        bodies: Turns::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
+        validations: Turns::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
         writing,
     });
     let ready = {

@@ -2,16 +2,16 @@
 
 #![expect(unused_qualifications, reason = "what utoipa's macros write")]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use axum::{
     Extension,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
@@ -25,7 +25,8 @@ use super::{
     manifest::{ActionBody, WebhookBody},
     pages::{Page, Query},
     refusal::Refusal,
-    responses::ResponseBody,
+    responses::{Listed, ResponseBody},
+    turns::Turn,
     writes,
 };
 use crate::{
@@ -36,8 +37,8 @@ use crate::{
     resources::Preset,
 };
 
-/// Bound on a request's body, in bytes. What Kubernetes stores is smaller still.
-const BODY: usize = 2 * 1024 * 1024;
+/// Bound on a request's body, in bytes. What Kubernetes stores is hardly more.
+const BODY: u32 = 1024 * 1024;
 /// Bound on `Location`, in bytes: proxies refuse answers whose headers do not fit into 4 KiB.
 const LOCATION: usize = 2000;
 
@@ -305,12 +306,8 @@ pub(crate) async fn list_responses(called: Called, id: Id, address: Address, Raw
     let entry = find(&api, &caller, id)?;
     let query = Query::new(query.as_deref().unwrap_or_default());
     let page = |count| Page::new(&query, count);
-    let (count, results) = api
-        .responses
-        .list(&entry.webhook, |count| page(count).range())
-        .await
-        .map_err(|error| writes::refusal(&error))?;
-    paginated(&page(count), &query, &address, results.iter().map(|result| &**result))
+    let Listed { count, texts, turn } = api.responses.list(&entry.webhook, |count| page(count).range()).await?;
+    paginated(&page(count), &query, &address, texts, turn)
 }
 
 /// List webhooks in the older form
@@ -398,19 +395,35 @@ fn list((State(api), Extension(caller)): Called, address: &Address, query: Optio
     };
     let page = |count| Page::new(&query, count);
     let (count, entries) = api.catalog.list(&caller.namespace, &filter, |count| page(count).range());
-    paginated(&page(count), &query, address, entries.iter().map(|entry| &**entry.body(form)))
+    paginated(&page(count), &query, address, entries.iter().map(|entry| entry.body(form).clone()), None)
 }
 
-fn paginated<'a>(page: &Page, query: &Query, address: &Address, results: impl Iterator<Item = &'a [u8]>) -> Answer {
-    let body = page
+/// `turn` is kept until a large page is sent, or the client has gone.
+fn paginated(
+    page: &Page,
+    query: &Query,
+    address: &Address,
+    results: impl IntoIterator<Item = Bytes>,
+    turn: Option<Turn>,
+) -> Answer {
+    let pieces = page
         .answer(query, &address.0, results)
         .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("write the page: {error}")))?;
-    Ok(json_text(StatusCode::OK, body.into()))
+    if let [whole] = &*pieces {
+        return Ok(json_text(StatusCode::OK, whole.clone()));
+    }
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let pieces = stream::iter(pieces).map(move |piece| {
+        let _kept = &turn;
+        Ok::<_, Infallible>(piece)
+    });
+    let mut response = answer(StatusCode::OK, Body::from_stream(pieces));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    Ok(response)
 }
 
 async fn create((State(api), Extension(caller)): Called, headers: &HeaderMap, body: Body, form: Form) -> Answer {
-    let body = api.read(headers, body).await?;
-    let change = api.validate(body, form, None).await?;
+    let change = api.read(&caller.namespace, headers, body, form, None).await?;
     let writer = Arc::clone(&api.writer);
     let entry = api.to_the_end(async move { writer.create(&caller.namespace, change).await }).await?;
     let mut response = json_text(StatusCode::CREATED, entry.body(form).clone());
@@ -438,8 +451,8 @@ async fn update(
     form: Form,
 ) -> Answer {
     let entry = find(&api, &caller, id)?;
-    let body = api.read(headers, body).await?;
-    let change = api.validate(body, form, Some(writes::existing(&entry.webhook))).await?;
+    let existing = writes::existing(&entry.webhook);
+    let change = api.read(&caller.namespace, headers, body, form, Some(existing)).await?;
     let writer = Arc::clone(&api.writer);
     let entry = api.to_the_end(async move { writer.update(entry, change).await }).await?;
     Ok(json_text(StatusCode::OK, entry.body(form).clone()))
@@ -458,38 +471,50 @@ fn find(api: &Api, caller: &Caller, id: Id) -> Result<Arc<Entry>, Refusal> {
 }
 
 fn json_text(status: StatusCode, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
+    answer(status, Body::from(body))
+}
+
+fn answer(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 impl Api {
-    /// Reads a body as JSON. None at all is an empty object.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Json, Refusal> {
-        let bytes = tokio::time::timeout(super::BODY_TIME, collect(body)).await.unwrap_or_else(|_| {
+    /// Reads a body and checks its fields. None at all is an empty object. Parsing it and trying its templates out is
+    /// work that must not hold up other calls.
+    async fn read(
+        &self,
+        namespace: &Arc<str>,
+        headers: &HeaderMap,
+        body: Body,
+        form: Form,
+        existing: Option<Existing>,
+    ) -> Result<Change, Refusal> {
+        let length = announced(&body)?;
+        let memory = self.bodies.take(namespace, length.div_ceil(1024)).await?;
+        let bytes = tokio::time::timeout(super::BODY_TIME, collect(body, length)).await.unwrap_or_else(|_| {
             let detail = format!("The request's body did not come within {} seconds.", super::BODY_TIME.as_secs());
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, detail))
         })?;
-        if bytes.is_empty() {
-            return Ok(Json::object::<&str>([]));
-        }
         let content_type = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
+        if !bytes.is_empty() && !media_type.eq_ignore_ascii_case("application/json") {
             let detail = format!("Unsupported media type \"{content_type}\" in request.");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        json::parse(&bytes)
-            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("JSON parse error - {error}")))
-    }
-
-    /// Checks the fields of a body. Its templates are tried out, which is work that must not hold up other calls.
-    async fn validate(&self, body: Json, form: Form, existing: Option<Existing>) -> Result<Change, Refusal> {
-        // Never closed.
-        let _turn = self.validations.acquire().await;
-        let read = tokio::task::spawn_blocking(move || fields::read(&body, form, existing));
-        read.await.unwrap_or_else(|error| Err(broken(&error)))
+        let turn = self.validations.take(namespace, 1).await?;
+        let reading = tokio::task::spawn_blocking(move || {
+            // To the end of the work, also when the client does not wait for it.
+            let _turn = turn;
+            let body = if bytes.is_empty() { Ok(Json::object::<&str>([])) } else { json::parse(&bytes) };
+            drop((bytes, memory));
+            let body =
+                body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("JSON parse error - {error}")))?;
+            fields::read(&body, form, existing)
+        });
+        reading.await.unwrap_or_else(|error| Err(broken(&error)))
     }
 
     /// Does a piece of work to its end, also when the client does not wait for it.
@@ -506,23 +531,154 @@ fn broken(error: &tokio::task::JoinError) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "The call ended early: this is a fault of oncall-webhooks.")
 }
 
-async fn collect(body: Body) -> Result<Vec<u8>, Refusal> {
+/// How long a body says that it is, in bytes; the longest if it does not say.
+fn announced(body: &Body) -> Result<u32, Refusal> {
+    let Some(length) = body.size_hint().exact() else { return Ok(BODY) };
+    u32::try_from(length).ok().filter(|length| *length <= BODY).ok_or_else(too_large)
+}
+
+async fn collect(body: Body, length: u32) -> Result<Vec<u8>, Refusal> {
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
+    // Grown bit by bit, it would be twice as large.
+    let mut bytes = Vec::with_capacity(length as usize);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The request's body ended early."))?;
-        if bytes.len() + chunk.len() > BODY {
-            let detail = format!("The request's body is over {} MiB.", BODY / 1024 / 1024);
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        if bytes.len() + chunk.len() > BODY as usize {
+            return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
+fn too_large() -> Refusal {
+    let detail = format!("The request's body is over {} MiB.", BODY / 1024 / 1024);
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use axum::{Router, http::Request, routing::post};
+    use kube::{Client, client};
+    use serde_json::Value;
+    use tokio_util::task::TaskTracker;
+    use tower::{BoxError, ServiceExt, service_fn};
+
+    use super::{
+        super::{
+            auth::Auth, catalog::Catalog, credentials::Credentials, responses::Responses, turns::Turns, writes::Writer,
+        },
+        *,
+    };
+    use crate::{health::Ready, kubernetes::objects::Objects};
+
+    /// With an API server that is away.
+    fn api() -> Api {
+        let away = service_fn(|_: Request<client::Body>| async {
+            Err::<Response<client::Body>, BoxError>("connection refused".into())
+        });
+        let client = Client::new(away, "default");
+        let (objects, catalog) = (Objects::new(client.clone(), "test"), Arc::new(Catalog::default()));
+        let credentials = Credentials::new(objects.clone(), TaskTracker::default());
+        let short = Duration::from_millis(20);
+        Api {
+            auth: Auth::new(client, None, 300).0,
+            ready: Ready::default(),
+            writer: Arc::new(Writer::new(objects.clone(), Arc::clone(&catalog), credentials, false)),
+            catalog,
+            responses: Arc::new(Responses::new(objects)),
+            trusted_proxies: Vec::new(),
+            bodies: Turns::new(1024, 1024, "bodies").waiting(short),
+            validations: Turns::new(1, 1, "validations").waiting(short),
+            writing: Default::default(),
+        }
+    }
+
+    async fn sent(api: &Arc<Api>, media_type: &str, body: Body) -> (u16, Value) {
+        let caller = Caller { namespace: "team".into(), name: "Secret team/ci".to_owned() };
+        let routes = Router::new().route("/", post(create_webhook)).layer(Extension(caller));
+        let request = Request::post("/").header(header::CONTENT_TYPE, media_type).body(body).unwrap();
+        let response = routes.with_state(Arc::clone(api)).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    fn unannounced(length: usize) -> Body {
+        Body::from_stream(stream::iter([Ok::<_, Infallible>(Bytes::from(" ".repeat(length)))]))
+    }
+
+    #[tokio::test]
+    async fn a_body_waits_for_memory_and_a_turn_and_gives_both_back() {
+        let (api, json) = (Arc::new(api()), "application/json");
+        let namespace: Arc<str> = "team".into();
+        let missing = |fields: &[&str]| {
+            let fields = fields.iter().map(|field| ((*field).to_owned(), json!(["This field is required."])));
+            (400, Value::Object(fields.collect()))
+        };
+        let nameless = missing(&["name", "url", "http_method", "trigger_type"]);
+        let busy = |what: &str| (503, json!({ "detail": what }));
+        let detail = |status, detail: &str| (status, json!({ "detail": detail }));
+        let (long, no_json) =
+            ("The request's body is over 1 MiB.", "JSON parse error - Expecting value: line 1 column 1");
+        let is_no_json = |(status, body): (u16, Value)| {
+            assert_eq!(status, 400);
+            assert!(body["detail"].as_str().is_some_and(|detail| detail.starts_with(no_json)), "{body}");
+        };
+
+        let most = api.bodies.take(&namespace, 1023).await.unwrap();
+        assert_eq!(sent(&api, json, Body::from("{}")).await, nameless, "one KiB is left");
+        assert_eq!(sent(&api, json, Body::from("{}".to_owned() + &" ".repeat(1024))).await, busy("bodies"));
+        assert_eq!(sent(&api, json, unannounced(2)).await, busy("bodies"), "it may be as long as any");
+        assert_eq!(sent(&api, json, Body::from(" ".repeat(1024 * 1024 + 1))).await, detail(413, long));
+        drop(most);
+        assert_eq!(sent(&api, json, Body::from("{}".to_owned() + &" ".repeat(1024))).await, nameless);
+        is_no_json(sent(&api, json, unannounced(1024 * 1024)).await);
+        assert_eq!(sent(&api, json, unannounced(1024 * 1024 + 1)).await, detail(413, long));
+
+        let turn = api.validations.take(&namespace, 1).await.unwrap();
+        let other = detail(415, "Unsupported media type \"text/plain\" in request.");
+        assert_eq!(sent(&api, "text/plain", Body::from("{")).await, other, "nobody waits to be told");
+        assert_eq!(sent(&api, json, Body::from("{")).await, busy("validations"));
+        drop(turn);
+        assert_eq!(sent(&api, "text/plain", Body::empty()).await, nameless, "none at all is an empty object");
+
+        assert!(api.bodies.take(&namespace, 1024).await.is_ok());
+        assert!(api.validations.take(&namespace, 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_large_page_keeps_its_turn_until_it_is_sent_or_the_client_has_gone() {
+        let turns = Turns::new(1, 1, "busy").waiting(Duration::from_millis(20));
+        let (namespace, query) = ("team".into(), Query::new(""));
+        let (page, address) = (Page::new(&query, 1), Address("http://h/".to_owned()));
+        let free = async || turns.take(&namespace, 1).await.is_ok();
+        let answer = async |length| {
+            let turn = turns.take(&namespace, 1).await.unwrap();
+            let text = Bytes::from(format!("\"{}\"", "x".repeat(length)));
+            paginated(&page, &query, &address, [text], Some(turn)).unwrap()
+        };
+        let small = answer(10).await;
+        assert!(free().await, "a small one is a copy");
+        drop(small);
+
+        let large = answer(1024 * 1024).await;
+        assert!(!free().await);
+        let length = large.headers()[header::CONTENT_LENGTH].to_str().unwrap().parse();
+        let body = axum::body::to_bytes(large.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(length, Ok(body.len()));
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["count"], &body["results"]), (&json!(1), &json!(["x".repeat(1024 * 1024)])));
+        assert!(free().await);
+
+        let mut large = answer(1024 * 1024).await.into_body().into_data_stream();
+        assert!(large.next().await.is_some());
+        assert!(!free().await);
+        drop(large);
+        assert!(free().await);
+    }
 
     #[test]
     fn a_location_fits_into_a_header() {

@@ -90,7 +90,7 @@ const REFUSALS: [Refusal; 8] = [
     Refusal::new("403", "Forbidden", Calls::All, "The token is missing, opens nothing or does not allow this."),
     Refusal::new("404", "NotFound", Calls::WithId, "There is no such webhook."),
     Refusal::new("408", "Timeout", Calls::WithBody, "The body did not come in time."),
-    Refusal::new("413", "TooLarge", Calls::WithBody, "The body is too large."),
+    Refusal::new("413", "TooLarge", Calls::WithBody, "The body is over 1 MiB."),
     Refusal::new("415", "NotJson", Calls::WithBody, "The body is not JSON by its Content-Type."),
     Refusal {
         headers: &["Retry-After", "RateLimit-Reset"],
@@ -98,7 +98,12 @@ const REFUSALS: [Refusal; 8] = [
     },
     Refusal {
         headers: &["Retry-After"],
-        ..Refusal::new("503", "Unavailable", Calls::All, "The Kubernetes API does not answer at the moment.")
+        ..Refusal::new(
+            "503",
+            "Unavailable",
+            Calls::All,
+            "The Kubernetes API does not answer at the moment, or too many calls wait for their turn.",
+        )
     },
 ];
 

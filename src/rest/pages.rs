@@ -1,5 +1,6 @@
 //! Pages of lists, and the addresses of those before and after, as OnCall gives them.
 
+use axum::body::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use url::form_urlencoded;
@@ -12,6 +13,9 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-
 /// How many items a page has if the call does not say, and at most.
 const PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 100;
+
+/// A page up to this size, in bytes, is put together in one piece. The texts of a larger one are not copied.
+const ONE_PIECE: usize = 256 * 1024;
 
 /// The parameters of a list, decoded, in their order.
 pub(crate) struct Query(Vec<(String, String)>);
@@ -98,13 +102,14 @@ impl Page {
         start..(start + self.size).min(self.count)
     }
 
-    /// The whole answer around results that are JSON text already. `address` is scheme, host and path of the call.
-    pub(crate) fn answer<'a>(
+    /// The whole answer around results that are JSON text already: one piece, or those of a large page in their order.
+    /// `address` is scheme, host and path of the call.
+    pub(crate) fn answer(
         &self,
         query: &Query,
         address: &str,
-        results: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Vec<u8>, serde_json::Error> {
+        results: impl IntoIterator<Item = Bytes>,
+    ) -> Result<Vec<Bytes>, serde_json::Error> {
         let link = |page: Option<usize>| match query.with_page(page) {
             query if query.is_empty() => address.to_owned(),
             query => format!("{address}?{query}"),
@@ -115,22 +120,26 @@ impl Page {
             // The first page is the one without a number.
             previous: (self.number > 1).then(|| link((self.number > 2).then(|| self.number - 1))),
         };
-        let mut out = serde_json::to_vec(&frame)?;
+        let mut head = serde_json::to_vec(&frame)?;
         // The brace that closes the frame is written last.
-        out.pop();
-        out.extend_from_slice(b",\"results\":[");
-        for (index, result) in results.enumerate() {
+        head.pop();
+        head.extend_from_slice(b",\"results\":[");
+        let mut pieces = vec![Bytes::from(head)];
+        for (index, result) in results.into_iter().enumerate() {
             if index > 0 {
-                out.push(b',');
+                pieces.push(Bytes::from_static(b","));
             }
-            out.extend_from_slice(result);
+            pieces.push(result);
         }
         let rest = format!(
             "],\"page_size\":{},\"current_page_number\":{},\"total_pages\":{}}}",
             self.size, self.number, self.pages
         );
-        out.extend_from_slice(rest.as_bytes());
-        Ok(out)
+        pieces.push(rest.into());
+        if pieces.iter().map(Bytes::len).sum::<usize>() <= ONE_PIECE {
+            pieces = vec![pieces.concat().into()];
+        }
+        Ok(pieces)
     }
 }
 
@@ -175,8 +184,8 @@ mod tests {
     fn links_keep_the_other_parameters_in_the_order_of_their_names() {
         let links = |query: &str, count| {
             let query = Query::new(query);
-            let answer = Page::new(&query, count).answer(&query, "http://h/api/v1/webhooks/", std::iter::empty());
-            let answer: serde_json::Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+            let answer = Page::new(&query, count).answer(&query, "http://h/api/v1/webhooks/", []);
+            let answer: serde_json::Value = serde_json::from_slice(&answer.unwrap().concat()).unwrap();
             (answer["next"].as_str().map(str::to_owned), answer["previous"].as_str().map(str::to_owned))
         };
         let at = |query: &str| Some(format!("http://h/api/v1/webhooks/{query}"));
@@ -194,11 +203,27 @@ mod tests {
     #[test]
     fn an_answer_is_the_frame_around_the_results() {
         let query = Query::new("");
-        let results = [b"{\"a\":1}".as_slice(), b"{}"];
-        let answer = Page::new(&query, 2).answer(&query, "http://h/", results.into_iter()).unwrap();
+        let results = ["{\"a\":1}", "{}"].map(Bytes::from);
+        let answer = Page::new(&query, 2).answer(&query, "http://h/", results).unwrap();
         assert_eq!(
-            String::from_utf8(answer).unwrap(),
-            r#"{"count":2,"next":null,"previous":null,"results":[{"a":1},{}],"page_size":50,"current_page_number":1,"total_pages":1}"#
+            answer,
+            [
+                r#"{"count":2,"next":null,"previous":null,"results":[{"a":1},{}],"page_size":50,"current_page_number":1,"total_pages":1}"#
+            ]
         );
+    }
+
+    #[test]
+    fn the_texts_of_a_large_page_are_not_copied() {
+        let query = Query::new("");
+        let text = Bytes::from("x".repeat(ONE_PIECE / 2));
+        let answer = Page::new(&query, 2).answer(&query, "http://h/", [text.clone(), text.clone()]).unwrap();
+        let around = [
+            r#"{"count":2,"next":null,"previous":null,"results":["#,
+            ",",
+            r#"],"page_size":50,"current_page_number":1,"total_pages":1}"#,
+        ];
+        assert_eq!(answer, [around[0].as_bytes(), &text, around[1].as_bytes(), &text, around[2].as_bytes()]);
+        assert_eq!([answer[1].as_ptr(), answer[3].as_ptr()], [text.as_ptr(); 2]);
     }
 }

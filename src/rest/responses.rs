@@ -15,6 +15,11 @@ use quick_cache::{Weighter, sync::Cache};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{
+    refusal::Refusal,
+    turns::{Turn, Turns},
+    writes,
+};
 use crate::{
     core::webhook::TriggerType,
     kubernetes::objects::{self, Objects},
@@ -25,6 +30,8 @@ use crate::{
 const TEXTS: u64 = 64 * 1024 * 1024;
 /// How many texts of one page are read at a time.
 const READS: usize = 8;
+/// How many pages of which texts have to be read are in memory at a time; and how many of a namespace.
+const PAGES: (u32, u32) = (2, 1);
 
 /// One run of a webhook, as `/api/v1/webhooks/{id}/responses` shows it.
 #[derive(Serialize, ToSchema)]
@@ -59,9 +66,6 @@ pub(crate) struct ResponseBody<'a> {
 /// Which response, or which webhook: its namespace and its name.
 type Key = (Arc<str>, Arc<str>);
 
-/// When a response came, and its name.
-type Place = (Timestamp, Arc<str>);
-
 #[derive(Clone, Debug)]
 struct Line {
     key: Key,
@@ -70,11 +74,14 @@ struct Line {
     webhook_uid: Option<Arc<str>>,
 }
 
+/// By when the run ended, and the response's name.
+type Lines = BTreeMap<(Timestamp, Arc<str>), Line>;
+
 #[derive(Default)]
 struct State {
-    /// By webhook, in the order of time.
-    lines: HashMap<Key, BTreeMap<Place, Line>>,
-    /// The webhook of each response, and when it came.
+    /// By webhook.
+    lines: HashMap<Key, Lines>,
+    /// The webhook of each response, and when it ended.
     places: HashMap<Key, (Key, Timestamp)>,
     /// What a list that is under way has named so far.
     listed: HashSet<Key>,
@@ -93,12 +100,27 @@ impl Weighter<Key, Bytes> for Size {
 pub(crate) struct Responses {
     state: RwLock<State>,
     texts: Cache<Key, Bytes, Size>,
+    pages: Turns,
     objects: Objects,
+}
+
+/// A page of responses, newest first, as JSON texts.
+pub(crate) struct Listed {
+    /// How many there are on all pages.
+    pub(crate) count: usize,
+    pub(crate) texts: Vec<Bytes>,
+    /// To be kept as long as the texts, where some are in memory for this page alone.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Responses {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { state: RwLock::default(), texts: Cache::with_weighter(10_000, TEXTS, Size), objects }
+        Self {
+            state: RwLock::default(),
+            texts: Cache::with_weighter(10_000, TEXTS, Size),
+            pages: Turns::new(PAGES.0, PAGES.1, "Too many pages of responses are being read: try again."),
+            objects,
+        }
     }
 
     /// Takes in what the watch says. Only runs that have ended are of interest.
@@ -146,18 +168,18 @@ impl Responses {
         self.texts.insert(key, text);
     }
 
-    /// How many responses `webhook` has had under its present trigger, and those of the range that `page` gives for this
-    /// number, newest first, as JSON texts.
+    /// The responses that `webhook` has had under its present trigger: those of the range that `page` gives for their
+    /// number.
     ///
     /// # Errors
-    /// One that is not at hand can't be read.
+    /// One that is not at hand can't be read, or not now.
     pub(crate) async fn list(
         &self,
         webhook: &Webhook,
         page: impl FnOnce(usize) -> std::ops::Range<usize>,
-    ) -> Result<(usize, Vec<Bytes>), objects::Error> {
+    ) -> Result<Listed, Refusal> {
+        let of: Key = (Arc::from(webhook.namespace().unwrap_or_default()), Arc::from(webhook.name_any()));
         let (count, keys) = {
-            let of = (Arc::from(webhook.namespace().unwrap_or_default()), Arc::from(webhook.name_any()));
             let uid = webhook.metadata.uid.as_deref();
             let state = self.state.read();
             let lines = state.lines.get(&of).into_iter().flat_map(|lines| lines.values().rev());
@@ -170,8 +192,14 @@ impl Responses {
             let keys: Vec<Key> = own.iter().skip(range.start).take(range.len()).map(|line| line.key.clone()).collect();
             (own.len(), keys)
         };
-        let texts = stream::iter(keys).map(|key| self.text(key)).buffered(READS).try_collect::<Vec<_>>().await?;
-        Ok((count, texts.into_iter().flatten().collect()))
+        let at_hand: Option<Vec<Bytes>> = keys.iter().map(|key| self.texts.get(key)).collect();
+        if let Some(texts) = at_hand {
+            return Ok(Listed { count, texts, turn: None });
+        }
+        let turn = self.pages.take(&of.0, 1).await?;
+        let texts = stream::iter(keys).map(|key| self.text(key)).buffered(READS).try_collect::<Vec<_>>().await;
+        let texts = texts.map_err(|error| writes::refusal(&error))?;
+        Ok(Listed { count, texts: texts.into_iter().flatten().collect(), turn: Some(turn) })
     }
 
     async fn text(&self, key: Key) -> Result<Option<Bytes>, objects::Error> {
@@ -229,7 +257,54 @@ fn python_time(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use axum::http::{Request, Response, StatusCode};
+    use kube::{Client, client::Body};
+    use serde_json::json;
+    use tower::{BoxError, service_fn};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_texts_that_are_read_needs_a_turn_and_one_of_texts_at_hand_needs_none() {
+        let found = json!({
+            "apiVersion": "oncall.dev/v1alpha1",
+            "kind": "WebhookResponse",
+            "metadata": {"namespace": "team", "name": "run"},
+            "spec": {"webhookRef": {"name": "w", "id": "WH"}, "eventRef": {"name": "e", "uid": "u"}, "alertGroupId": "I", "triggerType": "resolve"},
+            "status": {"timestamp": "2023-08-18T16:38:23Z", "statusCode": 200},
+        });
+        let text = found.to_string();
+        let server = service_fn(move |request: Request<Body>| {
+            assert!(request.uri().path().ends_with("/namespaces/team/webhookresponses/run"), "{}", request.uri());
+            let body = Body::from(text.clone().into_bytes());
+            async { Ok::<_, BoxError>(Response::new(body)) }
+        });
+        let mut responses = Responses::new(Objects::new(Client::new(server, "default"), "test"));
+        responses.pages = Turns::new(1, 1, "busy").waiting(Duration::from_millis(20));
+        responses.observe(&Event::Apply(serde_json::from_value(found).unwrap()));
+        let webhook: Webhook = serde_json::from_value(json!({
+            "metadata": {"namespace": "team", "name": "w"},
+            "spec": {"url": "https://e", "httpMethod": "POST", "triggerType": "resolve"},
+        }))
+        .unwrap();
+        let list = async || responses.list(&webhook, |count| 0..count).await;
+        let turns = |listed: Result<Listed, Refusal>| {
+            listed.map(|listed| (listed.count, listed.texts.len(), listed.turn.is_some()))
+        };
+
+        assert_eq!(turns(list().await), Ok((1, 1, false)));
+        responses.texts.clear();
+        let read = list().await.unwrap();
+        assert_eq!((read.texts.len(), read.turn.is_some()), (1, true));
+        assert_eq!(turns(list().await), Ok((1, 1, false)), "what was read is at hand");
+        responses.texts.clear();
+        let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy").after(1);
+        assert_eq!(turns(list().await), Err(busy));
+        drop(read);
+        assert_eq!(turns(list().await), Ok((1, 1, true)));
+    }
 
     #[test]
     fn times_are_shown_as_python_shows_them() {

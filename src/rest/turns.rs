@@ -1,0 +1,111 @@
+//! What calls share and wait for: memory for bodies, the trying out of templates, pages that are read. A namespace gets
+//! no more than its part, so that it does not hold up the others.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use axum::http::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::refusal::Refusal;
+
+/// Bound on a wait.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Something that there is only so much of.
+pub(crate) struct Turns {
+    all: Arc<Semaphore>,
+    /// How much of it one namespace may have at a time.
+    each: u32,
+    namespaces: Mutex<HashMap<Arc<str>, Weak<Semaphore>>>,
+    wait: Duration,
+    /// What a call is told that waited in vain.
+    busy: &'static str,
+}
+
+/// A part of it, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _of_all: OwnedSemaphorePermit,
+    _of_namespace: OwnedSemaphorePermit,
+}
+
+impl Turns {
+    /// `all`, of which a namespace may have `each`.
+    pub(crate) fn new(all: u32, each: u32, busy: &'static str) -> Self {
+        Self { all: Arc::new(Semaphore::new(all as usize)), each, namespaces: Mutex::default(), wait: WAIT, busy }
+    }
+
+    /// Waits for `amount`, which is at most what a namespace may have.
+    ///
+    /// # Errors
+    /// 503 if it takes too long.
+    pub(crate) async fn take(&self, namespace: &Arc<str>, amount: u32) -> Result<Turn, Refusal> {
+        let of_namespace = self.of(namespace);
+        let taking = async {
+            // In this order: who waits for the namespace's part keeps nothing from the others.
+            let of_namespace = of_namespace.acquire_many_owned(amount).await.ok()?;
+            let of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok()?;
+            Some(Turn { _of_all: of_all, _of_namespace: of_namespace })
+        };
+        let turn = tokio::time::timeout(self.wait, taking).await.ok().flatten();
+        turn.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, self.busy).after(1))
+    }
+
+    fn of(&self, namespace: &Arc<str>) -> Arc<Semaphore> {
+        let mut namespaces = self.namespaces.lock();
+        if let Some(known) = namespaces.get(namespace).and_then(Weak::upgrade) {
+            return known;
+        }
+        namespaces.retain(|_, of_namespace| of_namespace.strong_count() > 0);
+        let new = Arc::new(Semaphore::new(self.each as usize));
+        namespaces.insert(Arc::clone(namespace), Arc::downgrade(&new));
+        new
+    }
+
+    /// The same, for those who do not want to wait so long.
+    #[cfg(test)]
+    pub(crate) fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_namespace_gets_its_part_and_no_more_until_it_gives_something_back() {
+        let turns = Turns::new(4, 2, "busy").waiting(Duration::from_millis(20));
+        let [a, b, c] = ["a", "b", "c"].map(Arc::from);
+        let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy").after(1);
+        let refused = async |namespace, amount| turns.take(namespace, amount).await.map(drop).err();
+        let first = turns.take(&a, 1).await.unwrap();
+        let second = turns.take(&a, 1).await.unwrap();
+        assert_eq!(refused(&a, 1).await, Some(busy.clone()), "it has its part");
+        let third = turns.take(&b, 2).await.unwrap();
+        assert_eq!(refused(&c, 1).await, Some(busy.clone()), "all is taken");
+        drop(first);
+        assert_eq!(refused(&c, 2).await, Some(busy));
+        assert_eq!(refused(&c, 1).await, None);
+        assert_eq!(refused(&a, 1).await, None);
+        drop((second, third));
+        assert_eq!(refused(&c, 2).await, None);
+        assert_eq!(turns.namespaces.lock().len(), 1, "those that have nothing are forgotten");
+        assert_eq!(turns.all.available_permits(), 4);
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_what_is_given_back() {
+        let turns = Turns::new(1, 1, "busy");
+        let namespace = Arc::from("a");
+        let first = turns.take(&namespace, 1).await.unwrap();
+        let second = turns.take(&namespace, 1);
+        let (second, ()) = tokio::join!(second, async { drop(first) });
+        assert!(second.is_ok());
+    }
+}
