@@ -119,21 +119,21 @@ async fn log(request: Request, next: Next) -> Response {
     let path: String = request.uri().path().chars().take(LOGGED).collect();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string());
     let span = tracing::info_span!("call", request_id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = next.run(request).instrument(span).await;
     let caller = response.extensions_mut().remove::<CalledBy>().map(|CalledBy(caller)| caller);
     let caller = caller.as_ref();
-    span.in_scope(|| {
-        tracing::info!(
-            method = shown(&method),
-            path,
-            status = response.status().as_u16(),
-            milliseconds = began.elapsed().as_secs_f64() * 1000.0,
-            namespace = caller.map(|caller| &*caller.namespace),
-            caller = caller.map(|caller| caller.name.as_str()),
-            peer,
-            "call"
-        );
-    });
+    // Outside of the span, which would be read back from its JSON for each line.
+    tracing::info!(
+        request_id = id.to_str().unwrap_or_default(),
+        method = shown(&method),
+        path,
+        status = response.status().as_u16(),
+        milliseconds = began.elapsed().as_secs_f64() * 1000.0,
+        namespace = caller.map(|caller| &*caller.namespace),
+        caller = caller.map(|caller| caller.name.as_str()),
+        peer,
+        "call"
+    );
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
