@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! call ─► server ─► access log ─► auth ─► handlers ─┬─► catalog, responses   (filled by watches)
-//!         TLS, bounds              403, 429          └─► fields ─► manifest ─► writes ─► Kubernetes API
+//!         TLS, bounds              403, 429          └─► fields ─► manifest ─► writes, credentials ─► Kubernetes API
 //! ```
 
 mod address;

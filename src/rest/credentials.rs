@@ -1,7 +1,7 @@
 //! Passwords and authorization headers that come over the API: kept in a Secret that the Webhook owns.
 //!
 //! A value is added under a key that nothing names; then the Webhook is changed to name it; then what nothing names any more
-//! is removed. So a webhook never has another one's half of a change: a call that is refused leaves the secrets as they were.
+//! is removed. So a webhook never has half of a change: a call that is refused leaves the secrets as they were.
 
 use std::{collections::BTreeMap, time::Duration};
 

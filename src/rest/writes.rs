@@ -1,7 +1,7 @@
 //! Changes of webhooks: from a draft to objects in the cluster, and what of it goes wrong, in OnCall's shapes.
 //!
-//! What is not seen by the API server's answer is asked for again: a client that is told of a failure tries again, and must not
-//! find its own webhook in the way.
+//! When a creation gets no answer, the API server is asked whether it was done: a client that is told of a failure tries
+//! again, and must not find its own webhook in the way.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
