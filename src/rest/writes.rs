@@ -102,17 +102,22 @@ impl Writer {
                 if let Some(secret) = secret {
                     self.credentials.give(&secret, &webhook);
                 }
-                // A webhook that is deleted already was made all the same.
-                let entry = self.catalog.insert(webhook.clone());
-                Ok(Some(entry.unwrap_or_else(|| Arc::new(Entry::from(webhook)))))
+                Ok(Some(self.seen(webhook)))
             }
             result => {
-                if let Some(secret) = secret {
+                // Without an answer the webhook may be there, and name it: the next sweep tells.
+                let is_certain = result.as_ref().err().is_none_or(objects::Error::is_final);
+                if let Some(secret) = secret.filter(|_| is_certain) {
                     self.credentials.discard(&secret).await;
                 }
                 result.map(|_| None).map_err(|error| refusal(&error))
             }
         }
+    }
+
+    /// What is known of a webhook after a write. One that is deleted already was written all the same.
+    fn seen(&self, webhook: Webhook) -> Arc<Entry> {
+        self.catalog.insert(webhook.clone()).unwrap_or_else(|| Arc::new(Entry::from(webhook)))
     }
 
     /// None if the name is taken.
@@ -211,7 +216,7 @@ impl Writer {
         let updated = match draft.patch(webhook) {
             None => Arc::clone(entry),
             Some(patch) => match self.objects.merge::<Webhook>(namespace, &name, &patch).await {
-                Ok(updated) => self.catalog.insert(updated.clone()).unwrap_or_else(|| Arc::new(Entry::from(updated))),
+                Ok(updated) => self.seen(updated),
                 Err(error) => {
                     // Without an answer it may have been done.
                     if let Some(placed) = placed.filter(|_| error.is_final()) {
