@@ -1,11 +1,10 @@
 //! `lint`: what is wrong with manifests beyond what the API server would say.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use anyhow::Result;
 use clap::Args;
 use secrecy::ExposeSecret;
-use serde_json::Map;
 
 use super::{
     Format, Sources, Verdict,
@@ -124,27 +123,8 @@ fn constants(hook: &Hook, found: &mut Vec<Finding>) {
 
 /// Why the request of a webhook with only these would not be sent.
 fn refusal(url: &str, headers: Option<Field>) -> Option<String> {
-    let webhook = Webhook {
-        name: String::new(),
-        id: String::new(),
-        display_name: String::new(),
-        labels: Map::new(),
-        trigger_type: TriggerType::Escalation,
-        enabled: true,
-        method: HttpMethod::Get,
-        url: Url::Template(Field::new(url, Mode::Raw)),
-        headers,
-        headers_from: Vec::new(),
-        data: None,
-        forward_all: false,
-        trigger_template: None,
-        integration_filter: Vec::new(),
-        username: None,
-        password: None,
-        authorization_header: None,
-        signing: None,
-        timeout: Duration::from_secs(4),
-    };
+    let url = Url::Template(Field::new(url, Mode::Raw));
+    let webhook = Webhook { method: HttpMethod::Get, headers, ..Webhook::bare(TriggerType::Escalation, url) };
     let no_secrets = |_: &SecretKey| Err(String::new());
     match request::prepare(&webhook, &EventData::new(Vec::new()), &Own::default(), false, &no_secrets) {
         Prepared::Refused(record) => {

@@ -223,6 +223,31 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// A webhook that sends a POST without a body to `url`, for whoever changes what is to be different.
+    pub fn bare(trigger_type: TriggerType, url: Url) -> Self {
+        Self {
+            name: String::new(),
+            id: String::new(),
+            display_name: String::new(),
+            labels: Map::new(),
+            trigger_type,
+            enabled: true,
+            method: HttpMethod::Post,
+            url,
+            headers: None,
+            headers_from: Vec::new(),
+            data: None,
+            forward_all: false,
+            trigger_template: None,
+            integration_filter: Vec::new(),
+            username: None,
+            password: None,
+            authorization_header: None,
+            signing: None,
+            timeout: Duration::from_secs(4),
+        }
+    }
+
     /// The fields whose templates can't work, by the name they have in a manifest.
     pub fn faults(&self) -> Vec<(&'static str, &TemplateError)> {
         let url = match &self.url {
@@ -271,21 +296,6 @@ pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
         name: "jira".to_owned(),
         id: "WHP936BM1GPVHQ".to_owned(),
         display_name: "Jira".to_owned(),
-        labels: Map::new(),
-        trigger_type,
-        enabled: true,
-        method: HttpMethod::Post,
-        url: Url::Template(Field::new("http://receiver.example/hook", Mode::Raw)),
-        headers: None,
-        headers_from: Vec::new(),
-        data: None,
-        forward_all: false,
-        trigger_template: None,
-        integration_filter: Vec::new(),
-        username: None,
-        password: None,
-        authorization_header: None,
-        signing: None,
-        timeout: Duration::from_secs(4),
+        ..Webhook::bare(trigger_type, Url::Template(Field::new("http://receiver.example/hook", Mode::Raw)))
     }
 }

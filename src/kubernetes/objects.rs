@@ -139,17 +139,13 @@ impl Objects {
         api.list(&ListParams::default().labels(labels)).await.map(|list| list.items)
     }
 
-    /// Creates one object.
+    /// Creates one object, and does not read what became of it.
     pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
         let _turn = self.writes.acquire().await;
-        let call = async {
-            let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
-            let request = Request::new(K::url_path(&(), Some(namespace)));
-            self.send::<K>(request.create(&params, serde_json::to_vec(object)?)?).await
-        };
+        let call = async { self.send::<K>(self.creation::<K>(namespace, object)?).await };
         named::<K, _>("create", namespace, name, call).await
     }
 
@@ -179,11 +175,7 @@ impl Objects {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned,
     {
         let _turn = self.writes.acquire().await;
-        let call = async {
-            let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
-            let request = Request::new(K::url_path(&(), Some(namespace)));
-            Ok(self.client.request(request.create(&params, serde_json::to_vec(manifest)?)?).await?)
-        };
+        let call = async { Ok(self.client.request(self.creation::<K>(namespace, manifest)?).await?) };
         named::<K, _>("create", namespace, name, call).await
     }
 
@@ -209,6 +201,15 @@ impl Objects {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.delete(name, &params).await.map(|_| ()).map_err(Cause::from) };
         named::<K, _>("delete", namespace, name, call).await
+    }
+
+    fn creation<K>(&self, namespace: &str, object: &impl Serialize) -> Result<http::Request<Vec<u8>>, Cause>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
+        let request = Request::new(K::url_path(&(), Some(namespace)));
+        Ok(request.create(&params, serde_json::to_vec(object)?)?)
     }
 
     async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<(), Cause>

@@ -69,26 +69,19 @@ fn webhook(fields: &Value) -> Webhook {
     let field = |name: &str, mode| text(name).map(|source| Field::new(source, mode));
     // The secret's name stands for its value.
     let secret = |name: &str| text(name).map(|value| SecretKey { name: value.to_owned(), key: String::new() });
+    let url = Url::Template(Field::new(text("url").unwrap_or_default(), Mode::Raw));
     Webhook {
         name: "recorded".to_owned(),
         id: "WHRECORDED".to_owned(),
-        display_name: String::new(),
-        labels: Map::new(),
-        trigger_type: TriggerType::Acknowledge,
-        enabled: true,
         method: serde_json::from_value(fields["http_method"].clone()).unwrap(),
-        url: Url::Template(Field::new(text("url").unwrap_or_default(), Mode::Raw)),
         headers: field("headers", Mode::Json),
-        headers_from: Vec::new(),
         data: field("data", Mode::Json),
         forward_all: fields["forward_all"] == true,
         trigger_template: field("trigger_template", Mode::Raw),
-        integration_filter: Vec::new(),
         username: text("username").map(str::to_owned),
         password: secret("password"),
         authorization_header: secret("authorization_header"),
-        signing: None,
-        timeout: Duration::from_secs(4),
+        ..Webhook::bare(TriggerType::Acknowledge, url)
     }
 }
 
