@@ -3,7 +3,7 @@
 //! ```text
 //! EventData ─┐
 //!            ├─► matching ─► request::prepare ─► Request ─► (sent elsewhere) ─► Outcome ─► response::finish ─► Record
-//! Webhook  ──┘                      └─► Record of the field that failed
+//! Webhook  ──┘                      └─► Record of the field that failed                               └──► retry
 //! ```
 
 pub mod address;
@@ -13,6 +13,7 @@ pub mod json;
 pub mod matching;
 pub mod request;
 pub mod response;
+pub mod retry;
 pub mod signing;
 pub mod template;
 pub mod uri;

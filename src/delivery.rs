@@ -14,6 +14,7 @@ use std::{borrow::Cow, error::Error as _, io, sync::Arc, time::Duration};
 
 use cookie_store::CookieStore;
 use hyper::body::Bytes;
+use jiff::Timestamp;
 use reqwest::{
     Method, Response,
     header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -28,7 +29,7 @@ use crate::core::{
     address::{Policy, Refused},
     request::{Header, Hop, REDIRECTS, Request},
     response::{CONTENT_LIMIT, MASK, Outcome, READ_LIMIT, decode},
-    signing,
+    retry, signing,
     uri::Fault,
 };
 
@@ -71,23 +72,28 @@ impl Sender {
         let mut hop = Cow::Borrowed(&request.first);
         let mut jar = CookieStore::default();
         for redirects in 0..=REDIRECTS {
-            let refused = |message: &str| Outcome::Refused { message: message.to_owned(), sent: redirects > 0 };
+            let refused =
+                |message: &str, again| Outcome::Refused { message: message.to_owned(), sent: redirects > 0, again };
             match tokio::time::timeout_at(deadline, self.exchange(origin, &hop, id, &mut jar)).await {
                 Ok(Ok(Step::Last(outcome))) => return outcome,
                 Ok(Ok(Step::Redirect(next))) => hop = Cow::Owned(next),
-                Ok(Err(Broken::Unresolved)) => return refused("Cannot resolve name in url"),
+                Ok(Err(Broken::NoName)) => return refused("Cannot resolve name in url", false),
+                Ok(Err(Broken::Unresolved)) => return refused("Cannot resolve name in url", true),
                 Ok(Err(Broken::Refused(why))) => {
                     log(origin, request, &hop, &why);
-                    return refused("This url is not supported for outgoing webhooks");
+                    return refused("This url is not supported for outgoing webhooks", false);
                 }
-                Ok(Err(Broken::Because(message))) => return Outcome::Failure(message),
+                Ok(Err(Broken::Because(message))) => return Outcome::Failure { message, again: true },
+                Ok(Err(Broken::Unusable(message))) => return Outcome::Failure { message, again: false },
                 Err(_) => {
                     let host = hop.uri.host();
-                    return Outcome::Failure(format!("No answer from {host} within {} s", timeout.as_secs_f64()));
+                    let message = format!("No answer from {host} within {} s", timeout.as_secs_f64());
+                    return Outcome::Failure { message, again: true };
                 }
             }
         }
-        Outcome::Failure(format!("More than {REDIRECTS} redirects from {}", request.first.uri.host()))
+        let message = format!("More than {REDIRECTS} redirects from {}", request.first.uri.host());
+        Outcome::Failure { message, again: false }
     }
 
     async fn exchange(&self, origin: Origin<'_>, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
@@ -110,8 +116,10 @@ impl Sender {
                 let _ = collect(&mut answer, READ_LIMIT).await;
                 Ok(Step::Redirect(next))
             }
-            Some(Err(Fault::Refused(message))) => Ok(Step::Last(Outcome::Refused { message, sent: true })),
-            Some(Err(Fault::Unreadable(message))) => Err(Broken::Because(message)),
+            Some(Err(Fault::Refused(message))) => {
+                Ok(Step::Last(Outcome::Refused { message, sent: true, again: false }))
+            }
+            Some(Err(Fault::Unreadable(message))) => Err(Broken::Unusable(message)),
         }
     }
 }
@@ -143,12 +151,16 @@ enum Step {
 
 /// Why no answer came.
 enum Broken {
+    /// The host is no name that a server could be asked for.
+    NoName,
     /// The host's name does not resolve.
     Unresolved,
     /// The request may not go there.
     Refused(Refused),
-    /// In one clause.
+    /// In one clause; another time it may work.
     Because(String),
+    /// An answer came that nothing can be made of. In one clause.
+    Unusable(String),
 }
 
 fn method(hop: &Hop) -> Result<Method, Broken> {
@@ -159,7 +171,7 @@ fn method(hop: &Hop) -> Result<Method, Broken> {
 fn url(hop: &Hop) -> Result<Url, Broken> {
     let text = format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target());
     // A host with characters that no name has; no name server is to be asked.
-    Url::parse(&text).map_err(|_| Broken::Unresolved)
+    Url::parse(&text).map_err(|_| Broken::NoName)
 }
 
 /// What the core found legal is legal here too. What marks the delivery comes last and wins.
@@ -176,7 +188,7 @@ fn headers(hop: &Hop, id: &str) -> HeaderMap {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("webhook-id", id);
     }
-    let timestamp = jiff::Timestamp::now().as_second();
+    let timestamp = Timestamp::now().as_second();
     headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
     headers.remove(SIGNATURE);
     if !hop.signing.is_empty() {
@@ -190,13 +202,14 @@ async fn read(mut answer: Response, host: &str) -> Result<Outcome, Broken> {
     let text = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let status = answer.status().as_u16();
     let content_type = text(header::CONTENT_TYPE).map(str::to_owned);
+    let retry_after = text(header::RETRY_AFTER).and_then(|text| retry::retry_after(text, Timestamp::now()));
     let encodings: Vec<&str> =
         answer.headers().get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
     let encodings = encodings.join(",");
     let announced =
         text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()).filter(|_| encodings.is_empty());
     if announced.is_some_and(|length: u64| length > CONTENT_LIMIT as u64) {
-        return Ok(Outcome::Answer { status, body: Vec::new(), announced, content_type });
+        return Ok(Outcome::Answer { status, body: Vec::new(), announced, content_type, retry_after });
     }
     let body = collect(&mut answer, READ_LIMIT).await.map_err(|error| {
         Broken::Because(match hyper_error(&error) {
@@ -209,8 +222,8 @@ async fn read(mut answer: Response, host: &str) -> Result<Outcome, Broken> {
             _ => format!("The answer of {host} is not HTTP: {}", last_cause(&error)),
         })
     })?;
-    let body = decode(&encodings, body).map_err(Broken::Because)?;
-    Ok(Outcome::Answer { status, body, announced, content_type })
+    let body = decode(&encodings, body).map_err(Broken::Unusable)?;
+    Ok(Outcome::Answer { status, body, announced, content_type, retry_after })
 }
 
 /// The body, or as much of it as goes soon beyond `limit`.

@@ -1,10 +1,7 @@
 //! A webhook as OnCall's API gives it.
-
-use std::time::Duration;
-
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     schema::{Fault, quoted},
@@ -68,15 +65,12 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
     let password = secret(&mut fields, "password");
     let authorization_header = secret(&mut fields, "authorization_header");
     let template = |text: Option<String>, mode| text.map(|text| Field::new(&text, mode));
+    let url = Url::Template(Field::new(&url.unwrap_or_default(), Mode::Raw));
     let webhook = Webhook {
         display_name,
-        labels: Map::new(),
-        trigger_type: trigger_type.unwrap_or(TriggerType::Escalation),
         enabled: fields.flag("is_webhook_enabled").unwrap_or(true),
         method: method.unwrap_or_default(),
-        url: Url::Template(Field::new(&url.unwrap_or_default(), Mode::Raw)),
         headers: template(fields.text("headers"), Mode::Json),
-        headers_from: Vec::new(),
         data: template(fields.text("data"), Mode::Json),
         forward_all: simple || forward_all.unwrap_or(true),
         trigger_template: template(fields.text("trigger_template"), Mode::Raw),
@@ -84,10 +78,9 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
         username,
         password,
         authorization_header,
-        signing: None,
-        timeout: Duration::from_secs(4),
         name,
         id,
+        ..Webhook::bare(trigger_type.unwrap_or(TriggerType::Escalation), url)
     };
     (faults.len() == before).then_some((webhook, secrets))
 }

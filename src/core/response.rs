@@ -1,6 +1,6 @@
 //! What came of a request in, the record that people and later templates read out.
 
-use std::{cmp::Reverse, io::Read};
+use std::{cmp::Reverse, io::Read, time::Duration};
 
 use flate2::{
     bufread::GzDecoder,
@@ -57,15 +57,24 @@ pub enum Outcome {
         announced: Option<u64>,
         /// Its `Content-Type`.
         content_type: Option<String>,
+        /// How long it asks to wait before the next request.
+        retry_after: Option<Duration>,
     },
-    /// No answer came, for this reason.
-    Failure(String),
+    /// No answer came.
+    Failure {
+        /// Why, in one clause.
+        message: String,
+        /// Whether one may come another time.
+        again: bool,
+    },
     /// No request may go to the URL, or to one that it redirects to, for this reason.
     Refused {
         /// In OnCall's words.
         message: String,
         /// Whether the first request had been sent.
         sent: bool,
+        /// Whether one may go there another time.
+        again: bool,
     },
 }
 
@@ -79,12 +88,12 @@ impl Outcome {
 /// Completes the record of a request that was sent. `secrets` are masked wherever the answer repeats them.
 pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Record {
     match outcome {
-        Outcome::Refused { message, sent } => {
+        Outcome::Refused { message, sent, .. } => {
             let record = Record { url: Some(format!("URL - {message}")), ..record };
             if *sent { record } else { Record { request_headers: None, request_data: None, ..record } }
         }
-        Outcome::Failure(message) => Record { content: Some(without(message.clone(), secrets)), ..record },
-        Outcome::Answer { status, body, announced, content_type } => {
+        Outcome::Failure { message, .. } => Record { content: Some(without(message.clone(), secrets)), ..record },
+        Outcome::Answer { status, body, announced, content_type, .. } => {
             let content = content(body, *announced, content_type.as_deref(), secrets);
             Record { status_code: Some(*status), content: Some(without(content, secrets)), ..record }
         }
@@ -227,12 +236,18 @@ mod tests {
     use std::io::Write;
 
     fn answer(status: u16, body: &str) -> Outcome {
-        Outcome::Answer { status, body: body.as_bytes().to_vec(), announced: None, content_type: None }
+        Outcome::Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+            announced: None,
+            content_type: None,
+            retry_after: None,
+        }
     }
 
     fn bytes(body: &[u8], content_type: &str) -> Outcome {
         let content_type = Some(content_type.to_owned());
-        Outcome::Answer { status: 200, body: body.to_vec(), announced: None, content_type }
+        Outcome::Answer { status: 200, body: body.to_vec(), announced: None, content_type, retry_after: None }
     }
 
     #[test]
@@ -289,7 +304,7 @@ mod tests {
             ..Record::default()
         };
         for (was_sent, expected) in [(false, None), (true, text("{}"))] {
-            let outcome = Outcome::Refused { message: "Malformed url".to_owned(), sent: was_sent };
+            let outcome = Outcome::Refused { message: "Malformed url".to_owned(), sent: was_sent, again: false };
             let record = Record {
                 url: text("URL - Malformed url"),
                 request_headers: expected.clone(),
@@ -338,11 +353,17 @@ mod tests {
                 "Response content over 1000000 exceeds 50000 character limit",
             ),
             (
-                Outcome::Answer { status: 200, body: Vec::new(), announced: Some(60_000), content_type: None },
+                Outcome::Answer {
+                    status: 200,
+                    body: Vec::new(),
+                    announced: Some(60_000),
+                    content_type: None,
+                    retry_after: None,
+                },
                 Some(200),
                 "Response content 60000 exceeds 50000 character limit",
             ),
-            (Outcome::Failure("Connection refused".to_owned()), None, "Connection refused"),
+            (Outcome::Failure { message: "Connection refused".to_owned(), again: true }, None, "Connection refused"),
         ];
         for (outcome, status_code, content) in cases {
             let expected = Record { status_code, content: text(content), ..sent.clone() };
@@ -371,7 +392,7 @@ mod tests {
             (answer(299, ""), true),
             (answer(302, ""), false),
             (answer(503, ""), false),
-            (Outcome::Failure(String::new()), false),
+            (Outcome::Failure { message: String::new(), again: true }, false),
         ] {
             assert_eq!(outcome.is_success(), expected, "{outcome:?}");
         }

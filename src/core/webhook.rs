@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     json::Json,
+    retry::Policy,
     template::{Mode, Template, TemplateError},
 };
 
@@ -220,6 +221,34 @@ pub struct Webhook {
     pub signing: Option<SecretKey>,
     /// Bound on the whole request, answer included.
     pub timeout: Duration,
+    /// When to try again.
+    pub retry: Policy,
+    /// Whom to trust, and who to be.
+    pub tls: Tls,
+    /// How many of its responses are kept; None for as many as the operator is configured to.
+    pub history_limit: Option<u32>,
+    /// Hold what it is to send.
+    pub suspend: bool,
+}
+
+/// Whom to trust, and who to be, where a URL is https.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM certificates of the authorities to trust in place of the system's.
+    pub authorities: Option<SecretKey>,
+    /// What to show to a receiver that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+    /// Do not look at the receiver's certificate.
+    pub insecure: bool,
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, with those between it and its authority.
+    pub certificate: SecretKey,
+    /// The private key.
+    pub key: SecretKey,
 }
 
 impl Webhook {
@@ -245,6 +274,10 @@ impl Webhook {
             authorization_header: None,
             signing: None,
             timeout: Duration::from_secs(4),
+            retry: Policy::default(),
+            tls: Tls::default(),
+            history_limit: None,
+            suspend: false,
         }
     }
 
@@ -277,6 +310,13 @@ impl Webhook {
             .chain(self.password.as_ref().map(|key| ("password", key)))
             .chain(self.authorization_header.as_ref().map(|key| ("authorizationHeader", key)))
             .chain(self.signing.as_ref().map(|key| ("signing", key)))
+            .chain(self.tls.authorities.as_ref().map(|key| ("tls.caSecretRef", key)))
+            .chain(
+                self.tls
+                    .client
+                    .iter()
+                    .flat_map(|client| [&client.certificate, &client.key].map(|key| ("tls.clientCertSecretRef", key))),
+            )
     }
 
     /// What templates see as `webhook`.

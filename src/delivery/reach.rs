@@ -69,7 +69,7 @@ impl Clients {
             Some(Host::Domain(name)) => (Some(name), None),
             Some(Host::Ipv4(address)) => (None, Some(address.into())),
             Some(Host::Ipv6(address)) => (None, Some(address.into())),
-            None => return Err(Broken::Unresolved),
+            None => return Err(Broken::NoName),
         };
         let scope = self.policy.scope(namespace, name);
         if let Some(address) = address {

@@ -162,7 +162,7 @@ async fn get_from(namespace: &str, sender: &Sender, url: &str) -> String {
     let request = Request { first, secrets: Vec::new() };
     match sender.send(Origin { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
         Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
-        Outcome::Failure(message) | Outcome::Refused { message, .. } => message,
+        Outcome::Failure { message, .. } | Outcome::Refused { message, .. } => message,
     }
 }
 
@@ -381,7 +381,7 @@ async fn no_redirect_leads_to_what_must_not_be_reached() {
         match &outcome {
             Outcome::Refused { sent: true, .. } => {}
             // One that can't be read, or that leads back.
-            Outcome::Failure(message) if message.starts_with("The ") || message.starts_with("More than") => {}
+            Outcome::Failure { message, .. } if message.starts_with("The ") || message.starts_with("More than") => {}
             other => panic!("{location}: {other:?}"),
         }
         assert!(receiver.connections() > 0, "{location}");

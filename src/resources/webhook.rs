@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 
 use super::{Rule, condition::Condition, has, schema};
 use crate::core::{
-    id,
+    id, retry as core_retry,
     template::Mode,
     webhook::{self as core, Field, HttpMethod, TriggerType},
 };
 
 /// The rules below, for whoever has no API server to ask.
-pub(super) const RULES: [(&str, Rule); 3] = [
+pub(super) const RULES: [(&str, Rule); 5] = [
     ("has(self.url) != has(self.urlFrom)", |spec| has(spec, "url") != has(spec, "urlFrom")),
     (SIMPLE_PRESET, |spec| {
         let forwards = if has(spec, "forwardAll") { spec["forwardAll"] == true } else { !has(spec, "data") };
@@ -25,10 +25,21 @@ pub(super) const RULES: [(&str, Rule); 3] = [
         spec["preset"] != "simple_webhook" || (spec["triggerType"] == "escalation" && posts && forwards)
     }),
     ("duration(self) > duration('0s') && duration(self) <= duration('1m')", |timeout| {
-        let timeout = timeout.as_str().and_then(|text| text.parse::<Duration>().ok()).map(std::time::Duration::from);
-        timeout.is_some_and(|timeout| !timeout.is_zero() && timeout.as_secs_f64() <= 60.0)
+        seconds(timeout).is_some_and(|timeout| timeout > 0.0 && timeout <= 60.0)
+    }),
+    ("duration(self) <= duration('720h')", |deadline| {
+        seconds(deadline).is_some_and(|deadline| deadline <= 720.0 * 3600.0)
+    }),
+    ("duration(self) >= duration('100ms') && duration(self) <= duration('24h')", |delay| {
+        seconds(delay).is_some_and(|delay| (0.1..=24.0 * 3600.0).contains(&delay))
     }),
 ];
+
+/// `duration(value)` in a rule.
+fn seconds(value: &Value) -> Option<f64> {
+    let duration = value.as_str()?.parse::<Duration>().ok()?;
+    Some(std::time::Duration::from(duration).as_secs_f64())
+}
 
 /// What a simple webhook is, in OnCall's words.
 const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook' || (self.triggerType == 'escalation' && self.httpMethod == 'POST' && (has(self.forwardAll) ? self.forwardAll : !has(self.data)))";
@@ -183,6 +194,115 @@ pub struct WebhookSpec {
             .message("give a timeout over 0s and up to 1m"),
     )]
     pub timeout: Duration,
+    /// When to try again what a receiver did not take: after a timeout, a connection that fails, and the status codes 408, 425,
+    /// 429 and 5xx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Whom to trust, and who to be, where the URL is https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// How many of its responses are kept, the latest of each alert group that was seen lately aside. Default: what the
+    /// operator is configured to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100000))]
+    pub history_limit: Option<u32>,
+    /// Hold what it is to send, and send it when this is lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+/// When to try again. Delays double from one attempt to the next, and vary by chance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// How long to try, from the first attempt on, such as `1h` or `72h`; `0s` for no second attempt. At most 30 days.
+    #[serde(default = "one_hour")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(
+        validation = Rule::new("duration(self) <= duration('720h')")
+            .message("give a deadline up to 720h, which is 30 days"),
+    )]
+    pub deadline: Duration,
+    /// How many attempts to make at most, the first included. Default: as many as the deadline allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_attempts: Option<u32>,
+    /// How long to wait after the first attempt.
+    #[serde(default = "five_seconds")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(
+        validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('24h')")
+            .message("give a delay from 100ms to 24h"),
+    )]
+    pub initial_delay: Duration,
+    /// How long to wait at most.
+    #[serde(default = "ten_minutes")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(
+        validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('24h')")
+            .message("give a delay from 100ms to 24h"),
+    )]
+    pub max_delay: Duration,
+}
+
+impl From<&Retry> for core_retry::Policy {
+    fn from(retry: &Retry) -> Self {
+        Self {
+            deadline: retry.deadline.into(),
+            max_attempts: retry.max_attempts,
+            initial_delay: retry.initial_delay.into(),
+            max_delay: retry.max_delay.into(),
+        }
+    }
+}
+
+/// Whom to trust, and who to be. Secrets are of the webhook's namespace and carry the label `oncall.dev/secret: "true"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// PEM certificates of the authorities to trust, in place of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<CaSecretRef>,
+    /// A Secret of type `kubernetes.io/tls`: the certificate and key to show to a receiver that asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert_secret_ref: Option<SecretRef>,
+    /// Do not look at the receiver's certificate: whoever is on the way can read and change what is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure_skip_verify: Option<bool>,
+}
+
+/// Certificates in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaSecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the Secret's data.
+    #[serde(default = "ca_crt")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// A Secret as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+impl From<&Tls> for core::Tls {
+    fn from(tls: &Tls) -> Self {
+        let key = |name: &str, key: &str| core::SecretKey { name: name.to_owned(), key: key.to_owned() };
+        Self {
+            authorities: tls.ca_secret_ref.as_ref().map(|source| key(&source.name, &source.key)),
+            client: tls.client_cert_secret_ref.as_ref().map(|source| core::ClientCertificate {
+                certificate: key(&source.name, "tls.crt"),
+                key: key(&source.name, "tls.key"),
+            }),
+            insecure: tls.insecure_skip_verify.unwrap_or_default(),
+        }
+    }
 }
 
 /// A form that a webhook is made with, in OnCall's words.
@@ -211,6 +331,22 @@ fn yes() -> bool {
 
 fn four_seconds() -> Duration {
     std::time::Duration::from_secs(4).into()
+}
+
+fn one_hour() -> Duration {
+    core_retry::Policy::default().deadline.into()
+}
+
+fn five_seconds() -> Duration {
+    core_retry::Policy::default().initial_delay.into()
+}
+
+fn ten_minutes() -> Duration {
+    core_retry::Policy::default().max_delay.into()
+}
+
+fn ca_crt() -> String {
+    "ca.crt".to_owned()
 }
 
 /// A value that is kept in a Secret.
@@ -327,6 +463,10 @@ pub fn compile(webhook: &Webhook) -> core::Webhook {
         authorization_header: spec.authorization_header.as_ref().map(Into::into),
         signing: spec.signing.as_ref().map(Into::into),
         timeout: spec.timeout.into(),
+        retry: spec.retry.as_ref().map(Into::into).unwrap_or_default(),
+        tls: spec.tls.as_ref().map(Into::into).unwrap_or_default(),
+        history_limit: spec.history_limit,
+        suspend: spec.suspend.unwrap_or_default(),
         name,
     }
 }

@@ -208,7 +208,7 @@ impl WebhookResponseStatus {
     ) -> Self {
         let record = response::finish(record, outcome, secrets);
         let message = match outcome {
-            Outcome::Failure(_) => record.content.as_deref(),
+            Outcome::Failure { .. } => record.content.as_deref(),
             Outcome::Refused { .. } => record.url.as_deref(),
             Outcome::Answer { .. } => None,
         };

@@ -309,6 +309,10 @@ fn bare(namespace: &str, name: &str) -> Webhook {
         preset: None,
         signing: None,
         timeout: Duration::from_secs(4).into(),
+        retry: None,
+        tls: None,
+        history_limit: None,
+        suspend: None,
     };
     let mut webhook = Webhook::new(name, spec);
     webhook.metadata.namespace = Some(namespace.to_owned());

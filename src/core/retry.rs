@@ -1,0 +1,233 @@
+//! What came of an attempt in, whether and when there is another one out.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, fmt::rfc2822};
+
+use super::response::Outcome;
+
+/// Bound on what is believed of `Retry-After`.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// By how much of itself a delay is shortened at most, by chance, so that what failed together is not tried together.
+const JITTER: f64 = 0.25;
+
+/// When to try again. Delays double from one attempt to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long to try, from the first attempt on.
+    pub deadline: Duration,
+    /// How many attempts to make at most, the first included.
+    pub max_attempts: Option<u32>,
+    /// How long to wait after the first attempt.
+    pub initial_delay: Duration,
+    /// How long to wait at most, unless the receiver asks for more.
+    pub max_delay: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(3600),
+            max_attempts: None,
+            initial_delay: Duration::from_secs(5),
+            max_delay: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What an attempt means for the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The receiver took it.
+    Taken,
+    /// The receiver, or the way to it, may do better later; it may have said when.
+    Later(Option<Duration>),
+    /// It would be refused again.
+    Refused,
+    /// The receiver wants nothing of this webhook any more.
+    Gone,
+}
+
+/// Judges what came of an attempt.
+pub fn judge(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Answer { status, retry_after, .. } => match status {
+            200..=299 => Verdict::Taken,
+            408 | 425 | 429 | 500..=599 => Verdict::Later(*retry_after),
+            410 => Verdict::Gone,
+            _ => Verdict::Refused,
+        },
+        Outcome::Failure { again: true, .. } | Outcome::Refused { again: true, .. } => Verdict::Later(None),
+        Outcome::Failure { .. } | Outcome::Refused { .. } => Verdict::Refused,
+    }
+}
+
+impl Policy {
+    /// When to make the next attempt, after the one that ended `now`, as number `attempts` of those that began at `first`. None
+    /// if that was the last. `chance` is from 0 to 1.
+    pub fn next(
+        &self,
+        attempts: u32,
+        first: Timestamp,
+        now: Timestamp,
+        retry_after: Option<Duration>,
+        chance: f64,
+    ) -> Option<Timestamp> {
+        let end = self.end(first);
+        if now >= end || self.max_attempts.is_some_and(|max| attempts >= max) {
+            return None;
+        }
+        let delay = self.delay(attempts, chance).max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
+        Some(now.saturating_add(delay).map_or(end, |next| next.min(end)))
+    }
+
+    /// When the deadline of what was first tried at `first` is over.
+    pub fn end(&self, first: Timestamp) -> Timestamp {
+        first.saturating_add(self.deadline).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long to wait after attempt number `attempts`. `chance` is from 0 to 1.
+    pub fn delay(&self, attempts: u32, chance: f64) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(31);
+        let delay = self.initial_delay.saturating_mul(1 << doublings).min(self.max_delay);
+        delay.mul_f64(1.0 - JITTER * chance.clamp(0.0, 1.0))
+    }
+}
+
+/// What `Retry-After` asks for: seconds, or until a date. None for what is neither.
+pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+    let header = header.trim();
+    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that is too large asks for as long as can be.
+        return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    let until = rfc2822::parse(header).ok()?.timestamp();
+    Some(until.duration_since(now).try_into().unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<u64>) -> Outcome {
+        let retry_after = retry_after.map(Duration::from_secs);
+        Outcome::Answer { status, body: Vec::new(), announced: None, content_type: None, retry_after }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn what_may_do_better_later_is_tried_again_and_nothing_else() {
+        let failure = |again| Outcome::Failure { message: String::new(), again };
+        let refused = |again| Outcome::Refused { message: String::new(), sent: false, again };
+        let cases = [
+            (answer(200, None), Verdict::Taken),
+            (answer(299, Some(9)), Verdict::Taken),
+            (answer(302, None), Verdict::Refused),
+            (answer(400, Some(9)), Verdict::Refused),
+            (answer(404, None), Verdict::Refused),
+            (answer(408, None), Verdict::Later(None)),
+            (answer(410, None), Verdict::Gone),
+            (answer(425, None), Verdict::Later(None)),
+            (answer(429, Some(7)), Verdict::Later(Some(Duration::from_secs(7)))),
+            (answer(499, None), Verdict::Refused),
+            (answer(500, None), Verdict::Later(None)),
+            (answer(503, Some(120)), Verdict::Later(Some(Duration::from_secs(120)))),
+            (answer(599, None), Verdict::Later(None)),
+            (answer(600, None), Verdict::Refused),
+            (failure(true), Verdict::Later(None)),
+            (failure(false), Verdict::Refused),
+            (refused(true), Verdict::Later(None)),
+            (refused(false), Verdict::Refused),
+        ];
+        for (outcome, expected) in cases {
+            assert_eq!(judge(&outcome), expected, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_bound_and_end_with_the_deadline() {
+        let policy = Policy { max_delay: Duration::from_secs(60), ..Policy::default() };
+        let minutes = |n: u64| Some(Duration::from_secs(n * 60));
+        let limited = Policy { max_attempts: Some(3), ..policy.clone() };
+        let once = Policy { deadline: Duration::ZERO, ..policy.clone() };
+        let cases = [
+            (&policy, 1, 0, None, Some(at(5))),
+            (&policy, 2, 10, None, Some(at(20))),
+            (&policy, 4, 100, None, Some(at(140))),
+            (&policy, 5, 100, None, Some(at(160))),
+            (&policy, u32::MAX, 100, None, Some(at(160))),
+            // The receiver's word, up to a bound; never sooner than we would.
+            (&policy, 1, 0, minutes(3), Some(at(180))),
+            (&policy, 5, 0, Some(Duration::from_secs(1)), Some(at(60))),
+            (&policy, 1, 0, minutes(600), Some(at(3600))),
+            // The last one is at the deadline.
+            (&policy, 9, 3590, None, Some(at(3600))),
+            (&policy, 9, 3600, None, None),
+            (&limited, 2, 10, None, Some(at(20))),
+            (&limited, 3, 20, None, None),
+            (&once, 1, 0, None, None),
+        ];
+        for (policy, attempts, now, retry_after, expected) in cases {
+            assert_eq!(policy.next(attempts, at(0), at(now), retry_after, 0.0), expected, "{attempts} {now}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Timestamp::from_second(784_111_777).unwrap();
+        let cases = [
+            ("120", Some(Duration::from_secs(120))),
+            (" 0 ", Some(Duration::ZERO)),
+            ("99999999999999999999999", Some(Duration::MAX)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(Duration::from_secs(60))),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(Duration::ZERO)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(retry_after(header, now), expected, "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_attempt_is_neither_too_soon_nor_after_the_deadline(
+            deadline in 0_u64..10_000_000,
+            initial in 100_u64..100_000_000,
+            max in 100_u64..100_000_000,
+            max_attempts in proptest::option::of(1_u32..100),
+            attempts in 1_u32..10_000,
+            elapsed in 0_u64..20_000_000,
+            asked in proptest::option::of(0_u64..100_000),
+            chance in 0.0_f64..=1.0,
+        ) {
+            let policy = Policy {
+                deadline: Duration::from_secs(deadline),
+                max_attempts,
+                initial_delay: Duration::from_millis(initial),
+                max_delay: Duration::from_millis(max),
+            };
+            let (first, now) = (at(0), at(i64::try_from(elapsed).unwrap()));
+            let asked = asked.map(Duration::from_secs);
+            match policy.next(attempts, first, now, asked, chance) {
+                None => prop_assert!(now >= policy.end(first) || max_attempts.is_some_and(|max| attempts >= max)),
+                Some(next) => {
+                    prop_assert!(now < next && next <= policy.end(first));
+                    prop_assert!(max_attempts.is_none_or(|max| attempts < max));
+                    let least = Duration::from_millis(initial.min(max)).mul_f64(1.0 - JITTER);
+                    let asked = asked.unwrap_or_default().min(RETRY_AFTER_MAX);
+                    let waited = Duration::try_from(next.duration_since(now)).unwrap();
+                    prop_assert!(next == policy.end(first) || waited >= least.max(asked));
+                }
+            }
+        }
+    }
+}
