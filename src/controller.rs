@@ -4,9 +4,11 @@
 //! Webhooks ──► catalog ─────────┐                      ┌─► webhooks::reconcile ─► Webhook.status
 //! Secrets  ──► secrets ───────┐ │                      │
 //! AlertGroupEvents ──► runs ──┴─┴─► deliver ───────────┤
-//!                        ▲             │ history       ├─► WebhookResponse and its status
-//!                        └─────────────┘               └─► events::reconcile ───► AlertGroupEvent.status
+//! WebhookResponses ──►   ▲             │ history       ├─► WebhookResponse and its status
+//! (sent again)           └─────────────┘               └─► events::reconcile ───► AlertGroupEvent.status
 //! ```
+//! Of several replicas, the one that holds the Lease does all that; the others wait for it.
+//!
 //! The streams that feed kube-runtime's controllers are read in passing, in order: an event is on its way before its
 //! reconciliation is scheduled. Reconciliations only write statuses.
 
@@ -14,11 +16,13 @@ mod catalog;
 mod deliver;
 mod events;
 mod history;
+mod payloads;
+mod responses;
 mod runs;
 mod secrets;
 mod webhooks;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
@@ -34,13 +38,23 @@ use kube::{
 };
 use tokio::{sync::SetOnce, task::JoinSet};
 
-use self::{catalog::Catalog, deliver::Deliverer, history::History, runs::Runs, secrets::Secrets};
+use self::{
+    catalog::Catalog,
+    deliver::{Deliverer, Parts},
+    history::History,
+    runs::Runs,
+    secrets::Secrets,
+};
 use crate::{
-    core::address::{self, AllowedAddress, AllowedHost, Policy},
+    core::{
+        address::{self, AllowedAddress, AllowedHost, Policy},
+        dispatch::Limits,
+    },
     delivery::Sender,
     health::{self, Ready},
     kubernetes::{
         client::api_server,
+        lease::{self, Claim, Lease},
         objects::Objects,
         watch::{api_of, log_errors, on_listed, valid, watch},
     },
@@ -74,6 +88,53 @@ pub struct Config {
     /// What requests may reach.
     #[command(flatten)]
     pub reach: Reach,
+    /// Which replica works.
+    #[command(flatten)]
+    pub election: Election,
+}
+
+/// Which of several replicas works.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Election {
+    /// The Lease that a replica must hold to work, as NAMESPACE/NAME; without one, nothing keeps two from working at a time
+    #[arg(long, env = "ONCALL_WEBHOOKS_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease_name)]
+    pub lease: Option<(String, String)>,
+    /// Who this replica is, in the Lease [default: the host's name]
+    #[arg(long, env = "ONCALL_WEBHOOKS_IDENTITY")]
+    pub identity: Option<String>,
+    /// For how many seconds a Lease lasts after it was written: so long after a replica died does another one take over. One
+    /// that can't write it stops sending after two thirds of that
+    #[arg(long, env = "ONCALL_WEBHOOKS_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
+    pub lease_seconds: u16,
+}
+
+fn lease_name(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("give it as NAMESPACE/NAME".to_owned()),
+    }
+}
+
+impl Election {
+    fn claim(self) -> Result<Option<Claim>> {
+        let Some((namespace, name)) = self.lease else { return Ok(None) };
+        let duration = Duration::from_secs(self.lease_seconds.into());
+        let identity = match self.identity {
+            Some(identity) => identity,
+            // A pod's own; containers of one pod follow one after the other.
+            None => host_name().context("find this host's name: give --identity")?,
+        };
+        Ok(Some(Claim { namespace, name, identity, duration }))
+    }
+}
+
+fn host_name() -> std::io::Result<String> {
+    match std::env::var("HOSTNAME") {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => Ok(std::fs::read_to_string("/etc/hostname")?.trim().to_owned()),
+    }
 }
 
 /// What requests may reach beside public addresses.
@@ -134,22 +195,54 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
 }
 
 async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Output = ()>) -> Result<()> {
+    let mut stop = pin!(stop);
+    let policy = config.reach.clone().policy().await?;
+    let sender = Sender::new(policy).context("set up the HTTP client")?;
+    let Some(claim) = config.election.clone().claim()? else {
+        return lead(client, config, sender, Lease::of_one(), ready, stop).await;
+    };
+    // A replica that stands by is as well as can be.
+    ready.set();
+    let (keeper, lease) = tokio::select! {
+        acquired = lease::acquire(client.clone(), claim) => acquired,
+        () = &mut stop => return Ok(()),
+    };
+    let result = tokio::select! {
+        lost = keeper.keep() => return Err(lost.into()),
+        result = lead(client, config, sender, lease, ready, stop) => result,
+    };
+    keeper.release().await;
+    result
+}
+
+/// Does the work until `stop` resolves, then finishes what is on the way.
+async fn lead(
+    client: Client,
+    config: Config,
+    sender: Sender,
+    lease: Lease,
+    ready: Ready,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
     let namespace = config.namespace.as_deref();
     let objects = Objects::new(client.clone(), FIELD_MANAGER);
-    let catalog = Arc::new(Catalog::new(config.max_per_webhook));
+    let catalog = Arc::new(Catalog::default());
 
     let (secret_store, secret_writer) = reflector::store::<Secret>();
     let (webhook_store, webhook_writer) = reflector::store::<Webhook>();
     let (event_store, event_writer) = reflector::store::<AlertGroupEvent>();
     let secrets = Secrets::new(secret_store);
 
-    let history = History::load(client.clone(), objects.clone(), namespace).await.context("list WebhookResponses")?;
-    let sender = Sender::new(config.reach.policy().await?).context("set up the HTTP client")?;
-    let (deliverer, ran) = Deliverer::new(objects.clone(), sender, secrets.clone(), history, config.max_unrecorded);
-    let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer));
+    let history = Arc::new(History::new(objects.clone()));
+    let parts =
+        Parts { objects: objects.clone(), sender, secrets: secrets.clone(), history: Arc::clone(&history), lease };
+    let (deliverer, ran) = Deliverer::new(parts);
+    let limits = Limits { in_flight: config.max_unrecorded, per_webhook: config.max_per_webhook };
+    let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer), limits);
 
     // kube-runtime's stores wake only one of those who wait for them.
-    let (secrets_listed, webhooks_listed) = (Arc::new(SetOnce::new()), Arc::new(SetOnce::new()));
+    let latch = || Arc::new(SetOnce::new());
+    let (secrets_listed, webhooks_listed, responses_listed) = (latch(), latch(), latch());
 
     // Webhooks, and what changes of their Secrets mean for them.
     let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
@@ -174,11 +267,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
     let webhook_events = {
         let (catalog, runs) = (Arc::clone(&catalog), Arc::clone(&runs));
         watch::<Webhook>(&client, namespace, watcher::Config::default())
-            .inspect_ok(move |event| {
-                if let Some(entry) = catalog.observe(event) {
-                    runs.appeared(&entry);
-                }
-            })
+            .inspect_ok(move |event| catalog.observe(event).into_iter().for_each(|seen| runs.seen(seen)))
             .inspect_ok(on_listed(&webhooks_listed))
     };
     let webhook_stream = valid(webhook_events).reflect(webhook_writer).applied_objects();
@@ -194,6 +283,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
                 catalog,
                 secrets,
                 deliverer,
+                runs: Arc::clone(&runs),
                 written: parking_lot::Mutex::default(),
             }),
         )
@@ -207,12 +297,20 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
         }
     };
 
+    // What people want to be sent again, and what was there before this process.
+    let responses = {
+        let (client, namespace, runs) = (client.clone(), config.namespace.clone(), Arc::clone(&runs));
+        let listed = Arc::clone(&responses_listed);
+        async move { responses::watch(&client, namespace.as_deref(), history, runs, listed).await }
+    };
+
     // Events are matched against what has been seen, so they come last.
     let events = {
         let (runs, client, namespace) = (Arc::clone(&runs), client.clone(), config.namespace.clone());
         async move {
             webhooks_listed.wait().await;
             secrets_listed.wait().await;
+            responses_listed.wait().await;
             ready.set();
             tracing::info!("ready");
             let observed = Arc::clone(&runs);
@@ -240,7 +338,10 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
     let mut parts = JoinSet::new();
     parts.spawn(secrets_watch);
     parts.spawn(webhooks);
+    parts.spawn(responses);
     parts.spawn(events);
+    parts.spawn(Arc::clone(&runs).drive());
+    parts.spawn(Arc::clone(&runs).watch_bound());
     tokio::select! {
         _ = parts.join_next() => anyhow::bail!("a watch ended by itself"),
         () = stop => {}

@@ -7,10 +7,12 @@
 //! ```
 
 pub mod address;
+pub mod dispatch;
 pub mod event;
 pub mod id;
 pub mod json;
 pub mod matching;
+pub mod order;
 pub mod request;
 pub mod response;
 pub mod retry;

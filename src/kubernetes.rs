@@ -3,5 +3,6 @@
 
 pub(crate) mod client;
 pub(crate) mod guard;
+pub(crate) mod lease;
 pub(crate) mod objects;
 pub(crate) mod watch;

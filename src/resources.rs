@@ -20,7 +20,8 @@ pub use webhook::{
     HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
 };
 pub use webhook_response::{
-    Attempt, EventRef, ResponsePhase, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus,
+    Attempt, EventRef, ResponsePhase, Round, Tries, WebhookRef, WebhookResponse, WebhookResponseSpec,
+    WebhookResponseStatus,
 };
 
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
 pub const EVENT_LABEL: &str = "oncall.dev/event";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
+/// Annotation of a WebhookResponse or an AlertGroupEvent: with any new value, it is sent again.
+pub const REDELIVER_ANNOTATION: &str = "oncall.dev/redeliver";
 
 /// Kubernetes' label of what made an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";

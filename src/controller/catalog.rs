@@ -2,33 +2,87 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::watcher::Event};
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 
 use crate::{
-    core::{event::EventFacts, matching, webhook},
+    core::{dispatch::Lane, event::EventFacts, matching, webhook},
     kubernetes::guard::Guarded,
-    resources::{self, Webhook},
+    resources::{self, ConditionStatus, Webhook},
 };
+
+/// Type and reason of the condition that holds a webhook whose receiver wants nothing more of it.
+pub(crate) const SUSPENDED: &str = "Suspended";
+pub(crate) const GONE: &str = "Gone";
 
 /// One webhook.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) namespace: String,
-    pub(crate) uid: String,
+    pub(crate) namespace: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) uid: Arc<str>,
     pub(crate) webhook: webhook::Webhook,
-    /// One permit for each of its requests that may be on the way at a time.
-    pub(crate) slots: Arc<Semaphore>,
     /// When the watch first showed it.
     pub(crate) appeared: Instant,
     generation: Option<i64>,
     created: Timestamp,
+    /// Its receiver wants nothing more of it as it is now.
+    gone: AtomicBool,
+    /// Its templates took long the last time.
+    slow: AtomicBool,
+}
+
+impl Entry {
+    pub(crate) fn lane(&self) -> Lane {
+        (Arc::clone(&self.namespace), Arc::clone(&self.name))
+    }
+
+    /// Whether it runs for an event that was created at `created`.
+    pub(crate) fn runs(&self, event: &EventFacts, created: Timestamp) -> bool {
+        matching::runs(&self.webhook, event) && matching::existed(self.created, created)
+    }
+
+    /// Whether what it is to send waits until it is changed.
+    pub(crate) fn is_held(&self) -> bool {
+        self.webhook.suspend || self.is_gone()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its receiver wants nothing more of it. It is held until it is changed.
+    pub(crate) fn suspend(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn took(&self, long: bool) {
+        if self.is_slow() != long {
+            self.slow.store(long, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the watch has said of a webhook.
+pub(crate) enum Seen {
+    /// It was not there before.
+    New(Arc<Entry>),
+    /// It is another one now.
+    Changed(Arc<Entry>),
+    /// It is there no more.
+    Gone(Lane),
 }
 
 #[derive(Default)]
@@ -45,30 +99,26 @@ impl Namespace {
         self.by_name.insert(name, entry);
     }
 
-    fn remove(&mut self, name: &str) {
-        if let Some(entry) = self.by_name.remove(name)
-            && let Some(webhooks) = self.by_trigger.get_mut(&entry.webhook.trigger_type)
-        {
+    fn remove(&mut self, name: &str) -> Option<Arc<Entry>> {
+        let entry = self.by_name.remove(name)?;
+        if let Some(webhooks) = self.by_trigger.get_mut(&entry.webhook.trigger_type) {
             webhooks.remove(name);
         }
+        Some(entry)
     }
 }
 
 /// All webhooks that are watched.
+#[derive(Default)]
 pub(crate) struct Catalog {
     namespaces: RwLock<HashMap<String, Namespace>>,
     /// What a list that is under way has named so far.
     listed: RwLock<HashSet<(String, String)>>,
-    slots_per_webhook: usize,
 }
 
 impl Catalog {
-    pub(crate) fn new(slots_per_webhook: usize) -> Self {
-        Self { namespaces: RwLock::default(), listed: RwLock::default(), slots_per_webhook }
-    }
-
-    /// Takes in what the watch says. Returns the webhook that was not there before, if it is one.
-    pub(crate) fn observe(&self, event: &Event<Guarded<Webhook>>) -> Option<Arc<Entry>> {
+    /// Takes in what the watch says. Returns what is new.
+    pub(crate) fn observe(&self, event: &Event<Guarded<Webhook>>) -> Vec<Seen> {
         match event {
             Event::Init => self.listed.write().clear(),
             Event::InitApply(object) => {
@@ -77,54 +127,52 @@ impl Catalog {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut *self.listed.write());
+                let mut gone = Vec::new();
                 for (namespace, webhooks) in self.namespaces.write().iter_mut() {
-                    let gone: Vec<String> = webhooks
-                        .by_name
-                        .keys()
-                        .filter(|name| !listed.contains(&(namespace.clone(), (*name).clone())))
-                        .cloned()
-                        .collect();
-                    for name in gone {
-                        webhooks.remove(&name);
-                    }
+                    let names: Vec<String> = webhooks.by_name.keys().cloned().collect();
+                    let names = names.into_iter().filter(|name| !listed.contains(&(namespace.clone(), name.clone())));
+                    gone.extend(names.filter_map(|name| webhooks.remove(&name)));
                 }
+                return gone.into_iter().map(|entry| Seen::Gone(entry.lane())).collect();
             }
             Event::Apply(object) => return self.apply(object),
-            Event::Delete(object) => self.remove(&object.namespace().unwrap_or_default(), &object.name_any()),
+            Event::Delete(object) => return self.remove(object).into_iter().collect(),
         }
-        None
+        Vec::new()
     }
 
-    fn apply(&self, object: &Guarded<Webhook>) -> Option<Arc<Entry>> {
-        let Ok(object) = &object.0 else {
-            self.remove(&object.namespace().unwrap_or_default(), &object.name_any());
-            return None;
-        };
+    fn apply(&self, object: &Guarded<Webhook>) -> Vec<Seen> {
+        let Ok(object) = &object.0 else { return self.remove(object).into_iter().collect() };
         let namespace = object.namespace().unwrap_or_default();
-        let old = self.get(&namespace, &object.name_any()).filter(|old| Some(&old.uid) == object.metadata.uid.as_ref());
+        let known = self.get(&namespace, &object.name_any());
+        let old = known.as_ref().filter(|old| Some(&*old.uid) == object.metadata.uid.as_deref());
         // Most changes are to the status.
-        if old.as_ref().is_some_and(|old| old.generation == object.metadata.generation) {
-            return None;
+        if old.is_some_and(|old| old.generation == object.metadata.generation) {
+            return Vec::new();
         }
         let entry = Arc::new(Entry {
-            uid: object.uid().unwrap_or_default(),
+            uid: Arc::from(object.uid().unwrap_or_default()),
+            name: Arc::from(object.name_any()),
             webhook: resources::compile(object),
-            slots: old
-                .as_ref()
-                .map_or_else(|| Arc::new(Semaphore::new(self.slots_per_webhook)), |old| Arc::clone(&old.slots)),
-            appeared: old.as_ref().map_or_else(Instant::now, |old| old.appeared),
+            appeared: old.map_or_else(Instant::now, |old| old.appeared),
             generation: object.metadata.generation,
             created: object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            namespace: namespace.clone(),
+            gone: AtomicBool::new(is_gone(object)),
+            slow: AtomicBool::new(false),
+            namespace: Arc::from(namespace.as_str()),
         });
+        let is_new = old.is_none();
+        // One of the same name was deleted, and that not seen.
+        let replaced = known.filter(|_| is_new).map(|known| Seen::Gone(known.lane()));
         self.namespaces.write().entry(namespace).or_default().insert(Arc::clone(&entry));
-        old.is_none().then_some(entry)
+        let seen = if is_new { Seen::New(entry) } else { Seen::Changed(entry) };
+        replaced.into_iter().chain([seen]).collect()
     }
 
-    fn remove(&self, namespace: &str, name: &str) {
-        if let Some(webhooks) = self.namespaces.write().get_mut(namespace) {
-            webhooks.remove(name);
-        }
+    fn remove(&self, object: &Guarded<Webhook>) -> Option<Seen> {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let entry = self.namespaces.write().get_mut(&namespace)?.remove(&name)?;
+        Some(Seen::Gone(entry.lane()))
     }
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
@@ -158,9 +206,13 @@ impl Catalog {
     }
 }
 
-impl Entry {
-    /// Whether it runs for an event that was created at `created`.
-    pub(crate) fn runs(&self, event: &EventFacts, created: Timestamp) -> bool {
-        matching::runs(&self.webhook, event) && matching::existed(self.created, created)
-    }
+/// Whether the webhook, as it is now, was suspended by its receiver.
+fn is_gone(webhook: &Webhook) -> bool {
+    let conditions = webhook.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| {
+        condition.type_ == SUSPENDED
+            && condition.status == ConditionStatus::True
+            && condition.reason == GONE
+            && condition.observed_generation == webhook.metadata.generation
+    })
 }

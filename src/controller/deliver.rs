@@ -1,9 +1,11 @@
-//! One webhook's run for one event: prepare, send, record.
+//! One attempt of a webhook's run for one event: prepare, send, judge, record.
 
 use std::{
     collections::HashMap,
+    num::NonZero,
     panic::AssertUnwindSafe,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,35 +15,46 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     catalog::Entry,
     history::{Content, History},
+    payloads::Payloads,
     secrets::Secrets,
 };
 use crate::{
     core::{
+        dispatch::Report,
         event::{EventData, EventFacts, Own},
         id,
         matching::SAME_APPLY,
         request::{self, Prepared},
         response::Record,
+        retry::{self, Verdict},
         webhook::EventType,
     },
     delivery::{Origin, Sender},
-    kubernetes::objects::{self, Objects, chain},
+    kubernetes::{
+        lease::Lease,
+        objects::{self, Objects, Version, chain},
+    },
     resources::{
-        AlertGroupEvent, EventRef, LastRun, ResponsePhase, Webhook, WebhookLine, WebhookResponse, WebhookResponseStatus,
+        AlertGroupEvent, EventRef, LastRun, ResponsePhase, Tries, Webhook, WebhookLine, WebhookResponse,
+        WebhookResponseStatus,
     },
 };
 
 /// How often to look for a Secret that should be there any moment.
 const SECRETS_EVERY: Duration = Duration::from_millis(50);
 
+/// Templates that take longer than this are rendered where they hold up nobody else, from the second time on.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// What names an event, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EventKey {
-    pub(crate) namespace: String,
+    pub(crate) namespace: Arc<str>,
     pub(crate) name: String,
     pub(crate) uid: String,
 }
@@ -49,7 +62,7 @@ pub(crate) struct EventKey {
 impl EventKey {
     pub(crate) fn of(event: &impl ResourceExt) -> Self {
         Self {
-            namespace: event.namespace().unwrap_or_default(),
+            namespace: Arc::from(event.namespace().unwrap_or_default()),
             name: event.name_any(),
             uid: event.uid().unwrap_or_default(),
         }
@@ -60,43 +73,108 @@ impl EventKey {
     }
 }
 
-/// What is to be delivered.
+/// What is to be delivered, and how far it is.
+#[derive(Debug)]
 pub(crate) struct Delivery {
-    pub(crate) event: EventKey,
+    pub(crate) event: Arc<EventKey>,
     pub(crate) facts: Arc<EventFacts>,
-    /// The event's data; read again where it is not kept any more.
-    pub(crate) data: Option<Arc<EventData>>,
-    /// Whether it may have been delivered before this process began.
-    pub(crate) inherited: bool,
-    pub(crate) entry: Arc<Entry>,
+    /// Number of the event.
+    pub(crate) number: u64,
+    pub(crate) webhook: Arc<str>,
+    /// Uid of the webhook.
+    pub(crate) uid: Arc<str>,
+    pub(crate) tries: Tries,
+    /// Its WebhookResponse as it was last read or written; None if it is not there yet.
+    pub(crate) version: Option<Version>,
+    /// The value of the annotation that asked to send it again.
+    pub(crate) redeliver: Option<Arc<str>>,
 }
 
-/// Delivers, within bounds, and records.
+impl Delivery {
+    /// Name of its WebhookResponse, and its `webhook-id`.
+    pub(crate) fn response(&self) -> String {
+        id::response_name(&self.event.uid, &self.webhook)
+    }
+
+    fn line(&self, outcome: ResponsePhase, status_code: Option<u16>, response: Option<String>) -> WebhookLine {
+        WebhookLine { name: self.webhook.to_string(), outcome, status_code, response }
+    }
+
+    fn line_of(&self, status: &WebhookResponseStatus) -> WebhookLine {
+        self.line(status.phase, status.status_code, Some(self.response()))
+    }
+
+    fn log(&self, error: &str, what: &str) {
+        let EventKey { namespace, name, .. } = &*self.event;
+        tracing::error!(namespace = &**namespace, webhook = &*self.webhook, event = name, error, "{what}");
+    }
+}
+
+/// How far a delivery is after a turn.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// It is over.
+    Ended(WebhookLine),
+    /// It is to be sent again then.
+    Again(Timestamp, WebhookLine),
+    /// This process stops: it is for the next one.
+    Stopped,
+}
+
+/// What was found of a delivery that another process may have begun.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It is over.
+    Ended(WebhookLine),
+    /// It was tried, and is to be sent again then.
+    Tried(Timestamp, WebhookLine),
+    /// It is to be sent.
+    Nothing,
+}
+
+/// Sends, and records.
 pub(crate) struct Deliverer {
     objects: Objects,
     sender: Sender,
     secrets: Secrets,
-    history: History,
-    /// One permit for each delivery that may be sent and not yet recorded.
-    unrecorded: Semaphore,
+    history: Arc<History>,
+    payloads: Payloads,
+    lease: Lease,
+    stop: CancellationToken,
+    /// One permit for each slow rendering at a time.
+    slow: Semaphore,
     /// The runs that are to be shown in their webhooks' status, by namespace and name.
     last_runs: Mutex<HashMap<(String, String), LastRun>>,
     ran: mpsc::UnboundedSender<ObjectRef<Webhook>>,
 }
 
+/// What a [`Deliverer`] works with.
+pub(crate) struct Parts {
+    pub(crate) objects: Objects,
+    pub(crate) sender: Sender,
+    pub(crate) secrets: Secrets,
+    pub(crate) history: Arc<History>,
+    pub(crate) lease: Lease,
+}
+
 impl Deliverer {
-    /// Also returns the webhooks that have run.
-    pub(crate) fn new(
-        objects: Objects,
-        sender: Sender,
-        secrets: Secrets,
-        history: History,
-        max_unrecorded: usize,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
+    /// Also returns the webhooks that have run, or of which something else is to be shown.
+    pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
+        let Parts { objects, sender, secrets, history, lease } = parts;
         let (ran, runs) = mpsc::unbounded();
-        let unrecorded = Semaphore::new(max_unrecorded);
-        let last_runs = Mutex::default();
-        (Arc::new(Self { objects, sender, secrets, history, unrecorded, last_runs, ran }), runs)
+        let deliverer = Self {
+            objects,
+            sender,
+            secrets,
+            history,
+            payloads: Payloads::new(),
+            lease,
+            stop: CancellationToken::new(),
+            slow: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),
+            last_runs: Mutex::default(),
+            ran,
+        };
+        (Arc::new(deliverer), runs)
     }
 
     /// The run that is to be shown in a webhook's status, once.
@@ -109,164 +187,374 @@ impl Deliverer {
         self.last_runs.lock().entry((namespace.to_owned(), webhook.to_owned())).or_insert(run);
     }
 
-    /// Runs the webhook and records what came of it. What can't be recorded is logged, and counts as it came out.
-    /// None if this process stops before it began.
-    pub(crate) async fn deliver(&self, delivery: &Delivery) -> Option<WebhookLine> {
-        let name = id::response_name(&delivery.event.uid, &delivery.entry.webhook.name);
-        // Later events of the alert group wait for this one: it must end, come what may.
-        match AssertUnwindSafe(self.run(delivery, &name)).catch_unwind().await {
-            Ok(Ok(line)) => return line,
-            Ok(Err(error)) => log(delivery, &chain(&error), "deliver"),
-            Err(_) => log(delivery, "a bug: the panic is in the log", "deliver"),
-        }
-        Some(line(delivery, ResponsePhase::Failed, None, None))
+    /// Has the status of a webhook looked at.
+    pub(crate) fn show(&self, namespace: &str, webhook: &str) {
+        // The controller lives as long as the process.
+        let _ = self.ran.unbounded_send(ObjectRef::new(webhook).within(namespace));
+    }
+
+    /// Keeps an event's data at hand.
+    pub(crate) fn keep(&self, event: &EventKey, data: EventData) {
+        self.payloads.insert(&event.uid, Arc::new(data));
+    }
+
+    /// The data of an event is not needed any more.
+    pub(crate) fn forget(&self, event: &EventKey) {
+        self.payloads.remove(&event.uid);
     }
 
     /// Begins nothing more.
     pub(crate) fn stop(&self) {
-        self.unrecorded.close();
+        self.stop.cancel();
     }
 
-    async fn run(&self, delivery: &Delivery, name: &str) -> Result<Option<WebhookLine>, objects::Error> {
-        let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
-        let mut exists = false;
-        if delivery.inherited && self.history.was_there(namespace, name) {
-            let recorded = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
-            exists = recorded.is_some();
-            if let Some(status) = recorded.and_then(|response| response.status)
-                && status.phase != ResponsePhase::Pending
-            {
-                return Ok(Some(line(delivery, status.phase, status.status_code, Some(name))));
-            }
-        }
-        let data = match &delivery.data {
-            Some(data) => Arc::clone(data),
-            None => match self.read(&delivery.event).await? {
-                Some(data) => data,
-                None => return Ok(Some(line(delivery, ResponsePhase::Skipped, None, None))),
-            },
-        };
-        // Never closed.
-        let _slot = delivery.entry.slots.acquire().await;
-        self.secrets_of_the_same_apply(&delivery.entry).await;
-        let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &webhook.name).await?;
-        let own = Own::new(webhook.template_data(), responses);
-        let masked = delivery.facts.event_type == EventType::PersonalNotification;
-        let secret = |key: &_| self.secrets.get(namespace, key).map_err(|missing| missing.to_string());
-
-        let (_unrecorded, created, status) = match request::prepare(webhook, &data, &own, masked, &secret) {
-            Prepared::Skip(_) => return Ok(Some(line(delivery, ResponsePhase::Skipped, None, None))),
-            Prepared::Refused(record) => {
-                let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
-                let created = self.create(delivery, name, exists).await;
-                (permit, created, WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()))
-            }
-            Prepared::Send(request, record) => {
-                let Ok(permit) = self.unrecorded.acquire().await else { return Ok(None) };
-                // In this order: the request does not wait until the other call has left.
-                let (status, created) =
-                    tokio::join!(self.attempt(delivery, &request, record, name), self.create(delivery, name, exists));
-                (permit, created, status)
-            }
-        };
-        let recorded = match created {
-            Ok(()) => self.record(delivery, name, &status).await,
-            refused => refused,
-        };
-        let response = match &recorded {
-            Ok(()) => Some(name),
-            Err(error) => {
-                // What was sent was sent: the event's status says how it came out.
-                log(delivery, &chain(error), "record");
-                None
-            }
-        };
-        Ok(Some(line(delivery, status.phase, status.status_code, response)))
+    /// Whether a WebhookResponse of that name may have been there at the start. False is certain.
+    pub(crate) fn was_there(&self, delivery: &Delivery) -> bool {
+        self.history.was_there(&delivery.event.namespace, &delivery.response())
     }
 
-    /// Waits a while for the Secrets of a webhook that is new: they are watched apart from it, and one `kubectl apply -f dir/`
-    /// makes both.
-    async fn secrets_of_the_same_apply(&self, entry: &Entry) {
-        let is_missing = || entry.webhook.secrets().any(|(_, key)| self.secrets.get(&entry.namespace, key).is_err());
-        while entry.appeared.elapsed() < SAME_APPLY && is_missing() {
+    /// Whether a webhook is new and lacks a Secret, which may come any moment: they are watched apart from it, and one
+    /// `kubectl apply -f dir/` makes both.
+    pub(crate) fn awaits_secrets(&self, entry: &Entry) -> bool {
+        let is_missing = |key: &_| self.secrets.get(&entry.namespace, key).is_err();
+        entry.appeared.elapsed() < SAME_APPLY && entry.webhook.secrets().any(|(_, key)| is_missing(key))
+    }
+
+    /// Waits a while for the Secrets of a webhook that is new.
+    pub(crate) async fn secrets_of_the_same_apply(&self, entry: &Entry) {
+        while self.awaits_secrets(entry) {
             tokio::time::sleep(SECRETS_EVERY).await;
         }
     }
 
-    /// The data of an event that is not kept any more; None if it is gone.
-    async fn read(&self, event: &EventKey) -> Result<Option<Arc<EventData>>, objects::Error> {
+    /// Reads what another process may have recorded of a delivery.
+    pub(crate) async fn look_up(&self, delivery: &mut Delivery) -> Found {
+        let (namespace, name) = (&delivery.event.namespace, delivery.response());
+        let recorded = match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &name)).await {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => return Found::Nothing,
+            Err(error) => {
+                delivery.log(&chain(&error), "look up");
+                return Found::Nothing;
+            }
+        };
+        delivery.version = Some(Version::of(&recorded));
+        let Some(status) = recorded.status else { return Found::Nothing };
+        let line = delivery.line_of(&status);
+        delivery.tries = Tries::of(&status);
+        let next = status.next_attempt_time.unwrap_or(Timestamp::UNIX_EPOCH);
+        match (status.phase, delivery.redeliver.as_deref()) {
+            (ResponsePhase::Pending, _) => Found::Nothing,
+            (ResponsePhase::Retrying, _) => Found::Tried(next, line),
+            (_, Some(value)) if status.redelivered.as_deref() != Some(value) => {
+                delivery.tries = std::mem::take(&mut delivery.tries).anew();
+                Found::Nothing
+            }
+            _ => Found::Ended(line),
+        }
+    }
+
+    /// Sends the request and records what came of it. What can't be recorded is logged, and counts as it came out. `entry` is
+    /// None if there is no such webhook any more.
+    pub(crate) async fn attempt(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>) -> (Done, Report) {
+        let Some(entry) = entry.filter(|entry| entry.webhook.enabled) else {
+            return (Done::Ended(self.end(delivery, entry, None).await), Report::Nothing);
+        };
+        // Later events of the alert group wait for this one: it must end, come what may.
+        match AssertUnwindSafe(self.run(delivery, entry)).catch_unwind().await {
+            Ok(Ok(done)) => return done,
+            Ok(Err(error)) => delivery.log(&chain(&error), "deliver"),
+            Err(_) => delivery.log("a bug: the panic is in the log", "deliver"),
+        }
+        (Done::Ended(delivery.line(ResponsePhase::Failed, None, None)), Report::Nothing)
+    }
+
+    /// Ends a delivery that waited too long for an endpoint that is down.
+    pub(crate) async fn give_up(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>) -> WebhookLine {
+        let why = "Not sent: the endpoint had failed before, and did not answer others until the deadline";
+        self.end(delivery, entry, Some(why)).await
+    }
+
+    async fn run(&self, delivery: &mut Delivery, entry: &Arc<Entry>) -> Result<(Done, Report), objects::Error> {
+        let Some(data) = self.data(&delivery.event).await? else {
+            let why = "Not sent: the AlertGroupEvent is gone";
+            return Ok((Done::Ended(self.end(delivery, Some(entry), Some(why)).await), Report::Nothing));
+        };
+        let namespace = &*delivery.event.namespace;
+        let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await?;
+        let own = Own::new(entry.webhook.template_data(), responses);
+        let seen = delivery.tries.count;
+        let (status, verdict, created) = match self.prepare(delivery, entry, data, own).await {
+            Prepared::Skip(_) => return Ok((Done::Ended(self.end(delivery, None, None).await), Report::Nothing)),
+            Prepared::Refused(record) => {
+                let status = WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new());
+                (status, Verdict::Refused, self.create(delivery, entry).await)
+            }
+            Prepared::Send(request, record) => {
+                if !self.may_send().await {
+                    return Ok((Done::Stopped, Report::Nothing));
+                }
+                // In this order: the request does not wait until the other call has left.
+                let sent = self.send(delivery, entry, &request, record);
+                let ((status, verdict), created) = tokio::join!(sent, self.create(delivery, entry));
+                (status, verdict, created)
+            }
+        };
+        let sent = !status.attempts.is_empty();
+        let status = status.after(&mut delivery.tries, delivery.redeliver.as_deref());
+        let (report, next) = match (verdict, delivery.tries.round.filter(|_| sent)) {
+            (Verdict::Later(asked), Some(round)) => {
+                let ended = status.timestamp.unwrap_or_else(Timestamp::now);
+                let next = entry.webhook.retry.next(round.attempts, round.since, ended, asked, chance());
+                (Report::Failed(asked), next)
+            }
+            (_, Some(_)) => (Report::Answered, None),
+            (_, None) => (Report::Nothing, None),
+        };
+        if verdict == Verdict::Gone {
+            entry.suspend();
+        }
+        let status = match next {
+            Some(next) => status.until(next),
+            None => status.redelivered(delivery.redeliver.as_deref()),
+        };
+        let recorded = match created {
+            Ok(version) => self.record(delivery, version, seen, &status).await,
+            Err(error) => Err(error),
+        };
+        let (status, response) = match recorded {
+            Ok(theirs) => (theirs.unwrap_or(status), Some(delivery.response())),
+            Err(error) => {
+                // What was sent was sent: the event's status says how it came out.
+                delivery.log(&chain(&error), "record");
+                (status, None)
+            }
+        };
+        self.note(delivery, entry, &status);
+        let line = delivery.line(status.phase, status.status_code, response);
+        Ok(match (status.phase, status.next_attempt_time) {
+            (ResponsePhase::Retrying, Some(next)) => (Done::Again(next, line), report),
+            _ => (Done::Ended(line), report),
+        })
+    }
+
+    /// The data of an event; None if it is gone.
+    async fn data(&self, event: &EventKey) -> Result<Option<Arc<EventData>>, objects::Error> {
+        if let Some(data) = self.payloads.get(&event.uid) {
+            return Ok(Some(data));
+        }
         let found = objects::persist(|| self.objects.get::<AlertGroupEvent>(&event.namespace, &event.name)).await?;
-        Ok(found
+        let data = found
             .filter(|found| found.metadata.uid.as_ref() == Some(&event.uid))
             .and_then(|found| found.spec.data().ok())
-            .map(Arc::new))
+            .map(Arc::new);
+        if let Some(data) = &data {
+            self.payloads.insert(&event.uid, Arc::clone(data));
+        }
+        Ok(data)
     }
 
-    async fn attempt(
+    /// Renders the request: here, or where it holds up nobody if that took long the last time.
+    async fn prepare(&self, delivery: &Delivery, entry: &Arc<Entry>, data: Arc<EventData>, own: Own) -> Prepared {
+        let masked = delivery.facts.event_type == EventType::PersonalNotification;
+        let (entry, secrets) = (Arc::clone(entry), self.secrets.clone());
+        let slow = entry.is_slow();
+        let prepare = move || {
+            let started = Instant::now();
+            let secret = |key: &_| secrets.get(&entry.namespace, key).map_err(|missing| missing.to_string());
+            let prepared = request::prepare(&entry.webhook, &data, &own, masked, &secret);
+            entry.took(started.elapsed() > SLOW);
+            prepared
+        };
+        if !slow {
+            return prepare();
+        }
+        // Never closed.
+        let _turn = self.slow.acquire().await;
+        match tokio::task::spawn_blocking(prepare).await {
+            Ok(prepared) => prepared,
+            // As it would have panicked here.
+            Err(error) => std::panic::resume_unwind(error.try_into_panic().unwrap_or_else(|error| Box::new(error))),
+        }
+    }
+
+    /// Waits until it is certain that no other replica sends. False if this process stops before.
+    async fn may_send(&self) -> bool {
+        if self.lease.is_held() {
+            return true;
+        }
+        tokio::select! {
+            () = self.lease.held() => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    async fn send(
         &self,
         delivery: &Delivery,
+        entry: &Entry,
         request: &request::Request,
         record: Record,
-        name: &str,
-    ) -> WebhookResponseStatus {
-        let webhook = &delivery.entry.webhook;
+    ) -> (WebhookResponseStatus, Verdict) {
+        let webhook = &entry.webhook;
         let origin = Origin { namespace: &delivery.event.namespace, webhook: &webhook.name };
         let (time, started) = (Timestamp::now(), Instant::now());
-        let outcome = self.sender.send(origin, request, name, webhook.timeout).await;
-        WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
+        let outcome = self.sender.send(origin, request, &delivery.response(), webhook.timeout).await;
+        let status = WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed());
+        (status, retry::judge(&outcome))
     }
 
-    /// Makes the object that stands for the run, where it is not there yet.
-    async fn create(&self, delivery: &Delivery, name: &str, exists: bool) -> Result<(), objects::Error> {
-        if exists {
-            return Ok(());
+    /// Makes the object that stands for the run, where it is not there yet. Returns its version; None if it was there after all.
+    async fn create(&self, delivery: &Delivery, entry: &Entry) -> Result<Option<Version>, objects::Error> {
+        if delivery.version.is_some() {
+            return Ok(delivery.version.clone());
         }
-        let namespace = &delivery.event.namespace;
-        let object = object(delivery, name);
-        match objects::persist(|| self.objects.create(namespace, name, &object)).await {
-            // A call that seemed to fail had worked.
-            Err(error) if error.is_conflict() => Ok(()),
-            result => result,
+        let (namespace, name) = (&*delivery.event.namespace, delivery.response());
+        let object = object(delivery, entry, &name);
+        match objects::persist(|| self.objects.create(namespace, &name, &object)).await {
+            Ok(version) => Ok(Some(version)),
+            // A call that seemed to fail had worked, or another replica was there.
+            Err(error) if error.is_already_exists() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
+    /// Records what came of an attempt, `seen` others being recorded. Returns what another replica has recorded in the
+    /// meantime, if one has: that stays.
     async fn record(
         &self,
-        delivery: &Delivery,
-        name: &str,
+        delivery: &mut Delivery,
+        mut version: Option<Version>,
+        seen: u32,
         status: &WebhookResponseStatus,
-    ) -> Result<(), objects::Error> {
-        let (namespace, webhook) = (&delivery.event.namespace, &delivery.entry.webhook);
+    ) -> Result<Option<WebhookResponseStatus>, objects::Error> {
+        let (namespace, name) = (Arc::clone(&delivery.event.namespace), delivery.response());
+        let patch = if seen == 0 { serde_json::to_value(status) } else { status.replacing() };
+        let patch = patch.unwrap_or_default();
+        loop {
+            if version.is_some() {
+                let write =
+                    || self.objects.patch_status::<WebhookResponse>(&namespace, &name, version.as_ref(), &patch);
+                match objects::persist(write).await {
+                    Ok(version) => {
+                        delivery.version = Some(version);
+                        return Ok(None);
+                    }
+                    // Its webhook was deleted, and it with it.
+                    Err(error) if error.is_not_found() => return Ok(None),
+                    Err(error) if error.is_conflict() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let found = objects::persist(|| self.objects.get::<WebhookResponse>(&namespace, &name)).await?;
+            let Some(found) = found else { return Ok(None) };
+            version = Some(Version::of(&found));
+            let theirs = found.status.unwrap_or_default();
+            let untouched = theirs.attempt_count == seen && (seen > 0 || theirs.phase == ResponsePhase::Pending);
+            if untouched {
+                continue;
+            }
+            delivery.version = version;
+            // The answer to a call that worked may have been lost.
+            if theirs.attempt_count == status.attempt_count && theirs.attempts.last() == status.attempts.last() {
+                return Ok(None);
+            }
+            delivery.tries = Tries::of(&theirs);
+            let EventKey { name: event, .. } = &*delivery.event;
+            tracing::warn!(namespace = &*namespace, response = name, event, "another replica recorded an attempt");
+            return Ok(Some(theirs));
+        }
+    }
+
+    /// Shows an attempt to templates and in the webhook's status.
+    fn note(&self, delivery: &Delivery, entry: &Entry, status: &WebhookResponseStatus) {
+        let (namespace, webhook) = (&*delivery.event.namespace, &entry.webhook);
         let ended = status.timestamp.unwrap_or_else(Timestamp::now);
         let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
-        self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, name, ended, content);
-        objects::persist(|| self.objects.patch_status::<WebhookResponse>(namespace, name, status)).await?;
-        let run =
-            LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response: name.to_owned() };
-        if self.last_runs.lock().insert((namespace.clone(), webhook.name.clone()), run).is_none() {
-            // The controller lives as long as the process.
-            let _ = self.ran.unbounded_send(ObjectRef::new(&webhook.name).within(namespace));
+        let response = delivery.response();
+        self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, &response, ended, content);
+        let run = LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response };
+        if self.last_runs.lock().insert((namespace.to_owned(), webhook.name.clone()), run).is_none() {
+            self.show(namespace, &webhook.name);
         }
-        Ok(())
+    }
+
+    /// Ends a delivery of which nothing more is sent, and says why in its record. `entry` makes a record where there is none.
+    async fn end(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>, why: Option<&str>) -> WebhookLine {
+        let (namespace, name) = (Arc::clone(&delivery.event.namespace), delivery.response());
+        let content = why.map(str::to_owned);
+        if delivery.tries.count == 0 && delivery.version.is_none() {
+            let (Some(entry), Some(_)) = (entry, why) else {
+                return delivery.line(ResponsePhase::Skipped, None, None);
+            };
+            let record = Record { content, ..Record::default() };
+            let status = WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new());
+            let recorded = match self.create(delivery, entry).await {
+                Ok(version) => self.record(delivery, version, 0, &status).await,
+                Err(error) => Err(error),
+            };
+            return match recorded {
+                Ok(theirs) => delivery.line_of(&theirs.unwrap_or(status)),
+                Err(error) => {
+                    delivery.log(&chain(&error), "record");
+                    delivery.line_of(&status)
+                }
+            };
+        }
+        let patch = delivery.tries.closing(Timestamp::now(), delivery.redeliver.as_deref(), why);
+        let version = delivery.version.as_ref();
+        let write = || self.objects.patch_status::<WebhookResponse>(&namespace, &name, version, &patch);
+        match objects::persist(write).await {
+            // One that another replica has changed is its own.
+            Ok(_) => {}
+            Err(error) if error.is_not_found() || error.is_conflict() => {}
+            Err(error) => delivery.log(&chain(&error), "record"),
+        }
+        let (outcome, status_code) = delivery.tries.outcome();
+        delivery.line(outcome, status_code, Some(name))
+    }
+
+    /// Says in the WebhookResponse why it can't be sent again.
+    pub(crate) async fn decline(&self, namespace: &str, response: &WebhookResponse, value: &str, why: &str) {
+        let status = response.status.clone().unwrap_or_default();
+        let patch = Tries::of(&status).anew().closing(Timestamp::now(), Some(value), Some(why));
+        let name = response.name_any();
+        let version = Version::of(response);
+        let write = || self.objects.patch_status::<WebhookResponse>(namespace, &name, Some(&version), &patch);
+        tracing::warn!(namespace, response = name, why, "send again");
+        if let Err(error) = objects::persist(write).await
+            && !error.is_not_found()
+        {
+            tracing::error!(error = chain(&error), "record");
+        }
+    }
+
+    /// Reads a WebhookResponse.
+    pub(crate) async fn response(&self, namespace: &str, name: &str) -> Option<WebhookResponse> {
+        found(objects::persist(|| self.objects.get(namespace, name)).await)
+    }
+
+    /// Reads an AlertGroupEvent.
+    pub(crate) async fn event(&self, namespace: &str, name: &str) -> Option<AlertGroupEvent> {
+        found(objects::persist(|| self.objects.get(namespace, name)).await)
     }
 }
 
-fn log(delivery: &Delivery, error: &str, what: &str) {
-    let (event, webhook) = (&delivery.event, &delivery.entry.webhook.name);
-    tracing::error!(namespace = event.namespace, webhook, event = event.name, error, "{what}");
+fn found<K>(result: Result<Option<K>, objects::Error>) -> Option<K> {
+    result.unwrap_or_else(|error| {
+        tracing::error!(error = chain(&error), "read");
+        None
+    })
 }
 
-fn line(delivery: &Delivery, outcome: ResponsePhase, status_code: Option<u16>, response: Option<&str>) -> WebhookLine {
-    WebhookLine {
-        name: delivery.entry.webhook.name.clone(),
-        outcome,
-        status_code,
-        response: response.map(str::to_owned),
-    }
+/// From 0 to 1.
+pub(crate) fn chance() -> f64 {
+    // Without randomness, what failed together is tried together.
+    getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
-fn object(delivery: &Delivery, name: &str) -> WebhookResponse {
-    let (event, webhook) = (&delivery.event, &delivery.entry.webhook);
+fn object(delivery: &Delivery, entry: &Entry, name: &str) -> WebhookResponse {
+    let (event, webhook) = (&*delivery.event, &entry.webhook);
     let reference = EventRef { name: event.name.clone(), uid: event.uid.clone() };
     let mut object =
         WebhookResponse::pending(name, &event.namespace, reference, &delivery.facts.alert_group_id, webhook);
@@ -274,7 +562,7 @@ fn object(delivery: &Delivery, name: &str) -> WebhookResponse {
         api_version: Webhook::api_version(&()).into_owned(),
         kind: Webhook::kind(&()).into_owned(),
         name: webhook.name.clone(),
-        uid: delivery.entry.uid.clone(),
+        uid: entry.uid.to_string(),
         controller: Some(true),
         block_owner_deletion: None,
     }]);

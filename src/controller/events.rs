@@ -39,9 +39,9 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     if event.status.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
-    match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, &status).await {
+    match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, None, &status).await {
         Err(error) if error.is_not_found() => Ok(Action::await_change()),
-        result => result.map(|()| Action::await_change()),
+        result => result.map(|_| Action::await_change()),
     }
 }
 

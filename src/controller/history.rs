@@ -1,7 +1,7 @@
 //! The latest response of each webhook for each alert group: what templates see as `responses`.
 //!
-//! Names are listed once, at the start, as metadata; after that every response is one of ours and is noted when it is
-//! recorded. Contents are read only when an event of the same alert group needs them and they are not at hand.
+//! Names are listed at the start, as metadata; after that every response is one of ours and is noted when it is recorded.
+//! Contents are read only when an event of the same alert group needs them and they are not at hand.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,8 +11,8 @@ use std::{
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use kube::{Api, Client, ResourceExt, api::ListParams, core::PartialObjectMeta};
-use parking_lot::Mutex;
+use kube::{ResourceExt, core::PartialObjectMeta};
+use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
 
 /// Bound on the contents that are kept at hand, in bytes.
 const CONTENTS: u64 = 32 * 1024 * 1024;
-const PAGE: u32 = 500;
 
 /// Namespace and label value of an alert group.
 type Group = (String, String);
@@ -48,6 +47,12 @@ pub(crate) struct Content {
 #[derive(Clone)]
 struct Bytes;
 
+/// The label values of a response's webhook and alert group.
+fn labels(response: &PartialObjectMeta<WebhookResponse>) -> Option<(String, String)> {
+    let label = |key| response.labels().get(key).cloned();
+    Some((label(WEBHOOK_LABEL)?, label(ALERT_GROUP_LABEL)?))
+}
+
 impl Weighter<(String, String), Arc<Content>> for Bytes {
     fn weight(&self, _: &(String, String), value: &Arc<Content>) -> u64 {
         value.content.as_ref().map_or(0, String::len) as u64 + 200
@@ -57,7 +62,7 @@ impl Weighter<(String, String), Arc<Content>> for Bytes {
 pub(crate) struct History {
     objects: Objects,
     /// Hashes of the namespaces and names that were there at the start.
-    listed: HashSet<u64>,
+    listed: RwLock<HashSet<u64>>,
     hasher: RandomState,
     groups: Mutex<HashMap<Group, Vec<Latest>>>,
     /// By namespace and name of the WebhookResponse.
@@ -65,39 +70,43 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Lists the responses that are there, in `namespace` or in all.
-    pub(crate) async fn load(client: Client, objects: Objects, namespace: Option<&str>) -> Result<Self, kube::Error> {
-        let responses: Api<WebhookResponse> = match namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        };
-        let mut history = Self {
+    pub(crate) fn new(objects: Objects) -> Self {
+        Self {
             objects,
-            listed: HashSet::new(),
+            listed: RwLock::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
             contents: Cache::with_weighter(10_000, CONTENTS, Bytes),
-        };
-        let mut page = ListParams::default().limit(PAGE);
-        loop {
-            let list = responses.list_metadata(&page).await?;
-            for response in &list.items {
-                history.found(response);
-            }
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => return Ok(history),
+        }
+    }
+
+    /// Takes in a response that a list names.
+    pub(crate) fn found(&self, response: &PartialObjectMeta<WebhookResponse>) {
+        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
+        self.listed.write().insert(self.hash(&namespace, &name));
+        let Some((webhook, group)) = labels(response) else { return };
+        let ended = response.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        self.latest((namespace, group), Latest { webhook, response: name, ended });
+    }
+
+    /// Forgets a response that is gone.
+    pub(crate) fn gone(&self, response: &PartialObjectMeta<WebhookResponse>) {
+        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
+        self.listed.write().remove(&self.hash(&namespace, &name));
+        if let Some((_, group)) = labels(response) {
+            let mut groups = self.groups.lock();
+            let key = (namespace, group);
+            if let Some(all) = groups.get_mut(&key) {
+                all.retain(|latest| latest.response != name);
+                if all.is_empty() {
+                    groups.remove(&key);
+                }
             }
         }
     }
 
-    fn found(&mut self, response: &PartialObjectMeta<WebhookResponse>) {
-        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
-        self.listed.insert(self.hasher.hash_one((namespace.as_str(), name.as_str())));
-        let label = |key| response.labels().get(key).cloned();
-        let (Some(webhook), Some(group)) = (label(WEBHOOK_LABEL), label(ALERT_GROUP_LABEL)) else { return };
-        let ended = response.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        self.latest((namespace, group), Latest { webhook, response: name, ended });
+    fn hash(&self, namespace: &str, response: &str) -> u64 {
+        self.hasher.hash_one((namespace, response))
     }
 
     fn latest(&self, group: Group, latest: Latest) {
@@ -112,7 +121,7 @@ impl History {
 
     /// Whether a response of this name may have been there at the start. False is certain.
     pub(crate) fn was_there(&self, namespace: &str, response: &str) -> bool {
-        self.listed.contains(&self.hasher.hash_one((namespace, response)))
+        self.listed.read().contains(&self.hash(namespace, response))
     }
 
     /// Notes a response that has just been recorded.

@@ -1,9 +1,9 @@
 //! From an event to the end of its deliveries.
 //!
 //! ```text
-//! watch ─► observe ─► admit ─► (earlier events of the alert group) ─► start ─► deliver × webhook ─► ended
-//!                                                                       │                            │
-//!                                                       matched against the catalog        events::reconcile writes
+//! watch ─► observe ─► admit ─► order ─► (look up) ─► dispatcher ─► attempt ─┬─► ended ─► events::reconcile writes
+//!               matched against    │                     ▲                  │
+//!               the catalog        └── tried ◄───────────┴── again ◄────────┘
 //! ```
 //! An event is admitted once: it is here until the watch shows it Completed. What it needs is in memory, so that a request
 //! waits for no call of the API. An event that was there before this process is different: those of its responses that
@@ -22,19 +22,24 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 use parking_lot::Mutex;
+use tokio::sync::{Notify, SetOnce};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    catalog::{Catalog, Entry},
-    deliver::{Deliverer, Delivery, EventKey},
+    catalog::{Catalog, Entry, Seen},
+    deliver::{Deliverer, Delivery, Done, EventKey, Found, chance},
 };
 use crate::{
     core::{
-        event::{EventData, EventFacts},
+        dispatch::{Change, Dispatcher, Lane, Limits, Next, Report, Turn, Waiting},
+        event::EventFacts,
         matching::SAME_APPLY,
+        order::{self, Order},
     },
-    kubernetes::guard::Guarded,
-    resources::{AlertGroupEvent, AlertGroupEventStatus, EventPhase, ResponsePhase, WebhookLine},
+    kubernetes::{guard::Guarded, objects::Version},
+    resources::{
+        AlertGroupEvent, AlertGroupEventStatus, EventPhase, REDELIVER_ANNOTATION, ResponsePhase, Tries, WebhookLine,
+    },
 };
 
 /// How long a completed event is remembered, for webhooks of the same apply that the watch shows later.
@@ -43,28 +48,36 @@ const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
 /// As many lines as the schema of an event's status allows.
 const MAX_LINES: usize = 2000;
 
-/// How far an event's deliveries are.
+/// How long the bound on what is in flight is reached before that is said.
+const FULL: Duration = Duration::from_secs(5);
+
+/// A webhook's run for an event.
 #[derive(Debug)]
-enum Stage {
-    /// Earlier events of the alert group have not had their first attempts.
-    Waiting(Arc<EventData>),
-    Running {
-        since: Instant,
-        open: usize,
-    },
-    Ended,
+struct Line {
+    /// Uid of the webhook.
+    uid: Arc<str>,
+    ended: bool,
+    /// What came of it so far.
+    shown: Option<WebhookLine>,
+    /// The value of the annotation that asks to send it again, and has not been answered.
+    asked: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
 struct Run {
-    key: EventKey,
+    key: Arc<EventKey>,
     facts: Arc<EventFacts>,
     created: Timestamp,
-    /// Whether it was there before this process, so that some of it may be done.
+    /// Whether some of it may have been done before this process.
     inherited: bool,
-    stage: Stage,
-    /// What came of each webhook; None while it is under way.
-    lines: BTreeMap<String, Option<WebhookLine>>,
+    /// The value of the annotation for which all is sent again.
+    redeliver: Option<Arc<str>>,
+    /// The value of the annotation that is answered when it ends.
+    answers: Option<Arc<str>>,
+    since: Instant,
+    lines: BTreeMap<Arc<str>, Line>,
+    /// How many lines have not ended.
+    open: usize,
     /// What the event names and no webhook answers to.
     unknown: Vec<String>,
     /// The watch has shown that the end, with all that is known now, is recorded.
@@ -73,6 +86,28 @@ struct Run {
 }
 
 impl Run {
+    fn of(event: &AlertGroupEvent, inherited: bool) -> Self {
+        let asked = annotation(event).map(Arc::from);
+        Self {
+            key: Arc::new(EventKey::of(event)),
+            facts: Arc::new(event.spec.facts()),
+            created: event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            inherited,
+            redeliver: asked.clone().filter(|_| is_completed(event)),
+            answers: asked,
+            since: Instant::now(),
+            lines: BTreeMap::new(),
+            open: 0,
+            unknown: event.spec.webhook_refs.clone(),
+            recorded: false,
+            deleted: false,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.open == 0
+    }
+
     /// Nothing is to be written of it.
     fn is_settled(&self) -> bool {
         self.recorded || self.deleted
@@ -80,11 +115,24 @@ impl Run {
 
     /// Nothing is to be done about it any more.
     fn is_over(&self) -> bool {
-        self.is_settled() && matches!(self.stage, Stage::Ended)
+        self.is_settled() && self.has_ended()
     }
 
-    fn group(&self) -> (String, String) {
-        (self.key.namespace.clone(), self.facts.alert_group_id.clone())
+    fn group(&self) -> Group {
+        (Arc::clone(&self.key.namespace), Arc::from(self.facts.alert_group_id.as_str()))
+    }
+
+    fn delivery(&self, number: u64, webhook: &Arc<str>, line: &Line) -> Box<Delivery> {
+        Box::new(Delivery {
+            event: Arc::clone(&self.key),
+            facts: Arc::clone(&self.facts),
+            number,
+            webhook: Arc::clone(webhook),
+            uid: Arc::clone(&line.uid),
+            tries: Tries::default(),
+            version: None,
+            redeliver: self.redeliver.clone(),
+        })
     }
 }
 
@@ -99,13 +147,18 @@ pub(crate) enum Progress {
     Ended(AlertGroupEventStatus, Vec<String>),
 }
 
-#[derive(Default)]
+/// Namespace and id of an alert group.
+type Group = (Arc<str>, Arc<str>);
+
 struct State {
-    runs: HashMap<String, Run>,
-    /// Uids of the events of an alert group that have not ended, in the order of their creation. The first one runs.
-    groups: HashMap<(String, String), VecDeque<String>>,
+    /// By number: in the order in which they were created.
+    runs: HashMap<u64, Run>,
+    numbers: HashMap<String, u64>,
+    next: u64,
+    orders: HashMap<Group, Order>,
+    dispatcher: Dispatcher<Box<Delivery>>,
     /// Completed runs, in the order in which they are to be forgotten.
-    remembered: VecDeque<(Instant, String)>,
+    remembered: VecDeque<(Instant, u64)>,
     /// What a list that is under way has named so far, and what of it is to be admitted.
     listed: Option<(HashSet<String>, Vec<Admission>)>,
     /// The first list has ended.
@@ -127,6 +180,9 @@ pub(crate) struct Runs {
     deliverer: Arc<Deliverer>,
     tasks: TaskTracker,
     changed: mpsc::UnboundedSender<ObjectRef<AlertGroupEvent>>,
+    /// What waits has changed.
+    alarm: Notify,
+    synced: SetOnce<()>,
 }
 
 impl Runs {
@@ -134,10 +190,22 @@ impl Runs {
     pub(crate) fn new(
         catalog: Arc<Catalog>,
         deliverer: Arc<Deliverer>,
+        limits: Limits,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<AlertGroupEvent>>) {
         let (changed, changes) = mpsc::unbounded();
-        let runs = Self { state: Mutex::default(), catalog, deliverer, tasks: TaskTracker::new(), changed };
-        (Arc::new(runs), changes)
+        let state = Mutex::new(State {
+            runs: HashMap::new(),
+            numbers: HashMap::new(),
+            next: 0,
+            orders: HashMap::new(),
+            dispatcher: Dispatcher::new(limits),
+            remembered: VecDeque::new(),
+            listed: None,
+            synced: false,
+            stopped: false,
+        });
+        let (tasks, alarm, synced) = (TaskTracker::new(), Notify::new(), SetOnce::new());
+        (Arc::new(Self { state, catalog, deliverer, tasks, changed, alarm, synced }), changes)
     }
 
     /// Takes in what the watch says, in its order.
@@ -157,13 +225,15 @@ impl Runs {
                 let mut state = self.state.lock();
                 let (listed, mut admissions) = state.listed.take().unwrap_or_default();
                 state.synced = true;
-                let gone: Vec<String> = state.runs.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+                let gone: Vec<String> = state.numbers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
                 gone.iter().for_each(|uid| deleted(&mut state, uid));
                 // A list is in the order of names.
                 admissions.sort_by_key(|admission| (admission.run.created, admission.untouched, admission.version));
                 for admission in admissions {
                     self.admit(&mut state, admission.run);
                 }
+                self.pump(&mut state);
+                let _ = self.synced.set(());
             }
             Event::Apply(object) => {
                 let admission = self.admission(object);
@@ -171,177 +241,505 @@ impl Runs {
                 note(&mut state, object);
                 if let Some(admission) = admission {
                     self.admit(&mut state, admission.run);
+                    self.pump(&mut state);
                 }
             }
-            Event::Delete(object) => deleted(&mut self.state.lock(), &object.uid().unwrap_or_default()),
+            Event::Delete(object) => {
+                self.deliverer.forget(&EventKey::of(object));
+                deleted(&mut self.state.lock(), &object.uid().unwrap_or_default());
+            }
         }
         forget(&mut self.state.lock());
     }
 
-    /// What is to be admitted: an event that is not completed, not being deleted and not here yet.
+    /// What is to be admitted: an event that is not completed, or is to be sent again, and is not being deleted and not here
+    /// yet.
     fn admission(&self, object: &Guarded<AlertGroupEvent>) -> Option<Admission> {
         let event = object.0.as_ref().ok()?;
-        if is_completed(event) || event.metadata.deletion_timestamp.is_some() {
+        if (is_completed(event) && !is_asked_for(event)) || event.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let key = EventKey::of(event);
         let inherited = {
             let state = self.state.lock();
-            if state.runs.contains_key(&key.uid) {
+            let uid = event.metadata.uid.as_deref().unwrap_or_default();
+            let known = state.numbers.get(uid).and_then(|number| state.runs.get(number));
+            // One that has ended is admitted again only for another value of the annotation.
+            if known.is_some_and(|run| {
+                !run.has_ended() || !is_completed(event) || run.answers.as_deref() == annotation(event)
+            }) {
                 return None;
             }
             !state.synced
         };
-        let data = match event.spec.data() {
-            Ok(data) => Arc::new(data),
+        let run = Run::of(event, inherited);
+        match event.spec.data() {
+            Ok(data) => self.deliverer.keep(&run.key, data),
             Err(error) => {
-                tracing::error!(namespace = key.namespace, event = key.name, %error, "read AlertGroupEvent");
+                let EventKey { namespace, name, .. } = &*run.key;
+                tracing::error!(namespace = &**namespace, event = name, %error, "read AlertGroupEvent");
                 return None;
             }
-        };
-        let run = Run {
-            key,
-            facts: Arc::new(event.spec.facts()),
-            created: event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            inherited,
-            stage: Stage::Waiting(data),
-            lines: BTreeMap::new(),
-            unknown: event.spec.webhook_refs.clone(),
-            recorded: false,
-            deleted: false,
-        };
+        }
         let version = event.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
         Some(Admission { run, untouched: event.status.is_none(), version })
     }
 
     fn admit(self: &Arc<Self>, state: &mut State, run: Run) {
-        let uid = run.key.uid.clone();
-        if state.stopped || state.runs.contains_key(&uid) {
+        let known = state.numbers.get(&run.key.uid).copied();
+        if state.stopped || known.and_then(|number| state.runs.get(&number)).is_some_and(|run| !run.has_ended()) {
             return;
         }
-        let queue = state.groups.entry(run.group()).or_default();
-        queue.push_back(uid.clone());
-        let first = queue.len() == 1;
-        state.runs.insert(uid.clone(), run);
-        if first {
-            self.start(state, &uid);
+        if let Some(number) = known {
+            state.runs.remove(&number);
+        }
+        // What is sent again goes to the webhooks that are there now.
+        let before = if run.redeliver.is_some() { Timestamp::MAX } else { run.created };
+        let webhooks = self.catalog.matching(&run.key.namespace, &run.facts, before);
+        let number = state.next;
+        state.next += 1;
+        state.numbers.insert(run.key.uid.clone(), number);
+        state.runs.insert(number, run);
+        for entry in &webhooks {
+            self.add(state, number, entry);
+        }
+        if webhooks.is_empty() {
+            self.end(state, number);
         }
     }
 
-    /// Starts the deliveries of an event whose turn it is, and those after it that have none.
-    fn start(self: &Arc<Self>, state: &mut State, uid: &str) {
-        let mut next = Some(uid.to_owned());
-        while let Some(uid) = next.take() {
-            let Some(run) = state.runs.get_mut(&uid) else { return };
-            let Stage::Waiting(data) = &run.stage else { return };
-            let data = Arc::clone(data);
-            let webhooks = match run.deleted {
-                true => Vec::new(),
-                false => self.catalog.matching(&run.key.namespace, &run.facts, run.created),
-            };
-            run.stage = Stage::Running { since: Instant::now(), open: webhooks.len() };
-            if webhooks.is_empty() {
-                next = self.end(state, &uid);
-                continue;
-            }
-            for entry in webhooks {
-                self.spawn(run, &entry, Some(Arc::clone(&data)));
-            }
+    /// Adds a webhook's run to an event.
+    fn add(self: &Arc<Self>, state: &mut State, number: u64, entry: &Arc<Entry>) {
+        let Some(run) = state.runs.get_mut(&number) else { return };
+        let webhook = Arc::clone(&entry.name);
+        let line = Line { uid: Arc::clone(&entry.uid), ended: false, shown: None, asked: None };
+        run.lines.insert(Arc::clone(&webhook), line);
+        run.open += 1;
+        run.recorded = false;
+        run.unknown.retain(|named| **named != *webhook && *named != entry.webhook.id);
+        let awaited = !state.dispatcher.is_stuck(&entry.lane());
+        let order = state.orders.entry(run.group()).or_default();
+        let turn = order.add(number, &webhook, entry.webhook.reads_responses, awaited);
+        self.begin(state, turn);
+    }
+
+    /// Begins with deliveries whose turn has come.
+    fn begin(self: &Arc<Self>, state: &mut State, turns: impl IntoIterator<Item = order::Turn>) {
+        for (number, webhook) in turns {
+            let Some(run) = state.runs.get(&number) else { continue };
+            let Some(line) = run.lines.get(&webhook) else { continue };
+            let (delivery, inherited) =
+                (run.delivery(number, &webhook, line), run.inherited || run.redeliver.is_some());
+            self.prepare(state, delivery, inherited);
         }
     }
 
-    fn spawn(self: &Arc<Self>, run: &mut Run, entry: &Arc<Entry>, data: Option<Arc<EventData>>) {
-        let webhook = &entry.webhook;
-        run.lines.insert(webhook.name.clone(), None);
-        run.unknown.retain(|named| *named != webhook.name && *named != webhook.id);
+    /// Queues a delivery, after what it has to wait for.
+    fn prepare(self: &Arc<Self>, state: &mut State, mut delivery: Box<Delivery>, inherited: bool) {
+        let entry = self.entry(&delivery);
+        let looks_up = inherited && (delivery.redeliver.is_some() || self.deliverer.was_there(&delivery));
+        let waits = entry.as_ref().is_some_and(|entry| self.deliverer.awaits_secrets(entry));
+        if !looks_up && !waits {
+            return self.push(state, delivery, Instant::now());
+        }
         let runs = Arc::clone(self);
-        let delivery = Delivery {
-            event: run.key.clone(),
-            facts: Arc::clone(&run.facts),
-            data,
-            inherited: run.inherited,
-            entry: Arc::clone(entry),
-        };
         self.tasks.spawn(async move {
-            // What has not begun when the process stops is for the next one.
-            if let Some(line) = runs.deliverer.deliver(&delivery).await {
-                runs.ended(&delivery, line);
+            let found = match looks_up {
+                true => runs.deliverer.look_up(&mut delivery).await,
+                false => Found::Nothing,
+            };
+            if let Some(entry) = entry.filter(|_| matches!(found, Found::Nothing)) {
+                runs.deliverer.secrets_of_the_same_apply(&entry).await;
             }
+            let mut state = runs.state.lock();
+            match found {
+                Found::Ended(line) => {
+                    runs.tried(&mut state, &delivery);
+                    runs.ended(&mut state, delivery, line);
+                }
+                Found::Tried(next, line) => {
+                    runs.tried(&mut state, &delivery);
+                    runs.again(&mut state, delivery, next, line);
+                }
+                Found::Nothing => runs.push(&mut state, delivery, Instant::now()),
+            }
+            runs.pump(&mut state);
         });
     }
 
-    fn ended(self: &Arc<Self>, delivery: &Delivery, line: WebhookLine) {
+    fn push(&self, state: &mut State, delivery: Box<Delivery>, due: Instant) {
+        let entry = self.entry(&delivery);
+        let policy = entry.as_ref().map(|entry| &entry.webhook.retry);
+        let deadline = policy.map_or(Duration::ZERO, |policy| policy.deadline);
+        let now = Instant::now();
+        let give_up = match &delivery.tries.round {
+            Some(round) => now + until(round.since.saturating_add(deadline).unwrap_or(Timestamp::MAX)),
+            None => now + deadline,
+        };
+        let waiting = Waiting {
+            number: delivery.number,
+            group: Arc::from(delivery.facts.alert_group_id.as_str()),
+            attempts: delivery.tries.round.map_or(0, |round| round.attempts),
+            due,
+            give_up,
+            item: delivery,
+        };
+        let lane = lane(&waiting.item);
+        state.dispatcher.push(&lane, waiting, now);
+    }
+
+    /// The webhook of a delivery, as it is now; None if it is gone.
+    fn entry(&self, delivery: &Delivery) -> Option<Arc<Entry>> {
+        self.catalog.get(&delivery.event.namespace, &delivery.webhook).filter(|entry| entry.uid == delivery.uid)
+    }
+
+    /// Sends all that may go now.
+    fn pump(self: &Arc<Self>, state: &mut State) {
+        let before = state.dispatcher.wake_at();
+        while !state.stopped {
+            let Some(next) = state.dispatcher.next(Instant::now()) else { break };
+            let runs = Arc::clone(self);
+            match next {
+                Next::Send(mut delivery, turn) => self.tasks.spawn(async move {
+                    let entry = runs.entry(&delivery);
+                    let (done, report) = runs.deliverer.attempt(&mut delivery, entry.as_ref()).await;
+                    runs.done(delivery, entry.as_deref(), turn, done, report);
+                }),
+                Next::GiveUp(mut delivery, turn) => self.tasks.spawn(async move {
+                    let entry = runs.entry(&delivery);
+                    let line = runs.deliverer.give_up(&mut delivery, entry.as_ref()).await;
+                    runs.done(delivery, entry.as_deref(), turn, Done::Ended(line), Report::Nothing);
+                }),
+            };
+        }
+        if state.dispatcher.wake_at() != before {
+            self.alarm.notify_one();
+        }
+    }
+
+    /// Takes a delivery back after its turn.
+    fn done(self: &Arc<Self>, delivery: Box<Delivery>, entry: Option<&Entry>, turn: Turn, done: Done, report: Report) {
         let mut state = self.state.lock();
-        let uid = &delivery.event.uid;
-        let Some(run) = state.runs.get_mut(uid) else { return };
-        run.lines.insert(line.name.clone(), Some(line));
-        if let Stage::Running { open, .. } = &mut run.stage {
-            *open -= 1;
-            if *open == 0
-                && let Some(next) = self.end(&mut state, uid)
-            {
-                self.start(&mut state, &next);
+        let policy = entry.map(|entry| entry.webhook.retry.clone()).unwrap_or_default();
+        let change = state.dispatcher.done(turn, report, &policy, Instant::now(), chance());
+        let lane = lane(&delivery);
+        if report == Report::Answered
+            && let Some(entry) = entry.filter(|entry| entry.is_held())
+        {
+            // It has just been told to stop.
+            self.hold(&mut state, entry);
+        }
+        match done {
+            // For the next process.
+            Done::Stopped => {}
+            Done::Ended(line) => {
+                self.tried(&mut state, &delivery);
+                self.ended(&mut state, delivery, line);
+            }
+            Done::Again(next, line) => {
+                self.tried(&mut state, &delivery);
+                self.again(&mut state, delivery, next, line);
             }
         }
+        self.changed(&mut state, &lane, change);
+        self.pump(&mut state);
     }
 
-    /// Ends an event. Returns the one whose turn is next.
-    fn end(&self, state: &mut State, uid: &str) -> Option<String> {
-        let run = state.runs.get_mut(uid)?;
-        run.stage = Stage::Ended;
+    /// Draws the consequences of a change of an endpoint.
+    fn changed(self: &Arc<Self>, state: &mut State, lane: &Lane, change: Option<Change>) {
+        let Some(change) = change else { return };
+        let (namespace, webhook) = (&*lane.0, &*lane.1);
+        match change {
+            Change::Failing => {
+                tracing::warn!(namespace, webhook, "the endpoint fails: it is tried with one delivery at a time");
+                self.pass(state, lane);
+            }
+            Change::Recovered => tracing::info!(namespace, webhook, "the endpoint answers again"),
+        }
+        self.deliverer.show(namespace, webhook);
+    }
+
+    /// Lets nobody wait for the deliveries of a webhook.
+    fn pass(self: &Arc<Self>, state: &mut State, lane: &Lane) {
+        let orders = state.orders.iter_mut().filter(|((namespace, _), _)| *namespace == lane.0);
+        let turns: Vec<order::Turn> = orders.flat_map(|(_, order)| order.pass(&lane.1)).collect();
+        self.begin(state, turns);
+    }
+
+    /// Holds what waits for a webhook, or lets it go, as the webhook says.
+    fn hold(self: &Arc<Self>, state: &mut State, entry: &Entry) {
+        let (lane, held) = (entry.lane(), entry.is_held());
+        state.dispatcher.hold(&lane, held, Instant::now());
+        if held {
+            self.pass(state, &lane);
+        }
+        self.deliverer.show(&entry.namespace, &entry.name);
+    }
+
+    /// Lets those after a delivery go that waited until it was tried.
+    fn tried(self: &Arc<Self>, state: &mut State, delivery: &Delivery) {
+        let group = (Arc::clone(&delivery.event.namespace), Arc::from(delivery.facts.alert_group_id.as_str()));
+        let Some(order) = state.orders.get_mut(&group) else { return };
+        let turns = order.tried(delivery.number, &delivery.webhook);
+        if order.is_empty() {
+            state.orders.remove(&group);
+        }
+        self.begin(state, turns);
+    }
+
+    /// Queues a delivery that is to be sent again at `next`.
+    fn again(self: &Arc<Self>, state: &mut State, mut delivery: Box<Delivery>, next: Timestamp, line: WebhookLine) {
+        if self.entry(&delivery).is_none() {
+            let line = WebhookLine { outcome: ResponsePhase::Failed, ..line };
+            return self.ended(state, delivery, line);
+        }
+        let mut due = Instant::now() + until(next);
+        if let Some(shown) = self.line(state, &delivery) {
+            shown.shown = Some(line);
+            if let Some(asked) = shown.asked.take() {
+                delivery.redeliver = Some(asked);
+                due = Instant::now();
+            }
+        }
+        self.push(state, delivery, due);
+    }
+
+    /// Ends a delivery, unless it is asked for again already.
+    fn ended(self: &Arc<Self>, state: &mut State, mut delivery: Box<Delivery>, shown: WebhookLine) {
+        let Some(line) = self.line(state, &delivery) else { return };
+        line.shown = Some(shown);
+        let asked = line.asked.take().filter(|asked| delivery.redeliver.as_ref() != Some(asked));
+        if asked.is_some() && self.entry(&delivery).is_some() {
+            delivery.redeliver = asked;
+            delivery.tries = std::mem::take(&mut delivery.tries).anew();
+            return self.push(state, delivery, Instant::now());
+        }
+        if std::mem::replace(&mut line.ended, true) {
+            return;
+        }
+        let Some(run) = state.runs.get_mut(&delivery.number) else { return };
+        run.open -= 1;
+        if run.open == 0 {
+            self.end(state, delivery.number);
+        }
+    }
+
+    fn line<'a>(&self, state: &'a mut State, delivery: &Delivery) -> Option<&'a mut Line> {
+        state.runs.get_mut(&delivery.number)?.lines.get_mut(&delivery.webhook)
+    }
+
+    /// Ends an event.
+    fn end(&self, state: &mut State, number: u64) {
+        let Some(run) = state.runs.get(&number) else { return };
+        self.deliverer.forget(&run.key);
         // The controller lives as long as the process.
         let _ = self.changed.unbounded_send(run.key.reference());
-        let group = run.group();
-        remember(state, uid);
-        let queue = state.groups.get_mut(&group)?;
-        queue.retain(|other| other != uid);
-        if queue.is_empty() {
-            state.groups.remove(&group);
-            return None;
-        }
-        queue.front().filter(|_| !state.stopped).cloned()
+        remember(state, number);
     }
 
-    /// Runs a webhook that the watch has shown just now for the events that it was there for.
-    pub(crate) fn appeared(self: &Arc<Self>, entry: &Arc<Entry>) {
+    /// Takes in what has happened to a webhook.
+    pub(crate) fn seen(self: &Arc<Self>, seen: Seen) {
         let mut state = self.state.lock();
         if state.stopped {
             return;
         }
-        let late = state.runs.values_mut().filter(|run| {
+        match seen {
+            Seen::New(entry) => {
+                self.hold(&mut state, &entry);
+                self.appeared(&mut state, &entry);
+            }
+            Seen::Changed(entry) => {
+                let lane = entry.lane();
+                let change = state.dispatcher.renew(&lane, Instant::now());
+                self.hold(&mut state, &entry);
+                self.changed(&mut state, &lane, change);
+            }
+            Seen::Gone(lane) => {
+                for mut delivery in state.dispatcher.remove(&lane, Instant::now()) {
+                    self.tried(&mut state, &delivery);
+                    let (outcome, status_code) = match delivery.tries.count {
+                        0 => (ResponsePhase::Skipped, None),
+                        _ => delivery.tries.outcome(),
+                    };
+                    delivery.redeliver = None;
+                    let name = delivery.webhook.to_string();
+                    let line = WebhookLine { name, outcome, status_code, response: None };
+                    self.ended(&mut state, delivery, line);
+                }
+            }
+        }
+        self.pump(&mut state);
+    }
+
+    /// Runs a webhook that the watch has shown just now for the events that it was there for.
+    fn appeared(self: &Arc<Self>, state: &mut State, entry: &Arc<Entry>) {
+        let is_late = |run: &Run| {
             run.key.namespace == entry.namespace
                 && !run.deleted
-                && !matches!(run.stage, Stage::Waiting(_))
-                && !run.lines.contains_key(&entry.webhook.name)
+                && !run.lines.contains_key(&entry.name)
                 && entry.runs(&run.facts, run.created)
-        });
-        for run in late {
-            run.recorded = false;
-            match &mut run.stage {
-                Stage::Running { open, .. } => *open += 1,
-                stage => *stage = Stage::Running { since: Instant::now(), open: 1 },
-            }
-            self.spawn(run, entry, None);
+        };
+        let mut late: Vec<u64> = state.runs.iter().filter(|(_, run)| is_late(run)).map(|(number, _)| *number).collect();
+        late.sort_unstable();
+        for number in late {
+            self.add(state, number, entry);
         }
+    }
+
+    /// Sends a run again whose WebhookResponse has that value of the annotation, unless it was.
+    pub(crate) fn redeliver(self: &Arc<Self>, namespace: String, response: String, value: String) {
+        let runs = Arc::clone(self);
+        self.tasks.spawn(async move {
+            // What is under way is known then.
+            runs.synced.wait().await;
+            let Some(found) = runs.deliverer.response(&namespace, &response).await else { return };
+            if found.status.as_ref().and_then(|status| status.redelivered.as_ref()) == Some(&value) {
+                return;
+            }
+            let asked: Arc<str> = Arc::from(value.as_str());
+            let (uid, webhook) = (&found.spec.event_ref.uid, Arc::from(found.spec.webhook_ref.name.as_str()));
+            let Some(entry) = runs.catalog.get(&namespace, &webhook) else { return };
+            if runs.ask(uid, &webhook, &asked) {
+                return;
+            }
+            let name = &found.spec.event_ref.name;
+            let event = runs.deliverer.event(&namespace, name).await.filter(|event| event.uid().as_ref() == Some(uid));
+            let Some(event) = event else {
+                let why = format!("Not sent again: AlertGroupEvent {name} is gone");
+                return runs.deliverer.decline(&namespace, &found, &value, &why).await;
+            };
+            let mut state = runs.state.lock();
+            let number = runs.reopen(&mut state, &event);
+            let Some(run) = state.runs.get_mut(&number) else { return };
+            let shown = run.lines.remove(&webhook).and_then(|line| line.shown);
+            let line = Line { uid: Arc::clone(&entry.uid), ended: false, shown, asked: None };
+            run.open += 1;
+            run.recorded = false;
+            let mut delivery = run.delivery(number, &webhook, &line);
+            run.lines.insert(webhook, line);
+            delivery.version = Some(Version::of(&found));
+            delivery.redeliver = Some(asked);
+            let status = found.status.unwrap_or_default();
+            let tries = Tries::of(&status);
+            // Another process may have begun.
+            let goes_on = status.attempts.last().is_some_and(|last| last.redeliver.as_ref() == Some(&value));
+            let next = status.next_attempt_time.filter(|_| goes_on).map_or(Duration::ZERO, until);
+            delivery.tries = if goes_on { tries } else { tries.anew() };
+            runs.push(&mut state, delivery, Instant::now() + next);
+            runs.pump(&mut state);
+        });
+    }
+
+    /// Asks for a run that has not ended to be sent again. False if there is none.
+    fn ask(self: &Arc<Self>, uid: &str, webhook: &Arc<str>, value: &Arc<str>) -> bool {
+        let mut state = self.state.lock();
+        let Some(number) = state.numbers.get(uid).copied() else { return false };
+        let Some(run) = state.runs.get_mut(&number) else { return false };
+        let Some(line) = run.lines.get_mut(webhook).filter(|line| !line.ended) else { return false };
+        line.asked = Some(Arc::clone(value));
+        let lane = (Arc::clone(&run.key.namespace), Arc::clone(webhook));
+        let hurried = state.dispatcher.hurry(&lane, number, Instant::now(), |delivery| {
+            delivery.redeliver = Some(Arc::clone(value));
+        });
+        if hurried && let Some(line) = state.runs.get_mut(&number).and_then(|run| run.lines.get_mut(webhook)) {
+            line.asked = None;
+        }
+        self.pump(&mut state);
+        true
+    }
+
+    /// The number of an event of which some is to be sent again; what its status says of the others stays.
+    fn reopen(&self, state: &mut State, event: &AlertGroupEvent) -> u64 {
+        if let Some(number) = event.metadata.uid.as_ref().and_then(|uid| state.numbers.get(uid)) {
+            return *number;
+        }
+        let status = event.status.clone().unwrap_or_default();
+        let mut run = Run::of(event, true);
+        run.redeliver = None;
+        run.answers = status.redelivered.as_deref().map(Arc::from);
+        run.lines = status
+            .webhooks
+            .into_iter()
+            .map(|line| {
+                let uid = self
+                    .catalog
+                    .get(&run.key.namespace, &line.name)
+                    .map_or_else(|| Arc::from(""), |entry| Arc::clone(&entry.uid));
+                (Arc::from(line.name.as_str()), Line { uid, ended: true, shown: Some(line), asked: None })
+            })
+            .collect();
+        run.unknown.retain(|named| !run.lines.contains_key(named.as_str()));
+        let number = state.next;
+        state.next += 1;
+        state.numbers.insert(run.key.uid.clone(), number);
+        state.runs.insert(number, run);
+        number
     }
 
     /// What is to be written to the status of an event.
     pub(crate) fn progress(&self, uid: &str) -> Progress {
         let state = self.state.lock();
-        match state.runs.get(uid) {
-            Some(run) if !run.is_settled() => match run.stage {
-                Stage::Waiting(_) => Progress::Settled,
-                Stage::Running { since, .. } => Progress::Running(since, status(run, EventPhase::Delivering)),
-                Stage::Ended => Progress::Ended(status(run, EventPhase::Completed), run.unknown.clone()),
+        match state.numbers.get(uid).and_then(|number| state.runs.get(number)) {
+            Some(run) if !run.is_settled() => match run.has_ended() {
+                false => Progress::Running(run.since, status(run, EventPhase::Delivering)),
+                true => Progress::Ended(status(run, EventPhase::Completed), run.unknown.clone()),
             },
             _ => Progress::Settled,
         }
     }
 
+    /// Whether a webhook's endpoint has failed so often in a row that it is taken to be down.
+    pub(crate) fn is_failing(&self, lane: &Lane) -> bool {
+        self.state.lock().dispatcher.is_failing(lane)
+    }
+
     /// How many events have ended whose end is not recorded yet.
     pub(crate) fn unrecorded(&self) -> usize {
         let state = self.state.lock();
-        state.runs.values().filter(|run| matches!(run.stage, Stage::Ended) && !run.is_settled()).count()
+        state.runs.values().filter(|run| run.has_ended() && !run.is_settled()).count()
+    }
+
+    /// Sends what waits when its time has come, for ever.
+    pub(crate) async fn drive(self: Arc<Self>) {
+        loop {
+            let at = self.state.lock().dispatcher.wake_at();
+            let wake = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wake => self.pump(&mut self.state.lock()),
+                () = self.alarm.notified() => {}
+            }
+        }
+    }
+
+    /// Says when sending waits at its bound, for ever.
+    pub(crate) async fn watch_bound(self: Arc<Self>) {
+        let mut full = None;
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            let (is_full, waiting, in_flight) = {
+                let State { dispatcher, .. } = &*self.state.lock();
+                (dispatcher.is_full(), dispatcher.waiting(), dispatcher.in_flight())
+            };
+            match (is_full, full) {
+                (true, None) => full = Some((Instant::now(), false)),
+                (true, Some((since, false))) if since.elapsed() >= FULL => {
+                    full = Some((since, true));
+                    tracing::warn!(in_flight, waiting, "sending waits: so many are sent and not yet recorded");
+                }
+                (false, Some((_, said))) => {
+                    full = None;
+                    if said {
+                        tracing::info!(waiting, "sending goes on");
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Starts nothing more, and waits for what is on the way.
@@ -353,8 +751,27 @@ impl Runs {
     }
 }
 
+fn lane(delivery: &Delivery) -> Lane {
+    (Arc::clone(&delivery.event.namespace), Arc::clone(&delivery.webhook))
+}
+
+/// How long until then; zero if it is past.
+fn until(then: Timestamp) -> Duration {
+    then.duration_since(Timestamp::now()).try_into().unwrap_or_default()
+}
+
 fn is_completed(event: &AlertGroupEvent) -> bool {
     event.status.as_ref().is_some_and(|status| status.phase == EventPhase::Completed)
+}
+
+fn annotation(event: &AlertGroupEvent) -> Option<&str> {
+    event.annotations().get(REDELIVER_ANNOTATION).map(String::as_str)
+}
+
+/// Whether an event has a value of the annotation for which it was not sent again.
+fn is_asked_for(event: &AlertGroupEvent) -> bool {
+    let answered = event.status.as_ref().and_then(|status| status.redelivered.as_deref());
+    annotation(event).is_some_and(|value| answered != Some(value))
 }
 
 /// Notes that the end of an event is recorded, with all that is known of it now: a webhook that came late may have added
@@ -362,53 +779,61 @@ fn is_completed(event: &AlertGroupEvent) -> bool {
 fn note(state: &mut State, object: &Guarded<AlertGroupEvent>) {
     let Ok(event) = &object.0 else { return };
     let Some(recorded) = event.status.as_ref().filter(|_| is_completed(event)) else { return };
-    let uid = event.uid().unwrap_or_default();
-    if let Some(run) = state.runs.get_mut(&uid)
-        && matches!(run.stage, Stage::Ended)
+    let Some(number) = event.metadata.uid.as_ref().and_then(|uid| state.numbers.get(uid)).copied() else { return };
+    if let Some(run) = state.runs.get_mut(&number)
+        && run.has_ended()
+        && run.answers.as_deref() == recorded.redelivered.as_deref()
         && lines(run) == recorded.webhooks
     {
         run.recorded = true;
-        remember(state, &uid);
+        remember(state, number);
     }
 }
 
 /// Nothing more is to be recorded of an event that is gone; what is on the way ends.
 fn deleted(state: &mut State, uid: &str) {
-    if let Some(run) = state.runs.get_mut(uid) {
+    if let Some(number) = state.numbers.get(uid).copied()
+        && let Some(run) = state.runs.get_mut(&number)
+    {
         run.deleted = true;
-        remember(state, uid);
+        remember(state, number);
     }
 }
 
 /// Keeps an event that needs nothing more for a while.
-fn remember(state: &mut State, uid: &str) {
-    if state.runs.get(uid).is_some_and(Run::is_over) {
-        state.remembered.push_back((Instant::now() + REMEMBERED, uid.to_owned()));
+fn remember(state: &mut State, number: u64) {
+    if state.runs.get(&number).is_some_and(Run::is_over) {
+        state.remembered.push_back((Instant::now() + REMEMBERED, number));
     }
 }
 
 fn forget(state: &mut State) {
     let now = Instant::now();
     while state.remembered.front().is_some_and(|(until, _)| *until <= now) {
-        let Some((_, uid)) = state.remembered.pop_front() else { return };
-        if state.runs.get(&uid).is_some_and(Run::is_over) {
-            state.runs.remove(&uid);
+        let Some((_, number)) = state.remembered.pop_front() else { return };
+        if state.runs.get(&number).is_some_and(Run::is_over)
+            && let Some(run) = state.runs.remove(&number)
+        {
+            state.numbers.remove(&run.key.uid);
         }
     }
 }
 
 fn lines(run: &Run) -> Vec<WebhookLine> {
-    let pending = |name: &String| WebhookLine {
-        name: name.clone(),
+    let pending = |name: &str| WebhookLine {
+        name: name.to_owned(),
         outcome: ResponsePhase::Pending,
         status_code: None,
         response: None,
     };
-    run.lines.iter().take(MAX_LINES).map(|(name, line)| line.clone().unwrap_or_else(|| pending(name))).collect()
+    run.lines.iter().take(MAX_LINES).map(|(name, line)| line.shown.clone().unwrap_or_else(|| pending(name))).collect()
 }
 
 fn status(run: &Run, phase: EventPhase) -> AlertGroupEventStatus {
-    let count = |outcome| run.lines.values().flatten().filter(|line| line.outcome == outcome).count() as u32;
+    let count = |outcome| {
+        let lines = run.lines.values().filter_map(|line| line.shown.as_ref());
+        lines.filter(|line| line.outcome == outcome).count() as u32
+    };
     AlertGroupEventStatus {
         phase,
         conditions: Vec::new(),
@@ -416,6 +841,7 @@ fn status(run: &Run, phase: EventPhase) -> AlertGroupEventStatus {
         succeeded: count(ResponsePhase::Succeeded),
         failed: count(ResponsePhase::Failed),
         skipped: count(ResponsePhase::Skipped),
+        redelivered: run.answers.as_deref().map(str::to_owned),
         webhooks: lines(run),
     }
 }

@@ -10,9 +10,10 @@ use kube::{ResourceExt, runtime::controller::Action};
 use parking_lot::Mutex;
 
 use super::{
-    catalog::{Catalog, Entry},
+    catalog::{Catalog, Entry, GONE, SUSPENDED},
     deliver::Deliverer,
     events::now,
+    runs::Runs,
     secrets::Secrets,
 };
 use crate::{
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) secrets: Secrets,
     pub(crate) deliverer: Arc<Deliverer>,
+    pub(crate) runs: Arc<Runs>,
     /// When the last run of a webhook was written, by uid.
     pub(crate) written: Mutex<HashMap<String, Instant>>,
 }
@@ -42,10 +44,10 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
     let uid = webhook.uid().unwrap_or_default();
     // Not in the catalog: deleted, or changed again; the watch will say.
-    let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| entry.uid == uid) else {
+    let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| *entry.uid == *uid) else {
         return Ok(Action::await_change());
     };
-    let mut status = desired(&webhook, &entry, &context.secrets);
+    let mut status = desired(&webhook, &entry, &context.secrets, context.runs.is_failing(&entry.lane()));
     let mut action = Action::await_change();
     let wait = context.written.lock().get(&uid).map(|at| LAST_RUN_EVERY.saturating_sub(at.elapsed()));
     let last_run = match wait.filter(|wait| !wait.is_zero()) {
@@ -63,9 +65,9 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     }
     // What the watch has shown of the last run may be older than what was written.
     status.last_run.clone_from(&last_run);
-    let result = context.objects.patch_status::<Webhook>(&namespace, &name, &status).await;
+    let result = context.objects.patch_status::<Webhook>(&namespace, &name, None, &status).await;
     match (result, last_run) {
-        (Ok(()), Some(_)) => {
+        (Ok(_), Some(_)) => {
             context.written.lock().insert(uid, Instant::now());
         }
         (Err(error), _) if error.is_not_found() => {
@@ -76,7 +78,7 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
             return Err(error);
         }
         (Err(error), None) => return Err(error),
-        (Ok(()), None) => {}
+        (Ok(_), None) => {}
     }
     Ok(action)
 }
@@ -86,7 +88,7 @@ pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -
     objects::retry_later(error)
 }
 
-fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets) -> WebhookStatus {
+fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets, failing: bool) -> WebhookStatus {
     let old = webhook.status.clone().unwrap_or_default();
     let mut conditions = old.conditions;
     let generation = webhook.metadata.generation;
@@ -108,6 +110,26 @@ fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets) -> WebhookStatus
             set_condition(&mut conditions, mk("Ready", ConditionStatus::False, reason, &message));
             // For kstatus: it will not get ready by itself.
             set_condition(&mut conditions, mk("Stalled", ConditionStatus::True, reason, &message));
+        }
+    }
+    let held = match (entry.is_gone(), entry.webhook.suspend) {
+        (true, _) => Some((
+            GONE,
+            "The receiver answered 410: it wants no more of this. Change the Webhook and what waits is sent; delete it and it is not",
+        )),
+        (false, true) => Some(("Suspended", "spec.suspend: what it is to send waits until this is lifted")),
+        (false, false) => None,
+    };
+    let down = failing.then_some((
+        "EndpointFailing",
+        "Failed some times in a row: tried with one delivery at a time until it answers; the WebhookResponses say how it failed",
+    ));
+    for (type_, holds) in [(SUSPENDED, held), ("Failing", down)] {
+        match holds {
+            None => conditions.retain(|condition| condition.type_ != type_),
+            Some((reason, message)) => {
+                set_condition(&mut conditions, mk(type_, ConditionStatus::True, reason, message));
+            }
         }
     }
     WebhookStatus {

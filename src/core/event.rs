@@ -47,6 +47,12 @@ impl EventData {
         Self { shared, escaped: OnceLock::new(), dumped: OnceLock::new() }
     }
 
+    /// About how much memory it takes, in bytes, made ready for all templates.
+    pub fn size(&self) -> usize {
+        // The values, escaped ones, and their JSON text.
+        3 * self.shared.iter().map(|(key, value)| key.len() + size(value)).sum::<usize>()
+    }
+
     /// What a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and `payload`,
     /// which is always None.
     pub fn context(&self, mode: Mode, own: &Own) -> Context {
@@ -88,6 +94,16 @@ impl Own {
 /// What templates see of a response's content: parsed if it is JSON, else the text.
 pub fn response_value(content: Option<&str>) -> Json {
     content.map_or(Json::Null, |text| json::loads(text).unwrap_or_else(|_| Json::from(text)))
+}
+
+fn size(value: &Json) -> usize {
+    let own = size_of::<Json>();
+    own + match value {
+        Json::Str(text) => text.len(),
+        Json::Array(items) => items.iter().map(size).sum(),
+        Json::Object(object) => object.iter().map(|(key, value)| 3 * own + key.len() + size(value)).sum(),
+        _ => 0,
+    }
 }
 
 fn dump(entries: &Context) -> String {

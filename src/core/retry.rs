@@ -82,6 +82,11 @@ impl Policy {
         Some(now.saturating_add(delay).map_or(end, |next| next.min(end)))
     }
 
+    /// Whether there may be a second attempt.
+    pub fn tries_again(&self) -> bool {
+        !self.deadline.is_zero() && self.max_attempts != Some(1)
+    }
+
     /// When the deadline of what was first tried at `first` is over.
     pub fn end(&self, first: Timestamp) -> Timestamp {
         first.saturating_add(self.deadline).unwrap_or(Timestamp::MAX)

@@ -221,6 +221,8 @@ pub struct Webhook {
     pub signing: Option<SecretKey>,
     /// Bound on the whole request, answer included.
     pub timeout: Duration,
+    /// Whether its templates read what other webhooks were answered for the alert group (`responses`).
+    pub reads_responses: bool,
     /// When to try again.
     pub retry: Policy,
     /// Whom to trust, and who to be.
@@ -274,6 +276,7 @@ impl Webhook {
             authorization_header: None,
             signing: None,
             timeout: Duration::from_secs(4),
+            reads_responses: false,
             retry: Policy::default(),
             tls: Tls::default(),
             history_limit: None,

@@ -5,7 +5,7 @@ use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{PartialObjectMeta, Request, Status},
     runtime::controller::Action,
@@ -97,6 +97,16 @@ impl Error {
     }
 }
 
+/// What an object was when it was last read or written (`metadata.resourceVersion`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version(String);
+
+impl Version {
+    pub(crate) fn of(object: &impl ResourceExt) -> Self {
+        Self(object.resource_version().unwrap_or_default())
+    }
+}
+
 /// Bounds on the reads and on the writes that are under way at a time. More of them make an API server refuse some, not
 /// faster; after a restart there may be a read for each event that waits.
 const READS: usize = 32;
@@ -139,8 +149,8 @@ impl Objects {
         api.list(&ListParams::default().labels(labels)).await.map(|list| list.items)
     }
 
-    /// Creates one object, and does not read what became of it.
-    pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<(), Error>
+    /// Creates one object, and reads no more of it than its version.
+    pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<Version, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
@@ -149,13 +159,14 @@ impl Objects {
         named::<K, _>("create", namespace, name, call).await
     }
 
-    /// Merges `status` into the status of one object.
+    /// Merges `status` into the status of one object; if it still is of that version, where one is given.
     pub(crate) async fn patch_status<K>(
         &self,
         namespace: &str,
         name: &str,
+        version: Option<&Version>,
         status: &impl Serialize,
-    ) -> Result<(), Error>
+    ) -> Result<Version, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -163,7 +174,11 @@ impl Objects {
         let call = async {
             let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
-            let patch = Patch::Merge(serde_json::json!({"status": serde_json::to_value(status)?}));
+            let mut patch = serde_json::json!({"status": serde_json::to_value(status)?});
+            if let Some(Version(version)) = version {
+                patch["metadata"] = serde_json::json!({"resourceVersion": version});
+            }
+            let patch = Patch::Merge(patch);
             self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
         };
         named::<K, _>("patch status of", namespace, name, call).await
@@ -212,13 +227,13 @@ impl Objects {
         Ok(request.create(&params, serde_json::to_vec(object)?)?)
     }
 
-    async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<(), Cause>
+    async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<Version, Cause>
     where
         K: Resource<DynamicType = ()>,
     {
         request.headers_mut().insert(ACCEPT, METADATA_ONLY);
-        let _: PartialObjectMeta<K> = self.client.request(request).await?;
-        Ok(())
+        let object: PartialObjectMeta<K> = self.client.request(request).await?;
+        Ok(Version::of(&object))
     }
 }
 

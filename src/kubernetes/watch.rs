@@ -100,6 +100,6 @@ where
     stream.inspect_err(log_error::<K>).filter_map(|result| future::ready(result.ok()))
 }
 
-fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
+pub(crate) fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
     tracing::warn!(error = chain(error), "watch {}", K::kind(&()));
 }

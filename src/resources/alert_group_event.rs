@@ -262,6 +262,10 @@ pub struct AlertGroupEventStatus {
     pub failed: u32,
     /// How many were not sent because the trigger template said so.
     pub skipped: u32,
+    /// The value of the annotation `oncall.dev/redeliver` for which it was last sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub redelivered: Option<String>,
     /// One line for each webhook, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]

@@ -463,6 +463,12 @@ pub fn compile(webhook: &Webhook) -> core::Webhook {
         authorization_header: spec.authorization_header.as_ref().map(Into::into),
         signing: spec.signing.as_ref().map(Into::into),
         timeout: spec.timeout.into(),
+        // A name in a text that is no variable does no harm; a secret URL may hold one.
+        reads_responses: spec.url_from.is_some()
+            || [&spec.url, &spec.headers, &spec.data, &spec.trigger_template]
+                .into_iter()
+                .flatten()
+                .any(|source| source.contains("responses")),
         retry: spec.retry.as_ref().map(Into::into).unwrap_or_default(),
         tls: spec.tls.as_ref().map(Into::into).unwrap_or_default(),
         history_limit: spec.history_limit,

@@ -7,6 +7,7 @@ use kube::{CustomResource, api::ObjectMeta};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, label_value};
 use crate::core::{
@@ -127,13 +128,35 @@ pub struct WebhookResponseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub event_data: Option<String>,
+    /// When it is sent again, unless the endpoint is found to be up before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub next_attempt_time: Option<Timestamp>,
     /// How often the request was sent.
     #[serde(default)]
     pub attempt_count: u32,
+    /// What counts against the webhook's `retry`. Not there where the first attempt was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
+    /// The value of the annotation `oncall.dev/redeliver` for which it was last sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262144))]
+    pub redelivered: Option<String>,
     /// The last 10 times that it was sent, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub attempts: Vec<Attempt>,
+}
+
+/// Attempts that belong together: all, but for those before the run was asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Round {
+    /// When the first of them was made.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+    /// How many there were.
+    pub attempts: u32,
 }
 
 /// What came of a run.
@@ -142,6 +165,8 @@ pub enum ResponsePhase {
     /// It has not ended.
     #[default]
     Pending,
+    /// Not taken yet: it is sent again.
+    Retrying,
     /// Answered with 200 to 299.
     Succeeded,
     /// Not sent, not answered, or answered otherwise.
@@ -166,6 +191,68 @@ pub struct Attempt {
     pub message: Option<String>,
     /// How long it took until the answer was read, in milliseconds.
     pub duration_ms: u64,
+    /// The value of the annotation `oncall.dev/redeliver` that asked for it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub redeliver: Option<String>,
+}
+
+/// The last attempts that are kept.
+const ATTEMPTS: usize = 10;
+
+/// What was tried before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// How often, in all.
+    pub count: u32,
+    /// What counts against the webhook's policy; None if nothing does.
+    pub round: Option<Round>,
+    /// The last times.
+    last: Vec<Attempt>,
+}
+
+impl Tries {
+    /// What a status tells.
+    pub fn of(status: &WebhookResponseStatus) -> Self {
+        let round = status.round.or_else(|| {
+            let since = status.attempts.first()?.time;
+            Some(Round { since, attempts: status.attempt_count })
+        });
+        Self { count: status.attempt_count, round, last: status.attempts.clone() }
+    }
+
+    /// What is known of the outcome from the last time.
+    pub fn outcome(&self) -> (ResponsePhase, Option<u16>) {
+        let code = self.last.last().and_then(|attempt| attempt.status_code);
+        let taken = code.is_some_and(|code| (200..300).contains(&code));
+        (if taken { ResponsePhase::Succeeded } else { ResponsePhase::Failed }, code)
+    }
+
+    /// The merge patch of a status that ends a run without another attempt. `why` stands among the attempts.
+    pub fn closing(&self, now: Timestamp, redeliver: Option<&str>, why: Option<&str>) -> Value {
+        let mut patch = json!({"phase": self.outcome().0, "nextAttemptTime": null});
+        if let Some(why) = why {
+            let attempt = Attempt {
+                time: in_microseconds(now),
+                status_code: None,
+                message: Some(why.to_owned()),
+                duration_ms: 0,
+                redeliver: redeliver.map(str::to_owned),
+            };
+            let last = self.last.iter().skip((self.last.len() + 1).saturating_sub(ATTEMPTS));
+            patch["attempts"] = json!(last.chain([&attempt]).collect::<Vec<_>>());
+        }
+        if let Some(value) = redeliver {
+            patch["redelivered"] = json!(value);
+        }
+        patch
+    }
+
+    /// The same, and nothing of it counts.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self { round: None, ..self }
+    }
 }
 
 impl WebhookResponse {
@@ -198,7 +285,8 @@ impl WebhookResponse {
 const TEXT_LIMIT: usize = 200_000;
 
 impl WebhookResponseStatus {
-    /// The status of a run whose only request began at `time` and took `duration`. `secrets` are masked.
+    /// The status of a run after a request that began at `time` and took `duration`; as if it were the only one. `secrets` are
+    /// masked.
     pub fn attempted(
         record: Record,
         outcome: &Outcome,
@@ -217,9 +305,60 @@ impl WebhookResponseStatus {
             status_code: record.status_code,
             message: message.map(|text| text.chars().take(1000).collect()),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            redeliver: None,
         };
         let ended = time.saturating_add(duration).unwrap_or(time);
         Self::ended(record, outcome.is_success(), ended, vec![attempt])
+    }
+
+    /// Puts what was tried before in front, and into `tries` what was tried now.
+    #[must_use]
+    pub fn after(mut self, tries: &mut Tries, redeliver: Option<&str>) -> Self {
+        if let (Some(attempt), Some(value)) = (self.attempts.first_mut(), redeliver) {
+            attempt.redeliver = Some(value.chars().take(1000).collect());
+        }
+        let Some(since) = self.attempts.first().map(|attempt| attempt.time) else {
+            // Nothing was sent this time.
+            self.attempts.clone_from(&tries.last);
+            self.attempt_count = tries.count;
+            self.round = tries.round;
+            return self;
+        };
+        let Round { since, attempts } = tries.round.unwrap_or(Round { since, attempts: 0 });
+        tries.round = Some(Round { since, attempts: attempts + 1 });
+        tries.count += 1;
+        tries.last.append(&mut self.attempts);
+        tries.last.drain(..tries.last.len().saturating_sub(ATTEMPTS));
+        self.attempts.clone_from(&tries.last);
+        self.attempt_count = tries.count;
+        self.round = tries.round.filter(|_| tries.count > 1);
+        self
+    }
+
+    /// Says for which value of the annotation it was sent again.
+    #[must_use]
+    pub fn redelivered(self, value: Option<&str>) -> Self {
+        Self { redelivered: value.map(str::to_owned), ..self }
+    }
+
+    /// Says that there is another attempt.
+    #[must_use]
+    pub fn until(self, next: Timestamp) -> Self {
+        Self { phase: ResponsePhase::Retrying, next_attempt_time: Some(in_microseconds(next)), ..self }
+    }
+
+    /// As a merge patch that leaves nothing of an earlier status where this one has nothing.
+    ///
+    /// # Errors
+    /// Never: a value that JSON can't express.
+    pub fn replacing(&self) -> Result<Value, serde_json::Error> {
+        let mut patch = serde_json::to_value(self)?;
+        if let Value::Object(fields) = &mut patch {
+            for field in PATCHED {
+                fields.entry(field).or_insert(Value::Null);
+            }
+        }
+        Ok(patch)
     }
 
     /// The status of a run that has ended.
@@ -236,9 +375,24 @@ impl WebhookResponseStatus {
             event_data: record.event_data.map(cut),
             attempt_count: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             attempts,
+            ..Self::default()
         }
     }
 }
+
+/// What a status may have had that a later one has not.
+const PATCHED: [&str; 10] = [
+    "url",
+    "requestTrigger",
+    "requestHeaders",
+    "requestData",
+    "statusCode",
+    "content",
+    "eventData",
+    "nextAttemptTime",
+    "round",
+    "attempts",
+];
 
 /// As OnCall's records have times.
 fn in_microseconds(time: Timestamp) -> Timestamp {

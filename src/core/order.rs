@@ -1,0 +1,200 @@
+//! The events of one alert group in, the deliveries that may make their first attempts out.
+//!
+//! A webhook sees the events in their order: a later one waits until an earlier one was tried. One whose templates read what
+//! other webhooks were answered waits for theirs as well, so that "resolve" finds the ticket that "created" opened;
+//! but not for those of an endpoint that is known to be down.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// The deliveries of one alert group that have not been tried. Events have numbers in the order of their creation.
+#[derive(Debug, Default)]
+pub struct Order {
+    webhooks: HashMap<Arc<str>, BTreeMap<u64, Place>>,
+    /// The webhooks whose deliveries of an event others wait for.
+    awaited: BTreeMap<u64, BTreeSet<Arc<str>>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Its templates read what other webhooks were answered.
+    reads: bool,
+    begun: bool,
+}
+
+/// A delivery: the number of its event and the name of its webhook.
+pub type Turn = (u64, Arc<str>);
+
+impl Order {
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.webhooks.is_empty()
+    }
+
+    /// Adds a delivery; `awaited` says whether others wait for it. Returns it if its turn has come.
+    pub fn add(&mut self, event: u64, webhook: &Arc<str>, reads: bool, awaited: bool) -> Option<Turn> {
+        self.webhooks.entry(Arc::clone(webhook)).or_default().insert(event, Place { reads, begun: false });
+        if awaited {
+            self.awaited.entry(event).or_default().insert(Arc::clone(webhook));
+        }
+        self.turn(webhook)
+    }
+
+    /// Removes a delivery that was tried, or that there is no more. Returns those whose turn has come.
+    pub fn tried(&mut self, event: u64, webhook: &str) -> Vec<Turn> {
+        let Some((webhook, places)) =
+            self.webhooks.get_key_value(webhook).map(|(key, _)| Arc::clone(key)).and_then(|key| {
+                let places = self.webhooks.get_mut(&key)?;
+                Some((key, places))
+            })
+        else {
+            return Vec::new();
+        };
+        places.remove(&event);
+        if places.is_empty() {
+            self.webhooks.remove(&webhook);
+        }
+        let mut turns: Vec<Turn> = self.turn(&webhook).into_iter().collect();
+        if self.forget(event, &webhook) {
+            turns.extend(self.turns());
+        }
+        turns
+    }
+
+    /// Lets nobody wait for the webhook's deliveries any more. Returns the deliveries whose turn has come.
+    pub fn pass(&mut self, webhook: &str) -> Vec<Turn> {
+        let events: Vec<u64> = self.webhooks.get(webhook).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        let mut changed = false;
+        for event in events {
+            changed |= self.forget(event, webhook);
+        }
+        if changed { self.turns() } else { Vec::new() }
+    }
+
+    /// Whether that may let others go.
+    fn forget(&mut self, event: u64, webhook: &str) -> bool {
+        let Some(webhooks) = self.awaited.get_mut(&event) else { return false };
+        webhooks.remove(webhook);
+        if webhooks.is_empty() {
+            self.awaited.remove(&event);
+            return true;
+        }
+        false
+    }
+
+    fn turns(&mut self) -> Vec<Turn> {
+        let webhooks: Vec<Arc<str>> = self.webhooks.keys().map(Arc::clone).collect();
+        let mut turns: Vec<Turn> = webhooks.iter().filter_map(|webhook| self.turn(webhook)).collect();
+        turns.sort();
+        turns
+    }
+
+    fn turn(&mut self, webhook: &Arc<str>) -> Option<Turn> {
+        let (event, place) = self.webhooks.get_mut(webhook)?.iter_mut().next()?;
+        let waits = place.reads && self.awaited.keys().next().is_some_and(|first| first < event);
+        if place.begun || waits {
+            return None;
+        }
+        place.begun = true;
+        Some((*event, Arc::clone(webhook)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(text: &str) -> Arc<str> {
+        Arc::from(text)
+    }
+
+    #[test]
+    fn a_webhook_sees_the_events_one_after_the_other() {
+        let mut order = Order::default();
+        let (a, b) = (name("a"), name("b"));
+        assert_eq!(order.add(1, &a, false, true), Some((1, name("a"))));
+        assert_eq!(order.add(1, &b, false, true), Some((1, name("b"))));
+        assert_eq!(order.add(2, &a, false, true), None);
+        assert_eq!(order.add(3, &a, false, true), None);
+        // One that does not read answers waits for nobody else.
+        assert_eq!(order.tried(1, "b"), []);
+        assert_eq!(order.add(2, &b, false, true), Some((2, name("b"))));
+        assert_eq!(order.tried(1, "a"), [(2, name("a"))]);
+        assert_eq!(order.tried(2, "a"), [(3, name("a"))]);
+        assert_eq!(order.tried(2, "b"), []);
+        assert_eq!(order.tried(3, "a"), []);
+        assert!(order.is_empty());
+    }
+
+    #[test]
+    fn one_that_reads_answers_waits_for_those_of_earlier_events() {
+        let mut order = Order::default();
+        let (ticket, close) = (name("ticket"), name("close"));
+        assert_eq!(order.add(1, &ticket, false, true), Some((1, name("ticket"))));
+        assert_eq!(order.add(2, &close, true, true), None);
+        // Not for what the same event sends to others.
+        assert_eq!(order.add(2, &ticket, false, true), None);
+        assert_eq!(order.tried(1, "ticket"), [(2, name("ticket")), (2, name("close"))]);
+    }
+
+    #[test]
+    fn nobody_waits_for_an_endpoint_that_is_down_but_its_own_events() {
+        let mut order = Order::default();
+        let (dead, reader) = (name("dead"), name("reader"));
+        assert_eq!(order.add(1, &dead, false, true), Some((1, name("dead"))));
+        assert_eq!(order.add(2, &dead, false, true), None);
+        assert_eq!(order.add(3, &reader, true, true), None);
+        assert_eq!(order.pass("dead"), [(3, name("reader"))]);
+        assert_eq!(order.add(4, &dead, false, false), None);
+        assert_eq!(order.tried(3, "reader"), []);
+        assert_eq!(order.add(5, &reader, true, true), Some((5, name("reader"))));
+        assert_eq!(order.tried(1, "dead"), [(2, name("dead"))]);
+        assert_eq!(order.tried(7, "nobody"), []);
+    }
+
+    #[test]
+    fn a_webhook_that_comes_late_begins_with_the_earliest() {
+        let mut order = Order::default();
+        let (old, late) = (name("old"), name("late"));
+        assert_eq!(order.add(1, &old, false, true), Some((1, name("old"))));
+        assert_eq!(order.add(1, &late, true, true), Some((1, name("late"))));
+        assert_eq!(order.add(2, &late, true, true), None);
+        assert_eq!(order.tried(1, "late"), []);
+        assert_eq!(order.tried(1, "old"), [(2, name("late"))]);
+    }
+
+    proptest! {
+        /// Whatever is tried when: everything gets its turn once, a webhook's in order, a reader's after all before.
+        #[test]
+        fn every_delivery_gets_its_turn_in_order(
+            deliveries in proptest::collection::btree_set((0_u64..20, 0_usize..4), 1..60),
+            choices in proptest::collection::vec(any::<u16>(), 60),
+        ) {
+            // Webhooks 2 and 3 read answers.
+            let names = ["a", "b", "c", "d"].map(name);
+            let mut order = Order::default();
+            let mut begun: Vec<Turn> =
+                deliveries.iter().filter_map(|(event, webhook)| order.add(*event, &names[*webhook], *webhook > 1, true)).collect();
+            let mut tried: Vec<(u64, usize)> = Vec::new();
+            for choice in choices {
+                if begun.is_empty() {
+                    break;
+                }
+                let (event, webhook) = begun.swap_remove(usize::from(choice) % begun.len());
+                let number = names.iter().position(|name| *name == webhook).unwrap();
+                let before = |(other, of): &&(u64, usize)| *other < event && (*of == number || number > 1);
+                prop_assert!(deliveries.iter().filter(before).all(|delivery| tried.contains(delivery)));
+                tried.push((event, number));
+                begun.extend(order.tried(event, &webhook));
+            }
+            prop_assert!(order.is_empty());
+            let mut all = tried.clone();
+            all.sort_unstable();
+            prop_assert_eq!(all, deliveries.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

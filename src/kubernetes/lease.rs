@@ -1,0 +1,273 @@
+//! Which of several replicas works: the one that holds a Lease.
+//!
+//! As in client-go: a holder writes the Lease again and again; others take it when it has not changed for as long as it
+//! lasts, by their own clocks. Beyond that, a holder knows until when nobody else can have it ([`Lease::is_held`]):
+//! counted from before its last write was sent, on a clock that goes on while the process is stopped.
+
+use std::{pin::pin, time::Duration};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease as Object, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ObjectMeta, PostParams},
+    runtime::{WatchStreamExt, watcher::watch_object},
+};
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::objects::chain;
+
+/// How a Lease is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// Namespace of the Lease.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Who claims it. A process that begins with the name of one that ended takes over at once.
+    pub(crate) identity: String,
+    /// How long it lasts after it was written, in whole seconds.
+    pub(crate) duration: Duration,
+}
+
+impl Claim {
+    /// How long a holder that can't write it goes on. What is left until another one takes it covers differences between
+    /// clocks, and requests that leave late.
+    fn certain(&self) -> Duration {
+        self.duration * 2 / 3
+    }
+
+    /// How often it is written.
+    fn period(&self) -> Duration {
+        self.duration / 6
+    }
+}
+
+/// A Lease that was taken.
+#[derive(Clone)]
+pub(crate) struct Lease {
+    /// Until when nobody else can have it.
+    until: watch::Receiver<Instant>,
+}
+
+impl Lease {
+    /// One that is held for ever, for an operator that is alone.
+    pub(crate) fn of_one() -> Self {
+        // As far away as tokio's timers reach.
+        let (_, until) = watch::channel(Instant::now() + Duration::from_secs(86_400 * 365 * 30));
+        Self { until }
+    }
+
+    /// Whether it is certain that nobody else holds it.
+    pub(crate) fn is_held(&self) -> bool {
+        Instant::now() < *self.until.borrow()
+    }
+
+    /// Waits until it is.
+    pub(crate) async fn held(&self) {
+        let mut until = self.until.clone();
+        while !self.is_held() {
+            // Its keeper ends with the process.
+            if until.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Why a Lease is held no longer.
+#[derive(Debug, thiserror::Error)]
+#[error("Lease {namespace}/{name} was taken by {holder:?}: another replica works now")]
+pub(crate) struct Lost {
+    namespace: String,
+    name: String,
+    holder: String,
+}
+
+/// Bound on one call.
+const CALL: Duration = Duration::from_secs(5);
+/// How long to wait after a call that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Keeps a Lease that was taken.
+pub(crate) struct Keeper {
+    claim: Claim,
+    api: Api<Object>,
+    /// As it was last written.
+    object: Mutex<Object>,
+    until: watch::Sender<Instant>,
+}
+
+/// Waits until the Lease is this process's.
+pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
+    let api: Api<Object> = Api::namespaced(client, &claim.namespace);
+    let mut changes = pin!(watch_object(api.clone(), &claim.name).default_backoff());
+    // What another one holds, or nobody, and when to try to take it.
+    let mut over: Option<(Option<Object>, Instant)> = None;
+    let mut told = None;
+    loop {
+        let expiry = over.as_ref().map_or_else(Instant::now, |(_, at)| *at);
+        let free = tokio::select! {
+            change = changes.next() => match change {
+                Some(Ok(found)) => match found.map(|found| (holder(&found).to_owned(), found)) {
+                    Some((holder, found)) if !holder.is_empty() && holder != claim.identity => {
+                        if told.as_ref() != Some(&holder) {
+                            tracing::info!(holder, "standing by");
+                            told = Some(holder);
+                        }
+                        let at = Instant::now() + lasts(&found);
+                        over = Some((Some(found), at));
+                        continue;
+                    }
+                    free => free.map(|(_, found)| found),
+                },
+                Some(Err(error)) => {
+                    tracing::warn!(error = chain(&error), "watch Lease {}/{}", claim.namespace, claim.name);
+                    continue;
+                }
+                // A watch has no end.
+                None => std::future::pending().await,
+            },
+            () = sleep_until(expiry), if over.is_some() => over.take().and_then(|(object, _)| object),
+        };
+        let before = Instant::now();
+        match write(&api, &claim, free.as_ref()).await {
+            Ok(object) => {
+                let (until, lease) = watch::channel(before + claim.certain());
+                return (Keeper { claim, api, object: Mutex::new(object), until }, Lease { until: lease });
+            }
+            Err(error) => {
+                // Another one was faster, as a rule; the watch shows what there is now. If it was something else, the same is
+                // tried again.
+                tracing::info!(error = chain(&error), "Lease {}/{} is not to be had", claim.namespace, claim.name);
+                over = Some((free, Instant::now() + claim.period()));
+            }
+        }
+    }
+}
+
+impl Keeper {
+    /// Keeps the Lease until somebody else has it.
+    pub(crate) async fn keep(&self) -> Lost {
+        let mut pause = self.claim.period();
+        loop {
+            sleep(pause).await;
+            let before = Instant::now();
+            let object = self.object.lock().clone();
+            match write(&self.api, &self.claim, Some(&object)).await {
+                Ok(object) => {
+                    if !self.is_held() {
+                        tracing::info!("the Lease is certain again: sending goes on");
+                    }
+                    *self.object.lock() = object;
+                    self.until.send_replace(before + self.claim.certain());
+                    pause = self.claim.period();
+                }
+                Err(error) => {
+                    let certain = if self.is_held() { "" } else { "; nothing is sent until it is certain again" };
+                    tracing::warn!(
+                        error = chain(&error),
+                        "write Lease {}/{}{certain}",
+                        self.claim.namespace,
+                        self.claim.name
+                    );
+                    if let Some(lost) = self.look().await {
+                        return lost;
+                    }
+                    pause = PAUSE.min(self.claim.period());
+                }
+            }
+        }
+    }
+
+    /// Gives the Lease back, so that another replica need not wait.
+    pub(crate) async fn release(&self) {
+        for _ in 0..2 {
+            let mut object = self.object.lock().clone();
+            if let Some(spec) = &mut object.spec {
+                spec.holder_identity = None;
+                spec.lease_duration_seconds = Some(1);
+                spec.renew_time = Some(MicroTime(Timestamp::now()));
+            }
+            let params = PostParams::default();
+            match timeout(CALL, self.api.replace(&self.claim.name, &params, &object)).await {
+                Ok(Ok(_)) => return tracing::info!("gave the Lease back"),
+                Ok(Err(error)) => tracing::info!(error = chain(&error), "give the Lease back"),
+                Err(_) => tracing::info!("give the Lease back: no answer"),
+            }
+            if self.look().await.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        Instant::now() < *self.until.borrow()
+    }
+
+    /// Looks who has the Lease.
+    async fn look(&self) -> Option<Lost> {
+        let Ok(Ok(Some(found))) = timeout(CALL, self.api.get_opt(&self.claim.name)).await else { return None };
+        let holder = holder(&found).to_owned();
+        if holder.is_empty() || holder == self.claim.identity {
+            *self.object.lock() = found;
+            return None;
+        }
+        let Claim { namespace, name, .. } = self.claim.clone();
+        Some(Lost { namespace, name, holder })
+    }
+}
+
+fn holder(object: &Object) -> &str {
+    object.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+}
+
+/// How long a Lease lasts, as its holder says.
+fn lasts(object: &Object) -> Duration {
+    let seconds = object.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    Duration::from_secs(seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or(1))
+}
+
+/// Makes the Lease this process's: written anew if it is `old` still.
+async fn write(api: &Api<Object>, claim: &Claim, old: Option<&Object>) -> Result<Object, WriteError> {
+    let spec = old.and_then(|old| old.spec.clone()).unwrap_or_default();
+    let now = Some(MicroTime(Timestamp::now()));
+    let stays = spec.holder_identity.as_ref() == Some(&claim.identity);
+    let object = Object {
+        metadata: old.map_or_else(
+            || ObjectMeta { name: Some(claim.name.clone()), ..ObjectMeta::default() },
+            |old| old.metadata.clone(),
+        ),
+        spec: Some(LeaseSpec {
+            holder_identity: Some(claim.identity.clone()),
+            lease_duration_seconds: Some(i32::try_from(claim.duration.as_secs()).unwrap_or(i32::MAX)),
+            acquire_time: if stays { spec.acquire_time } else { now.clone() },
+            renew_time: now,
+            lease_transitions: Some(spec.lease_transitions.unwrap_or_default() + i32::from(!stays)),
+            ..LeaseSpec::default()
+        }),
+    };
+    let params = PostParams::default();
+    let written = match old {
+        Some(old) => timeout(CALL, api.replace(&old.name_any(), &params, &object)).await,
+        None => timeout(CALL, api.create(&params, &object)).await,
+    };
+    written.map_err(|_| WriteError::Timeout)?.map_err(WriteError::Refused)
+}
+
+/// Why a Lease could not be written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("no answer within {} s", CALL.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Refused(kube::Error),
+}
