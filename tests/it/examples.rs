@@ -60,7 +60,14 @@ async fn the_acknowledge_example_comes_out_exactly() {
         content: text(r#"{"ok": true}"#),
         event_data: recorded.event_data.clone(),
         attempt_count: 1,
-        attempts: vec![Attempt { time: Timestamp::UNIX_EPOCH, status_code: Some(200), message: None, duration_ms: 0 }],
+        attempts: vec![Attempt {
+            time: Timestamp::UNIX_EPOCH,
+            status_code: Some(200),
+            message: None,
+            duration_ms: 0,
+            redeliver: None,
+        }],
+        ..WebhookResponseStatus::default()
     };
     assert_eq!(recorded, expected);
     assert_eq!(data.to_string(), seed(&world).await.to_string());

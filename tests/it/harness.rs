@@ -58,6 +58,15 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
             Installation::new(&cluster, &chart, "oncall-webhooks", &[&values[0]]).expect("install the chart");
         output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"]))
             .expect("wait for the CRDs");
+        // Each test's operator has a Lease of its own, beside the chart's.
+        let account = "--serviceaccount=oncall-webhooks:oncall-webhooks";
+        let verbs = "--verb=get,list,watch,create,update";
+        for args in [
+            ["create", "clusterrole", "leases", verbs, "--resource=leases.coordination.k8s.io"],
+            ["create", "clusterrolebinding", "leases", "--clusterrole=leases", account],
+        ] {
+            output(cluster.kubectl().args(args)).expect("allow Leases");
+        }
         (cluster, installation)
     })
 }
@@ -159,7 +168,11 @@ impl World {
         let place = Place::new(name).await;
         let receiver = Receiver::start(respond).await.expect("start a receiver");
         let mut args = cluster().1.args.clone();
-        args.push(format!("--namespace={}", place.namespace));
+        args.retain(|arg| !arg.starts_with("--lease="));
+        // A new process of the same identity need not wait.
+        args.extend(["--namespace=NAMESPACE", "--lease=NAMESPACE/operator", "--identity=operator"].map(|arg| {
+            arg.replace("NAMESPACE", &place.namespace)
+        }));
         Self { place, receiver, operator: None, args }
     }
 

@@ -47,6 +47,11 @@ securityContext:
 {{- ternary "https" "http" (ne .Values.api.tls.secretName "") }}
 {{- end }}
 
+{{/* The Role of the Lease. */}}
+{{- define "oncall-webhooks.lease" -}}
+{{- printf "%s-lease" (include "oncall-webhooks.fullname" .) }}
+{{- end }}
+
 {{/* With the namespace: releases of the same name may stand in several, each for its own watchNamespace. */}}
 {{- define "oncall-webhooks.reviewer" -}}
 {{- printf "%s:%s:reviewer" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
