@@ -6,6 +6,7 @@
 //! AlertGroupEvents ──► runs ──┴─┴─► deliver ───────────┤
 //! WebhookResponses ──►   ▲             │ history       ├─► WebhookResponse and its status
 //! (sent again)           └─────────────┘               └─► events::reconcile ───► AlertGroupEvent.status
+//! (now and then) ──► retention ─► deletes finished AlertGroupEvents and WebhookResponses
 //! ```
 //! Of several replicas, the one that holds the Lease does all that; the others wait for it.
 //!
@@ -18,6 +19,7 @@ mod events;
 mod history;
 mod payloads;
 mod responses;
+mod retention;
 mod runs;
 mod secrets;
 mod webhooks;
@@ -38,6 +40,7 @@ use kube::{
 };
 use tokio::{sync::SetOnce, task::JoinSet};
 
+pub use self::retention::Retention;
 use self::{
     catalog::Catalog,
     deliver::{Deliverer, Parts},
@@ -91,6 +94,9 @@ pub struct Config {
     /// Which replica works.
     #[command(flatten)]
     pub election: Election,
+    /// What is kept of what is finished.
+    #[command(flatten)]
+    pub retention: Retention,
 }
 
 /// Which of several replicas works.
@@ -244,6 +250,14 @@ async fn lead(
     let latch = || Arc::new(SetOnce::new());
     let (secrets_listed, webhooks_listed, responses_listed) = (latch(), latch(), latch());
 
+    let retention = retention::run(
+        objects.clone(),
+        Arc::clone(&catalog),
+        config.namespace.clone(),
+        config.retention,
+        Arc::clone(&webhooks_listed),
+    );
+
     // Webhooks, and what changes of their Secrets mean for them.
     let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
     let secret_events = watcher(api_of::<Secret>(&client, namespace), labelled)
@@ -342,10 +356,12 @@ async fn lead(
     parts.spawn(events);
     parts.spawn(Arc::clone(&runs).drive());
     parts.spawn(Arc::clone(&runs).watch_bound());
+    let retention = parts.spawn(retention);
     tokio::select! {
         _ = parts.join_next() => anyhow::bail!("a watch ended by itself"),
         () = stop => {}
     }
+    retention.abort();
     tracing::info!("stopping: finishing what is on the way");
     if tokio::time::timeout(LAST_REQUESTS, runs.stop()).await.is_err() {
         tracing::warn!("stopped before all that was sent was recorded");

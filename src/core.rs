@@ -4,6 +4,8 @@
 //! EventData ─┐
 //!            ├─► matching ─► request::prepare ─► Request ─► (sent elsewhere) ─► Outcome ─► response::finish ─► Record
 //! Webhook  ──┘                      └─► Record of the field that failed                               └──► retry
+//!
+//! AlertGroupEvents, WebhookResponses ─► retention::plan ─► what is removed
 //! ```
 
 pub mod address;
@@ -15,6 +17,7 @@ pub mod matching;
 pub mod order;
 pub mod request;
 pub mod response;
+pub mod retention;
 pub mod retry;
 pub mod signing;
 pub mod template;

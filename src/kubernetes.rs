@@ -5,4 +5,5 @@ pub(crate) mod client;
 pub(crate) mod guard;
 pub(crate) mod lease;
 pub(crate) mod objects;
+pub(crate) mod table;
 pub(crate) mod watch;

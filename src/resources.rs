@@ -44,7 +44,7 @@ pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
 pub const EVENT_LABEL: &str = "oncall.dev/event";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
-/// Annotation of a WebhookResponse or an AlertGroupEvent: with any new value, it is sent again.
+/// Annotation of a WebhookResponse or an AlertGroupEvent that is to be sent again; any new value asks for it.
 pub const REDELIVER_ANNOTATION: &str = "oncall.dev/redeliver";
 
 /// Kubernetes' label of what made an object.

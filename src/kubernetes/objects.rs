@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::watch::api_of;
+use super::{table::Table, watch::api_of};
 
 /// Bound on one call. The client waits for ever otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +24,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 const METADATA_ONLY: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+const TABLE: HeaderValue = HeaderValue::from_static("application/json;as=Table;g=meta.k8s.io;v=v1");
 
 /// A call that failed: the verb and the object, and why.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +148,20 @@ impl Objects {
         let _turn = self.reads.acquire().await;
         let api: Api<K> = api_of(&self.client, namespace);
         api.list(&ListParams::default().labels(labels)).await.map(|list| list.items)
+    }
+
+    /// One page of the objects of one namespace, or of all, as a table.
+    pub(crate) async fn table<K>(&self, namespace: Option<&str>, page: &ListParams) -> Result<Table, Cause>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let _turn = self.reads.acquire().await;
+        let mut request = Request::new(K::url_path(&(), namespace)).list(page)?;
+        request.headers_mut().insert(ACCEPT, TABLE);
+        tokio::time::timeout(TIMEOUT, self.client.request(request))
+            .await
+            .map_err(|_| Cause::Timeout)?
+            .map_err(Cause::from)
     }
 
     /// Creates one object, and reads no more of it than its version.

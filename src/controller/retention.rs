@@ -1,0 +1,347 @@
+//! Removes finished events and responses that are not kept any more, now and then.
+//!
+//! ```text
+//! list WebhookResponses ─► list AlertGroupEvents ─► core::retention::plan ─► delete, oldest first, a few at a time
+//! ```
+//! What is listed is metadata and a few columns, in pages. An object that changes after that stays, and so does what it was
+//! kept for until the next pass.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, stream::FuturesUnordered};
+use jiff::Timestamp;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Time};
+use kube::{
+    Resource,
+    api::{ListParams, ObjectMeta, Preconditions},
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::SetOnce;
+
+use super::catalog::Catalog;
+use crate::{
+    core::{
+        matching::SAME_APPLY,
+        retention::{self, Event, Limit, Object, Plan, Policy, Response},
+    },
+    kubernetes::objects::{Objects, chain},
+    resources::{ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value},
+};
+
+/// Objects on a page: about a megabyte of metadata.
+const PAGE: u32 = 500;
+/// Bound on the deletions that are under way at a time. Deliveries have 64 writes, and go first.
+const DELETIONS: usize = 4;
+/// How soon the first pass is. There is enough to do at the start.
+const FIRST: Duration = Duration::from_secs(30);
+/// Webhooks of the same apply may run for an event that has ended; its data is read again then.
+const LEAST_REST: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
+/// Bound on the failures of a pass that are logged one by one.
+const LOGGED: usize = 10;
+
+/// What is kept of what is finished.
+///
+/// Numbers are a number or `unlimited`, ages are durations such as `24h` or `unlimited`. 0 and `0s` keep nothing but what must
+/// be kept.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Retention {
+    /// How often to look for finished events and responses that are not kept any more. What ended within that time stays
+    #[arg(
+        long = "retention-every",
+        env = "ONCALL_WEBHOOKS_RETENTION_EVERY",
+        default_value = "5m",
+        value_name = "DURATION",
+        value_parser = period
+    )]
+    pub every: Duration,
+    /// How long an AlertGroupEvent is kept after its end
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_EVENTS_FOR",
+        default_value = "24h",
+        value_name = "DURATION|unlimited",
+        value_parser = age
+    )]
+    pub keep_events_for: Limit<Duration>,
+    /// How many finished AlertGroupEvents of a namespace are kept
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_EVENTS",
+        default_value = "1000",
+        value_name = "NUMBER|unlimited",
+        value_parser = number
+    )]
+    pub keep_events: Limit<usize>,
+    /// How long a WebhookResponse is kept after its end
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_RESPONSES_FOR",
+        default_value = "168h",
+        value_name = "DURATION|unlimited",
+        value_parser = age
+    )]
+    pub keep_responses_for: Limit<Duration>,
+    /// How many finished WebhookResponses of a Webhook are kept, where its spec.historyLimit does not say
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_RESPONSES",
+        default_value = "100",
+        value_name = "NUMBER|unlimited",
+        value_parser = number
+    )]
+    pub keep_responses: Limit<usize>,
+    /// How long after an alert group was last seen the latest WebhookResponse of each Webhook for it is kept, whatever the other
+    /// limits: templates read it
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_LATEST_FOR",
+        default_value = "24h",
+        value_name = "DURATION",
+        value_parser = duration
+    )]
+    pub keep_latest_for: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse::<kube::core::Duration>() {
+        // Nothing is a duration too, of 0.
+        Ok(duration) if !text.is_empty() && !duration.is_negative() => Ok(duration.into()),
+        _ => Err("give a duration such as 24h or 90m".to_owned()),
+    }
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|period| *period >= Duration::from_secs(1))
+        .ok_or_else(|| "give a duration of 1s or more, such as 5m".to_owned())
+}
+
+fn age(text: &str) -> Result<Limit<Duration>, String> {
+    limit(text, duration(text))
+}
+
+fn number(text: &str) -> Result<Limit<usize>, String> {
+    limit(text, text.parse().map_err(|_| "give a number".to_owned()))
+}
+
+fn limit<T>(text: &str, bound: Result<T, String>) -> Result<Limit<T>, String> {
+    match text {
+        "unlimited" => Ok(Limit::Unlimited),
+        _ => bound.map(Limit::At).map_err(|error| format!("{error}, or unlimited")),
+    }
+}
+
+impl Retention {
+    fn policy(&self) -> Policy {
+        Policy {
+            events_for: self.keep_events_for,
+            events: self.keep_events,
+            responses_for: self.keep_responses_for,
+            latest_for: self.keep_latest_for,
+            rest: self.every.max(LEAST_REST),
+        }
+    }
+}
+
+/// Removes what is not kept in `namespace`, or in all, until it is dropped. The catalog is complete once `webhooks_listed`
+/// is set.
+pub(crate) async fn run(
+    objects: Objects,
+    catalog: Arc<Catalog>,
+    namespace: Option<String>,
+    config: Retention,
+    webhooks_listed: Arc<SetOnce<()>>,
+) {
+    webhooks_listed.wait().await;
+    let mut pause = FIRST.min(config.every);
+    loop {
+        tokio::time::sleep(pause).await;
+        if let Err(error) = pass(&objects, &catalog, namespace.as_deref(), &config).await {
+            tracing::warn!(error = chain(error.as_ref()), "will try again in {:?}", config.every);
+        }
+        pause = config.every;
+    }
+}
+
+async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, config: &Retention) -> Result<()> {
+    // In this order: the event of each response is known then.
+    let responses = responses(objects, namespace).await.context("list WebhookResponses")?;
+    let events = events(objects, namespace).await.context("list AlertGroupEvents")?;
+    let keep = |namespace: &str, webhook: &str| match catalog.get(namespace, webhook) {
+        Some(entry) => entry
+            .webhook
+            .history_limit
+            .map_or(config.keep_responses, |limit| Limit::At(usize::try_from(limit).unwrap_or(usize::MAX))),
+        // It is gone, and its responses with it; or it can't be read, and may want to keep more.
+        None => Limit::Unlimited,
+    };
+    let Plan { events, responses } = retention::plan(Timestamp::now(), &config.policy(), &events, &responses, keep);
+    let (removed_responses, rest) = remove::<WebhookResponse>(objects, &responses).await;
+    let (removed_events, rest) = match rest {
+        Ok(()) => remove::<AlertGroupEvent>(objects, &events).await,
+        error => (0, error),
+    };
+    if removed_responses + removed_events > 0 {
+        tracing::info!(responses = removed_responses, events = removed_events, "removed what is not kept any more");
+    }
+    rest
+}
+
+/// Deletes the objects that are as they were listed. Returns how many it deleted, and whether it came to the end: where the API
+/// server does not answer or has enough to do, the rest waits for the next pass.
+async fn remove<K>(objects: &Objects, doomed: &[&Object]) -> (usize, Result<()>)
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let (mut removed, mut refused) = (0, 0);
+    let mut waiting = doomed.iter();
+    let mut calls = FuturesUnordered::new();
+    loop {
+        for object in waiting.by_ref().take(DELETIONS - calls.len()) {
+            let expected =
+                Preconditions { uid: Some(object.uid.clone()), resource_version: Some(object.version.clone()) };
+            calls.push(objects.delete::<K>(&object.namespace, &object.name, expected));
+        }
+        let Some(result) = calls.next().await else { break };
+        match result {
+            Ok(()) => removed += 1,
+            Err(error) if error.is_not_found() || error.is_conflict() => {}
+            Err(error) if error.is_final() => {
+                refused += 1;
+                if refused <= LOGGED {
+                    tracing::warn!(error = chain(&error), "it stays");
+                }
+            }
+            Err(error) => return (removed, Err(error.into())),
+        }
+    }
+    if refused > LOGGED {
+        tracing::warn!("{refused} of {} {} stay", doomed.len(), K::plural(&()));
+    }
+    (removed, Ok(()))
+}
+
+async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Response>> {
+    let mut responses = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let table = objects.table::<WebhookResponse>(namespace, &page).await?;
+        let next = table.next_page();
+        responses.extend(table.rows(["Webhook", "Event", "Phase"])?.map(|(mut meta, [webhook, event, phase])| {
+            let group = meta.labels.as_mut().and_then(|labels| labels.remove(ALERT_GROUP_LABEL)).unwrap_or_default();
+            let finished = ["Succeeded", "Failed"].contains(&phase.as_str());
+            Response { object: object(meta, finished), webhook, event, group }
+        }));
+        match next {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(responses),
+        }
+    }
+}
+
+async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let table = objects.table::<AlertGroupEvent>(namespace, &page).await?;
+        let next = table.next_page();
+        events.extend(table.rows(["Alert Group", "Phase"])?.map(|(meta, [group, phase])| Event {
+            object: object(meta, phase == "Completed"),
+            group: label_value(&group),
+        }));
+        match next {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(events),
+        }
+    }
+}
+
+fn object(meta: ObjectMeta, finished: bool) -> Object {
+    let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
+    let is_asked = meta.annotations.is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION));
+    let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |Time(time)| *time);
+    let writes = meta.managed_fields.unwrap_or_default();
+    // Writes of other fields, such as labels, say nothing of its end.
+    let last = |status_only: bool| {
+        let writes = writes.iter().filter(|write| !status_only || write.subresource.as_deref() == Some("status"));
+        writes.filter_map(|write| write.time.as_ref()).map(|Time(time)| *time).fold(created, Timestamp::max)
+    };
+    Object {
+        namespace: meta.namespace.unwrap_or_default(),
+        name: meta.name.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
+        version: meta.resource_version.unwrap_or_default(),
+        created,
+        recorded: last(true),
+        finished,
+        asked: is_asked.then(|| last(false)),
+        kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bounds_are_numbers_durations_or_unlimited() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(number("0"), Ok(Limit::At(0)));
+        assert_eq!(number("unlimited"), Ok(Limit::Unlimited));
+        assert_eq!(number("-1"), Err("give a number, or unlimited".to_owned()));
+        assert_eq!(age("168h"), Ok(Limit::At(hours(168))));
+        assert_eq!(age("0s"), Ok(Limit::At(Duration::ZERO)));
+        assert_eq!(age("unlimited"), Ok(Limit::Unlimited));
+        for wrong in ["-1h", "7d", "24", "", "none"] {
+            assert_eq!(age(wrong), Err("give a duration such as 24h or 90m, or unlimited".to_owned()), "{wrong}");
+        }
+        assert_eq!(period("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(period("10ms"), Err("give a duration of 1s or more, such as 5m".to_owned()));
+    }
+
+    #[test]
+    fn metadata_tells_when_it_ended_when_it_was_asked_for_and_who_manages_it() {
+        let meta = |more: serde_json::Value| {
+            let mut meta = json!({
+                "namespace": "team", "name": "one", "uid": "u", "resourceVersion": "7",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "managedFields": [
+                    {"manager": "oncall-webhooks", "time": "2026-01-01T00:00:01Z"},
+                    {"manager": "oncall-webhooks", "subresource": "status", "time": "2026-01-01T00:00:02Z"},
+                    {"manager": "kubectl-annotate", "time": "2026-01-01T00:00:03Z"},
+                ],
+            });
+            meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value::<ObjectMeta>(meta).unwrap()
+        };
+        let at = |second: i64| Timestamp::from_second(1_767_225_600 + second).unwrap();
+        let expected = Object {
+            namespace: "team".to_owned(),
+            name: "one".to_owned(),
+            uid: "u".to_owned(),
+            version: "7".to_owned(),
+            created: at(0),
+            recorded: at(2),
+            finished: true,
+            asked: None,
+            kept: false,
+        };
+        assert_eq!(object(meta(json!({})), true), expected);
+        let bare = Object { recorded: at(0), finished: false, ..expected.clone() };
+        assert_eq!(object(meta(json!({"managedFields": null})), false), bare);
+        let asked = Object { asked: Some(at(3)), ..expected.clone() };
+        assert_eq!(object(meta(json!({"annotations": {"oncall.dev/redeliver": "again"}})), true), asked);
+        let kept = Object { kept: true, ..expected };
+        for more in [
+            json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}),
+            json!({"annotations": {"meta.helm.sh/release-name": "hooks"}}),
+            json!({"deletionTimestamp": "2026-01-01T00:00:03Z"}),
+        ] {
+            assert_eq!(object(meta(more.clone()), true), kept, "{more}");
+        }
+    }
+}

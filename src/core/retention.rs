@@ -1,0 +1,670 @@
+//! Which finished events and responses are removed: what is known of all of them in, what is to be deleted out.
+//!
+//! ```text
+//! events ────┐   past its age, or not among the newest      nothing needs it
+//! responses ─┴──────────────────────────────────────► and ───────────────────► plan, oldest first
+//! ```
+//! What needs an object wins over every limit. A plan changes nothing of that: when it is carried out, or a part of it, the next
+//! one asks for the rest and no more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+/// How long what was asked to be sent again is kept, with what belongs to it, whatever the limits.
+pub const REDELIVERY: Duration = Duration::from_secs(3600);
+
+/// A bound, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit<T> {
+    /// So much and no more; with zero, nothing is kept but what is needed.
+    At(T),
+    /// No bound.
+    Unlimited,
+}
+
+impl<T: PartialOrd> Limit<T> {
+    fn allows(&self, value: &T) -> bool {
+        match self {
+            Self::At(most) => value < most,
+            Self::Unlimited => true,
+        }
+    }
+}
+
+/// How much is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long an event is kept after its end.
+    pub events_for: Limit<Duration>,
+    /// How many finished events of a namespace are kept.
+    pub events: Limit<usize>,
+    /// How long a response is kept after its end.
+    pub responses_for: Limit<Duration>,
+    /// How long after an alert group was last seen the latest response of each webhook for it is kept, whatever the other
+    /// limits: templates read it.
+    pub latest_for: Duration,
+    /// How long everything is kept after its end, whatever the other limits, so that people see it and so that it is not needed
+    /// by what is just going on.
+    pub rest: Duration,
+}
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What tells it from others that had its name.
+    pub uid: String,
+    /// Its resource version: what is deleted is what was looked at.
+    pub version: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When its status was last written: for what is finished, its end.
+    pub recorded: Timestamp,
+    /// Nothing is to be done about it any more.
+    pub finished: bool,
+    /// When it was asked to be sent again, if it was; no sooner than that.
+    pub asked: Option<Timestamp>,
+    /// It is not ours to remove: a tool would make it again, or it is being removed already.
+    pub kept: bool,
+}
+
+impl Object {
+    fn key(&self) -> Key<'_> {
+        (&self.namespace, &self.name)
+    }
+
+    /// Orders objects from the one that was recorded first to the one that was recorded last.
+    fn rank(&self) -> (Timestamp, u64, Key<'_>) {
+        (self.recorded, self.number(), self.key())
+    }
+
+    /// Orders objects by their creation.
+    fn creation_rank(&self) -> (Timestamp, u64, Key<'_>) {
+        (self.created, self.number(), self.key())
+    }
+
+    /// Times are whole seconds; versions are numbers that grow.
+    fn number(&self) -> u64 {
+        self.version.parse().unwrap_or_default()
+    }
+
+    fn is_asked(&self, now: Timestamp) -> bool {
+        self.asked.is_some_and(|asked| asked > before(now, REDELIVERY))
+    }
+}
+
+/// An AlertGroupEvent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What every object has.
+    pub object: Object,
+    /// Its alert group, in the letters of a response's.
+    pub group: String,
+}
+
+/// A WebhookResponse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// What every object has.
+    pub object: Object,
+    /// Name of its Webhook.
+    pub webhook: String,
+    /// Name of its AlertGroupEvent.
+    pub event: String,
+    /// Its alert group, in the letters of an event's.
+    pub group: String,
+}
+
+/// What is to be deleted, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// Of the events.
+    pub events: Vec<&'a Object>,
+    /// Of the responses.
+    pub responses: Vec<&'a Object>,
+}
+
+/// Namespace, and a name in it.
+type Key<'a> = (&'a str, &'a str);
+
+/// What is to be deleted now. `keep` says how many finished responses of a webhook are kept, by namespace and name.
+///
+/// All events that there were after the responses were looked at must be among `events`: the response of an event that is not
+/// finished tells that it was sent.
+pub fn plan<'a>(
+    now: Timestamp,
+    policy: &Policy,
+    events: &'a [Event],
+    responses: &'a [Response],
+    keep: impl Fn(&str, &str) -> Limit<usize>,
+) -> Plan<'a> {
+    let at_work = |object: &Object| !object.finished || object.is_asked(now);
+    let needed_events: HashSet<Key> = responses
+        .iter()
+        .filter(|response| at_work(&response.object))
+        .map(|response| (&*response.object.namespace, &*response.event))
+        .chain(events.iter().filter(|event| at_work(&event.object)).map(|event| event.object.key()))
+        .collect();
+    let groups = groups(events, responses);
+    let recent = before(now, policy.latest_for);
+    let latest = latest(responses, |key| groups.get(&key).is_some_and(|group| group.is_seen(recent)));
+    let witnesses: HashSet<Key> = groups.values().filter_map(|group| group.witness(recent)).collect();
+
+    let rested = before(now, policy.rest);
+    let stays = |object: &Object| object.kept || at_work(object) || object.recorded > rested;
+    Plan {
+        events: removable(
+            events.iter().map(|event| {
+                let key = event.object.key();
+                let needed = stays(&event.object) || needed_events.contains(&key) || witnesses.contains(&key);
+                (key.0, &event.object, needed)
+            }),
+            |_| policy.events,
+            oldest(now, policy.events_for),
+        ),
+        responses: removable(
+            responses.iter().map(|response| {
+                let (namespace, name) = response.object.key();
+                let needed = stays(&response.object)
+                    || needed_events.contains(&(namespace, &*response.event))
+                    || latest.contains(&(namespace, name));
+                ((namespace, &*response.webhook), &response.object, needed)
+            }),
+            |(namespace, webhook)| keep(namespace, webhook),
+            oldest(now, policy.responses_for),
+        ),
+    }
+}
+
+/// Of the finished objects of each scope, what is older than `oldest` or not among the newest, and not needed.
+fn removable<'a, S: Eq + Hash>(
+    objects: impl Iterator<Item = (S, &'a Object, bool)>,
+    number: impl Fn(&S) -> Limit<usize>,
+    oldest: Timestamp,
+) -> Vec<&'a Object> {
+    let mut scopes: HashMap<S, Vec<(&Object, bool)>> = HashMap::new();
+    for (scope, object, needed) in objects.filter(|(_, object, _)| object.finished) {
+        scopes.entry(scope).or_default().push((object, needed));
+    }
+    let mut removable = Vec::new();
+    for (scope, mut objects) in scopes {
+        objects.sort_unstable_by(|(one, _), (other, _)| other.rank().cmp(&one.rank()));
+        let number = number(&scope);
+        let newest_first = objects.into_iter().enumerate();
+        removable.extend(
+            newest_first
+                .filter(|(place, (object, needed))| !needed && (object.recorded < oldest || !number.allows(place)))
+                .map(|(_, (object, _))| object),
+        );
+    }
+    removable.sort_unstable_by_key(|object| object.rank());
+    removable
+}
+
+/// What is known of an alert group.
+#[derive(Default)]
+struct Group<'a> {
+    /// Something of it is not finished.
+    at_work: bool,
+    /// When a response of it was last recorded.
+    responded: Option<Timestamp>,
+    /// The event that was recorded last.
+    event: Option<&'a Object>,
+}
+
+impl<'a> Group<'a> {
+    fn is_seen(&self, recent: Timestamp) -> bool {
+        self.at_work
+            || self.responded.is_some_and(|responded| responded >= recent)
+            || self.event.is_some_and(|event| event.recorded >= recent)
+    }
+
+    /// The event that alone tells that the group was seen: without it, the next plan would not know.
+    fn witness(&self, recent: Timestamp) -> Option<Key<'a>> {
+        let responded = self.responded?;
+        self.event.filter(|event| !self.at_work && responded < recent && event.recorded >= recent).map(Object::key)
+    }
+}
+
+fn groups<'a>(events: &'a [Event], responses: &'a [Response]) -> HashMap<Key<'a>, Group<'a>> {
+    let mut groups: HashMap<Key, Group> = HashMap::new();
+    for Response { object, group, .. } in responses {
+        let group = groups.entry((&object.namespace, group)).or_default();
+        group.at_work |= !object.finished;
+        group.responded = group.responded.max(Some(object.recorded));
+    }
+    for Event { object, group } in events {
+        let group = groups.entry((&object.namespace, group)).or_default();
+        group.at_work |= !object.finished;
+        if group.event.is_none_or(|last| last.rank() < object.rank()) {
+            group.event = Some(object);
+        }
+    }
+    groups
+}
+
+/// The latest finished response of each webhook for each alert group that is seen: the one that was recorded last and the
+/// one that was created last, which differ where an older one was tried for longer.
+fn latest<'a>(responses: &'a [Response], is_seen: impl Fn(Key<'a>) -> bool) -> HashSet<Key<'a>> {
+    let mut latest: HashMap<(Key, &str), (&Object, &Object)> = HashMap::new();
+    for Response { object, webhook, group, .. } in responses {
+        let group: Key = (&object.namespace, group);
+        if !object.finished || !is_seen(group) {
+            continue;
+        }
+        let (recorded, created) = latest.entry((group, webhook)).or_insert((object, object));
+        if recorded.rank() < object.rank() {
+            *recorded = object;
+        }
+        if created.creation_rank() < object.creation_rank() {
+            *created = object;
+        }
+    }
+    latest.into_values().flat_map(|(recorded, created)| [recorded.key(), created.key()]).collect()
+}
+
+/// What was recorded before this is older than `age` allows.
+fn oldest(now: Timestamp, age: Limit<Duration>) -> Timestamp {
+    match age {
+        Limit::At(age) => before(now, age),
+        Limit::Unlimited => Timestamp::MIN,
+    }
+}
+
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    now.saturating_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000;
+    const DAY: i64 = 24 * 60;
+
+    fn now() -> Timestamp {
+        at(0)
+    }
+
+    /// So many minutes ago.
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(NOW - minutes * 60).unwrap()
+    }
+
+    fn minutes(minutes: i64) -> Duration {
+        Duration::from_secs(minutes.unsigned_abs() * 60)
+    }
+
+    /// What was created and ended so many minutes ago.
+    fn object(name: &str, ago: i64) -> Object {
+        Object {
+            namespace: "team".to_owned(),
+            name: name.to_owned(),
+            uid: format!("uid of {name}"),
+            version: (1_000_000 - ago).to_string(),
+            created: at(ago),
+            recorded: at(ago),
+            finished: true,
+            asked: None,
+            kept: false,
+        }
+    }
+
+    fn event(name: &str, group: &str, ago: i64) -> Event {
+        Event { object: object(name, ago), group: group.to_owned() }
+    }
+
+    fn response(name: &str, webhook: &str, group: &str, ago: i64) -> Response {
+        Response {
+            object: object(name, ago),
+            webhook: webhook.to_owned(),
+            event: format!("event of {name}"),
+            group: group.to_owned(),
+        }
+    }
+
+    fn with<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+        change(&mut value);
+        value
+    }
+
+    fn policy() -> Policy {
+        Policy {
+            events_for: Limit::At(minutes(DAY)),
+            events: Limit::At(2),
+            responses_for: Limit::At(minutes(7 * DAY)),
+            latest_for: minutes(DAY),
+            rest: minutes(5),
+        }
+    }
+
+    fn names(objects: &[&Object]) -> Vec<String> {
+        objects.iter().map(|object| object.name.clone()).collect()
+    }
+
+    /// The names of what is removed, with at most two responses of a webhook.
+    fn removed(policy: &Policy, events: &[Event], responses: &[Response]) -> (Vec<String>, Vec<String>) {
+        let plan = plan(now(), policy, events, responses, |_, _| Limit::At(2));
+        (names(&plan.events), names(&plan.responses))
+    }
+
+    #[test]
+    fn of_the_finished_events_of_a_namespace_the_newest_are_kept_for_a_while() {
+        let unlimited = Policy { events_for: Limit::Unlimited, events: Limit::Unlimited, ..policy() };
+        let none = Policy { events: Limit::At(0), ..policy() };
+        let young = Policy { events_for: Limit::At(Duration::ZERO), events: Limit::Unlimited, ..policy() };
+        let four = || [("a", 10), ("b", 40), ("c", 30), ("d", 20)].map(|(name, ago)| event(name, name, ago)).to_vec();
+        let elsewhere = with(event("f", "f", 50), |event| event.object.namespace = "other".to_owned());
+        let cases: [(&str, &Policy, Vec<Event>, &[&str]); 12] = [
+            ("more than the number", &policy(), four(), &["b", "c"]),
+            ("no limits", &unlimited, four(), &[]),
+            ("none is kept", &none, four(), &["b", "c", "d", "a"]),
+            ("for no time", &young, four(), &["b", "c", "d", "a"]),
+            ("older than the age", &policy(), vec![event("a", "a", DAY + 1), event("b", "b", DAY)], &["a"]),
+            ("each namespace for itself", &policy(), [&four()[..2], &[elsewhere]].concat(), &[]),
+            ("what ended just now", &none, vec![event("a", "a", 4), event("b", "b", 5)], &["b"]),
+            (
+                "what took long counts from its end",
+                &policy(),
+                vec![with(event("a", "a", 9 * DAY), |event| event.object.recorded = at(10))],
+                &[],
+            ),
+            ("not finished", &none, vec![with(event("a", "a", 9 * DAY), |event| event.object.finished = false)], &[]),
+            ("a tool's", &none, vec![with(event("a", "a", 9 * DAY), |event| event.object.kept = true)], &[]),
+            (
+                "asked for within the hour",
+                &none,
+                vec![with(event("a", "a", 9 * DAY), |event| event.object.asked = Some(at(59)))],
+                &[],
+            ),
+            (
+                "asked for before that",
+                &none,
+                vec![with(event("a", "a", 9 * DAY), |event| event.object.asked = Some(at(60)))],
+                &["a"],
+            ),
+        ];
+        for (what, policy, events, expected) in cases {
+            assert_eq!(removed(policy, &events, &[]).0, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_tools_old_event_takes_the_place_of_no_newer_one() {
+        let tools = with(event("a", "a", 40), |event| event.object.kept = true);
+        let events = [event("b", "b", 30), event("c", "c", 20), event("d", "d", 10), tools];
+        assert_eq!(removed(&policy(), &events, &[]).0, ["b"]);
+    }
+
+    #[test]
+    fn of_the_finished_responses_of_a_webhook_the_newest_are_kept_for_a_while() {
+        // One alert group each, last seen long ago, but for `recent`.
+        let of = |webhook: &str, ages: &[(&str, i64)]| -> Vec<Response> {
+            ages.iter().map(|(name, days)| response(name, webhook, name, days * DAY)).collect()
+        };
+        let group = |ages: &[(&str, i64)]| -> Vec<Response> {
+            ages.iter().map(|(name, ago)| response(name, "one", "recent", *ago)).collect()
+        };
+        let unfinished = |event: &str, ago: i64| {
+            with(response("open", "two", "g", ago), |response| {
+                response.object.finished = false;
+                response.event = event.to_owned();
+            })
+        };
+        let seen = |ago: i64| [event("seen", "recent", ago)];
+        let open = |group: &str| with(event("event of a", group, 9 * DAY), |event| event.object.finished = false);
+        let three = [("a", 4), ("b", 3), ("c", 2)];
+        type Case<'a> = (&'a str, Vec<Event>, Vec<Response>, &'a [&'a str]);
+        let cases: [Case; 10] = [
+            ("more than the number", vec![], of("one", &three), &["a"]),
+            ("each webhook for itself", vec![], [of("one", &three[..2]), of("two", &three[2..])].concat(), &[]),
+            ("older than the age", vec![], of("one", &[("a", 8), ("b", 7)]), &["a"]),
+            ("not finished", vec![], vec![unfinished("e", 90 * DAY)], &[]),
+            ("an event that is not finished", vec![open("other")], of("one", &three), &[]),
+            (
+                "all but the latest of a group that was just seen",
+                vec![],
+                group(&[("a", 50), ("b", 40), ("c", 30), ("d", 20)]),
+                &["a", "b"],
+            ),
+            (
+                "the latest of a group that an event tells of",
+                seen(DAY).to_vec(),
+                [group(&[("a", 9 * DAY), ("b", 8 * DAY)]), of("one", &[("c", 2), ("d", 2)])].concat(),
+                &["a"],
+            ),
+            (
+                "a group that was not seen lately",
+                seen(DAY + 1).to_vec(),
+                group(&[("a", 9 * DAY), ("b", 8 * DAY)]),
+                &["a", "b"],
+            ),
+            (
+                "the latest of a group that waits, however long",
+                vec![with(open("recent"), |event| event.object.name = "other".to_owned())],
+                group(&[("a", 9 * DAY), ("b", 8 * DAY)]),
+                &["a"],
+            ),
+            (
+                "both that can be called the latest",
+                seen(DAY).to_vec(),
+                [
+                    vec![with(response("a", "one", "recent", 30 * DAY), |response| {
+                        response.object.recorded = at(8 * DAY)
+                    })],
+                    group(&[("b", 20 * DAY), ("c", 10 * DAY), ("d", 9 * DAY)]),
+                ]
+                .concat(),
+                &["b", "c"],
+            ),
+        ];
+        for (what, events, responses, expected) in cases {
+            assert_eq!(removed(&policy(), &events, &responses).1, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn events_and_responses_that_are_to_be_sent_again_keep_each_other() {
+        let asked = |object: &mut Object| object.asked = Some(at(10));
+        let pair = || (event("event of a", "g", 9 * DAY), response("a", "one", "g", 9 * DAY));
+        let (old_event, old_response) = pair();
+        assert_eq!(
+            removed(&policy(), &[old_event.clone()], &[old_response.clone()]),
+            (vec!["event of a".to_owned()], vec!["a".to_owned()])
+        );
+        let nothing = (vec![], vec![]);
+        let asked_event = with(old_event.clone(), |event| asked(&mut event.object));
+        assert_eq!(removed(&policy(), &[asked_event], &[old_response.clone()]), nothing);
+        let asked_response = with(old_response.clone(), |response| asked(&mut response.object));
+        assert_eq!(removed(&policy(), &[old_event.clone()], &[asked_response]), nothing);
+        let tried_again = with(old_response, |response| response.object.finished = false);
+        assert_eq!(removed(&policy(), &[old_event], &[tried_again]), nothing);
+    }
+
+    #[test]
+    fn an_event_that_alone_tells_that_its_group_was_seen_stays_while_there_are_responses() {
+        let none = Policy { events: Limit::At(0), ..policy() };
+        let events = [event("a", "g", 30), event("b", "g", 20), event("c", "other", 10)];
+        let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let old = response("old", "one", "g", 9 * DAY);
+        assert_eq!(removed(&none, &events, &[old.clone()]), (names(&["a", "c"]), vec![]));
+        let new = response("new", "two", "g", 20);
+        assert_eq!(removed(&none, &events, &[old, new]), (names(&["a", "b", "c"]), vec![]));
+    }
+
+    /// Mostly one of a few, so that limits and protections meet.
+    fn objects() -> impl Strategy<Value = Object> {
+        let place = prop_oneof![4 => Just("team"), 1 => Just("other")];
+        let ago = prop_oneof![2 => 0_i64..30, 3 => 0_i64..3 * DAY, 2 => 0_i64..12 * DAY];
+        let asked = proptest::option::weighted(0.1, 0_i64..120);
+        (place, ago, 0_i64..2 * DAY, 0_u32..1000, prop::bool::weighted(0.85), asked, prop::bool::weighted(0.1))
+            .prop_map(|(namespace, ago, sooner, version, finished, asked, kept)| Object {
+                namespace: namespace.to_owned(),
+                name: String::new(),
+                uid: String::new(),
+                version: version.to_string(),
+                created: at(ago + sooner),
+                recorded: at(ago),
+                finished,
+                asked: asked.map(at),
+                kept,
+            })
+    }
+
+    fn all() -> impl Strategy<Value = (Vec<Event>, Vec<Response>)> {
+        let event = (objects(), 0_u32..5);
+        let response = (objects(), 0_u32..3, 0_usize..20, 0_u32..5);
+        (vec(event, 0..20), vec(response, 0..40)).prop_map(|(events, responses)| {
+            let events = events.into_iter().enumerate().map(|(number, (object, group))| Event {
+                object: Object { name: format!("event-{number}"), ..object },
+                group: group.to_string(),
+            });
+            let responses =
+                responses.into_iter().enumerate().map(|(number, (object, webhook, event, group))| Response {
+                    object: Object { name: format!("response-{number}"), ..object },
+                    webhook: webhook.to_string(),
+                    event: format!("event-{event}"),
+                    group: group.to_string(),
+                });
+            (events.collect(), responses.collect())
+        })
+    }
+
+    fn limits() -> impl Strategy<Value = (Policy, Limit<usize>)> {
+        let number = || prop_oneof![4 => (0_usize..8).prop_map(Limit::At), 1 => Just(Limit::Unlimited)];
+        let age =
+            || prop_oneof![4 => (0..9 * DAY).prop_map(|ago| Limit::At(minutes(ago))), 1 => Just(Limit::Unlimited)];
+        (age(), number(), age(), 0..2 * DAY, 0_i64..20, number()).prop_map(
+            |(events_for, events, responses_for, latest_for, rest, responses)| {
+                let policy =
+                    Policy { events_for, events, responses_for, latest_for: minutes(latest_for), rest: minutes(rest) };
+                (policy, responses)
+            },
+        )
+    }
+
+    /// What was removed of all that there was.
+    type Removed = (Vec<Event>, Vec<Response>);
+
+    fn split(events: &[Event], responses: &[Response], plan: &Plan<'_>) -> (Removed, Removed) {
+        let (gone_events, left_events) = events.iter().cloned().partition(|event| plan.events.contains(&&event.object));
+        let (gone_responses, left_responses) =
+            responses.iter().cloned().partition(|response| plan.responses.contains(&&response.object));
+        ((gone_events, gone_responses), (left_events, left_responses))
+    }
+
+    /// Whether as many as are kept are newer.
+    fn is_beyond<'a>(object: &Object, others: impl Iterator<Item = &'a Object>, number: Limit<usize>) -> bool {
+        let newer = others
+            .filter(|other| other.namespace == object.namespace && other.finished && other.rank() > object.rank())
+            .count();
+        matches!(number, Limit::At(number) if newer >= number)
+    }
+
+    fn is_past(object: &Object, age: Limit<Duration>) -> bool {
+        matches!(age, Limit::At(age) if Duration::try_from(now().duration_since(object.recorded)).unwrap() > age)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_needed_is_never_removed((events, responses) in all(), (policy, number) in limits()) {
+            let plan = plan(now(), &policy, &events, &responses, |_, _| number);
+            let ((gone_events, gone_responses), (_, left_responses)) = split(&events, &responses, &plan);
+
+            let gone = gone_events.iter().map(|event| &event.object);
+            for object in gone.chain(gone_responses.iter().map(|response| &response.object)) {
+                prop_assert!(object.finished && !object.kept && object.recorded <= before(now(), policy.rest));
+                prop_assert!(object.asked.is_none_or(|asked| asked <= at(60)));
+            }
+            let is_open = |object: &Object| !object.finished || object.asked.is_some_and(|asked| asked > at(60));
+            for event in &gone_events {
+                let own = |response: &&Response| response.object.namespace == event.object.namespace
+                    && response.event == event.object.name;
+                prop_assert!(responses.iter().filter(own).all(|response| !is_open(&response.object)));
+            }
+            for response in &gone_responses {
+                let own = |event: &&Event| response.object.namespace == event.object.namespace
+                    && response.event == event.object.name;
+                prop_assert!(events.iter().filter(own).all(|event| !is_open(&event.object)));
+
+                // Of a group that was seen, a later one for the same webhook is left.
+                let in_group = |object: &Object, group: &str| {
+                    object.namespace == response.object.namespace && group == response.group
+                };
+                let recent = before(now(), policy.latest_for);
+                let is_seen = |object: &Object| !object.finished || object.recorded >= recent;
+                let seen = events.iter().any(|event| in_group(&event.object, &event.group) && is_seen(&event.object))
+                    || responses.iter().any(|other| in_group(&other.object, &other.group) && is_seen(&other.object));
+                if seen {
+                    let left: Vec<&Response> = left_responses
+                        .iter()
+                        .filter(|other| in_group(&other.object, &other.group) && other.webhook == response.webhook)
+                        .filter(|other| other.object.finished)
+                        .collect();
+                    prop_assert!(left.iter().any(|other| other.object.rank() > response.object.rank()));
+                    prop_assert!(left.iter().any(|o| o.object.creation_rank() > response.object.creation_rank()));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_removed_is_beyond_a_limit_and_what_is_left_beyond_it_is_needed(
+            (events, responses) in all(),
+            (policy, number) in limits(),
+        ) {
+            let actual = plan(now(), &policy, &events, &responses, |_, _| number);
+            // Whatever no limit protects.
+            let strictest = Policy {
+                events_for: Limit::At(Duration::ZERO),
+                events: Limit::At(0),
+                responses_for: Limit::At(Duration::ZERO),
+                ..policy.clone()
+            };
+            let unneeded = plan(now(), &strictest, &events, &responses, |_, _| Limit::At(0));
+            for event in &events {
+                let beyond = is_past(&event.object, policy.events_for)
+                    || is_beyond(&event.object, events.iter().map(|event| &event.object), policy.events);
+                let expected = beyond && unneeded.events.contains(&&event.object);
+                prop_assert_eq!(actual.events.contains(&&event.object), expected);
+            }
+            for response in &responses {
+                let own = responses.iter().filter(|other| other.webhook == response.webhook);
+                let beyond = is_past(&response.object, policy.responses_for)
+                    || is_beyond(&response.object, own.map(|other| &other.object), number);
+                let expected = beyond && unneeded.responses.contains(&&response.object);
+                prop_assert_eq!(actual.responses.contains(&&response.object), expected);
+            }
+        }
+
+        #[test]
+        fn after_a_part_of_a_plan_the_next_one_asks_for_the_rest(
+            (events, responses) in all(),
+            (policy, number) in limits(),
+            done in 0_usize..60,
+        ) {
+            let whole = plan(now(), &policy, &events, &responses, |_, _| number);
+            let of_responses = done.min(whole.responses.len());
+            let of_events = (done - of_responses).min(whole.events.len());
+            let part = Plan {
+                events: whole.events[..of_events].to_vec(),
+                responses: whole.responses[..of_responses].to_vec(),
+            };
+            let (_, (events, responses)) = split(&events, &responses, &part);
+            let rest = Plan {
+                events: whole.events[of_events..].to_vec(),
+                responses: whole.responses[of_responses..].to_vec(),
+            };
+            prop_assert_eq!(plan(now(), &policy, &events, &responses, |_, _| number), rest);
+        }
+    }
+}
