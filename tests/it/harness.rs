@@ -164,6 +164,20 @@ impl World {
         world
     }
 
+    /// One whose operator has these arguments in place of those that the chart gives it.
+    pub(crate) async fn configured(
+        name: &str,
+        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        args: &[&str],
+    ) -> Self {
+        let mut world = Self::without_operator(name, respond).await;
+        let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
+        world.args.retain(|old| args.iter().all(|new| flag(new) != flag(old)));
+        world.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        world.start_operator().await;
+        world
+    }
+
     async fn without_operator(name: &str, respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
         let place = Place::new(name).await;
         let receiver = Receiver::start(respond).await.expect("start a receiver");

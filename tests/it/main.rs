@@ -9,5 +9,6 @@ mod harness;
 mod reach;
 mod rest;
 mod restart;
+mod retention;
 mod schema;
 mod status;
