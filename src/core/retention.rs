@@ -285,6 +285,8 @@ fn before(now: Timestamp, age: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
@@ -460,7 +462,7 @@ mod tests {
                 seen(DAY).to_vec(),
                 [
                     vec![with(response("a", "one", "recent", 30 * DAY), |response| {
-                        response.object.recorded = at(8 * DAY)
+                        response.object.recorded = at(8 * DAY);
                     })],
                     group(&[("b", 20 * DAY), ("c", 10 * DAY), ("d", 9 * DAY)]),
                 ]
@@ -479,14 +481,14 @@ mod tests {
         let pair = || (event("event of a", "g", 9 * DAY), response("a", "one", "g", 9 * DAY));
         let (old_event, old_response) = pair();
         assert_eq!(
-            removed(&policy(), &[old_event.clone()], &[old_response.clone()]),
+            removed(&policy(), from_ref(&old_event), from_ref(&old_response)),
             (vec!["event of a".to_owned()], vec!["a".to_owned()])
         );
         let nothing = (vec![], vec![]);
         let asked_event = with(old_event.clone(), |event| asked(&mut event.object));
-        assert_eq!(removed(&policy(), &[asked_event], &[old_response.clone()]), nothing);
+        assert_eq!(removed(&policy(), &[asked_event], from_ref(&old_response)), nothing);
         let asked_response = with(old_response.clone(), |response| asked(&mut response.object));
-        assert_eq!(removed(&policy(), &[old_event.clone()], &[asked_response]), nothing);
+        assert_eq!(removed(&policy(), from_ref(&old_event), &[asked_response]), nothing);
         let tried_again = with(old_response, |response| response.object.finished = false);
         assert_eq!(removed(&policy(), &[old_event], &[tried_again]), nothing);
     }
@@ -497,7 +499,7 @@ mod tests {
         let events = [event("a", "g", 30), event("b", "g", 20), event("c", "other", 10)];
         let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
         let old = response("old", "one", "g", 9 * DAY);
-        assert_eq!(removed(&none, &events, &[old.clone()]), (names(&["a", "c"]), vec![]));
+        assert_eq!(removed(&none, &events, from_ref(&old)), (names(&["a", "c"]), vec![]));
         let new = response("new", "two", "g", 20);
         assert_eq!(removed(&none, &events, &[old, new]), (names(&["a", "b", "c"]), vec![]));
     }

@@ -7,7 +7,7 @@ use std::{
 
 use futures::StreamExt;
 use kube::api::{Patch, PatchParams, PostParams};
-use oncall_webhooks::resources::{AlertGroupEvent, REDELIVER_ANNOTATION, WebhookResponse};
+use oncall_webhooks::resources::{AlertGroupEvent, REDELIVER_ANNOTATION, WebhookResponse, label_value};
 use serde_json::{Value, json};
 use support::{Answer, Received};
 
@@ -80,16 +80,15 @@ async fn logged(world: &World, events: u64, responses: u64) {
 async fn the_newest_stay_and_what_is_needed_and_the_rest_goes() {
     let respond = |request: &Received| match request.target.as_str() {
         "/hanging" => Answer { delay: LIMIT * 2, ..Answer::new(200, "") },
-        _ => Answer::new(200, &json!({"id": request.body}).to_string()),
+        _ => Answer::new(200, json!({"id": request.body}).to_string()),
     };
     let limits = ["--retention-every=1s", "--keep-events=3", "--keep-responses=2"];
     let mut world = World::configured("retention", respond, &limits).await;
     let ticket = "{{ responses.WHP936BM1GPVHQ.id }}";
     let close = json!({"url": format!("{}/tickets/{ticket}", world.receiver.url()), "httpMethod": "PUT"});
-    world
-        .seen_webhook("open", "alert group created", json!({"id": "WHP936BM1GPVHQ", "data": "{{ event.time }}"}))
-        .await;
-    world.seen_webhook("none", "acknowledge", json!({"historyLimit": 0})).await;
+    let open = json!({"id": "WHP936BM1GPVHQ", "data": "{{ event.time }}", "historyLimit": 0});
+    world.seen_webhook("open", "alert group created", open).await;
+    world.seen_webhook("note", "acknowledge", json!({})).await;
     world.seen_webhook("close", "resolve", close).await;
     world.seen_webhook("hanging", "silence", json!({"timeout": "1m"})).await;
 
@@ -107,10 +106,10 @@ async fn the_newest_stay_and_what_is_needed_and_the_rest_goes() {
     // Not finished, and a response of it that is.
     world.event("hanging", "silence", "I1", json!({})).await;
     world.arrived(1).await;
-    response(&world, "none", "hanging", "I2", Some("Succeeded")).await;
-    response(&world, "none", "gone-1", "I2", Some("Failed")).await;
-    response(&world, "none", "gone-2", "I2", Some("Succeeded")).await;
-    response(&world, "none", "gone-3", "I3", None).await;
+    response(&world, "open", "hanging", "I2", Some("Succeeded")).await;
+    response(&world, "open", "gone-1", "I2", Some("Failed")).await;
+    response(&world, "open", "gone-2", "I2", Some("Succeeded")).await;
+    response(&world, "open", "gone-3", "I3", None).await;
     for number in 0..5 {
         let name = format!("created-{number}");
         world.event(&name, "alert group created", "I4", json!({"time": format!("ticket-{number}")})).await;
@@ -126,11 +125,11 @@ async fn the_newest_stay_and_what_is_needed_and_the_rest_goes() {
     let newest = ["acknowledged-0", "acknowledged-1", "acknowledged-2"];
     let responses = [
         ("hanging", "hanging"),
-        ("none", "hanging"),
-        ("none", "gone-2"),
-        ("none", "gone-3"),
-        ("none", "acknowledged-2"),
-        ("open", "created-3"),
+        ("open", "hanging"),
+        ("open", "gone-2"),
+        ("open", "gone-3"),
+        ("note", "acknowledged-1"),
+        ("note", "acknowledged-2"),
         ("open", "created-4"),
     ];
     wait_for(&world, &[&kept[..], &newest].concat(), &responses).await;
@@ -161,10 +160,19 @@ fn managed(events: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_pages_goes_but_for_what_is_to_be_sent_again() {
+async fn a_backlog_of_pages_goes_but_for_what_waits_and_what_is_to_be_sent_again() {
     let limits = ["--retention-every=1s", "--keep-events-for=0s", "--keep-responses-for=0s", "--keep-latest-for=0s"];
-    let world = World::configured("backlog-goes", |_| Answer::new(200, "ok"), &limits).await;
+    let respond = |request: &Received| match request.target.as_str() {
+        "/hanging" => Answer { delay: LIMIT * 2, ..Answer::new(200, "") },
+        _ => Answer::new(200, "ok"),
+    };
+    let world = World::configured("backlog-goes", respond, &limits).await;
     world.seen_webhook("one", "resolve", json!({})).await;
+    world.seen_webhook("hanging", "acknowledge", json!({"timeout": "1m"})).await;
+    // An alert group that is in no label as it is, and waits.
+    let group = format!("team/{}", "g".repeat(195));
+    response(&world, "one", "gone", &label_value(&group), Some("Succeeded")).await;
+    world.event("hanging", "acknowledge", &group, json!({})).await;
     for name in ["plain", "asked"] {
         world.event(name, "resolve", name, json!({})).await;
         world.completed(name, 1).await;
@@ -181,6 +189,6 @@ async fn a_backlog_of_pages_goes_but_for_what_is_to_be_sent_again() {
         })
         .await;
 
-    wait_for(&world, &["asked"], &[("one", "asked")]).await;
+    wait_for(&world, &["asked", "hanging"], &[("hanging", "hanging"), ("one", "asked"), ("one", "gone")]).await;
     logged(&world, count + 1, 1).await;
 }
