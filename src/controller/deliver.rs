@@ -472,7 +472,7 @@ impl Deliverer {
         let ended = status.timestamp.unwrap_or_else(Timestamp::now);
         let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
         let response = delivery.response();
-        self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, &response, ended, content);
+        self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, &response, content);
         let run = LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response };
         if self.last_runs.lock().insert((namespace.to_owned(), webhook.name.clone()), run).is_none() {
             self.show(namespace, &webhook.name);

@@ -6,11 +6,13 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::TryStreamExt;
-use jiff::Timestamp;
 use kube::{ResourceExt, core::PartialObjectMeta};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
@@ -34,8 +36,12 @@ struct Latest {
     webhook: String,
     /// Name of the WebhookResponse.
     response: String,
-    ended: Timestamp,
+    /// Later ones have greater numbers: of those that were there at the start, the version; of others, their turn.
+    order: u64,
 }
+
+/// Beyond all versions.
+const NOTED: u64 = 1 << 63;
 
 /// What templates need of a response.
 #[derive(Clone, Debug)]
@@ -65,6 +71,7 @@ pub(crate) struct History {
     listed: RwLock<HashSet<u64>>,
     hasher: RandomState,
     groups: Mutex<HashMap<Group, Vec<Latest>>>,
+    noted: AtomicU64,
     /// By namespace and name of the WebhookResponse.
     contents: Cache<(String, String), Arc<Content>, Bytes>,
 }
@@ -76,6 +83,7 @@ impl History {
             listed: RwLock::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
+            noted: AtomicU64::new(NOTED),
             contents: Cache::with_weighter(10_000, CONTENTS, Bytes),
         }
     }
@@ -85,8 +93,8 @@ impl History {
         let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
         self.listed.write().insert(self.hash(&namespace, &name));
         let Some((webhook, group)) = labels(response) else { return };
-        let ended = response.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        self.latest((namespace, group), Latest { webhook, response: name, ended });
+        let order = response.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
+        self.latest((namespace, group), Latest { webhook, response: name, order });
     }
 
     /// Forgets a response that is gone.
@@ -113,7 +121,7 @@ impl History {
         let mut groups = self.groups.lock();
         let all = groups.entry(group).or_default();
         match all.iter_mut().find(|other| other.webhook == latest.webhook) {
-            Some(other) if other.ended <= latest.ended => *other = latest,
+            Some(other) if other.order <= latest.order => *other = latest,
             Some(_) => {}
             None => all.push(latest),
         }
@@ -131,11 +139,11 @@ impl History {
         group: &str,
         webhook: &str,
         response: &str,
-        ended: Timestamp,
         content: Content,
     ) {
         self.contents.insert((namespace.to_owned(), response.to_owned()), Arc::new(content));
-        let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), ended };
+        let order = self.noted.fetch_add(1, Ordering::Relaxed);
+        let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), order };
         self.latest((namespace.to_owned(), label_value(group)), latest);
     }
 
