@@ -18,6 +18,8 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -27,10 +29,13 @@ use self::{
     kubeconfig::random_hex,
     server::{Running, free_port, wait_until},
 };
-use crate::{ProcessGroup, Programs};
+use crate::{ProcessGroup, Programs, Signal};
 
 /// How often to look for another port when somebody took the free one first.
 const PORT_ATTEMPTS: usize = 5;
+
+/// How long a server that is started again may find its port taken.
+const PORT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What makes owner references, namespaces' ends, ServiceAccounts and the roles view, edit and admin real.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
@@ -191,6 +196,46 @@ impl Cluster {
         }
     }
 
+    /// Ends a server with `signal` ([`Signal::Term`] or [`Signal::Kill`]) and starts it again, with the same command line,
+    /// port and data. Returns when it is ready; until then, whoever uses it gets errors or no answer.
+    ///
+    /// The controller manager, which nobody waits for, counts as ready when the API server is.
+    ///
+    /// etcd loses nothing, whatever the signal and also without fsync: what it has written is with the kernel.
+    ///
+    /// # Errors
+    /// When a server ends by itself or isn't ready in time; then with the end of its log.
+    pub fn restart(&mut self, server: Server, signal: Signal) -> Result<()> {
+        self.restart_after(server, signal, Duration::ZERO)
+    }
+
+    /// The same, with a time in which the server is away.
+    ///
+    /// # Errors
+    /// As [`Cluster::restart`].
+    pub fn restart_after(&mut self, server: Server, signal: Signal, away: Duration) -> Result<()> {
+        ensure!(matches!(signal, Signal::Term | Signal::Kill), "restart {server}: {signal:?} ends no process");
+        let what = || format!("restart {server}");
+        let ready = || succeeds(&mut readyz(&self.programs, &self.group));
+        let (running, others) = match server {
+            Server::Etcd => (&mut self.etcd, [&mut self.api_server, &mut self.controller_manager]),
+            Server::ApiServer => (&mut self.api_server, [&mut self.etcd, &mut self.controller_manager]),
+            Server::ControllerManager => (&mut self.controller_manager, [&mut self.etcd, &mut self.api_server]),
+        };
+        running.end(signal).with_context(what)?;
+        thread::sleep(away);
+        let [first, second] = others;
+        let deadline = Instant::now() + PORT_PATIENCE;
+        loop {
+            running.start_again(&self.group).with_context(what)?;
+            match wait_until(running, &mut [&mut *first, &mut *second], ready) {
+                // A connection of somebody else's may have been given the port meanwhile.
+                Err(_) if Instant::now() < deadline && running.log()?.contains("address already in use") => {}
+                result => return result.with_context(what),
+            }
+        }
+    }
+
     /// Ends all processes of [`Cluster::processes`] and removes the folder; the same as dropping it.
     pub fn stop(self) {}
 }
@@ -209,7 +254,7 @@ fn start_etcd(programs: &Programs, group: &ProcessGroup, fsync: bool) -> Result<
         command.arg("--unsafe-no-fsync");
     }
     // Up long before kube-apiserver asks for it.
-    Running::start(Server::Etcd, group, &mut command)
+    Running::start(Server::Etcd, group, command)
 }
 
 /// The API server and its URL, ready, with the administrator's kubeconfig written.
@@ -227,30 +272,27 @@ fn start_api_server(
     loop {
         attempts += 1;
         let port = free_port()?;
-        let mut server = Running::start(
-            Server::ApiServer,
-            group,
-            Command::new(&programs.kube_apiserver)
-                .arg(format!("--etcd-servers=unix://{ETCD_SOCKET}"))
-                .arg(format!("--secure-port={port}"))
-                .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-                // There is nobody inside to reach it as the Service `kubernetes`, and loopback is no endpoint.
-                .arg("--endpoint-reconciler-type=none")
-                .args(["--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true"])
-                .arg(format!("--cert-dir={CERTIFICATES}"))
-                // It makes this key itself, for TLS; in a cluster that is gone in an hour, tokens need no other.
-                .arg(format!("--service-account-key-file={CERTIFICATES}/apiserver.key"))
-                .arg(format!("--service-account-signing-key-file={CERTIFICATES}/apiserver.key"))
-                .arg("--service-account-issuer=https://kubernetes.default.svc")
-                .arg(format!("--token-auth-file={USERS}"))
-                .arg("--authorization-mode=RBAC")
-                .args(audit),
-        )?;
+        let mut command = Command::new(&programs.kube_apiserver);
+        command
+            .arg(format!("--etcd-servers=unix://{ETCD_SOCKET}"))
+            .arg(format!("--secure-port={port}"))
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+            // There is nobody inside to reach it as the Service `kubernetes`, and loopback is no endpoint.
+            .arg("--endpoint-reconciler-type=none")
+            .args(["--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true"])
+            .arg(format!("--cert-dir={CERTIFICATES}"))
+            // It makes this key itself, for TLS; in a cluster that is gone in an hour, tokens need no other.
+            .arg(format!("--service-account-key-file={CERTIFICATES}/apiserver.key"))
+            .arg(format!("--service-account-signing-key-file={CERTIFICATES}/apiserver.key"))
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(format!("--token-auth-file={USERS}"))
+            .arg("--authorization-mode=RBAC")
+            .args(audit);
+        let mut server = Running::start(Server::ApiServer, group, command)?;
 
         let url = format!("https://127.0.0.1:{port}");
         kubeconfig::write(&group.dir().join(ADMIN), &url, &certificates(group), token)?;
-        let mut look = client(&programs.kubectl, group);
-        look.args(["get", "--raw=/readyz"]);
+        let mut look = readyz(programs, group);
         // kubectl costs more than a connection, so it starts only when there is one.
         let ready = || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && succeeds(&mut look)?);
         match wait_until(&mut server, &mut [etcd], ready) {
@@ -271,17 +313,15 @@ fn start_controller_manager(
 ) -> Result<Running> {
     let kubeconfig = group.dir().join("controller-manager.kubeconfig");
     kubeconfig::write(&kubeconfig, url, &certificates(group), token)?;
-    let mut server = Running::start(
-        Server::ControllerManager,
-        group,
-        Command::new(&programs.kube_controller_manager)
-            .arg("--kubeconfig")
-            .arg(&kubeconfig)
-            .arg(format!("--controllers={CONTROLLERS}"))
-            // As in real clusters, each controller has the rights of its own ServiceAccount.
-            .arg("--use-service-account-credentials=true")
-            .args(["--leader-elect=false", "--secure-port=0"]),
-    )?;
+    let mut command = Command::new(&programs.kube_controller_manager);
+    command
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .arg(format!("--controllers={CONTROLLERS}"))
+        // As in real clusters, each controller has the rights of its own ServiceAccount.
+        .arg("--use-service-account-credentials=true")
+        .args(["--leader-elect=false", "--secure-port=0"]);
+    let mut server = Running::start(Server::ControllerManager, group, command)?;
     // The first thing to be seen of it.
     let mut look = client(&programs.kubectl, group);
     look.args(["get", "serviceaccount", "default", "--namespace=default"]);
@@ -292,6 +332,13 @@ fn start_controller_manager(
 /// The API server's certificate, followed by that of the authority which it made to sign it.
 fn certificates(group: &ProcessGroup) -> PathBuf {
     group.dir().join(CERTIFICATES).join("apiserver.crt")
+}
+
+/// Asks the API server whether it is ready, which it is not without etcd.
+fn readyz(programs: &Programs, group: &ProcessGroup) -> Command {
+    let mut look = client(&programs.kubectl, group);
+    look.args(["get", "--raw=/readyz", "--request-timeout=5s"]);
+    look
 }
 
 /// A command line client that acts as administrator and keeps its settings and caches in the scratch folder.

@@ -8,14 +8,17 @@
 //!
 //! etcd, kube-apiserver and kube-controller-manager run as processes of this user, with real RBAC and without nodes: a
 //! Deployment is accepted and makes no pod. The programs come from `KUBEBUILDER_ASSETS` or are built with Go, once. Any
-//! number of clusters run side by side, and none outlives the process that started it.
+//! number of clusters run side by side, and none outlives the process that started it. Servers can be ended and started
+//! again with what they keep, and any process paused, to see what that does to those who use them.
 
 mod cluster;
 mod process_group;
 mod programs;
+mod signal;
 
 pub use self::{
     cluster::{Builder, Cluster, Server},
     process_group::ProcessGroup,
     programs::Programs,
+    signal::Signal,
 };

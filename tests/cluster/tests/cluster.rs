@@ -1,4 +1,4 @@
-//! What a control plane promises, tried on real ones: one that the tests here share, and one that is killed.
+//! What a control plane promises, tried on real ones: one that the tests here share, and others that are killed or restarted.
 
 #![allow(clippy::unwrap_used, reason = "a test's complaint is a panic")]
 
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::{Cluster, Server};
+use cluster::{Cluster, Server, Signal};
 
 /// One for all tests; the end of the test process ends it.
 fn shared() -> &'static Cluster {
@@ -166,4 +166,48 @@ fn what_the_audit_policy_names_is_in_the_audit_log_with_its_bodies_and_nothing_e
     let seen: Vec<_> = log.lines().filter(|line| line.contains("\"name\":\"seen\"")).collect();
     assert!(seen.iter().any(|line| line.contains("\"verb\":\"create\"") && line.contains("a-value")), "{log}");
     assert!(!log.contains("b-value"), "{log}");
+}
+
+#[test]
+fn servers_that_are_restarted_have_their_address_and_all_that_was_written() {
+    let mut cluster = Cluster::start().unwrap();
+    let kubectl = |cluster: &Cluster, words: &str| run(cluster.kubectl().args(words.split(' ')));
+    let before = kubectl(&cluster, "config view --raw").unwrap();
+    let restarts = [
+        (Server::Etcd, Signal::Kill),
+        (Server::ApiServer, Signal::Term),
+        (Server::ApiServer, Signal::Kill),
+        (Server::Etcd, Signal::Term),
+        (Server::ControllerManager, Signal::Kill),
+    ];
+    for (number, (server, signal)) in restarts.into_iter().enumerate() {
+        kubectl(&cluster, &format!("create configmap written-{number} --namespace=default")).unwrap();
+        let pid = cluster.pid(server);
+        cluster.restart(server, signal).unwrap();
+        assert_ne!(cluster.pid(server), pid);
+    }
+    assert_eq!(kubectl(&cluster, "config view --raw").unwrap(), before);
+    let written = kubectl(&cluster, "get configmaps --namespace=default -o=name").unwrap();
+    let written: Vec<_> = written.lines().filter(|name| name.contains("written")).collect();
+    let expected: Vec<_> = (0..restarts.len()).map(|number| format!("configmap/written-{number}")).collect();
+    assert_eq!(written, expected);
+    assert_eq!(
+        cluster.restart(Server::Etcd, Signal::Stop).unwrap_err().to_string(),
+        "restart etcd: Stop ends no process"
+    );
+}
+
+#[test]
+fn a_stopped_process_stands_still_until_it_is_told_to_continue() {
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = child.id();
+    let state = || run(Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()])).unwrap();
+    Signal::Stop.send(pid).unwrap();
+    eventually("it stands still", || state().starts_with('T'));
+    Signal::Continue.send(pid).unwrap();
+    eventually("it goes on", || state().starts_with('S'));
+    Signal::Term.send(pid).unwrap();
+    child.wait().unwrap();
+    let error = Signal::Term.send(pid).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("send TERM to process {pid}: ")), "{error}");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use cluster::{Cluster, ProcessGroup};
+use cluster::{Cluster, ProcessGroup, Signal};
 use serde_json::Value;
 
 const READY: Duration = Duration::from_secs(60);
@@ -80,6 +80,7 @@ fn container_args(deployment: &Value, name: &str, address: &str) -> Option<Vec<S
 #[derive(Debug)]
 pub struct Operator {
     child: Child,
+    name: String,
     log: PathBuf,
     /// Where in the log this process begins.
     start: usize,
@@ -98,6 +99,21 @@ impl Operator {
         kubeconfig: &Path,
         args: &[String],
     ) -> Result<Self> {
+        Self::start_until(binary, group, name, kubeconfig, args, "ready").await
+    }
+
+    /// The same, but waits only until it has logged `message`: not everybody is ready who runs.
+    ///
+    /// # Errors
+    /// As [`Operator::start`].
+    pub async fn start_until(
+        binary: &Path,
+        group: &ProcessGroup,
+        name: &str,
+        kubeconfig: &Path,
+        args: &[String],
+        message: &str,
+    ) -> Result<Self> {
         let log = group.dir().join(format!("{name}.log"));
         let file = File::options()
             .create(true)
@@ -107,20 +123,28 @@ impl Operator {
         let start = usize::try_from(fs::metadata(&log)?.len())?;
         let mut command = Command::new(binary);
         command.args(args).env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").stdout(file.try_clone()?).stderr(file);
-        let mut operator = Self { child: group.spawn(&mut command)?, log, start };
+        let mut operator = Self { child: group.spawn(&mut command)?, name: name.to_owned(), log, start };
+        operator.said(message).await?;
+        Ok(operator)
+    }
+
+    /// Waits until it has logged `message` since it was started.
+    ///
+    /// # Errors
+    /// It ends, or has not within a minute; the error shows the end of its log.
+    pub async fn said(&mut self, message: &str) -> Result<()> {
         let deadline = Instant::now() + READY;
-        loop {
-            if !operator.events("ready").is_empty() {
-                return Ok(operator);
-            }
-            if let Some(status) = operator.child.try_wait()? {
-                bail!("{name} ended with {status}:\n{}", tail(&operator.log()));
+        while self.events(message).is_empty() {
+            let name = &self.name;
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{name} ended with {status}:\n{}", tail(&self.log()));
             }
             if Instant::now() > deadline {
-                bail!("{name} is not ready after {READY:?}:\n{}", tail(&operator.log()));
+                bail!("{name} does not say {message:?} in {READY:?}:\n{}", tail(&self.log()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        Ok(())
     }
 
     /// Its process id.
@@ -141,12 +165,23 @@ impl Operator {
         events.filter(|event| event["message"] == message).collect()
     }
 
+    /// How it ended; None while it runs.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("look after {}", self.name))
+    }
+
+    /// Kills it (SIGKILL): it has no time to do anything about it. Returns when it is gone.
+    pub fn kill(self) {}
+
     /// Asks it to stop (SIGTERM), and waits until it has.
     ///
     /// # Errors
     /// There is no `kill` on this machine.
     pub fn stop(mut self) -> Result<ExitStatus> {
-        output(Command::new("kill").args(["-TERM", &self.pid().to_string()]))?;
+        Signal::Term.send(self.pid())?;
         self.child.wait().context("wait for the operator")
     }
 }

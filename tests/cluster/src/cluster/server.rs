@@ -1,6 +1,7 @@
 //! One server of the control plane.
 //!
-//! In goes its command line; out come its process id, word of its end as soon as it happens, and the end of its log.
+//! In goes its command line; out come its process id, word of its end as soon as it happens, and the end of its log. The
+//! command line is kept, so that the same server can be started again.
 
 use std::{
     fmt::{self, Display},
@@ -14,10 +15,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::ProcessGroup;
+use crate::{ProcessGroup, Signal};
 
 /// How long a server may take to be ready; far more than it needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a server may take to end well.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How much of a log an error shows, in lines.
 const SHOWN_LINES: usize = 20;
@@ -48,27 +52,56 @@ impl Display for Server {
 pub(super) struct Running {
     server: Server,
     child: Child,
+    command: Command,
     log: PathBuf,
+    /// Where in the log this process begins.
+    start: usize,
 }
 
 impl Running {
     /// Starts `command` in the group's folder, with its output in a log file there and nothing of the user's environment.
-    pub(super) fn start(server: Server, group: &ProcessGroup, command: &mut Command) -> Result<Self> {
+    pub(super) fn start(server: Server, group: &ProcessGroup, mut command: Command) -> Result<Self> {
         let log = group.dir().join(format!("{server}.log"));
-        let file = File::create(&log).with_context(|| format!("create log file {}", log.display()))?;
+        let _ = fs::remove_file(&log);
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.with_context(|| format!("create log file {}", log.display()))?;
         let copy = file.try_clone().with_context(|| format!("share log file {}", log.display()))?;
         command.env_clear().current_dir(group.dir()).stdout(file).stderr(copy);
-        Ok(Self { server, child: group.spawn(command)?, log })
+        Ok(Self { server, child: group.spawn(&mut command)?, command, log, start: 0 })
+    }
+
+    /// Ends the process with `signal`, and waits until it has; one that takes too long to end well is killed.
+    pub(super) fn end(&mut self, signal: Signal) -> Result<()> {
+        let look = |child: &mut Child| child.try_wait().with_context(|| format!("look after {}", self.server));
+        if look(&mut self.child)?.is_some() {
+            return Ok(());
+        }
+        signal.send(self.child.id())?;
+        let started = Instant::now();
+        while look(&mut self.child)?.is_none() {
+            if started.elapsed() > GRACE {
+                self.child.kill().with_context(|| format!("kill {}", self.server))?;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Starts the process that has ended again, with the same command line.
+    pub(super) fn start_again(&mut self, group: &ProcessGroup) -> Result<()> {
+        self.start = usize::try_from(fs::metadata(&self.log)?.len())?;
+        self.child = group.spawn(&mut self.command)?;
+        Ok(())
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has said so far.
+    /// What this process has said so far.
     pub(super) fn log(&self) -> Result<String> {
         let log = fs::read(&self.log).with_context(|| format!("read {}", self.log.display()))?;
-        Ok(String::from_utf8_lossy(&log).into_owned())
+        Ok(String::from_utf8_lossy(log.get(self.start..).unwrap_or_default()).into_owned())
     }
 
     /// An error, with the end of its log, when it has ended or is too `late`.
