@@ -19,24 +19,8 @@ use crate::{
 
 /// Builds the operator in the profile of this program and returns its path. Cargo shows its progress.
 pub(crate) async fn build_operator(shell: &Shell) -> Result<PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // With this example, so that dependencies are taken in the features in which they have been built for it.
-    cargo.args(["build", "--bin", "oncall-webhooks", "--example", "quickstart"]);
-    cargo.args(["--message-format=json-render-diagnostics", "--manifest-path"]).arg(env!("CARGO_MANIFEST_PATH"));
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    // `cargo run` describes this program so; a build script that looks at it would have its crate built once more.
-    let of_this = ["CARGO_MANIFEST_", "CARGO_PKG_"];
-    for (name, _) in env::vars_os().filter(|(name, _)| of_this.iter().any(|of| name.to_string_lossy().starts_with(of)))
-    {
-        cargo.env_remove(name);
-    }
-    let messages = shell.finish(cargo).await.context("build the operator")?;
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut operator = artifacts.filter(|artifact| artifact["target"]["name"] == "oncall-webhooks");
-    let path = operator.find_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-    path.context("cargo build names no executable oncall-webhooks")
+    let cargo = support::build_operator(env!("CARGO_MANIFEST_PATH"), "quickstart");
+    support::built_operator(&shell.finish(cargo).await.context("build the operator")?)
 }
 
 /// Makes a shell print errors and warnings between what else it prints, as a terminal shows them.

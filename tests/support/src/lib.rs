@@ -1,10 +1,12 @@
 //! What tests, the quickstart and benches share: a receiver on loopback, and the operator and its REST API as an installed chart runs
 //! them.
 
+mod build;
 mod operator;
 mod receiver;
 
 pub use self::{
+    build::{build_operator, built_operator, operator_of},
     operator::{Api, Installation, Operator, controller_args, output, pipe},
     receiver::{Answer, Received, Receiver},
 };

@@ -1,0 +1,105 @@
+//! `cargo run --release --example accounting`: what is lost, repeated or out of order while the operator is killed and paused and
+//! the API server, etcd and the receiver are restarted.
+//!
+//! The work is done in tests/accounting; a small run of the same is a test (tests/it/accounting.rs). Progress goes to stderr,
+//! the report to stdout. The exit status is 0 only if nothing is lost or out of order, every duplicate is explained, and all
+//! faults came. docs/guarantees.md says what the numbers mean.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is for people at a terminal")]
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use accounting::{Place, Settings, run};
+use anyhow::{Context, Result};
+use clap::Parser;
+use support::operator_of;
+
+/// Counts what is lost, repeated or out of order under faults, on a control plane of its own.
+#[derive(Parser)]
+#[command(name = "accounting", bin_name = "cargo run --release --example accounting --")]
+struct Args {
+    /// Events to create, five for each alert group
+    #[arg(long, default_value_t = 10_000)]
+    events: usize,
+    /// Webhooks
+    #[arg(long, default_value_t = 50)]
+    webhooks: usize,
+    /// How many webhooks each event fires
+    #[arg(long, default_value_t = 2)]
+    fan_out: usize,
+    /// What decides by chance; the same seed, the same faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Alert groups that are written at a time
+    #[arg(long, default_value_t = 32)]
+    writers: usize,
+    /// Deliveries that may be due and not have arrived before writing waits
+    #[arg(long, default_value_t = 1000)]
+    backlog: usize,
+    /// Of 1000 attempts, those that are answered with 500, 503, silence or the end of the connection
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    refused: u32,
+    /// How often the operator is killed (-9)
+    #[arg(long, default_value_t = 10)]
+    kills: usize,
+    /// How often it is paused (STOP, CONT)
+    #[arg(long, default_value_t = 3)]
+    pauses: usize,
+    /// How often the API server is restarted
+    #[arg(long, default_value_t = 3)]
+    api_server_restarts: usize,
+    /// How often etcd is restarted
+    #[arg(long, default_value_t = 3)]
+    etcd_restarts: usize,
+    /// How often the receiver is restarted
+    #[arg(long, default_value_t = 10)]
+    receiver_restarts: usize,
+    /// Run a second operator that stands by: the leader is killed, and paused until the other has taken over
+    #[arg(long)]
+    standby: bool,
+    /// Seconds without another delivery after which a run is given up
+    #[arg(long, default_value_t = 180)]
+    patience: u64,
+}
+
+fn main() -> ExitCode {
+    match account(&Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("accounting: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn account(args: &Args) -> Result<ExitCode> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let place = Place {
+        binary: operator_of(env!("CARGO_MANIFEST_PATH"), "accounting")?,
+        chart: Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks"),
+    };
+    let settings = Settings {
+        events: args.events,
+        webhooks: args.webhooks,
+        fan_out: args.fan_out,
+        seed: args.seed,
+        writers: args.writers,
+        backlog: args.backlog,
+        refused_per_mille: args.refused,
+        kills: args.kills,
+        pauses: args.pauses,
+        api_server_restarts: args.api_server_restarts,
+        etcd_restarts: args.etcd_restarts,
+        receiver_restarts: args.receiver_restarts,
+        standby: args.standby,
+        patience: Duration::from_secs(args.patience),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
+    let report = runtime.block_on(run(&place, &settings, &|line| eprintln!("{line}")))?;
+    println!("{report}");
+    let broken = report.broken(&settings);
+    broken.iter().for_each(|what| println!("not as promised: {what}"));
+    if broken.is_empty() {
+        println!("as promised: nothing lost, nothing out of order, every duplicate was in flight when a process ended");
+    }
+    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

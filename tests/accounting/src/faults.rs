@@ -1,0 +1,105 @@
+//! Which fault comes when, and what there is to know of one that came.
+
+use std::{fmt, time::Duration};
+
+use crate::Settings;
+
+/// What is done to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// The operator, or the leader, is killed with -9 and started again.
+    Kill,
+    /// It is stopped and continued; with a standby, when that has taken over.
+    Pause,
+    /// The API server is restarted.
+    ApiServer,
+    /// etcd is restarted.
+    Etcd,
+    /// The receiver is restarted.
+    Receiver,
+    /// Nobody's doing: the Lease went over while its holder ran, for an outage took too long.
+    HandOver,
+    /// Nobody's doing: an operator ended by itself, and was started again.
+    Ended,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "operator killed",
+            Self::Pause => "operator paused",
+            Self::ApiServer => "API server restarted",
+            Self::Etcd => "etcd restarted",
+            Self::Receiver => "receiver restarted",
+            Self::HandOver => "lease went over in an outage",
+            Self::Ended => "operator ended by itself",
+        })
+    }
+}
+
+/// A fault that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Disturbance {
+    pub(crate) fault: Fault,
+    /// The last moment before it.
+    pub(crate) from: Duration,
+    /// When it was over for sure. For a kill or a pause: no request that the process sent before it arrives later, and none
+    /// that another sends after it arrives sooner.
+    pub(crate) to: Duration,
+    /// When a paused process went on.
+    pub(crate) resumed: Option<Duration>,
+}
+
+/// The faults, each with the number of deliveries that have arrived before it comes. They come one after another, between
+/// the first twentieth of the deliveries and the last fifth.
+pub(crate) fn schedule(settings: &Settings, chance: &mut fastrand::Rng) -> Vec<(usize, Fault)> {
+    let counts = [
+        (Fault::Kill, settings.kills),
+        (Fault::Pause, settings.pauses),
+        (Fault::ApiServer, settings.api_server_restarts),
+        (Fault::Etcd, settings.etcd_restarts),
+        (Fault::Receiver, settings.receiver_restarts),
+    ];
+    let mut faults: Vec<Fault> = counts.into_iter().flat_map(|(fault, count)| vec![fault; count]).collect();
+    chance.shuffle(&mut faults);
+    let (first, last) = (settings.deliveries() / 20, settings.deliveries() * 4 / 5);
+    // One in each of as many equal parts: a machine that is slow to restart something has time for the others.
+    let part = (last - first) as f64 / faults.len().max(1) as f64;
+    let moments = (0..faults.len()).map(|number| first + ((number as f64 + chance.f64()) * part) as usize);
+    moments.zip(faults).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_decides_when_which_fault_comes_and_all_come_in_time() {
+        let settings = Settings {
+            events: 1000,
+            webhooks: 10,
+            fan_out: 2,
+            seed: 1,
+            writers: 4,
+            backlog: 100,
+            refused_per_mille: 50,
+            kills: 5,
+            pauses: 2,
+            api_server_restarts: 3,
+            etcd_restarts: 1,
+            receiver_restarts: 4,
+            standby: false,
+            patience: Duration::from_secs(60),
+        };
+        let of = |seed| schedule(&settings, &mut fastrand::Rng::with_seed(seed));
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        let moments: Vec<usize> = of(1).into_iter().map(|(moment, _)| moment).collect();
+        assert!(moments.is_sorted() && moments[0] >= 100 && moments[14] <= 1600, "{moments:?}");
+        let mut faults: Vec<Fault> = of(1).into_iter().map(|(_, fault)| fault).collect();
+        faults.sort();
+        let expected =
+            [(Fault::Kill, 5), (Fault::Pause, 2), (Fault::ApiServer, 3), (Fault::Etcd, 1), (Fault::Receiver, 4)];
+        assert_eq!(faults, expected.into_iter().flat_map(|(fault, count)| vec![fault; count]).collect::<Vec<_>>());
+    }
+}

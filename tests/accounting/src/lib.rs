@@ -1,0 +1,71 @@
+//! Accounting under faults: what is lost, repeated or out of order while everything that can be killed is killed.
+//!
+//! ```text
+//!  writers ──events──▶ kube-apiserver, etcd ◀──watch, writes── operator (one, or a leader and a standby)
+//!                        ▲ restart  ▲ restart                      │  ▲ kill -9, STOP and CONT
+//!                        │          │                              ▼  │
+//!               records ─┘          └────────── faults ─────────► receiver (500, 503, silence, hang-ups; restart)
+//!                  └────────────────► ledger ◄──────────────────────┘
+//! ```
+//! The receiver's book and the API server's records are what the [`Report`] is made from; nothing of the operator is. A seed
+//! decides what the receiver answers to which attempt of which delivery, and after how many deliveries which fault
+//! comes. The words of the report are defined in [`Report`], and judged in `ledger`.
+
+mod clock;
+mod fate;
+mod faults;
+mod ledger;
+mod load;
+mod operators;
+mod receiver;
+mod records;
+mod report;
+mod run;
+
+use std::time::Duration;
+
+pub use self::{
+    report::{Duplicates, Injected, Report},
+    run::{Place, run},
+};
+
+/// What is run, and what is done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many events are created. They belong to alert groups of five.
+    pub events: usize,
+    /// How many webhooks there are.
+    pub webhooks: usize,
+    /// How many of the webhooks each event fires.
+    pub fan_out: usize,
+    /// What decides by chance: the same seed, the same answers and the same faults after as many deliveries.
+    pub seed: u64,
+    /// How many alert groups are written at a time. The events of one are written one after the other.
+    pub writers: usize,
+    /// How many deliveries may be due and not have arrived before writing waits.
+    pub backlog: usize,
+    /// How many of 1000 attempts the receiver does not answer well; from the fourth attempt on it does.
+    pub refused_per_mille: u32,
+    /// How often the operator, or the leader, is killed with -9.
+    pub kills: usize,
+    /// How often it is stopped and continued; with a standby, for longer than its lease.
+    pub pauses: usize,
+    /// How often the API server is restarted.
+    pub api_server_restarts: usize,
+    /// How often etcd is restarted.
+    pub etcd_restarts: usize,
+    /// How often the receiver is restarted.
+    pub receiver_restarts: usize,
+    /// Whether there is a second operator, which stands by for the Lease.
+    pub standby: bool,
+    /// How long it may take until another delivery arrives, or the last events are completed, before that is taken for the end.
+    pub patience: Duration,
+}
+
+impl Settings {
+    /// How many deliveries are due.
+    #[must_use]
+    pub fn deliveries(&self) -> usize {
+        self.events * self.fan_out
+    }
+}

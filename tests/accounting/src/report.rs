@@ -1,0 +1,145 @@
+//! What a run came to.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{Settings, faults::Fault};
+
+/// What a run came to.
+///
+/// A delivery is an event and one of the webhooks that it fires. It is made when one of its requests was answered with
+/// 200 by a receiver that gave its whole answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events that were created.
+    pub events: usize,
+    /// Of these, those that are not recorded as completed in the end.
+    pub open: usize,
+    /// Deliveries that are due.
+    pub deliveries: usize,
+    /// Requests that arrived, of these deliveries.
+    pub requests: usize,
+    /// Requests that came again because none before them had been answered with 200.
+    pub retries: usize,
+    /// What the receiver did on purpose.
+    pub injected: Injected,
+    /// Deliveries that were never made.
+    pub lost: usize,
+    /// Requests that came again although one before them had been answered with 200.
+    pub duplicates: Duplicates,
+    /// Deliveries whose first request came after one of a later event of the same alert group for the same webhook.
+    pub out_of_order: usize,
+    /// The same, but the receiver was away at the first attempt: the later event waits for an attempt, not for its success.
+    pub overtaken: usize,
+    /// Requests that belong to no delivery that is due, or whose `webhook-id` is not that of their delivery alone.
+    pub strange: usize,
+    /// Deliveries that were made and are not recorded as succeeded, or the other way round.
+    pub misrecorded: usize,
+    /// How often which fault came.
+    pub faults: BTreeMap<Fault, usize>,
+    /// Some of the deliveries that are lost, repeated without explanation, out of order or misrecorded: all requests of each.
+    pub cases: Vec<String>,
+}
+
+/// Answers that were not 200.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Injected {
+    /// 500.
+    pub errors: usize,
+    /// 503 with `Retry-After: 1`.
+    pub busy: usize,
+    /// No answer for longer than the webhook waits.
+    pub silences: usize,
+    /// Connections that ended without an answer.
+    pub hang_ups: usize,
+}
+
+/// Requests that came again although one before them had been answered with 200, by what explains them.
+///
+/// A fault explains a duplicate if the first request was there before it and the second came after it, the delivery was not
+/// seen to be recorded before it, and it does not explain more of them than an operator may have unrecorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Duplicates {
+    /// All of them.
+    pub all: usize,
+    /// In flight when the operator was killed.
+    pub at_kill: usize,
+    /// In flight when it was paused, or (16 for each pause at most) about to be written then and written within a second after.
+    pub at_pause: usize,
+    /// In flight when the Lease went over, or an operator ended by itself.
+    pub at_hand_over: usize,
+    /// Nothing explains them.
+    pub unexplained: usize,
+}
+
+impl Report {
+    /// What is not as promised, and what was planned and did not come.
+    #[must_use]
+    pub fn broken(&self, settings: &Settings) -> Vec<String> {
+        let counts = [
+            (self.lost, "deliveries are lost"),
+            (self.out_of_order, "deliveries are out of order"),
+            (self.duplicates.unexplained, "duplicates were not in flight at a kill, a pause or a hand-over"),
+            (self.strange, "requests belong to no delivery, or their webhook-id is not that of their delivery"),
+            (self.misrecorded, "records don't say what happened"),
+            (self.open, "events are not completed"),
+            (settings.events - self.events, "events were not created"),
+        ];
+        let mut broken: Vec<String> =
+            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let planned = [
+            (Fault::Kill, settings.kills),
+            (Fault::Pause, settings.pauses),
+            (Fault::ApiServer, settings.api_server_restarts),
+            (Fault::Etcd, settings.etcd_restarts),
+            (Fault::Receiver, settings.receiver_restarts),
+        ];
+        for (fault, planned) in planned {
+            let came = self.faults.get(&fault).copied().unwrap_or_default();
+            if came != planned {
+                broken.push(format!("{fault} {came} times, not {planned}"));
+            }
+        }
+        broken
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { injected, duplicates, .. } = self;
+        let injections = [
+            (injected.errors, "500"),
+            (injected.busy, "503"),
+            (injected.silences, "timeout"),
+            (injected.hang_ups, "hang-up"),
+        ];
+        let injections: Vec<String> = injections.iter().map(|(count, what)| format!("{count} x {what}")).collect();
+        let rows = [
+            (self.events, "events", String::new()),
+            (self.deliveries, "deliveries", String::new()),
+            (self.requests, "requests", String::new()),
+            (self.retries, "retries", format!("receiver: {}", injections.join(", "))),
+            (self.lost, "lost", String::new()),
+            (
+                duplicates.all,
+                "duplicated",
+                format!(
+                    "in flight at a kill {}, at a pause {}, at a hand-over {}; none of these {}",
+                    duplicates.at_kill, duplicates.at_pause, duplicates.at_hand_over, duplicates.unexplained
+                ),
+            ),
+            (self.out_of_order, "out of order", format!("overtaken while the receiver was away: {}", self.overtaken)),
+            (self.misrecorded, "misrecorded", String::new()),
+        ];
+        for (count, what, more) in rows {
+            writeln!(f, "{}", format!("{what:<14}{count:>8}   {more}").trim_end())?;
+        }
+        writeln!(f, "\nfaults")?;
+        for (fault, count) in &self.faults {
+            writeln!(f, "  {count:>4} x {fault}")?;
+        }
+        if !self.cases.is_empty() {
+            writeln!(f, "\nsome of what is wrong")?;
+        }
+        self.cases.iter().try_for_each(|case| writeln!(f, "  {case}"))
+    }
+}

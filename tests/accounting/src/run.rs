@@ -1,0 +1,275 @@
+//! One run, from a control plane of its own to the report.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use cluster::{Cluster, Server, Signal};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Config, Resource,
+    api::{DynamicObject, ListParams, ObjectMeta, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, DynamicResourceScope},
+};
+use support::{Installation, output};
+use tokio::task::block_in_place;
+
+use crate::{
+    Report, Settings,
+    clock::Clock,
+    fate::Odds,
+    faults::{Disturbance, Fault, schedule},
+    ledger::{Evidence, judge},
+    load::{self, Created},
+    operators::Operators,
+    receiver::Receiver,
+    records,
+};
+
+/// Everything of a run is in this namespace.
+const NAMESPACE: &str = "accounting";
+/// What the chart sets where its values say nothing.
+const MAX_UNRECORDED: usize = 256;
+/// How often to look whether a process has ended, or all events are completed.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bound on one call of the API.
+const CALL: Duration = Duration::from_secs(10);
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The operator.
+    pub binary: PathBuf,
+    /// The folder of its chart, whose arguments and rights it has.
+    pub chart: PathBuf,
+}
+
+/// Starts a control plane and all the rest, disturbs it as `settings` say, and draws up the report. `tell` hears what is done
+/// when. Blocks a thread at times: it takes tokio's multi-threaded runtime.
+///
+/// # Errors
+/// Something can't be started or restarted, or the API server doesn't answer when it should. What the operator does wrong is
+/// no error, but in the report.
+pub async fn run(place: &Place, settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report> {
+    ensure!(settings.fan_out >= 1 && settings.fan_out <= settings.webhooks, "an event fires 1 to all of the webhooks");
+    ensure!(settings.backlog >= settings.fan_out && settings.writers >= 1, "nothing is ever written");
+    let mut scene = Scene::start(place, settings, tell).await?;
+    let evidence = scene.play(settings).await?;
+    Ok(judge(settings, &evidence))
+}
+
+struct Scene<'a> {
+    cluster: Cluster,
+    operators: Option<Operators>,
+    receiver: Receiver,
+    client: Client,
+    max_unrecorded: usize,
+    disturbances: Vec<Disturbance>,
+    chance: fastrand::Rng,
+    clock: Clock,
+    tell: &'a dyn Fn(&str),
+}
+
+impl<'a> Scene<'a> {
+    async fn start(place: &Place, settings: &Settings, tell: &'a dyn Fn(&str)) -> Result<Self> {
+        let clock = Clock::start();
+        let cluster = block_in_place(Cluster::start)?;
+        let values = ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false"];
+        let installed = block_in_place(|| Installation::new(&cluster, &place.chart, "oncall-webhooks", &values));
+        let Installation { kubeconfig, args, .. } = installed?;
+        block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
+        let client = client(cluster.kubeconfig()).await?;
+        let object = Namespace {
+            metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        Api::all(client.clone()).create(&PostParams::default(), &object).await.context("create the namespace")?;
+
+        let odds = Odds { seed: settings.seed, refused_per_mille: settings.refused_per_mille };
+        let receiver = Receiver::start(odds, clock).await?;
+        let stated = args.iter().find_map(|arg| arg.strip_prefix("--max-unrecorded="));
+        let max_unrecorded = stated.map_or(Ok(MAX_UNRECORDED), str::parse).context("read --max-unrecorded")?;
+        let lease = (client.clone(), NAMESPACE, settings.standby);
+        let operators =
+            Operators::start(cluster.processes(), place.binary.clone(), kubeconfig, args, lease, clock).await?;
+        let scene = Self {
+            cluster,
+            operators: Some(operators),
+            receiver,
+            client,
+            max_unrecorded,
+            disturbances: Vec::new(),
+            chance: fastrand::Rng::with_seed(settings.seed),
+            clock,
+            tell,
+        };
+        scene.create_webhooks(settings).await?;
+        Ok(scene)
+    }
+
+    async fn create_webhooks(&self, settings: &Settings) -> Result<()> {
+        let webhooks: Api<DynamicObject> = self.api("Webhook");
+        for number in 0..settings.webhooks {
+            load::create_webhook(&webhooks, settings, number, &self.receiver.url()).await?;
+        }
+        let deadline = Instant::now() + settings.patience;
+        loop {
+            let list = webhooks.list(&ListParams::default()).await.context("list Webhooks")?;
+            if list.iter().all(|webhook| webhook.data["status"].is_object()) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the operator has not seen all webhooks in {:?}", settings.patience);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn api<K>(&self, kind: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        load::api(&self.client, NAMESPACE, kind)
+    }
+
+    fn say(&self, what: &str) {
+        let (at, arrived) = (self.clock.now().as_secs_f64(), *self.receiver.arrived().borrow());
+        (self.tell)(&format!("{at:>7.1} s {arrived:>7} arrived   {what}"));
+    }
+
+    /// Writes, disturbs, waits for the end and collects what there is to know.
+    async fn play(&mut self, settings: &Settings) -> Result<Evidence> {
+        let created = Arc::new(Created::default());
+        let succeeded = records::Succeeded::default();
+        let following = records::follow(self.api("WebhookResponse"), self.clock, Arc::clone(&succeeded));
+        let following = tokio::spawn(following);
+        let writing = {
+            let (events, settings, arrived) = (self.api("AlertGroupEvent"), settings.clone(), self.receiver.arrived());
+            let (clock, created) = (self.clock, Arc::clone(&created));
+            tokio::spawn(async move { load::write(events, &settings, clock, created, arrived).await })
+        };
+
+        self.say("begin");
+        for (arrivals, fault) in schedule(settings, &mut self.chance) {
+            let arrived = self.receiver.arrived();
+            if !self.watch(settings.patience, LOOK / 10, async || Ok(*arrived.borrow() >= arrivals)).await? {
+                self.say(&format!("too little arrives: {fault} does not come"));
+                continue;
+            }
+            self.disturb(fault).await.with_context(|| format!("{fault}, at {arrivals} deliveries"))?;
+        }
+        let all_written = self.watch(settings.patience, LOOK, async || Ok(writing.is_finished())).await?;
+        self.say(if all_written { "all events are written" } else { "not all events were written" });
+        let events = self.api("AlertGroupEvent");
+        self.watch(settings.patience, LOOK, async || Ok(open(&events, 1).await.is_ok_and(|open| open == 0))).await?;
+        let open = open(&events, 500).await.context("list events that are not completed")?;
+        self.say(if open == 0 { "all events are completed" } else { "not all events are completed" });
+        writing.abort();
+        if all_written {
+            writing.await.context("join the writers")??;
+        }
+
+        // What is on its way arrives, or never will.
+        if let Some(operators) = self.operators.take() {
+            for (complaint, count) in operators.complaints() {
+                (self.tell)(&format!("the operator's log, {count} x {complaint}"));
+            }
+            block_in_place(|| operators.stop())?;
+        }
+        let records = records::read(&self.api("WebhookResponse"), self.clock).await?;
+        following.abort();
+        self.receiver.close().await;
+        let succeeded = succeeded.lock().clone();
+        Ok(Evidence {
+            created: created.events(),
+            open,
+            book: self.receiver.book(),
+            disturbances: self.disturbances.clone(),
+            succeeded,
+            records,
+            max_unrecorded: self.max_unrecorded,
+        })
+    }
+
+    /// Waits until `done`, asked that often, and starts operators that end meanwhile again. False if no delivery has arrived
+    /// for as long as `patience` lasts.
+    async fn watch(
+        &mut self,
+        patience: Duration,
+        every: Duration,
+        mut done: impl AsyncFnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        let (arrived, mut progress) = (self.receiver.arrived(), (0, Instant::now()));
+        loop {
+            if done().await? {
+                return Ok(true);
+            }
+            let count = *arrived.borrow();
+            if count != progress.0 {
+                progress = (count, Instant::now());
+            }
+            if progress.1.elapsed() > patience {
+                return Ok(false);
+            }
+            let looked = self.clock.now();
+            tokio::time::sleep(every).await;
+            if let Some(operators) = &mut self.operators
+                && let Some(ended) = operators.revive(self.cluster.processes(), looked).await?
+            {
+                self.disturbances.push(ended);
+                self.say(&ended.fault.to_string());
+            }
+        }
+    }
+
+    async fn disturb(&mut self, fault: Fault) -> Result<()> {
+        self.say(&fault.to_string());
+        let away = Duration::from_millis(self.chance.u64(0..1500));
+        let signal = if self.chance.bool() { Signal::Term } else { Signal::Kill };
+        let operators = self.operators.as_mut().ok_or_else(|| anyhow!("there is no operator"))?;
+        let (group, from) = (self.cluster.processes(), self.clock.now());
+        let came = match fault {
+            Fault::Kill => operators.kill(group).await?,
+            Fault::Pause => operators.pause(away).await?,
+            Fault::ApiServer | Fault::Etcd => {
+                let server = if fault == Fault::Etcd { Server::Etcd } else { Server::ApiServer };
+                block_in_place(|| self.cluster.restart_after(server, signal, away))?;
+                Disturbance { fault, from, to: self.clock.now(), resumed: None }
+            }
+            Fault::Receiver => {
+                self.receiver.close().await;
+                tokio::time::sleep(away).await;
+                self.receiver.open().await?;
+                Disturbance { fault, from, to: self.clock.now(), resumed: None }
+            }
+            Fault::HandOver | Fault::Ended => return Ok(()),
+        };
+        self.disturbances.push(came);
+        let after = self.clock.now() - from;
+        self.say(&format!("  over after {:.1} s", after.as_secs_f64()));
+        if matches!(fault, Fault::ApiServer | Fault::Etcd)
+            && let Some(operators) = &mut self.operators
+            && let Some(went_over) = operators.held_again(from).await?
+        {
+            self.disturbances.push(went_over);
+            self.say(&went_over.fault.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// How many events are not completed, counted up to `limit`.
+async fn open(events: &Api<DynamicObject>, limit: u32) -> Result<usize> {
+    let open = ListParams::default().fields("status.phase!=Completed").limit(limit);
+    Ok(tokio::time::timeout(CALL, events.list_metadata(&open)).await??.items.len())
+}
+
+async fn client(kubeconfig: &Path) -> Result<Client> {
+    let config = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+    let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    // Whoever writes does it himself, for as long as it takes.
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
