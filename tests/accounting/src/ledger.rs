@@ -95,10 +95,12 @@ pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
 struct Cases(Vec<String>);
 
 impl Cases {
-    const MANY: usize = 20;
+    /// How many of a kind are told.
+    const MANY: usize = 8;
 
     fn add(&mut self, what: &str, delivery: Delivery, requests: &[&Booked]) {
-        if self.0.len() >= Self::MANY {
+        let kind = what.split(' ').next().unwrap_or_default();
+        if self.0.iter().filter(|case| case.starts_with(kind)).count() >= Self::MANY {
             return;
         }
         let requests: Vec<String> = requests
@@ -218,7 +220,7 @@ fn order(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&Booked>>, ca
             overtaken += 1;
         } else {
             out_of_order += 1;
-            let what = format!("a later event's came at {:.3} s, out of order", overtaker.as_secs_f64());
+            let what = format!("out of order, a later event's came at {:.3} s", overtaker.as_secs_f64());
             cases.add(&what, *delivery, requests);
         }
     }

@@ -1,0 +1,59 @@
+//! A small run of examples/accounting: a minute in which everything that can be killed is killed.
+
+#![expect(clippy::expect_used, reason = "what a test can't go on without")]
+
+use std::{path::Path, time::Duration};
+
+use accounting::{Duplicates, Place, Report, Settings, run};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_nothing_is_lost_or_out_of_order_and_only_what_was_in_flight_is_repeated() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let place = Place {
+        binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(),
+        chart: Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks"),
+    };
+    let settings = Settings {
+        events: 300,
+        webhooks: 10,
+        fan_out: 2,
+        seed: 6,
+        writers: 16,
+        backlog: 200,
+        refused_per_mille: 60,
+        kills: 2,
+        pauses: 1,
+        api_server_restarts: 1,
+        etcd_restarts: 1,
+        receiver_restarts: 2,
+        standby: false,
+        patience: Duration::from_secs(60),
+    };
+    // Shown where the test fails.
+    let report = run(&place, &settings, &|line| println!("{line}")).await.expect("run");
+    println!("{report}");
+
+    assert_eq!(report.broken(&settings), Vec::<String>::new());
+    // What differs from run to run is what was tried again, and what was in flight.
+    let Report { retries, injected, overtaken, .. } = report;
+    let duplicates = Duplicates { at_pause: 0, at_hand_over: 0, unexplained: 0, ..report.duplicates };
+    let expected = Report {
+        events: 300,
+        open: 0,
+        deliveries: 600,
+        requests: 600 + retries + duplicates.at_kill,
+        retries,
+        injected,
+        lost: 0,
+        duplicates: Duplicates { all: duplicates.at_kill, ..duplicates },
+        out_of_order: 0,
+        overtaken,
+        strange: 0,
+        misrecorded: 0,
+        faults: report.faults.clone(),
+        cases: Vec::new(),
+    };
+    assert_eq!(report, expected);
+    // Otherwise nothing was tried.
+    assert!(retries > 0 && injected.errors > 0 && injected.silences > 0, "{report}");
+}
