@@ -133,14 +133,7 @@ impl History {
     }
 
     /// Notes a response that has just been recorded.
-    pub(crate) fn note(
-        &self,
-        namespace: &str,
-        group: &str,
-        webhook: &str,
-        response: &str,
-        content: Content,
-    ) {
+    pub(crate) fn note(&self, namespace: &str, group: &str, webhook: &str, response: &str, content: Content) {
         self.contents.insert((namespace.to_owned(), response.to_owned()), Arc::new(content));
         let order = self.noted.fetch_add(1, Ordering::Relaxed);
         let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), order };

@@ -157,6 +157,8 @@ struct State {
     next: u64,
     orders: HashMap<Group, Order>,
     dispatcher: Dispatcher<Box<Delivery>>,
+    /// When to look again what may be sent.
+    alarm: Option<Instant>,
     /// Completed runs, in the order in which they are to be forgotten.
     remembered: VecDeque<(Instant, u64)>,
     /// What a list that is under way has named so far, and what of it is to be admitted.
@@ -180,7 +182,7 @@ pub(crate) struct Runs {
     deliverer: Arc<Deliverer>,
     tasks: TaskTracker,
     changed: mpsc::UnboundedSender<ObjectRef<AlertGroupEvent>>,
-    /// What waits has changed.
+    /// The time to look again has changed.
     alarm: Notify,
     synced: SetOnce<()>,
 }
@@ -199,6 +201,7 @@ impl Runs {
             next: 0,
             orders: HashMap::new(),
             dispatcher: Dispatcher::new(limits),
+            alarm: None,
             remembered: VecDeque::new(),
             listed: None,
             synced: false,
@@ -394,7 +397,6 @@ impl Runs {
 
     /// Sends all that may go now.
     fn pump(self: &Arc<Self>, state: &mut State) {
-        let before = state.dispatcher.wake_at();
         while !state.stopped {
             let Some(next) = state.dispatcher.next(Instant::now()) else { break };
             let runs = Arc::clone(self);
@@ -411,7 +413,8 @@ impl Runs {
                 }),
             };
         }
-        if state.dispatcher.wake_at() != before {
+        if state.dispatcher.wake_at() != state.alarm {
+            state.alarm = state.dispatcher.wake_at();
             self.alarm.notify_one();
         }
     }
@@ -701,7 +704,7 @@ impl Runs {
     /// Sends what waits when its time has come, for ever.
     pub(crate) async fn drive(self: Arc<Self>) {
         loop {
-            let at = self.state.lock().dispatcher.wake_at();
+            let at = self.state.lock().alarm;
             let wake = async {
                 match at {
                     Some(at) => tokio::time::sleep_until(at.into()).await,

@@ -19,7 +19,7 @@ pub(super) fn any_json(_: &mut SchemaGenerator) -> Schema {
 
 /// A duration such as `4s` or `1m30s`.
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"})
+    json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+$"})
 }
 
 /// Deserializes a field that is there, so that one that is null can be told from one that is not there.

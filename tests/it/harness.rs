@@ -178,15 +178,19 @@ impl World {
         world
     }
 
-    async fn without_operator(name: &str, respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn without_operator(
+        name: &str,
+        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let place = Place::new(name).await;
         let receiver = Receiver::start(respond).await.expect("start a receiver");
         let mut args = cluster().1.args.clone();
         args.retain(|arg| !arg.starts_with("--lease="));
         // A new process of the same identity need not wait.
-        args.extend(["--namespace=NAMESPACE", "--lease=NAMESPACE/operator", "--identity=operator"].map(|arg| {
-            arg.replace("NAMESPACE", &place.namespace)
-        }));
+        args.extend(
+            ["--namespace=NAMESPACE", "--lease=NAMESPACE/operator", "--identity=operator"]
+                .map(|arg| arg.replace("NAMESPACE", &place.namespace)),
+        );
         Self { place, receiver, operator: None, args }
     }
 
@@ -196,6 +200,20 @@ impl World {
         let started =
             Operator::start(binary, cluster.processes(), &self.namespace, &installation.kubeconfig, &self.args).await;
         self.operator = Some(started.expect("start the operator"));
+    }
+
+    /// Starts another replica, and waits until it has logged `message`.
+    pub(crate) async fn start_replica(&self, identity: &str, lease_seconds: u16, message: &str) -> Operator {
+        let (cluster, installation) = cluster();
+        let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
+        let others =
+            self.args.iter().filter(|arg| !arg.starts_with("--identity=") && !arg.starts_with("--lease-seconds="));
+        let own = [format!("--identity={identity}"), format!("--lease-seconds={lease_seconds}")];
+        let args: Vec<String> = others.cloned().chain(own).collect();
+        let name = format!("{}-{identity}", self.namespace);
+        let started =
+            Operator::start_until(binary, cluster.processes(), &name, &installation.kubeconfig, &args, message).await;
+        started.expect("start a replica")
     }
 
     /// Kills the operator, which has no time to do anything about it.
@@ -268,6 +286,35 @@ impl World {
             .collect();
         assert_eq!(of_webhook.len(), 1, "responses of {webhook}");
         of_webhook.remove(0).status.expect("a status")
+    }
+
+    /// Waits until the response of a webhook is as `is` says, and returns its status.
+    pub(crate) async fn response_that(
+        &self,
+        webhook: &str,
+        is: impl Fn(&WebhookResponseStatus) -> bool,
+    ) -> WebhookResponseStatus {
+        eventually("the response is as it should be", || async {
+            let of_webhook = self.responses().await.into_iter().find(|((name, _), _)| name == webhook);
+            of_webhook.and_then(|(_, response)| response.status).filter(&is)
+        })
+        .await
+    }
+
+    /// Waits until a webhook has a condition of that type for that reason; None to wait until it has none.
+    pub(crate) async fn condition(&self, webhook: &str, type_: &str, reason: Option<&str>) {
+        eventually("the condition is as it should be", || async {
+            let status = self.api::<Webhook>().get(webhook).await.ok()?.status?;
+            let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+            (found.map(|condition| condition.reason.as_str()) == reason).then_some(())
+        })
+        .await;
+    }
+
+    /// The path and the `webhook-id` of each request, in the order of their arrival.
+    pub(crate) fn ids(&self) -> Vec<(String, String)> {
+        let id = |request: &Received| request.header("webhook-id").unwrap_or_default().to_owned();
+        self.receiver.received().iter().map(|request| (request.target.clone(), id(request))).collect()
     }
 
     /// Waits for requests and returns method, target and body of each, in order.

@@ -87,7 +87,7 @@ async fn the_api_server_is_refused_unless_it_is_named() {
     let url = format!("{}/api", cluster().0.api_server_url());
     for (flag, refused) in [("--allow-address=127.0.0.0/8,0.0.0.0/0", true), ("--allow-address=127.0.0.1", false)] {
         let world = World::reaching("reach-api", |_| ok(), &[flag]).await;
-        world.seen_webhook("hook", "resolve", json!({"url": url})).await;
+        world.seen_webhook("hook", "resolve", json!({"url": url, "retry": {"maxAttempts": 1}})).await;
         world.event("resolved", "resolve", "I1", json!({})).await;
         world.completed("resolved", 1).await;
         let status = world.response("hook").await;
