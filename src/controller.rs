@@ -15,8 +15,10 @@
 
 mod catalog;
 mod deliver;
+mod election;
 mod events;
 mod history;
+mod metrics;
 mod payloads;
 mod responses;
 mod retention;
@@ -40,14 +42,15 @@ use kube::{
 };
 use tokio::{sync::SetOnce, task::JoinSet};
 
-pub use self::retention::Retention;
 use self::{
     catalog::Catalog,
     deliver::{Deliverer, Parts},
     history::History,
+    metrics::Metrics,
     runs::Runs,
     secrets::Secrets,
 };
+pub use self::{election::Election, retention::Retention};
 use crate::{
     core::{
         address::{self, AllowedAddress, AllowedHost, Policy},
@@ -57,7 +60,7 @@ use crate::{
     health::{self, Ready},
     kubernetes::{
         client::api_server,
-        lease::{self, Claim, Lease},
+        lease::{self, Lease},
         objects::Objects,
         watch::{api_of, log_errors, on_listed, valid, watch},
     },
@@ -79,7 +82,7 @@ pub struct Config {
     /// The namespace to work in [default: all]
     #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
     pub namespace: Option<String>,
-    /// Address of /livez and /readyz
+    /// Address of /livez, /readyz and /metrics
     #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
     pub health_address: SocketAddr,
     /// How many deliveries may be sent and not yet recorded; at the bound, sending waits
@@ -97,50 +100,6 @@ pub struct Config {
     /// What is kept of what is finished.
     #[command(flatten)]
     pub retention: Retention,
-}
-
-/// Which of several replicas works.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Election {
-    /// The Lease that a replica must hold to work, as NAMESPACE/NAME; without one, nothing keeps two from working at a time
-    #[arg(long, env = "ONCALL_WEBHOOKS_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease_name)]
-    pub lease: Option<(String, String)>,
-    /// Who this replica is, in the Lease [default: the host's name]
-    #[arg(long, env = "ONCALL_WEBHOOKS_IDENTITY")]
-    pub identity: Option<String>,
-    /// For how many seconds a Lease lasts after it was written: so long after a replica died does another one take over. One
-    /// that can't write it stops sending after two thirds of that
-    #[arg(long, env = "ONCALL_WEBHOOKS_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
-    pub lease_seconds: u16,
-}
-
-fn lease_name(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-            Ok((namespace.to_owned(), name.to_owned()))
-        }
-        _ => Err("give it as NAMESPACE/NAME".to_owned()),
-    }
-}
-
-impl Election {
-    fn claim(self) -> Result<Option<Claim>> {
-        let Some((namespace, name)) = self.lease else { return Ok(None) };
-        let duration = Duration::from_secs(self.lease_seconds.into());
-        let identity = match self.identity {
-            Some(identity) => identity,
-            // A pod's own; containers of one pod follow one after the other.
-            None => host_name().context("find this host's name: give --identity")?,
-        };
-        Ok(Some(Claim { namespace, name, identity, duration }))
-    }
-}
-
-fn host_name() -> std::io::Result<String> {
-    match std::env::var("HOSTNAME") {
-        Ok(name) if !name.is_empty() => Ok(name),
-        _ => Ok(std::fs::read_to_string("/etc/hostname")?.trim().to_owned()),
-    }
 }
 
 /// What requests may reach beside public addresses.
@@ -193,19 +152,25 @@ impl Reach {
 /// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     let listener = health::bind(config.health_address).await?;
-    let ready = Ready::default();
+    let (ready, metrics) = (Ready::default(), Metrics::default());
     tokio::select! {
-        result = health::serve(listener, ready.clone()) => result.context("serve /livez and /readyz"),
-        result = work(client, config, ready, stop) => result,
+        result = health::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
+        result = work(client, config, ready, metrics, stop) => result,
     }
 }
 
-async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Output = ()>) -> Result<()> {
+async fn work(
+    client: Client,
+    config: Config,
+    ready: Ready,
+    metrics: Metrics,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
     let mut stop = pin!(stop);
     let policy = config.reach.clone().policy().await?;
     let sender = Sender::new(policy).context("set up the HTTP client")?;
     let Some(claim) = config.election.clone().claim()? else {
-        return lead(client, config, sender, Lease::of_one(), ready, stop).await;
+        return lead(client, config, sender, Lease::of_one(), ready, metrics, stop).await;
     };
     // A replica that stands by is as well as can be.
     ready.set();
@@ -215,7 +180,7 @@ async fn work(client: Client, config: Config, ready: Ready, stop: impl Future<Ou
     };
     let result = tokio::select! {
         lost = keeper.keep() => return Err(lost.into()),
-        result = lead(client, config, sender, lease, ready, stop) => result,
+        result = lead(client, config, sender, lease, ready, metrics, stop) => result,
     };
     keeper.release().await;
     result
@@ -228,6 +193,7 @@ async fn lead(
     sender: Sender,
     lease: Lease,
     ready: Ready,
+    metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let namespace = config.namespace.as_deref();
@@ -245,6 +211,8 @@ async fn lead(
     let (deliverer, ran) = Deliverer::new(parts);
     let limits = Limits { in_flight: config.max_unrecorded, per_webhook: config.max_per_webhook };
     let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer), limits);
+
+    metrics.show(&runs);
 
     // kube-runtime's stores wake only one of those who wait for them.
     let latch = || Arc::new(SetOnce::new());

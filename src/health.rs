@@ -33,9 +33,9 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Answers until the process ends.
-pub(crate) async fn serve(listener: TcpListener, ready: Ready) -> std::io::Result<()> {
-    axum::serve(listener, routes(ready)).await
+/// Answers these and `others` until the process ends.
+pub(crate) async fn serve(listener: TcpListener, ready: Ready, others: Router) -> std::io::Result<()> {
+    axum::serve(listener, routes(ready).merge(others)).await
 }
 
 /// The two routes.

@@ -166,7 +166,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         let listener = health::bind(address).await?;
         let ready = api.ready.clone();
         parts.spawn(async move {
-            if let Err(error) = health::serve(listener, ready).await {
+            if let Err(error) = health::serve(listener, ready, axum::Router::new()).await {
                 tracing::error!(%error, "serve /livez and /readyz");
             }
         });

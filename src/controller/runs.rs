@@ -48,8 +48,8 @@ const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
 /// As many lines as the schema of an event's status allows.
 const MAX_LINES: usize = 2000;
 
-/// How long the bound on what is in flight is reached before that is said.
-const FULL: Duration = Duration::from_secs(5);
+/// How long sending waits for what is in flight before that is said.
+const BLOCKED: Duration = Duration::from_secs(5);
 
 /// A webhook's run for an event.
 #[derive(Debug)]
@@ -145,6 +145,21 @@ pub(crate) enum Progress {
     Running(Instant, AlertGroupEventStatus),
     /// All deliveries have ended. The names are those in webhookRefs that no webhook answers to.
     Ended(AlertGroupEventStatus, Vec<String>),
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Numbers {
+    /// Deliveries that are sent and not yet recorded.
+    pub(crate) in_flight: usize,
+    /// The bound on these.
+    pub(crate) limit: usize,
+    /// Deliveries that wait, for whatever.
+    pub(crate) waiting: usize,
+    /// Endpoints that are taken to be down.
+    pub(crate) failing: usize,
+    /// Something would be sent but for what is in flight already.
+    pub(crate) blocked: bool,
 }
 
 /// Namespace and id of an alert group.
@@ -695,6 +710,17 @@ impl Runs {
         self.state.lock().dispatcher.is_failing(lane)
     }
 
+    pub(crate) fn numbers(&self) -> Numbers {
+        let State { dispatcher, .. } = &*self.state.lock();
+        Numbers {
+            in_flight: dispatcher.in_flight(),
+            limit: dispatcher.limit(),
+            waiting: dispatcher.waiting(),
+            failing: dispatcher.failing(),
+            blocked: dispatcher.is_blocked(),
+        }
+    }
+
     /// How many events have ended whose end is not recorded yet.
     pub(crate) fn unrecorded(&self) -> usize {
         let state = self.state.lock();
@@ -720,22 +746,19 @@ impl Runs {
 
     /// Says when sending waits at its bound, for ever.
     pub(crate) async fn watch_bound(self: Arc<Self>) {
-        let mut full = None;
+        let mut blocked_since = None;
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             ticks.tick().await;
-            let (is_full, waiting, in_flight) = {
-                let State { dispatcher, .. } = &*self.state.lock();
-                (dispatcher.is_full(), dispatcher.waiting(), dispatcher.in_flight())
-            };
-            match (is_full, full) {
-                (true, None) => full = Some((Instant::now(), false)),
-                (true, Some((since, false))) if since.elapsed() >= FULL => {
-                    full = Some((since, true));
-                    tracing::warn!(in_flight, waiting, "sending waits: so many are sent and not yet recorded");
+            let Numbers { in_flight, limit, waiting, blocked, .. } = self.numbers();
+            match (blocked, blocked_since) {
+                (true, None) => blocked_since = Some((Instant::now(), false)),
+                (true, Some((since, false))) if since.elapsed() >= BLOCKED => {
+                    blocked_since = Some((since, true));
+                    tracing::warn!(in_flight, limit, waiting, "sending waits: so many are sent and not yet recorded");
                 }
                 (false, Some((_, said))) => {
-                    full = None;
+                    blocked_since = None;
                     if said {
                         tracing::info!(waiting, "sending goes on");
                     }

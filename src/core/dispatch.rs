@@ -218,6 +218,7 @@ pub struct Dispatcher<T> {
     round: VecDeque<Arc<str>>,
     given_up: VecDeque<(Lane, Waiting<T>)>,
     wakes: BTreeSet<(Instant, Lane)>,
+    blocked: bool,
 }
 
 impl<T> Dispatcher<T> {
@@ -232,6 +233,7 @@ impl<T> Dispatcher<T> {
             round: VecDeque::new(),
             given_up: VecDeque::new(),
             wakes: BTreeSet::new(),
+            blocked: false,
         }
     }
 
@@ -245,9 +247,19 @@ impl<T> Dispatcher<T> {
         self.in_flight
     }
 
-    /// Whether the bound on all that is in flight is reached.
-    pub fn is_full(&self) -> bool {
-        self.in_flight >= self.limits.in_flight
+    /// The bound on that.
+    pub fn limit(&self) -> usize {
+        self.limits.in_flight
+    }
+
+    /// How many endpoints are taken to be down.
+    pub fn failing(&self) -> usize {
+        self.queues.values().filter(|queue| matches!(queue.health, Health::Failing { .. })).count()
+    }
+
+    /// Whether something would go but for what is in flight already.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// When to ask for the next one, if nothing happens before.
@@ -280,7 +292,9 @@ impl<T> Dispatcher<T> {
     /// What to do next, if anything may be done now.
     pub fn next(&mut self, now: Instant) -> Option<Next<T>> {
         self.wake(now);
-        if self.is_full() {
+        self.blocked = false;
+        if self.in_flight >= self.limits.in_flight {
+            self.blocked = !self.round.is_empty() || !self.given_up.is_empty();
             return None;
         }
         if let Some((lane, waiting)) = self.given_up.pop_front() {
@@ -308,6 +322,7 @@ impl<T> Dispatcher<T> {
             ((2 * free).saturating_sub(namespace.in_flight), namespace.round.len())
         };
         if room == 0 {
+            self.blocked = true;
             return None;
         }
         for _ in 0..webhooks {
@@ -315,6 +330,7 @@ impl<T> Dispatcher<T> {
             let lane = (Arc::clone(name), webhook);
             let Some(queue) = self.queues.get_mut(&lane) else { continue };
             if queue.is_willing(now) && queue.in_flight >= room {
+                self.blocked = true;
                 self.namespaces.get_mut(name)?.round.push_back(lane.1);
                 continue;
             }
@@ -602,6 +618,7 @@ mod tests {
             world.push(&greedy[number as usize % 10], number);
         }
         let hanging = world.start();
+        assert!(world.dispatcher.is_blocked());
         // Ten that hang, and still there is room in their own namespace, and more in others.
         assert_eq!(hanging.len(), 42);
         let (own, other) = (lane("greedy", "healthy"), lane("other", "healthy"));

@@ -1,0 +1,76 @@
+//! `/metrics`: what is on the way, in Prometheus' text format.
+
+use std::{fmt, sync::Arc};
+
+use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use parking_lot::RwLock;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text},
+    metrics::gauge::ConstGauge,
+    registry::Registry,
+};
+
+use super::runs::Runs;
+
+const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What there is to be asked for. Clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct Metrics(Arc<RwLock<Option<Arc<Runs>>>>);
+
+impl Metrics {
+    /// Shows what this process does, from the time on that it works.
+    pub(crate) fn show(&self, runs: &Arc<Runs>) {
+        *self.0.write() = Some(Arc::clone(runs));
+    }
+
+    /// The route.
+    pub(crate) fn routes(&self) -> Router {
+        let mut registry = Registry::with_prefix("oncall_webhooks");
+        registry.register_collector(Box::new(self.clone()));
+        let registry = Arc::new(registry);
+        Router::new().route(
+            "/metrics",
+            get(async move || {
+                let mut text = String::new();
+                // Nothing can go wrong with a String.
+                let _ = text::encode(&mut text, &registry);
+                ([(CONTENT_TYPE, FORMAT)], text).into_response()
+            }),
+        )
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let runs = self.0.read().clone();
+        let numbers = runs.as_ref().map(|runs| runs.numbers()).unwrap_or_default();
+        let gauges = [
+            ("working", "Whether this replica works: 1, or 0 while it stands by", usize::from(runs.is_some())),
+            ("deliveries_in_flight", "Deliveries that are sent and not yet recorded", numbers.in_flight),
+            ("deliveries_in_flight_limit", "The bound on these, at which sending waits", numbers.limit),
+            (
+                "deliveries_waiting",
+                "Deliveries that wait: for their turn, their next attempt, or their webhook",
+                numbers.waiting,
+            ),
+            (
+                "endpoints_failing",
+                "Webhooks whose endpoint fails, and is tried with one delivery at a time",
+                numbers.failing,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
