@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use cluster::ProcessGroup;
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::{
