@@ -44,7 +44,7 @@ use oncall_webhooks::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use support::{Answer, Installation, Operator, Received, Receiver};
+use support::{Answer, Footprint, Installation, Operator, Received, Receiver, Samples, ms};
 use tokio::task::JoinSet;
 
 /// Writes of this program that are under way at a time, where it is to be as fast as the API server.
@@ -139,8 +139,8 @@ async fn measure(cluster: &Cluster, args: &Args) -> Result<()> {
     print_cpu(&phases, &steady);
     print_calls(&phases);
     println!("\noperator                 MiB    peak   open files  threads");
-    println!("after both bursts   {busy}");
-    println!("restarted, at end   {}", Footprint::of(operator.pid())?);
+    print_footprint("after both bursts", busy);
+    print_footprint("restarted, at end", Footprint::of(operator.pid())?);
     println!("\nload average {}", load_average()?);
     for scene in &check {
         scene.check()?;
@@ -595,19 +595,18 @@ struct Steady {
     used: Usage,
 }
 
-#[derive(Default)]
-struct Samples(Vec<f64>);
+fn print_footprint(when: &str, footprint: Footprint) {
+    let Footprint { resident, peak, files, threads } = footprint;
+    println!("{when:<20}{resident:>8.0}{peak:>8.0}{files:>13}{threads:>9}");
+}
 
-impl Samples {
-    fn percentile(&mut self, percent: usize) -> f64 {
-        self.0.sort_by(f64::total_cmp);
-        let rank = (self.0.len() * percent).div_ceil(100);
-        self.0.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-    }
-
-    fn row(&mut self, name: &str) {
-        println!("{name:<34}{:>7.1}{:>8.1}{:>8.1}", self.percentile(50), self.percentile(99), self.percentile(100));
-    }
+fn row(samples: &mut Samples, name: &str) {
+    println!(
+        "{name:<34}{:>7.1}{:>8.1}{:>8.1}",
+        samples.percentile(50),
+        samples.percentile(99),
+        samples.percentile(100)
+    );
 }
 
 fn print_bare(rates: &[f64], doubled: f64, single: &mut Samples) {
@@ -648,10 +647,10 @@ fn print_calls(phases: &[(&str, Throughput)]) {
 
 fn print_latency(steady: &mut Steady) {
     println!("\n20 events/s, ms                       p50     p99     max");
-    steady.from_returned.row("event created -> request arrived");
-    steady.from_sent.row("event sent -> request arrived");
-    steady.event_write.row("the event's own write");
-    steady.bare_write.row("one bare write meanwhile");
+    row(&mut steady.from_returned, "event created -> request arrived");
+    row(&mut steady.from_sent, "event sent -> request arrived");
+    row(&mut steady.event_write, "the event's own write");
+    row(&mut steady.bare_write, "one bare write meanwhile");
 }
 
 fn print_cpu(phases: &[(&str, Throughput)], steady: &Steady) {
@@ -737,37 +736,6 @@ fn machine_ticks() -> Result<(f64, f64)> {
 fn load_average() -> Result<String> {
     let load = fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
     Ok(load.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
-}
-
-/// What a process holds.
-struct Footprint {
-    resident: f64,
-    peak: f64,
-    files: usize,
-    threads: f64,
-}
-
-impl Footprint {
-    fn of(pid: u32) -> Result<Self> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read a process's status")?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(f64::NAN)
-        };
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).context("list a process's open files")?.count();
-        Ok(Self { resident: field("VmRSS"), peak: field("VmHWM"), files, threads: field("Threads") })
-    }
-}
-
-impl std::fmt::Display for Footprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (resident, peak) = (self.resident / 1024.0, self.peak / 1024.0);
-        write!(f, "{resident:>8.0}{peak:>8.0}{:>13}{:>9}", self.files, self.threads)
-    }
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 /// What the tasks return, or the first error of one.

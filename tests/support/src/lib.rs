@@ -2,11 +2,13 @@
 //! them.
 
 mod build;
+mod measure;
 mod operator;
 mod receiver;
 
 pub use self::{
     build::{build_operator, built_operator, operator_of},
+    measure::{Footprint, Samples, ms},
     operator::{Api, Installation, Operator, controller_args, output, pipe},
     receiver::{Answer, Received, Receiver},
 };

@@ -20,8 +20,8 @@ use crate::{ProcessGroup, Signal};
 /// How long a server may take to be ready; far more than it needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a server may take to end well.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a server may take to end well. kube-apiserver takes as long as its clients keep their connections.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How much of a log an error shows, in lines.
 const SHOWN_LINES: usize = 20;
