@@ -97,8 +97,8 @@ pub(crate) fn verdicts(windows: &mut [Window]) -> Vec<Verdict> {
             "memory of the operator, MiB",
             mean(&middle, |footprint| footprint.resident),
             mean(&last, |footprint| footprint.resident),
-            1.05,
-            2.0,
+            1.03,
+            1.0,
         ),
         Verdict::new(
             "its open files",
