@@ -118,7 +118,7 @@ pub(crate) async fn create_webhook(
         "retry": {"initialDelay": "200ms", "maxDelay": "2s", "deadline": "1h"},
     });
     let what = format!("create Webhook {name}");
-    let object = object("Webhook", &name, spec);
+    let object = object("Webhook", &name, &spec);
     api.create(&PostParams::default(), &object).await.context(what)?;
     Ok(())
 }
@@ -185,7 +185,7 @@ async fn create_event(api: &Api<DynamicObject>, settings: &Settings, id: EventId
         },
         "alertPayload": {"commonLabels": {"alertname": "InstanceDown", "group": id.group}},
     });
-    let object = object("AlertGroupEvent", &id.to_string(), spec);
+    let object = object("AlertGroupEvent", &id.to_string(), &spec);
     loop {
         match timeout(CALL, api.create(&PostParams::default(), &object)).await {
             Ok(Ok(_)) => return,
@@ -199,7 +199,7 @@ fn integration(number: usize) -> String {
     format!("C{number:03}")
 }
 
-fn object(kind: &str, name: &str, spec: Value) -> DynamicObject {
+fn object(kind: &str, name: &str, spec: &Value) -> DynamicObject {
     DynamicObject::new(name, &resource(kind)).data(json!({ "spec": spec }))
 }
 
