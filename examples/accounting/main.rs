@@ -56,6 +56,9 @@ struct Args {
     /// Run a second operator that stands by: the leader is killed, and paused until the other has taken over
     #[arg(long)]
     standby: bool,
+    /// For how many seconds the Lease is good
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
+    lease_seconds: u16,
     /// Seconds without another delivery after which a run is given up
     #[arg(long, default_value_t = 180)]
     patience: u64,
@@ -91,6 +94,7 @@ fn account(args: &Args) -> Result<ExitCode> {
         etcd_restarts: args.etcd_restarts,
         receiver_restarts: args.receiver_restarts,
         standby: args.standby,
+        lease_seconds: args.lease_seconds,
         patience: Duration::from_secs(args.patience),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;

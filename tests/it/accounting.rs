@@ -27,6 +27,7 @@ async fn whatever_is_killed_nothing_is_lost_or_out_of_order_and_only_what_was_in
         etcd_restarts: 1,
         receiver_restarts: 2,
         standby: false,
+        lease_seconds: 15,
         patience: Duration::from_secs(60),
     };
     // Shown where the test fails.

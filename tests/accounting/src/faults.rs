@@ -89,6 +89,7 @@ mod tests {
             etcd_restarts: 1,
             receiver_restarts: 4,
             standby: false,
+            lease_seconds: 15,
             patience: Duration::from_secs(60),
         };
         let of = |seed| schedule(&settings, &mut fastrand::Rng::with_seed(seed));

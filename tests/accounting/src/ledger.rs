@@ -270,6 +270,7 @@ mod tests {
             etcd_restarts: 0,
             receiver_restarts: 0,
             standby: false,
+            lease_seconds: 15,
             patience: s(1),
         }
     }

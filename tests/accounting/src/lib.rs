@@ -58,6 +58,8 @@ pub struct Settings {
     pub receiver_restarts: usize,
     /// Whether there is a second operator, which stands by for the Lease.
     pub standby: bool,
+    /// How long the Lease is good for after it was written, in seconds.
+    pub lease_seconds: u16,
     /// How long it may take until another delivery arrives, or the last events are completed, before that is taken for the end.
     pub patience: Duration,
 }

@@ -78,7 +78,8 @@ impl<'a> Scene<'a> {
     async fn start(place: &Place, settings: &Settings, tell: &'a dyn Fn(&str)) -> Result<Self> {
         let clock = Clock::start();
         let cluster = block_in_place(Cluster::start)?;
-        let values = ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false"];
+        let lease_seconds = format!("controller.leaseSeconds={}", settings.lease_seconds);
+        let values = ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false", &lease_seconds];
         let installed = block_in_place(|| Installation::new(&cluster, &place.chart, "oncall-webhooks", &values));
         let Installation { kubeconfig, args, .. } = installed?;
         block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
@@ -93,9 +94,9 @@ impl<'a> Scene<'a> {
         let receiver = Receiver::start(odds, clock).await?;
         let stated = args.iter().find_map(|arg| arg.strip_prefix("--max-unrecorded="));
         let max_unrecorded = stated.map_or(Ok(MAX_UNRECORDED), str::parse).context("read --max-unrecorded")?;
-        let lease = (client.clone(), NAMESPACE, settings.standby);
+        let standby = (client.clone(), settings.standby);
         let operators =
-            Operators::start(cluster.processes(), place.binary.clone(), kubeconfig, args, lease, clock).await?;
+            Operators::start(cluster.processes(), place.binary.clone(), kubeconfig, args, standby, clock).await?;
         let scene = Self {
             cluster,
             operators: Some(operators),
