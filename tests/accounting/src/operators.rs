@@ -64,7 +64,7 @@ impl Operators {
         let first = operators.launch(group, 0).await?;
         operators.running.push(first);
         if standby {
-            operators.leader_is(0).await?;
+            operators.leader_is(group, 0).await?;
             let second = operators.launch(group, 1).await?;
             operators.running.push(second);
         }
@@ -89,12 +89,15 @@ impl Operators {
         Ok(self.leading)
     }
 
-    /// Waits until that one leads.
-    async fn leader_is(&mut self, number: usize) -> Result<()> {
-        let (api, name) = self.lease.as_ref().context("there is no Lease")?;
+    /// Waits until that one leads, and starts it again if it has ended: one that lost the Lease before does.
+    async fn leader_is(&mut self, group: &ProcessGroup, number: usize) -> Result<()> {
+        let (api, name) = self.lease.clone().context("there is no Lease")?;
         let deadline = Instant::now() + HAND_OVER;
-        while !matches!(holder(api, name).await, Ok(Some(holder)) if holder == NAMES[number]) {
+        while !matches!(holder(&api, &name).await, Ok(Some(holder)) if holder == NAMES[number]) {
             ensure!(Instant::now() < deadline, "{} does not lead after {HAND_OVER:?}", NAMES[number]);
+            if self.running[number].ended()?.is_some() {
+                self.running[number] = self.launch(group, number).await?;
+            }
             tokio::time::sleep(LOOK).await;
         }
         self.leading = number;
@@ -108,7 +111,9 @@ impl Operators {
         Signal::Kill.send(self.running[number].pid())?;
         let to = self.clock.now() + ON_THE_WAY;
         if self.lease.is_some() {
-            self.leader_is(1 - number).await.context("wait for the other to take over from a leader that is killed")?;
+            self.leader_is(group, 1 - number)
+                .await
+                .context("wait for the other to take over from a leader that is killed")?;
         } else {
             // Whose request it was could not be told if the next one sent before all is booked that this one sent.
             tokio::time::sleep(ON_THE_WAY).await;
@@ -118,14 +123,14 @@ impl Operators {
     }
 
     /// Stops the leader, and continues it `after` the standby has taken over, or just `after` that time.
-    pub(crate) async fn pause(&mut self, after: Duration) -> Result<Disturbance> {
+    pub(crate) async fn pause(&mut self, group: &ProcessGroup, after: Duration) -> Result<Disturbance> {
         let number = self.leader().await?;
         let pid = self.running[number].pid();
         let from = self.clock.now();
         Signal::Stop.send(pid)?;
         let to = self.clock.now() + ON_THE_WAY;
         let taken_over = match self.lease {
-            Some(_) => self.leader_is(1 - number).await,
+            Some(_) => self.leader_is(group, 1 - number).await,
             None => Ok(()),
         };
         tokio::time::sleep(after).await;
@@ -172,6 +177,12 @@ impl Operators {
     pub(crate) fn complaints(&self) -> BTreeMap<String, usize> {
         let mut complaints = BTreeMap::new();
         for log in self.running.iter().map(Operator::log) {
+            // Not JSON, as all else is: where, and on the line after it why.
+            let lines: Vec<&str> = log.lines().collect();
+            for panic in lines.windows(2).filter(|lines| lines[0].contains("panicked at")) {
+                let place = panic[0].split_once("panicked at").map_or("", |(_, place)| place);
+                *complaints.entry(format!("PANIC at{place} {}", panic[1])).or_insert(0) += 1;
+            }
             for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
                 let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
                 if ["WARN", "ERROR"].contains(&&*text("level")) {

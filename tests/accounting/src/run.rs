@@ -233,7 +233,7 @@ impl<'a> Scene<'a> {
         let (group, from) = (self.cluster.processes(), self.clock.now());
         let came = match fault {
             Fault::Kill => operators.kill(group).await?,
-            Fault::Pause => operators.pause(away).await?,
+            Fault::Pause => operators.pause(group, away).await?,
             Fault::ApiServer | Fault::Etcd => {
                 let server = if fault == Fault::Etcd { Server::Etcd } else { Server::ApiServer };
                 block_in_place(|| self.cluster.restart_after(server, signal, away))?;
