@@ -1,7 +1,5 @@
 //! A small run of examples/accounting: a minute in which everything that can be killed is killed.
 
-#![expect(clippy::expect_used, reason = "what a test can't go on without")]
-
 use std::{path::Path, time::Duration};
 
 use accounting::{Duplicates, Place, Report, Settings, run};
