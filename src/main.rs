@@ -101,7 +101,10 @@ fn block_on(task: impl Future<Output = Result<()>>) -> Result<()> {
     // The first provider that is installed stays; nothing here installs another.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
-    runtime.block_on(task)
+    let result = runtime.block_on(task);
+    // What is on the way where something failed ends with the process, and not one after the other before.
+    runtime.shutdown_background();
+    result
 }
 
 /// Resolves when the process is asked to stop.

@@ -57,6 +57,11 @@ impl Collector for Metrics {
             ("deliveries_in_flight", "Deliveries that are sent and not yet recorded", numbers.in_flight),
             ("deliveries_in_flight_limit", "The bound on these, at which sending waits", numbers.limit),
             (
+                "sending_waits",
+                "Whether something would be sent but for what is in flight already: 1 or 0",
+                usize::from(numbers.blocked),
+            ),
+            (
                 "deliveries_waiting",
                 "Deliveries that wait: for their turn, their next attempt, or their webhook",
                 numbers.waiting,

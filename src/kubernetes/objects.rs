@@ -12,7 +12,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{table::Table, watch::api_of};
 
@@ -83,6 +83,15 @@ impl Error {
             Cause::Client(kube::Error::Api(status)) => Some(status),
             _ => None,
         }
+    }
+
+    /// It is not allowed. That may pass: an API server that has just started does not know its rules yet.
+    fn is_forbidden(&self) -> bool {
+        let ends = |status: &Status| {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+        };
+        matches!(self.code(), Some(401 | 403)) && !self.status().is_some_and(ends)
     }
 
     /// The API server understood and will say no again.
@@ -270,15 +279,22 @@ where
     })
 }
 
+/// How long what is not allowed is tried again.
+const FORBIDDEN: Duration = Duration::from_secs(20);
+
 /// Makes `call` until it works or will never work.
 pub(crate) async fn persist<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
     let (mut delay, max) = RETRY;
+    let mut forbidden = None;
     loop {
         match call().await {
-            Err(error) if !error.is_final() => {
+            Err(error)
+                if !error.is_final()
+                    || (error.is_forbidden() && forbidden.get_or_insert_with(Instant::now).elapsed() < FORBIDDEN) =>
+            {
                 tracing::warn!(error = chain(&error), "will try again in {delay:?}");
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(max);

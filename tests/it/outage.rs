@@ -36,10 +36,12 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
     let values = ["controller.allowAddresses={127.0.0.1/32}", "controller.maxUnrecorded=6", "api.enabled=false"];
     let installation = Installation::new(&cluster, &chart, "oncall-webhooks", &values).expect("install the chart");
-    let receiver =
-        Receiver::start(|_| Answer { delay: Duration::from_secs(2), ..Answer::new(200, "") }).await.expect("a receiver");
+    let receiver = Receiver::start(|_| Answer { delay: Duration::from_secs(2), ..Answer::new(200, "") })
+        .await
+        .expect("a receiver");
     let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
-    let started = Operator::start(binary, cluster.processes(), "operator", &installation.kubeconfig, &installation.args);
+    let started =
+        Operator::start(binary, cluster.processes(), "operator", &installation.kubeconfig, &installation.args);
     let mut operator = started.await.expect("start the operator");
 
     let mut objects = vec![json!({
@@ -73,7 +75,10 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
         assert!(metrics.lines().any(|other| other == line), "{line}: {metrics}");
     }
     // Longer than the Lease is certain.
-    operator.said("write Lease oncall-webhooks/oncall-webhooks; nothing is sent until it is certain again").await.expect("it says so");
+    operator
+        .said("write Lease oncall-webhooks/oncall-webhooks; nothing is sent until it is certain again")
+        .await
+        .expect("it says so");
     assert_eq!(receiver.count(), before);
 
     Signal::Continue.send(cluster.pid(Server::ApiServer)).expect("let it go on");
