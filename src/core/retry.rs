@@ -159,8 +159,8 @@ mod tests {
     fn delays_double_up_to_the_bound_and_end_with_the_deadline() {
         let policy = Policy { max_delay: Duration::from_secs(60), ..Policy::default() };
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
-        let limited = Policy { max_attempts: Some(3), ..policy.clone() };
-        let once = Policy { deadline: Duration::ZERO, ..policy.clone() };
+        let limited = Policy { max_attempts: Some(3), ..policy };
+        let once = Policy { deadline: Duration::ZERO, ..policy };
         let cases = [
             (&policy, 1, 0, None, Some(at(5))),
             (&policy, 2, 10, None, Some(at(20))),
