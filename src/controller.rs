@@ -26,7 +26,7 @@ mod runs;
 mod secrets;
 mod webhooks;
 
-use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
@@ -56,7 +56,7 @@ use crate::{
         address::{self, AllowedAddress, AllowedHost, Policy},
         dispatch::Limits,
     },
-    delivery::Sender,
+    delivery::{Proxies, Sender},
     health::{self, Ready},
     kubernetes::{
         client::api_server,
@@ -94,12 +94,44 @@ pub struct Config {
     /// What requests may reach.
     #[command(flatten)]
     pub reach: Reach,
+    /// What they go through.
+    #[command(flatten)]
+    pub proxy: Proxy,
     /// Which replica works.
     #[command(flatten)]
     pub election: Election,
     /// What is kept of what is finished.
     #[command(flatten)]
     pub retention: Retention,
+}
+
+/// Proxies of requests. The API server is never asked through one.
+#[derive(Clone, clap::Args)]
+pub struct Proxy {
+    /// Proxy for https URLs, itself http or https [env: https_proxy, else HTTPS_PROXY, all_proxy or ALL_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub https_proxy: Option<String>,
+    /// Proxy for http URLs, itself http or https; it too is asked to CONNECT [env: http_proxy, else HTTP_PROXY,
+    /// all_proxy or ALL_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub http_proxy: Option<String>,
+    /// Hosts that are reached without a proxy: example.com with all below it, 10.0.0.0/8, or * for all; commas between.
+    /// Services, the cluster's domain and loopback always are [env: no_proxy, else NO_PROXY]
+    #[arg(long, value_name = "HOSTS")]
+    pub no_proxy: Option<String>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The others may hold passwords.
+        f.debug_struct("Proxy").field("no_proxy", &self.no_proxy).finish_non_exhaustive()
+    }
+}
+
+impl From<Proxy> for Proxies {
+    fn from(proxy: Proxy) -> Self {
+        Self { https: proxy.https_proxy, http: proxy.http_proxy, all: None, none: proxy.no_proxy }
+    }
 }
 
 /// What requests may reach beside public addresses.
@@ -168,7 +200,8 @@ async fn work(
 ) -> Result<()> {
     let mut stop = pin!(stop);
     let policy = config.reach.clone().policy().await?;
-    let sender = Sender::new(policy).context("set up the HTTP client")?;
+    let proxies = Proxies::from(config.proxy.clone()).or_environment();
+    let sender = Sender::new(policy, &proxies).context("set up the HTTP client")?;
     let Some(claim) = config.election.clone().claim()? else {
         return lead(client, config, sender, Lease::of_one(), ready, metrics, stop).await;
     };

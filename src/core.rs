@@ -21,5 +21,6 @@ pub mod retention;
 pub mod retry;
 pub mod signing;
 pub mod template;
+pub mod tls;
 pub mod uri;
 pub mod webhook;

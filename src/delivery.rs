@@ -6,14 +6,16 @@
 //!  └────────────────── redirect ──────────────────────┘
 //! ```
 
+mod proxy;
 mod reach;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, error::Error as _, io, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, io, sync::Arc, time::Duration};
 
 use cookie_store::CookieStore;
 use hyper::body::Bytes;
+use hyper_util::client::legacy;
 use jiff::Timestamp;
 use reqwest::{
     Method, Response,
@@ -23,8 +25,11 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use url::Url;
 
-pub use self::reach::SetUp;
-use self::reach::{Clients, LookUp, Unresolved, look_up};
+use self::reach::{Clients, LookUp, NoTunnel, Unresolved, look_up};
+pub use self::{
+    proxy::{NoProxy, Settings as Proxies},
+    reach::SetUp,
+};
 use crate::core::{
     address::{Policy, Refused},
     request::{Header, Hop, REDIRECTS, Request},
@@ -32,6 +37,8 @@ use crate::core::{
     retry, signing,
     uri::Fault,
 };
+
+const USER_AGENT: &str = concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"));
 
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
@@ -51,18 +58,17 @@ pub struct Origin<'a> {
 }
 
 impl Sender {
-    /// Makes a sender with the system's certificate authorities, which reaches what `policy` lets it.
+    /// Makes a sender with the system's certificate authorities, which reaches what `policy` lets it, by way of `proxies`
+    /// where they say so.
     ///
     /// # Errors
-    /// TLS can't be set up.
-    pub fn new(policy: Policy) -> Result<Self, SetUp> {
-        Self::with_look_up(policy, look_up())
+    /// TLS can't be set up, or a setting is no proxy.
+    pub fn new(policy: Policy, proxies: &Proxies) -> Result<Self, SetUp> {
+        Self::with_look_up(policy, proxies, look_up())
     }
 
-    fn with_look_up(policy: Policy, look_up: LookUp) -> Result<Self, SetUp> {
-        // Fails where one is chosen already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { clients: Arc::new(Clients::new(policy, look_up)?) })
+    fn with_look_up(policy: Policy, proxies: &Proxies, look_up: LookUp) -> Result<Self, SetUp> {
+        Ok(Self { clients: Arc::new(Clients::new(policy, proxies, look_up)?) })
     }
 
     /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
@@ -86,8 +92,10 @@ impl Sender {
                 Ok(Err(Broken::Because(message))) => return Outcome::Failure { message, again: true },
                 Ok(Err(Broken::Unusable(message))) => return Outcome::Failure { message, again: false },
                 Err(_) => {
-                    let host = hop.uri.host();
-                    let message = format!("No answer from {host} within {} s", timeout.as_secs_f64());
+                    let (host, limit) = (hop.uri.host(), timeout.as_secs_f64());
+                    let proxy = url(&hop).ok().and_then(|url| self.clients.proxy(&url));
+                    let through = proxy.map_or_else(String::new, |proxy| format!(" through proxy {}", proxy.name()));
+                    let message = format!("No answer from {host}{through} within {limit} s");
                     return Outcome::Failure { message, again: true };
                 }
             }
@@ -98,15 +106,14 @@ impl Sender {
 
     async fn exchange(&self, origin: Origin<'_>, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
         let url = url(hop)?;
-        let client = self.clients.get(origin.namespace, &url)?;
+        let client = self.clients.get(origin.namespace, &url, hop.tls.as_deref())?;
         let host = hop.uri.host();
-        let message = client.request(method(hop)?, url).headers(headers(hop, id));
+        let mut message = reqwest::Request::new(method(hop)?, url);
+        *message.headers_mut() = headers(hop, id);
         // Methods that have a body say so even where it is empty.
-        let message = match &hop.body {
-            Some(body) => message.body(Bytes::from_owner(Arc::<[u8]>::from(Arc::clone(body)))),
-            None => message,
-        };
-        let mut answer = message.send().await.map_err(|error| explain(&error, host))?;
+        *message.body_mut() =
+            hop.body.as_ref().map(|body| Bytes::from_owner(Arc::<[u8]>::from(Arc::clone(body))).into());
+        let mut answer = client.send(message).await.map_err(|error| explain(&*error, host))?;
         let location = answer.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
         match hop.redirected(answer.status().as_u16(), location) {
             None => Ok(Step::Last(read(answer, host).await?)),
@@ -177,6 +184,8 @@ fn url(hop: &Hop) -> Result<Url, Broken> {
 /// What the core found legal is legal here too. What marks the delivery comes last and wins.
 fn headers(hop: &Hop, id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
     let legal = hop.headers.iter().filter_map(|header| {
         Some((HeaderName::from_bytes(header.name.as_bytes()).ok()?, HeaderValue::from_bytes(&header.value).ok()?))
@@ -238,21 +247,29 @@ async fn collect(answer: &mut Response, limit: usize) -> Result<Vec<u8>, reqwest
     Ok(bytes)
 }
 
-/// Why no answer came, in one clause that names the host.
-fn explain(error: &reqwest::Error, host: &str) -> Broken {
-    let causes = || std::iter::successors(error.source(), |&error| error.source());
-    if causes().any(<dyn std::error::Error>::is::<Unresolved>) {
+/// Why no answer came.
+fn explain(error: &(dyn Error + 'static), host: &str) -> Broken {
+    if causes(error).any(<dyn Error>::is::<Unresolved>) {
         return Broken::Unresolved;
     }
-    if let Some(refused) = causes().find_map(|cause| cause.downcast_ref::<Refused>()) {
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
         return Broken::Refused(refused.clone());
     }
-    let tls = causes().find_map(|cause| innermost(cause).downcast_ref::<rustls::Error>());
+    if let Some(NoTunnel(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {
+        return Broken::Because(message.clone());
+    }
+    Broken::Because(because(error, host))
+}
+
+/// Why nothing came from `host`, in one clause that names it.
+fn because(error: &(dyn Error + 'static), host: &str) -> String {
+    let tls = causes(error).find_map(|cause| innermost(cause).downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
-        return Broken::Because(format!("TLS with {host} failed: {tls}"));
+        return format!("TLS with {host} failed: {tls}");
     }
     let hyper = hyper_error(error);
-    Broken::Because(match io_kind(error) {
+    let client = causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>());
+    match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => format!("Connection to {host} refused"),
         Some(io::ErrorKind::TimedOut) => format!("Connection to {host} timed out"),
         Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => format!("No route to {host}"),
@@ -265,29 +282,36 @@ fn explain(error: &reqwest::Error, host: &str) -> Broken {
         _ if hyper.is_some_and(hyper::Error::is_parse) => {
             format!("The answer of {host} is not HTTP: {}", last_cause(error))
         }
-        _ if error.is_connect() => format!("Cannot connect to {host}: {}", last_cause(error)),
+        _ if client.is_some_and(legacy::Error::is_connect) => {
+            format!("Cannot connect to {host}: {}", last_cause(error))
+        }
         _ => format!("Request to {host} failed: {}", last_cause(error)),
-    })
+    }
 }
 
-fn hyper_error(error: &reqwest::Error) -> Option<&hyper::Error> {
-    std::iter::successors(error.source(), |&error| error.source()).find_map(|cause| cause.downcast_ref())
-}
-
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+/// An error and what it came of.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
+}
+
+fn hyper_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    causes(error)
         .find_map(|cause| innermost(cause).downcast_ref::<io::Error>().or_else(|| cause.downcast_ref()))
         .map(io::Error::kind)
 }
 
 /// What an I/O error was made of; `source` leaves it out.
-fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => innermost(inner),
         None => error,
     }
 }
 
-fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source()).last().map_or_else(String::new, ToString::to_string)
+fn last_cause(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
 }

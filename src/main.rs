@@ -28,7 +28,7 @@ enum Command {
     /// Run the operator
     Controller {
         #[command(flatten)]
-        config: controller::Config,
+        config: Box<controller::Config>,
         #[command(flatten)]
         log: Log,
     },
@@ -86,7 +86,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Openapi => print_openapi()?,
         Command::Controller { config, log } => {
             log.begin();
-            block_on(async { controller::run(connect().await?, config, stop()?).await })?;
+            block_on(async { controller::run(connect().await?, *config, stop()?).await })?;
         }
         Command::Api { config, log } => {
             log.begin();

@@ -18,6 +18,7 @@ use crate::core::{
     event::{EventData, Own},
     request::{self, Prepared},
     template::{Mode, Template, TemplateError},
+    tls,
     webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
 };
 
@@ -140,6 +141,7 @@ fn refusal(url: &str, headers: Option<Field>) -> Option<String> {
 /// Secrets that are named and not there.
 fn secrets(manifests: &Manifests, found: &mut Vec<Finding>) {
     for hook in &manifests.hooks {
+        let mut missing = HashSet::new();
         for (field, key) in hook.webhook.secrets() {
             let is_url = matches!(&hook.webhook.url, Url::Secret(url) if url == key);
             let (path, line) = line_of(&hook.place, field, key);
@@ -158,10 +160,29 @@ fn secrets(manifests: &Manifests, found: &mut Vec<Finding>) {
                     found.push(hook.place.finding(Severity::Hint, line, &path, format!("is {MASKED}")));
                 }
                 Err(Missing { message, may_be_elsewhere }) => {
+                    missing.insert(field);
                     let severity = if may_be_elsewhere { Severity::Hint } else { Severity::Fault };
-                    found.push(hook.place.finding(severity, line, &path, message));
+                    let finding = hook.place.finding(severity, line, &path, message);
+                    // A Secret that is named as a whole is missing once.
+                    if found.last() != Some(&finding) {
+                        found.push(finding);
+                    }
                 }
             }
+        }
+        let secret = |key: &SecretKey| plan::secret(manifests, hook, key).map_err(|missing| missing.message);
+        if let Err(fault) = tls::identity(&hook.webhook.tls, &secret)
+            && !missing.contains(fault.field)
+        {
+            let names = |(field, key): &(&str, &SecretKey)| {
+                *field == fault.field && fault.message.starts_with(&format!("Key '{}'", key.key))
+            };
+            let key = hook.webhook.secrets().find(names).map(|(_, key)| key);
+            let (path, line) = key.map_or_else(
+                || (format!("spec.{}", fault.field), hook.place.node.line),
+                |key| line_of(&hook.place, fault.field, key),
+            );
+            found.push(hook.place.finding(Severity::Fault, line, &path, fault.message));
         }
     }
 }
@@ -173,6 +194,10 @@ fn line_of(place: &Place, field: &str, key: &SecretKey) -> (String, usize) {
     }
     let names = |node: &Node| node.text_at(&["name"]) == Some(&key.name) && node.text_at(&["key"]) == Some(&key.key);
     let spec = place.node.at(&["spec"]);
+    if let Some((parent, field)) = field.split_once('.') {
+        let reference = spec.and_then(|spec| spec.at(&[parent, field]));
+        return (format!("spec.{parent}.{field}"), reference.map_or(place.node.line, |reference| reference.line));
+    }
     let found = match spec.and_then(|spec| Some(&spec.at(&[field])?.data)) {
         Some(Data::List(items)) => items.iter().enumerate().find_map(|(index, item)| {
             let reference = item.at(&["secretKeyRef"]).filter(|reference| names(reference))?;

@@ -21,7 +21,7 @@ use crate::{
         matching::{self, Mismatch},
         request::{self, Prepared},
         response::{MASK, Record},
-        webhook::{EventType, SecretKey, Url},
+        webhook::{EventType, SecretKey, Tls, Url},
     },
     resources::WebhookResponse,
 };
@@ -243,7 +243,7 @@ pub(super) fn deed(
     };
     match request::prepare(webhook, &occasion.data, &own, occasion.masked, &secret) {
         Prepared::Skip(result) => Deed::Nothing(format!("its trigger template rendered to {}", quoted(&result))),
-        Prepared::Send(request, record) => Deed::Send { request, record, masked: occasion.masked },
+        Prepared::Send(request, record) => Deed::Send { request: *request, record, masked: occasion.masked },
         Prepared::Refused(record) => {
             let message = failure(&record);
             Deed::Refused { record, message }
@@ -274,6 +274,20 @@ pub(super) fn secret(manifests: &Manifests, hook: &Hook, key: &SecretKey) -> Res
         return value.clone().ok_or_else(|| Missing { message: all_masked(hook), may_be_elsewhere: true });
     }
     manifests.secrets.get(&hook.place.namespace, key)
+}
+
+/// Takes `tls` away where a Secret of it is not among the files: nothing of it shows in a request, and nothing stands in for
+/// a certificate.
+pub(super) fn without_absent_tls(manifests: &mut Manifests) {
+    let is_absent = |hook: &Hook| {
+        let of_tls = hook.webhook.secrets().filter(|(field, _)| field.starts_with("tls."));
+        let missing = of_tls.filter_map(|(_, key)| secret(manifests, hook, key).err());
+        missing.into_iter().any(|missing| missing.may_be_elsewhere)
+    };
+    let absent: Vec<bool> = manifests.hooks.iter().map(is_absent).collect();
+    for (hook, _) in manifests.hooks.iter_mut().zip(absent).filter(|(_, absent)| *absent) {
+        hook.webhook.tls = Tls::default();
+    }
 }
 
 /// Says of all that are masked at once: they are put in at once too.

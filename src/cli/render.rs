@@ -72,7 +72,8 @@ struct Field {
 }
 
 pub(super) fn run(options: &Options) -> Result<Verdict> {
-    let (manifests, occasions) = prepare(&options.sources, options.data.as_deref())?;
+    let (mut manifests, occasions) = prepare(&options.sources, options.data.as_deref())?;
+    plan::without_absent_tls(&mut manifests);
     let history = History::new(manifests.responses.clone());
     let (mut shown, mut mentioned) = (Vec::new(), HashSet::new());
     for occasion in &occasions {

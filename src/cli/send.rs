@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     core::{address::Policy, id},
-    delivery::{Origin, Sender},
+    delivery::{Origin, Proxies, Sender},
     resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
 };
 
@@ -49,7 +49,9 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
         return Ok(Verdict::Faulty);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
-    let sender = Sender::new(Policy::anything()).context("set up TLS")?;
+    // As with curl.
+    let proxies = Proxies::default().or_environment();
+    let sender = Sender::new(Policy::anything(), &proxies).context("set up the HTTP client")?;
     let mut history = History::new(manifests.responses.clone());
     let mut responses = Vec::new();
     // In their order, as in a cluster: a later event sees what an earlier one was answered.

@@ -17,13 +17,16 @@ use super::{
     secrets::Secrets,
 };
 use crate::{
-    core::signing,
+    core::{signing, tls},
     kubernetes::objects::{self, Objects},
     resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition},
 };
 
 /// A busy webhook's last run is written no more often than this.
 const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
+
+/// The condition that warns of receivers whose certificate does not count.
+const INSECURE: &str = "InsecureTLS";
 
 /// Bound on a condition's message, in characters.
 const MESSAGE_LIMIT: usize = 4000;
@@ -124,7 +127,11 @@ fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets, failing: bool) -
         "EndpointFailing",
         "Failed some times in a row: tried with one delivery at a time until it answers; the WebhookResponses say how it failed",
     ));
-    for (type_, holds) in [(SUSPENDED, held), ("Failing", down)] {
+    let insecure = entry.webhook.tls.insecure.then_some((
+        "VerificationSkipped",
+        "spec.tls.insecureSkipVerify: whoever is on the way can read and change what is sent",
+    ));
+    for (type_, holds) in [(SUSPENDED, held), ("Failing", down), (INSECURE, insecure)] {
         match holds {
             None => conditions.retain(|condition| condition.type_ != type_),
             Some((reason, message)) => {
@@ -153,7 +160,7 @@ fn fault(entry: &Entry, secrets: &Secrets) -> Option<(&'static str, String)> {
             .collect();
         return Some(("TemplateError", messages.join("; ").chars().take(MESSAGE_LIMIT).collect()));
     }
-    entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.namespace, key) {
+    let lacking = entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.namespace, key) {
         Err(missing) => Some((missing.reason(), format!("spec.{field}: {missing}"))),
         Ok(text) if field == "signing" => {
             let malformed = signing::keys(&text).err()?;
@@ -161,5 +168,10 @@ fn fault(entry: &Entry, secrets: &Secrets) -> Option<(&'static str, String)> {
             Some(("SecretInvalid", message))
         }
         Ok(_) => None,
+    });
+    let secret = |key: &_| secrets.get(&entry.namespace, key).map_err(|missing| missing.to_string());
+    lacking.or_else(|| {
+        let fault = tls::identity(&entry.webhook.tls, &secret).err()?;
+        Some(("SecretInvalid", format!("spec.{fault}")))
     })
 }

@@ -84,6 +84,16 @@ const METADATA: &[Network] = &[
     v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, Use::Never, "OpenStack's metadata"),
 ];
 
+/// Names of the same, for whoever looks them up elsewhere.
+const METADATA_HOSTS: &[&str] = &[
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata",
+    "metadata.goog",
+    "metadata.google.internal",
+    "metadata.tencentyun.com",
+];
+
 const API_SERVER: &str = "the cluster's API server";
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8, used: Use, what: &'static str) -> Network {
@@ -190,6 +200,17 @@ pub fn cluster_domain(text: &str) -> Result<String, String> {
     if is_name(&domain) { Ok(domain) } else { Err(format!("{text:?} is no domain such as cluster.local")) }
 }
 
+/// How far a name alone says that it may be sent to, whoever looks it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Its addresses say.
+    No,
+    /// It is below a host that is allowed: it may, unless an address that is known stays closed.
+    Below,
+    /// It is allowed in full: it may, whatever its addresses are.
+    InFull,
+}
+
 /// What may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -269,16 +290,17 @@ impl Policy {
         }
         let host = host.map(normal);
         let host = host.as_deref();
-        let applies = |of: &Option<String>| of.is_none() || of.as_deref() == namespace;
-        let hosts = || self.hosts.iter().filter(|allowed| applies(&allowed.namespace));
+        let hosts = || self.hosts.iter().filter(|allowed| applies(allowed.namespace.as_deref(), namespace));
         let in_full = host.is_some_and(|host| hosts().any(|allowed| allowed.suffix == host));
         let by_host = host.is_some_and(|host| hosts().any(|allowed| is_below(host, &allowed.suffix)));
         let own_service = host.is_some_and(|host| namespace.is_some_and(|of| self.is_own_service(of, host)));
         let is_api_server = host.is_some_and(|host| self.api_server_hosts.iter().any(|name| name == host));
 
         for address in with_embedded(address) {
-            let nets =
-                || self.addresses.iter().filter(|allowed| applies(&allowed.namespace)).map(|allowed| allowed.net);
+            let nets = || {
+                let here = |allowed: &&AllowedAddress| applies(allowed.namespace.as_deref(), namespace);
+                self.addresses.iter().filter(here).map(|allowed| allowed.net)
+            };
             let refused = |what| Err(Refused { address, what });
             let guard = if is_api_server || self.api_server_addresses.contains(&address) {
                 Some(API_SERVER)
@@ -305,6 +327,24 @@ impl Policy {
         Ok(())
     }
 
+    /// How far the configuration trusts the name `host` in requests of `namespace`, for whoever lets a proxy look it up.
+    pub fn trust(&self, namespace: Option<&str>, host: &str) -> Trust {
+        let host = normal(host);
+        let hosts = || self.hosts.iter().filter(|allowed| applies(allowed.namespace.as_deref(), namespace));
+        if self.anything || hosts().any(|allowed| allowed.suffix == host) {
+            return Trust::InFull;
+        }
+        let guarded = METADATA_HOSTS.contains(&&*host) || self.api_server_hosts.contains(&host);
+        if !guarded && hosts().any(|allowed| is_below(&host, &allowed.suffix)) { Trust::Below } else { Trust::No }
+    }
+
+    /// Whether it is a name of the cluster's own, which no proxy outside knows: a Service's (`NAME.NAMESPACE.svc`), or one
+    /// in the cluster's domain.
+    pub fn is_of_cluster(&self, host: &str) -> bool {
+        let host = normal(host);
+        is_below(&host, &self.cluster_domain) || host.ends_with(".svc")
+    }
+
     /// `NAME.NAMESPACE.svc`, also with the cluster's domain, or the name of a pod behind it. `host` is [`normal`].
     fn is_own_service(&self, namespace: &str, host: &str) -> bool {
         let host = host.strip_suffix(&self.cluster_domain).and_then(|host| host.strip_suffix('.')).unwrap_or(host);
@@ -313,6 +353,11 @@ impl Policy {
             && !namespace.is_empty()
             && name.and_then(|name| name.strip_suffix('.')).is_some_and(|name| name.split('.').all(|l| !l.is_empty()))
     }
+}
+
+/// Whether what is allowed to `of` is allowed to `namespace`.
+fn applies(of: Option<&str>, namespace: Option<&str>) -> bool {
+    of.is_none() || of == namespace
 }
 
 /// In lower case, without dots at the end.
@@ -699,5 +744,51 @@ mod tests {
         }
         assert_eq!(cluster_domain("K8s.example."), Ok("k8s.example".to_owned()));
         assert_eq!(cluster_domain("a b"), Err(r#""a b" is no domain such as cluster.local"#.to_owned()));
+    }
+
+    #[test]
+    fn a_name_is_trusted_by_itself_only_where_it_is_allowed() {
+        let policy = policy(&["10.0.0.0/8"], &["example.org", "team=own.example", "internal", "cluster.local"]);
+        let api = policy.clone().allow(Vec::new(), vec!["api.example.com".parse().unwrap()]);
+        let cases = [
+            (&policy, None, "example.org", Trust::InFull),
+            (&policy, None, "Example.ORG.", Trust::InFull),
+            (&policy, None, "a.example.org", Trust::Below),
+            (&policy, None, "badexample.org", Trust::No),
+            (&policy, None, "example.net", Trust::No),
+            (&policy, None, "own.example", Trust::No),
+            (&policy, Some("other"), "own.example", Trust::No),
+            (&policy, Some("team"), "own.example", Trust::InFull),
+            (&policy, Some("team"), "a.own.example", Trust::Below),
+            (&policy, None, "printer.internal", Trust::Below),
+            (&policy, None, "metadata.google.internal", Trust::No),
+            (&policy, None, "kubernetes.default.svc.cluster.local", Trust::No),
+            (&policy, None, "api.example.com", Trust::No),
+            (&api, None, "api.example.com", Trust::InFull),
+        ];
+        for (policy, namespace, host, expected) in cases {
+            assert_eq!(policy.trust(namespace, host), expected, "{namespace:?} {host}");
+        }
+        assert_eq!(Policy::anything().trust(None, "a.example"), Trust::InFull);
+    }
+
+    #[test]
+    fn names_of_the_cluster_are_known() {
+        let policy = Policy::new("k8s.example");
+        let cases = [
+            ("chat.team.svc", true),
+            ("Chat.Team.SVC.", true),
+            ("chat.team.svc.k8s.example", true),
+            ("node.k8s.example", true),
+            ("k8s.example", true),
+            ("svc", false),
+            ("chat.team", false),
+            ("bad-k8s.example", false),
+            ("chat.team.svc.cluster.local", false),
+            ("chat.example", false),
+        ];
+        for (host, expected) in cases {
+            assert_eq!(policy.is_of_cluster(host), expected, "{host}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     response::{MASK, Record},
     signing::{self, SigningKey},
     template::{Mode, Template, TemplateError},
+    tls::{self, Identity},
     uri::{self, Fault, Uri},
     webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
 };
@@ -25,7 +26,7 @@ pub enum Prepared {
     /// A field failed: nothing is sent, and this is the record.
     Refused(Record),
     /// To be sent; the record lacks only what comes of it.
-    Send(Request, Record),
+    Send(Box<Request>, Record),
 }
 
 /// A request, ready for the wire.
@@ -50,6 +51,8 @@ pub struct Hop {
     pub body: Option<Arc<str>>,
     /// What signs it. Stays on the host that it was made for.
     pub signing: Vec<SigningKey>,
+    /// Whom to trust, and who to be; None for the system's authorities, and nobody. Stays on the host that it was made for.
+    pub tls: Option<Arc<Identity>>,
 }
 
 impl fmt::Debug for Hop {
@@ -117,7 +120,8 @@ impl Hop {
                 headers.push(Header::empty_body());
             }
             let signing = if stays { self.signing.clone() } else { Vec::new() };
-            Self { method, uri, headers, body: self.body.clone().filter(|_| repeats), signing }
+            let tls = self.tls.clone().filter(|_| stays);
+            Self { method, uri, headers, body: self.body.clone().filter(|_| repeats), signing, tls }
         }))
     }
 }
@@ -172,7 +176,7 @@ pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, se
     record.request_headers = Some(shown);
     record.request_data = body.as_ref().map(|body| if masked { MASK } else { body.text.as_str() }.to_owned());
     match builder.hop(&url, headers, body) {
-        Ok(first) => Prepared::Send(Request { first, secrets: builder.used }, record),
+        Ok(first) => Prepared::Send(Box::new(Request { first, secrets: builder.used }), record),
         Err(message) => refused(record, |r| &mut r.content, &message),
     }
 }
@@ -343,7 +347,9 @@ impl Builder<'_> {
             headers.push(Header { name: "Authorization".to_owned(), value, secret: true });
         }
         let signing = self.signing()?;
-        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)), signing })
+        // None of these is ever sent: nothing can repeat them.
+        let tls = tls::identity(&webhook.tls, self.secrets).map_err(|fault| fault.to_string())?;
+        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)), signing, tls })
     }
 }
 
@@ -416,7 +422,7 @@ fn mask_credentials(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::webhook::{self, TriggerType};
+    use crate::core::webhook::{self, ClientCertificate, Tls, TriggerType};
     use serde_json::json;
 
     fn mk_webhook() -> Webhook {
@@ -585,6 +591,27 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_stays_on_its_host() {
+        let webhook = Webhook { tls: Tls { insecure: true, ..Tls::default() }, ..mk_webhook() };
+        let hop = first(&webhook);
+        assert!(hop.tls.as_ref().is_some_and(|identity| identity.insecure()));
+        for (location, expected) in [
+            ("/landed", true),
+            ("http://receiver.example/x", true),
+            ("https://receiver.example/x", true),
+            ("http://receiver.example:8080/x", false),
+            ("http://other.example/x", false),
+            ("https://a.receiver.example/x", false),
+        ] {
+            let next = hop.redirected(307, Some(location.as_bytes())).unwrap().unwrap();
+            assert_eq!(next.tls.is_some(), expected, "{location}");
+            // Nor does it come back.
+            let back = next.redirected(307, Some(b"http://receiver.example/hook")).unwrap().unwrap();
+            assert!(expected || back.tls.is_none(), "{location}");
+        }
+    }
+
+    #[test]
     fn an_answer_that_leads_nowhere_is_the_last() {
         let hop = first(&mk_webhook());
         for (status, location) in
@@ -674,6 +701,9 @@ mod tests {
             let record = Record { request_headers: text(source), content: text(message), ..at_data.clone() };
             (Webhook { headers: Some(mk_json(source)), ..mk_webhook() }, record)
         };
+        let tls_case = |tls: Tls, message: &str| {
+            (Webhook { tls, ..mk_webhook() }, Record { content: text(message), ..at_data.clone() })
+        };
         let undefined = "Template Warning: Object of type Undefined is not JSON serializable";
         let cases = [
             (
@@ -719,6 +749,21 @@ mod tests {
                     content: text("The port in the url is over 65535"),
                     ..at_data.clone()
                 },
+            ),
+            tls_case(
+                Tls { authorities: Some(mk_secret("missing")), ..Tls::default() },
+                "tls.caSecretRef: Secret 'missing' does not exist",
+            ),
+            tls_case(
+                Tls { authorities: Some(mk_secret("ca")), ..Tls::default() },
+                "tls.caSecretRef: Key 'key' of Secret 'ca' has no certificate in PEM",
+            ),
+            tls_case(
+                Tls {
+                    client: Some(ClientCertificate { certificate: mk_secret("crt"), key: mk_secret("missing") }),
+                    ..Tls::default()
+                },
+                "tls.clientCertSecretRef: Secret 'missing' does not exist",
             ),
             header_case(r#"{"X-Q": 7}"#, "Header X-Q must be a string: put its value in quotes"),
             header_case(r#"{"X-Q": [true]}"#, "Header X-Q must be a string: put its value in quotes"),

@@ -12,11 +12,15 @@ use tokio::{
     net::TcpListener,
 };
 
+use secrecy::SecretString;
+use support::{Asked, Authority, Client as Certificates, Issued, Proxy, TlsReceiver};
+
 use super::*;
 use crate::core::{
     request::Hop,
+    tls::{self, Identity},
     uri::{self, Uri},
-    webhook::HttpMethod,
+    webhook::{ClientCertificate, HttpMethod, SecretKey, Tls},
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -158,7 +162,7 @@ async fn get_from(namespace: &str, sender: &Sender, url: &str) -> String {
         Ok(uri) => uri,
         Err(message) => return message,
     };
-    let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None, signing: Vec::new() };
+    let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None, signing: Vec::new(), tls: None };
     let request = Request { first, secrets: Vec::new() };
     match sender.send(Origin { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
         Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
@@ -330,7 +334,7 @@ const NAMES: [&str; 34] = [
 async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let sender = Sender::with_look_up(policy(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(policy(), &Proxies::default(), names(evil).0).unwrap();
     let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
     let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
     let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
@@ -344,7 +348,7 @@ async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
 #[tokio::test]
 async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
     let trap = Listener::everywhere().await;
-    let sender = Sender::with_look_up(Policy::anything(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
     let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
     let urls: Vec<_> = LOCAL.iter().chain(LOCAL6.iter().filter(|_| has_ipv6)).collect();
     let reach = urls.iter().map(|url| {
@@ -361,7 +365,7 @@ async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
 async fn no_redirect_leads_to_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let sender = Sender::with_look_up(policy(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(policy(), &Proxies::default(), names(evil).0).unwrap();
     let locations = LOCAL
         .iter()
         .chain(&LOCAL6)
@@ -375,7 +379,14 @@ async fn no_redirect_leads_to_what_must_not_be_reached() {
         // Its own receiver, which is reached: its name is allowed.
         let receiver = Listener::redirect(&location).await;
         let first = Uri::parse(&format!("http://to-loopback.allowed.example:{}/", receiver.port)).unwrap();
-        let first = Hop { method: HttpMethod::Get, uri: first, headers: Vec::new(), body: None, signing: Vec::new() };
+        let first = Hop {
+            method: HttpMethod::Get,
+            uri: first,
+            headers: Vec::new(),
+            body: None,
+            signing: Vec::new(),
+            tls: None,
+        };
         let request = Request { first, secrets: Vec::new() };
         let outcome = sender.send(Origin { namespace: "team", webhook: "hook" }, &request, "id", LIMIT).await;
         match &outcome {
@@ -398,7 +409,7 @@ async fn a_name_that_changes_between_look_ups_is_judged_each_time_and_looked_up_
     let receiver = Listener::new("127.0.0.2:0", closing).await;
     let (look_up, asked) = names(|_, before| ips(&[["127.0.0.2", "127.0.0.1"][before % 2]]));
     let policy = Policy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
-    let sender = Sender::with_look_up(policy, look_up).unwrap();
+    let sender = Sender::with_look_up(policy, &Proxies::default(), look_up).unwrap();
     let url = format!("http://rebinding.example:{}/", receiver.port);
     assert_eq!(get(&sender, &url).await, "200 ok");
     assert_eq!((asked.lock().len(), receiver.connections()), (1, 1));
@@ -414,7 +425,8 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
     let (look_up, asked) = names(|_, _| ips(&["127.0.0.1"]));
     let allowed = ["team=127.0.0.0/8"].map(|text| text.parse().unwrap()).to_vec();
     let hosts = ["site=shared.example", "other=everywhere.example"].map(|text| text.parse().unwrap()).to_vec();
-    let sender = Sender::with_look_up(Policy::new("cluster.local").allow(allowed, hosts), look_up).unwrap();
+    let sender =
+        Sender::with_look_up(Policy::new("cluster.local").allow(allowed, hosts), &Proxies::default(), look_up).unwrap();
     let url = |host: &str| format!("http://{host}:{}/", receiver.port);
     for (namespace, host, expected) in [
         ("team", "shared.example", "200 reached"),
@@ -436,9 +448,273 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
 #[tokio::test]
 async fn what_is_allowed_is_reached() {
     let receiver = Listener::everywhere().await;
-    let sender = Sender::with_look_up(policy(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(policy(), &Proxies::default(), names(evil).0).unwrap();
     for host in ["allowed.example", "Allowed.EXAMPLE.", "to-loopback.allowed.example", "to-loopback.%61llowed.example"]
     {
         assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
     }
+}
+
+/// What came of a GET of `url` from namespace `team`, as `identity`.
+async fn outcome(sender: &Sender, url: &str, identity: Option<&Arc<Identity>>) -> Outcome {
+    let uri = Uri::parse(url).unwrap();
+    let (headers, signing, tls) = (Vec::new(), Vec::new(), identity.map(Arc::clone));
+    let first = Hop { method: HttpMethod::Get, uri, headers, body: None, signing, tls };
+    let request = Request { first, secrets: Vec::new() };
+    sender.send(Origin { namespace: "team", webhook: "hook" }, &request, "id", LIMIT).await
+}
+
+/// The same in short: the status code, or what is said in its place.
+async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<Identity>>) -> Result<u16, String> {
+    match outcome(sender, url, identity).await {
+        Outcome::Answer { status, .. } => Ok(status),
+        Outcome::Failure { message, again: true } => Err(message),
+        Outcome::Refused { message, .. } => Err(message),
+        other @ Outcome::Failure { .. } => panic!("{other:?}"),
+    }
+}
+
+fn mk_identity(authority: Option<&Authority>, client: Option<&Issued>, insecure: bool) -> Option<Arc<Identity>> {
+    let key = |key: &str| SecretKey { name: "secret".to_owned(), key: key.to_owned() };
+    let source = ClientCertificate { certificate: key("tls.crt"), key: key("tls.key") };
+    let named = Tls { authorities: authority.map(|_| key("ca.crt")), client: client.map(|_| source), insecure };
+    let secrets = |key: &SecretKey| {
+        let text = match key.key.as_str() {
+            "ca.crt" => authority.map(Authority::pem),
+            "tls.crt" => client.map(|client| client.certificate.clone()),
+            _ => client.map(|client| client.key.clone()),
+        };
+        text.map(SecretString::from).ok_or_else(String::new)
+    };
+    tls::identity(&named, &secrets).unwrap()
+}
+
+const UNKNOWN: &str = "TLS with 127.0.0.1 failed: invalid peer certificate: UnknownIssuer";
+
+#[tokio::test]
+async fn a_connection_of_one_identity_is_not_for_another() {
+    let [ours, theirs] = ["ours", "theirs"].map(|name| Authority::new(name).unwrap());
+    let receiver = ours.issue(&["127.0.0.1"]).unwrap();
+    let receiver = TlsReceiver::start(&receiver, &ours, Certificates::Asked, "HTTP/1.1 204 No Content").await.unwrap();
+    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    let [ann, bob] = ["ann", "bob"].map(|name| ours.issue(&[name]).unwrap());
+    let url = receiver.url("127.0.0.1");
+    for (authority, client, insecure, expected) in [
+        (Some(&ours), Some(&ann), false, Ok(204)),
+        // The connection is kept: it is for ann.
+        (Some(&ours), Some(&ann), false, Ok(204)),
+        (None, None, false, Err(UNKNOWN)),
+        (None, Some(&ann), false, Err(UNKNOWN)),
+        (Some(&theirs), Some(&ann), false, Err(UNKNOWN)),
+        (Some(&ours), None, false, Ok(204)),
+        (Some(&ours), Some(&bob), false, Ok(204)),
+        (None, None, true, Ok(204)),
+        (Some(&theirs), None, true, Ok(204)),
+        (None, None, false, Err(UNKNOWN)),
+    ] {
+        let identity = mk_identity(authority, client, insecure);
+        let found = answer(&sender, &url, identity.as_ref()).await;
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+    let [ann, bob] = [ann, bob].map(|client| Some(client.der));
+    assert_eq!(receiver.clients(), [ann.clone(), ann, None, bob, None, None]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_a_certificate_says_so_where_there_is_none() {
+    let authority = Authority::new("ours").unwrap();
+    let receiver = authority.issue(&["127.0.0.1"]).unwrap();
+    let receiver =
+        TlsReceiver::start(&receiver, &authority, Certificates::Required, "HTTP/1.1 204 No Content").await.unwrap();
+    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    let identity = mk_identity(Some(&authority), None, false);
+    let refused = answer(&sender, &receiver.url("127.0.0.1"), identity.as_ref()).await;
+    assert_eq!(refused, Err("TLS with 127.0.0.1 failed: received fatal alert: CertificateRequired".to_owned()));
+    assert_eq!(receiver.clients(), []);
+}
+
+#[tokio::test]
+async fn neither_certificate_nor_authority_nor_leniency_follows_a_redirect_to_another_host() {
+    let authority = Authority::new("ours").unwrap();
+    let client = authority.issue(&["ann"]).unwrap();
+    let issued = authority.issue(&["127.0.0.1", "to-loopback.example"]).unwrap();
+    let ask = Certificates::Asked;
+    let other = TlsReceiver::start(&issued, &authority, ask, "HTTP/1.1 204 No Content").await.unwrap();
+    let answer_of = |location: &str| format!("HTTP/1.1 307 Temporary Redirect\nLocation: {location}");
+    let location = other.url("to-loopback.example");
+    let away = TlsReceiver::start(&issued, &authority, ask, &answer_of(&location)).await.unwrap();
+    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    for insecure in [false, true] {
+        let identity = mk_identity(Some(&authority), Some(&client), insecure);
+        let found = answer(&sender, &away.url("127.0.0.1"), identity.as_ref()).await;
+        let expected = "TLS with to-loopback.example failed: invalid peer certificate: UnknownIssuer";
+        assert_eq!(found, Err(expected.to_owned()));
+    }
+    let shown = Some(client.der);
+    assert_eq!((away.clients(), other.clients()), (vec![shown.clone(), shown], Vec::new()));
+}
+
+fn through(proxy: &Proxy, none: &str) -> Proxies {
+    let url = format!("http://user:p%40ssword@{}", proxy.address());
+    Proxies { all: Some(url), none: Some(none.to_owned()), ..Proxies::default() }
+}
+
+/// What a name server says of hosts that proxies are asked for.
+fn public(name: &str, before: usize) -> Vec<IpAddr> {
+    match name {
+        "public.example" => ips(&["93.184.216.34"]),
+        "double.example" => ips(&["2a00::1", "93.184.216.34"]),
+        "unknown.allowed.example" | "unknown.example" => Vec::new(),
+        "known.allowed.example" => ips(&["10.9.8.7"]),
+        "rebinding.example" => ips(&[["93.184.216.34", "10.0.0.1"][before % 2]]),
+        _ => evil(name, before),
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_the_address_that_was_judged_and_knows_the_name_only_where_that_is_allowed() {
+    let receiver = Listener::everywhere().await;
+    let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
+    let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
+    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+    for (url, target) in [
+        ("http://public.example/", "93.184.216.34:80"),
+        ("http://public.example:8080/", "93.184.216.34:8080"),
+        ("http://93.184.216.35/", "93.184.216.35:80"),
+        ("http://0x5db8d824/", "93.184.216.36:80"),
+        ("http://[2a00::7]:81/", "[2a00::7]:81"),
+        ("http://allowed.example/", "allowed.example:80"),
+        ("http://known.allowed.example/", "known.allowed.example:80"),
+        ("http://unknown.allowed.example/", "unknown.allowed.example:80"),
+    ] {
+        assert_eq!(get(&sender, url).await, "200 reached", "{url}");
+        let credentials = Some("Basic dXNlcjpwQHNzd29yZA==".to_owned());
+        assert_eq!(proxy.asked().pop(), Some(Asked { line: format!("CONNECT {target}"), credentials }), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn no_proxy_is_asked_for_what_must_not_be_reached() {
+    let trap = Listener::everywhere().await;
+    let to = SocketAddr::from(([127, 0, 0, 1], trap.port));
+    let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
+    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+    let at = |url: &str| url.replace("PORT", &trap.port.to_string());
+    let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
+    let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
+    let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
+    let unknown = [("http://unknown.example/".to_owned(), UNRESOLVED)];
+    let tricks: Vec<(String, &str)> = local.chain(elsewhere).chain(names).chain(unknown).collect();
+    let found = join_all(tricks.iter().map(|(url, _)| get(&sender, url))).await;
+    let wrong: Vec<_> = tricks.iter().zip(found).filter(|((_, expected), found)| expected != found).collect();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), tricks.len());
+    assert_eq!((trap.connections(), proxy.asked()), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_asked_for_what_a_redirect_or_another_answer_leads_to_in_vain() {
+    let location = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ";
+    for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://to-private.example/"] {
+        let receiver = Listener::new("127.0.0.1:0", format!("{location}{url}\r\n\r\n")).await;
+        let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
+        let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
+        let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+        assert_eq!(get(&sender, "http://public.example/").await, NOT_SUPPORTED, "{url}");
+        assert_eq!(proxy.lines(), ["CONNECT 93.184.216.34:80"], "{url}");
+    }
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
+    let receiver = Listener::new("127.0.0.1:0", closing).await;
+    let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
+    let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
+    let (look_up, asked) = names(public);
+    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), look_up).unwrap();
+    assert_eq!(get(&sender, "http://rebinding.example/").await, "200 ok");
+    assert_eq!(get(&sender, "http://rebinding.example/").await, NOT_SUPPORTED);
+    assert_eq!((proxy.lines(), asked.lock().len()), (vec!["CONNECT 93.184.216.34:80".to_owned()], 2));
+}
+
+#[tokio::test]
+async fn a_name_in_a_tunnel_is_the_receivers_and_its_certificate_counts() {
+    let authority = Authority::new("ours").unwrap();
+    let issued = authority.issue(&["public.example"]).unwrap();
+    let receiver =
+        TlsReceiver::start(&issued, &authority, Certificates::Asked, "HTTP/1.1 204 No Content").await.unwrap();
+    let to = receiver.address();
+    let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
+    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+    let identity = mk_identity(Some(&authority), None, false);
+    assert_eq!(answer(&sender, "https://public.example/hook", identity.as_ref()).await, Ok(204));
+    let refused = answer(&sender, "https://93.184.216.34/hook", identity.as_ref()).await.unwrap_err();
+    assert!(refused.starts_with("TLS with 93.184.216.34 failed: invalid peer certificate: "), "{refused}");
+    assert_eq!(proxy.lines(), ["CONNECT 93.184.216.34:443", "CONNECT 93.184.216.34:443"]);
+    let received = receiver.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].name.as_deref(), Some("public.example"));
+    assert!(received[0].head.contains("\r\nhost: public.example\r\n"), "{}", received[0].head);
+    assert!(!received[0].head.contains("dXNlcjpwQHNzd29yZA=="), "{}", received[0].head);
+}
+
+#[tokio::test]
+async fn hosts_without_a_proxy_are_reached_directly() {
+    let receiver = Listener::everywhere().await;
+    let proxy = Proxy::start(|_| Err(502)).await.unwrap();
+    let policy = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let (look_up, _) = names(|_, _| ips(&["127.0.0.1"]));
+    let sender = Sender::with_look_up(policy, &through(&proxy, "direct.example,.below.example"), look_up).unwrap();
+    let direct = ["direct.example", "a.direct.example", "a.below.example", "chat.team.svc", "localhost", "127.0.0.1"];
+    for host in direct {
+        assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
+    }
+    assert_eq!(proxy.asked(), []);
+    let url = format!("http://elsewhere.example:{}/", receiver.port);
+    let refused = format!("Proxy {} would not connect to elsewhere.example", proxy.address());
+    assert_eq!(get(&sender, &url).await, refused);
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_named_without_its_credentials_and_the_request_tried_again() {
+    let again = |message: String| Outcome::Failure { message, again: true };
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let failing = [502, 407].map(|code| Proxy::start(move |_| Err(code)));
+    let [refusing, stranger] = join_all(failing).await.try_into().unwrap_or_else(|_| panic!("two proxies"));
+    let (refusing, stranger) = (refusing.unwrap(), stranger.unwrap());
+    let at = |address: SocketAddr| Proxies { all: Some(format!("http://user:secret@{address}")), ..Proxies::default() };
+    let (refused, unknown) = (refusing.address(), stranger.address());
+    // One that the system's authorities do not know is told no password.
+    let authority = Authority::new("ours").unwrap();
+    let issued = authority.issue(&["127.0.0.1"]).unwrap();
+    let over_tls = TlsReceiver::start(&issued, &authority, Certificates::Asked, "HTTP/1.1 200 OK").await.unwrap();
+    let address = over_tls.address();
+    let proxies = Proxies { all: Some(format!("https://user:secret@{address}")), ..Proxies::default() };
+    let sender = Sender::with_look_up(policy(), &proxies, names(public).0).unwrap();
+    let message = format!("TLS with proxy {address} failed: invalid peer certificate: UnknownIssuer");
+    assert_eq!(outcome(&sender, "http://double.example/", None).await, again(message));
+    assert_eq!(over_tls.received(), []);
+    let cases = [
+        (gone, format!("Connection to proxy {gone} refused")),
+        (refused, format!("Proxy {refused} would not connect to double.example")),
+        (unknown, format!("Proxy {unknown} would not connect to double.example: proxy authorization required")),
+    ];
+    for (address, message) in cases {
+        let sender = Sender::with_look_up(policy(), &at(address), names(public).0).unwrap();
+        assert_eq!(outcome(&sender, "http://double.example/", None).await, again(message));
+    }
+    // Another address may be in its reach; other credentials are not.
+    assert_eq!(refusing.lines(), ["CONNECT [2a00::1]:80", "CONNECT 93.184.216.34:80"]);
+    assert_eq!(stranger.lines(), ["CONNECT [2a00::1]:80"]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_answer_is_named() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let proxies = Proxies { all: Some(format!("http://user:secret@{address}")), ..Proxies::default() };
+    let sender = Sender::with_look_up(policy(), &proxies, names(public).0).unwrap();
+    let uri = Uri::parse("http://public.example/").unwrap();
+    let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None, signing: Vec::new(), tls: None };
+    let request = Request { first, secrets: Vec::new() };
+    let origin = Origin { namespace: "team", webhook: "hook" };
+    let found = sender.send(origin, &request, "id", Duration::from_millis(200)).await;
+    let message = format!("No answer from public.example through proxy {address} within 0.2 s");
+    assert_eq!(found, Outcome::Failure { message, again: true });
 }

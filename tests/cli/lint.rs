@@ -459,3 +459,28 @@ fn standard_input_lists_and_json_are_read_too() {
     }]);
     assert_eq!((found, ran.stderr.as_str(), ran.status), (expected, "", 1));
 }
+
+#[test]
+fn certificates_and_keys_that_can_not_be_used_are_named_with_their_line() {
+    let tls = "tls: {clientCertSecretRef: {name: client},\n    caSecretRef: {name: ca}}";
+    let folder = Folder::new(&[
+        ("w.yaml", &webhook("one", "resolve", &[URL, tls])),
+        ("ca.yaml", &secret("ca", "ca.crt", "s3cret")),
+        ("client.yaml", &secret("client", "tls.crt", "s3cret")),
+    ]);
+    let client = "w.yaml:9: hint: Webhook default/one: spec.tls.clientCertSecretRef: Secret 'client' of namespace default \
+                  is not among the files\n";
+    let ca = "w.yaml:10: hint: Webhook default/one: spec.tls.caSecretRef: Secret 'ca' of namespace default is not among \
+              the files\n";
+    let no_pem = "w.yaml:10: Webhook default/one: spec.tls.caSecretRef: Key 'ca.crt' of Secret 'ca' has no certificate in \
+                  PEM\n";
+    let no_key = "w.yaml:9: Webhook default/one: spec.tls.clientCertSecretRef: Secret 'client' has no key 'tls.key': it \
+                  has tls.crt\n";
+    for (files, status, expected) in [
+        ("-f w.yaml", 0, format!("{client}{ca}")),
+        ("-f w.yaml -f ca.yaml", 1, format!("{client}{no_pem}")),
+        ("-f w.yaml -f client.yaml", 1, format!("{no_key}{ca}")),
+    ] {
+        assert_eq!(folder.run(&format!("lint {files}")), Ran::new(status, &expected, ""), "{files}");
+    }
+}

@@ -229,3 +229,21 @@ fn wrong_usage_has_a_status_of_its_own() {
     }
     assert_eq!(folder.run("render").status, 2);
 }
+
+#[test]
+fn certificates_that_are_elsewhere_are_not_needed_and_broken_ones_are_named() {
+    let tls = "tls: {caSecretRef: {name: ca}, clientCertSecretRef: {name: client}}";
+    let folder = Folder::new(&[
+        ("all.yaml", &[webhook("one", "resolve", &[URL, tls, "data: hello"]), event("e", "resolve", &[])].concat()),
+        ("ca.yaml", &secret("ca", "ca.crt", "s3cret")),
+        ("client.yaml", &secret("client", "tls.crt", "s3cret")),
+    ]);
+    let title = "# Webhook default/one for AlertGroupEvent default/e";
+    let sent = format!("{title}\nPOST http://receiver.example/I1\n\nhello\n");
+    assert_eq!(folder.run("render -f all.yaml"), Ran::new(0, &sent, ""));
+    let only_client = folder.run("render -f all.yaml -f client.yaml");
+    // The other is elsewhere: nothing of TLS is looked at.
+    assert_eq!(only_client, Ran::new(0, &sent, ""));
+    let broken = format!("{title}: not sent: tls.caSecretRef: Key 'ca.crt' of Secret 'ca' has no certificate in PEM\n");
+    assert_eq!(folder.run("render -f all.yaml -f ca.yaml -f client.yaml"), Ran::new(1, &broken, ""));
+}

@@ -4,11 +4,15 @@
 mod build;
 mod measure;
 mod operator;
+mod proxy;
 mod receiver;
+mod tls;
 
 pub use self::{
     build::{build_operator, built_operator, operator_of},
     measure::{Footprint, Samples, ms},
     operator::{Api, Installation, Operator, controller_args, output, pipe},
+    proxy::{Asked, Proxy},
     receiver::{Answer, Received, Receiver},
+    tls::{Authority, Client, Issued, ReceivedOverTls, TlsFront, TlsReceiver},
 };

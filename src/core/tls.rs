@@ -1,0 +1,272 @@
+//! `tls` of a webhook and the Secrets that it names in; what its connections are made with out.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{
+    RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::{
+    request::Secrets,
+    webhook::{ClientCertificate, SecretKey, Tls},
+};
+
+/// Whom to trust, and who to be.
+pub struct Identity {
+    authorities: Option<Arc<RootCertStore>>,
+    client: Option<Arc<CertifiedKey>>,
+    insecure: bool,
+    fingerprint: Fingerprint,
+}
+
+/// Stands for all that an identity is made of: the same only where that is the same.
+pub type Fingerprint = [u8; 32];
+
+impl Identity {
+    /// The authorities to trust in place of the system's.
+    pub fn authorities(&self) -> Option<&Arc<RootCertStore>> {
+        self.authorities.as_ref()
+    }
+
+    /// What to show to a receiver that asks for a certificate.
+    pub fn client(&self) -> Option<&Arc<CertifiedKey>> {
+        self.client.as_ref()
+    }
+
+    /// Whether the receiver's certificate does not count.
+    pub fn insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// What tells it from others.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Identity {}
+
+/// A field whose Secret can't be used, by the name it has in a manifest, and why. It does not repeat the Secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Fault {
+    /// Such as `tls.caSecretRef`.
+    pub field: &'static str,
+    /// In one clause.
+    pub message: String,
+}
+
+/// The field of the authorities.
+const CA: &str = "tls.caSecretRef";
+/// The field of the client's certificate.
+const CLIENT: &str = "tls.clientCertSecretRef";
+
+/// Reads what `tls` names; None where it asks for nothing.
+///
+/// # Errors
+/// A Secret has no value, or one that is no certificate or no key, or the two do not belong together.
+pub fn identity(tls: &Tls, secrets: Secrets) -> Result<Option<Arc<Identity>>, Fault> {
+    if *tls == Tls::default() {
+        return Ok(None);
+    }
+    let mut hash = Sha256::new();
+    hash.update([u8::from(tls.insecure)]);
+    let mut read = |field, key: &SecretKey| {
+        let text = secrets(key).map_err(|message| Fault { field, message })?;
+        let bytes = text.expose_secret().as_bytes();
+        // Each with its field and its length, so that no text can stand for two.
+        hash.update(field);
+        hash.update(bytes.len().to_be_bytes());
+        hash.update(bytes);
+        Ok(text)
+    };
+    let authorities = tls.authorities.as_ref().map(|key| roots(key, &read(CA, key)?)).transpose()?;
+    let client = match &tls.client {
+        Some(source) => {
+            let (certificate, key) = (read(CLIENT, &source.certificate)?, read(CLIENT, &source.key)?);
+            Some(Arc::new(certified(source, &certificate, &key)?))
+        }
+        None => None,
+    };
+    let fingerprint = hash.finalize().into();
+    Ok(Some(Arc::new(Identity { authorities, client, insecure: tls.insecure, fingerprint })))
+}
+
+fn roots(key: &SecretKey, text: &SecretString) -> Result<Arc<RootCertStore>, Fault> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(CA, key, text)? {
+        roots.add(certificate).map_err(|_| unreadable(CA, key))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn certified(
+    source: &ClientCertificate,
+    certificate: &SecretString,
+    key: &SecretString,
+) -> Result<CertifiedKey, Fault> {
+    let chain = certificates(CLIENT, &source.certificate, certificate)?;
+    let private_key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
+        .map_err(|_| fault(CLIENT, &source.key, "has no private key in PEM, or one that asks for a password"))?;
+    CertifiedKey::from_der(chain, private_key, &ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let what = format!("does not belong to the certificate in key '{}'", source.certificate.key);
+            fault(CLIENT, &source.key, &what)
+        }
+        rustls::Error::InvalidCertificate(_) => unreadable(CLIENT, &source.certificate),
+        _ => fault(CLIENT, &source.key, "has a private key that can't be used: give one of RSA, ECDSA or Ed25519"),
+    })
+}
+
+/// The certificates in a text: at least one.
+fn certificates(
+    field: &'static str,
+    key: &SecretKey,
+    text: &SecretString,
+) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.expose_secret().as_bytes()).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(fault(field, key, "has no certificate in PEM")),
+        Ok(found) => Ok(found),
+        Err(_) => Err(unreadable(field, key)),
+    }
+}
+
+fn unreadable(field: &'static str, key: &SecretKey) -> Fault {
+    fault(field, key, "has a certificate that can't be read")
+}
+
+fn fault(field: &'static str, key: &SecretKey, what: &str) -> Fault {
+    Fault { field, message: format!("Key '{}' of Secret '{}' {what}", key.key, key.name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey as Made, KeyPair, generate_simple_self_signed};
+
+    use super::*;
+
+    fn mk(name: &str, key: &str) -> SecretKey {
+        SecretKey { name: name.to_owned(), key: key.to_owned() }
+    }
+
+    fn mk_made() -> (String, String) {
+        let Made { cert, signing_key } = generate_simple_self_signed(["receiver.example".to_owned()]).unwrap();
+        (cert.pem(), signing_key.serialize_pem())
+    }
+
+    /// With an authority, a client's certificate and key.
+    fn read(ca: Option<&str>, client: Option<(&str, &str)>) -> Result<Option<Arc<Identity>>, String> {
+        let source = ClientCertificate { certificate: mk("client", "tls.crt"), key: mk("client", "tls.key") };
+        let tls = Tls { authorities: ca.map(|_| mk("ca", "ca.crt")), client: client.map(|_| source), insecure: false };
+        let secrets = |key: &SecretKey| {
+            let text = match key.key.as_str() {
+                "ca.crt" => ca,
+                "tls.crt" => client.map(|(certificate, _)| certificate),
+                _ => client.map(|(_, key)| key),
+            };
+            let text = text.filter(|text| *text != "missing");
+            text.map(SecretString::from).ok_or_else(|| format!("Secret '{}' does not exist", key.name))
+        };
+        identity(&tls, &secrets).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn what_can_not_be_used_is_named_with_its_field_and_never_quoted() {
+        let ((certificate, key), (other, _)) = (mk_made(), mk_made());
+        let broken = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
+        let cut = "-----BEGIN CERTIFICATE-----\nc2Vjcm";
+        let no_key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let both = format!("{certificate}{other}");
+        let with_broken = format!("{certificate}{broken}");
+        let ca = |what: &str| Some(format!("tls.caSecretRef: Key 'ca.crt' of Secret 'ca' {what}"));
+        let client =
+            |of: &str, what: &str| Some(format!("tls.clientCertSecretRef: Key '{of}' of Secret 'client' {what}"));
+        let cases = [
+            (Some(certificate.as_str()), None, None),
+            (Some(both.as_str()), None, None),
+            (Some("missing"), None, Some("tls.caSecretRef: Secret 'ca' does not exist".to_owned())),
+            (Some(""), None, ca("has no certificate in PEM")),
+            (Some("c2VjcmV0"), None, ca("has no certificate in PEM")),
+            (Some(key.as_str()), None, ca("has no certificate in PEM")),
+            (Some(broken), None, ca("has a certificate that can't be read")),
+            (Some(cut), None, ca("has a certificate that can't be read")),
+            (Some(with_broken.as_str()), None, ca("has a certificate that can't be read")),
+            (None, Some((certificate.as_str(), key.as_str())), None),
+            (None, Some((both.as_str(), key.as_str())), None),
+            (
+                None,
+                Some(("missing", key.as_str())),
+                Some("tls.clientCertSecretRef: Secret 'client' does not exist".to_owned()),
+            ),
+            (None, Some((key.as_str(), key.as_str())), client("tls.crt", "has no certificate in PEM")),
+            (None, Some((broken, key.as_str())), client("tls.crt", "has a certificate that can't be read")),
+            (
+                None,
+                Some((certificate.as_str(), certificate.as_str())),
+                client("tls.key", "has no private key in PEM, or one that asks for a password"),
+            ),
+            (
+                None,
+                Some((certificate.as_str(), encrypted)),
+                client("tls.key", "has no private key in PEM, or one that asks for a password"),
+            ),
+            (
+                None,
+                Some((certificate.as_str(), no_key)),
+                client("tls.key", "has a private key that can't be used: give one of RSA, ECDSA or Ed25519"),
+            ),
+            (
+                None,
+                Some((other.as_str(), key.as_str())),
+                client("tls.key", "does not belong to the certificate in key 'tls.crt'"),
+            ),
+        ];
+        for (ca, client, expected) in cases {
+            assert_eq!(read(ca, client).err(), expected, "{ca:?} {client:?}");
+        }
+    }
+
+    #[test]
+    fn identities_are_the_same_only_where_all_of_them_is() {
+        let ((certificate, key), (other, _)) = (mk_made(), mk_made());
+        let renewed = KeyPair::from_pem(&key).unwrap();
+        let renewed = rcgen::CertificateParams::default().self_signed(&renewed).unwrap().pem();
+        let insecure = Tls { insecure: true, ..Tls::default() };
+        let nothing = |_: &SecretKey| Err(String::new());
+        let all = [
+            identity(&insecure, &nothing).unwrap(),
+            read(Some(&certificate), None).unwrap(),
+            read(Some(&other), None).unwrap(),
+            read(None, Some((&certificate, &key))).unwrap(),
+            read(None, Some((&renewed, &key))).unwrap(),
+            read(Some(&certificate), Some((&certificate, &key))).unwrap(),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            for (other_index, other) in all.iter().enumerate() {
+                assert_eq!(one == other, index == other_index, "{index} {other_index}");
+            }
+        }
+        assert_eq!(read(None, Some((&certificate, &key))), read(None, Some((&certificate, &key))));
+        assert_eq!(identity(&Tls::default(), &nothing), Ok(None));
+        assert_eq!(format!("{:?}", all[5].as_ref().unwrap()), "Identity");
+    }
+}
