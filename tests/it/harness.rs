@@ -5,7 +5,7 @@ use std::{
     fmt::Debug,
     future::Future,
     ops::Deref,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -126,6 +126,8 @@ pub(crate) struct World {
     pub(crate) operator: Option<Operator>,
     /// The operator's arguments.
     args: Vec<String>,
+    /// What its environment has beside this process's.
+    environment: Vec<String>,
 }
 
 impl Deref for World {
@@ -178,6 +180,15 @@ impl World {
         world
     }
 
+    /// One whose operator has these variables and these further arguments; the receiver answers everything with 200.
+    pub(crate) async fn in_environment(name: &str, environment: &[(&str, &str)], args: &[String]) -> Self {
+        let mut world = Self::without_operator(name, |_| Answer::new(200, "ok")).await;
+        world.environment = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        world.args.extend_from_slice(args);
+        world.start_operator().await;
+        world
+    }
+
     pub(crate) async fn without_operator(
         name: &str,
         respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
@@ -191,14 +202,18 @@ impl World {
             ["--namespace=NAMESPACE", "--lease=NAMESPACE/operator", "--identity=operator"]
                 .map(|arg| arg.replace("NAMESPACE", &place.namespace)),
         );
-        Self { place, receiver, operator: None, args }
+        Self { place, receiver, operator: None, args, environment: Vec::new() }
     }
 
     pub(crate) async fn start_operator(&mut self) {
         let (cluster, installation) = cluster();
-        let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
-        let started =
-            Operator::start(binary, cluster.processes(), &self.namespace, &installation.kubeconfig, &self.args).await;
+        let binary = env!("CARGO_BIN_EXE_oncall-webhooks");
+        // `env` becomes the operator.
+        let mut args = self.environment.clone();
+        args.push(binary.to_owned());
+        args.extend_from_slice(&self.args);
+        let env = Path::new("/usr/bin/env");
+        let started = Operator::start(env, cluster.processes(), &self.namespace, &installation.kubeconfig, &args).await;
         self.operator = Some(started.expect("start the operator"));
     }
 
@@ -327,6 +342,29 @@ impl World {
     pub(crate) async fn everything(&self) -> String {
         let objects = self.kubectl(&["get", "webhooks,agev,whr,events", "-o", "yaml"]).await;
         format!("{objects}{}", self.operator.as_ref().map(Operator::log).unwrap_or_default())
+    }
+}
+
+/// A file that is removed when it is dropped.
+pub(crate) struct Temporary(PathBuf);
+
+impl Temporary {
+    pub(crate) fn new(text: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("oncall-webhooks-it-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).expect("write a file");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
