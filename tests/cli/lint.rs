@@ -172,7 +172,7 @@ m.yaml:17: Webhook default/one: spec.triggerTemplate: Template Error: No filter 
 m.yaml:24: Webhook default/one: metadata.name: there is one of this name already, in m.yaml:5: only the last would stay
 m.yaml:25: Webhook default/one: spec.triggerType: is missing: give one of escalation, personal notification, alert group created, acknowledge, resolve, silence, unsilence, unresolve, unacknowledge, status change
 m.yaml:25: Webhook default/one: spec: give exactly one of url and urlFrom
-m.yaml:28: Webhook default/one: spec.timeout: "soon" does not match ^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$ (Bound on one request, answer included, such as `4s`; at most one minute)
+m.yaml:28: Webhook default/one: spec.timeout: "soon" does not match ^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$ (Bound on one request, answer included, such as `4s`; at most one minute)
 m.yaml:29: Webhook default/one: spec.labels.a: must be a string, not a number: put it in quotes
 m.yaml:30: Webhook default/one: spec.id: "nope" does not match ^WH[A-NP-Z1-9]{12,}$ (Id that templates and the REST API see, such as `WHP936BM1GPVHQ`)
 m.yaml:31: hint: Webhook default/one: spec.data: is not sent where forwardAll is true: remove it, or set forwardAll to false
