@@ -26,7 +26,14 @@ mod runs;
 mod secrets;
 mod webhooks;
 
-use std::{fmt, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
@@ -201,9 +208,13 @@ async fn work(
     let mut stop = pin!(stop);
     let policy = config.reach.clone().policy().await?;
     let proxies = Proxies::from(config.proxy.clone()).or_environment();
-    let sender = Sender::new(policy, &proxies).context("set up the HTTP client")?;
+    let held: Arc<OnceLock<Lease>> = Arc::default();
+    let gate = Arc::clone(&held);
+    let gate = Arc::new(move || gate.get().is_some_and(Lease::is_held));
+    let sender = Sender::gated(policy, &proxies, gate).context("set up the HTTP client")?;
     let Some(claim) = config.election.clone().claim()? else {
-        return lead(client, config, sender, Lease::of_one(), ready, metrics, stop).await;
+        let lease = held.get_or_init(Lease::of_one).clone();
+        return lead(client, config, sender, lease, ready, metrics, stop).await;
     };
     // A replica that stands by is as well as can be.
     ready.set();
@@ -211,6 +222,7 @@ async fn work(
         acquired = lease::acquire(client.clone(), claim) => acquired,
         () = &mut stop => return Ok(()),
     };
+    let lease = held.get_or_init(|| lease).clone();
     let result = tokio::select! {
         lost = keeper.keep() => return Err(lost.into()),
         result = lead(client, config, sender, lease, ready, metrics, stop) => result,

@@ -25,10 +25,10 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use url::Url;
 
-use self::reach::{Clients, LookUp, NoTunnel, Unresolved, look_up};
+use self::reach::{Clients, Closed, LookUp, NoTunnel, Unresolved, look_up};
 pub use self::{
     proxy::{NoProxy, Settings as Proxies},
-    reach::SetUp,
+    reach::{Gate, SetUp},
 };
 use crate::core::{
     address::{Policy, Refused},
@@ -64,11 +64,20 @@ impl Sender {
     /// # Errors
     /// TLS can't be set up, or a setting is no proxy.
     pub fn new(policy: Policy, proxies: &Proxies) -> Result<Self, SetUp> {
-        Self::with_look_up(policy, proxies, look_up())
+        Self::gated(policy, proxies, Arc::new(|| true))
     }
 
-    fn with_look_up(policy: Policy, proxies: &Proxies, look_up: LookUp) -> Result<Self, SetUp> {
-        Ok(Self { clients: Arc::new(Clients::new(policy, proxies, look_up)?) })
+    /// The same, while `gate` says that requests may go out: it is asked when there is a connection and nothing was sent over
+    /// it yet.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn gated(policy: Policy, proxies: &Proxies, gate: Gate) -> Result<Self, SetUp> {
+        Self::with_look_up(policy, proxies, gate, look_up())
+    }
+
+    fn with_look_up(policy: Policy, proxies: &Proxies, gate: Gate, look_up: LookUp) -> Result<Self, SetUp> {
+        Ok(Self { clients: Arc::new(Clients::new(policy, proxies, gate, look_up)?) })
     }
 
     /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
@@ -83,6 +92,7 @@ impl Sender {
             match tokio::time::timeout_at(deadline, self.exchange(origin, &hop, id, &mut jar)).await {
                 Ok(Ok(Step::Last(outcome))) => return outcome,
                 Ok(Ok(Step::Redirect(next))) => hop = Cow::Owned(next),
+                Ok(Err(Broken::Withheld)) => return Outcome::Withheld,
                 Ok(Err(Broken::NoName)) => return refused("Cannot resolve name in url", false),
                 Ok(Err(Broken::Unresolved)) => return refused("Cannot resolve name in url", true),
                 Ok(Err(Broken::Refused(why))) => {
@@ -158,6 +168,8 @@ enum Step {
 
 /// Why no answer came.
 enum Broken {
+    /// The gate was closed.
+    Withheld,
     /// The host is no name that a server could be asked for.
     NoName,
     /// The host's name does not resolve.
@@ -249,6 +261,9 @@ async fn collect(answer: &mut Response, limit: usize) -> Result<Vec<u8>, reqwest
 
 /// Why no answer came.
 fn explain(error: &(dyn Error + 'static), host: &str) -> Broken {
+    if causes(error).any(<dyn Error>::is::<Closed>) {
+        return Broken::Withheld;
+    }
     if causes(error).any(<dyn Error>::is::<Unresolved>) {
         return Broken::Unresolved;
     }

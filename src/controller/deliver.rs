@@ -30,7 +30,7 @@ use crate::{
         id,
         matching::SAME_APPLY,
         request::{self, Prepared},
-        response::Record,
+        response::{Outcome, Record},
         retry::{self, Verdict},
         webhook::EventType,
     },
@@ -296,7 +296,9 @@ impl Deliverer {
                 }
                 // In this order: the request does not wait until the other call has left.
                 let sent = self.send(delivery, entry, &request, record);
-                let ((status, verdict), created) = tokio::join!(sent, self.create(delivery, entry));
+                let (Some((status, verdict)), created) = tokio::join!(sent, self.create(delivery, entry)) else {
+                    return Ok((Done::Stopped, Report::Nothing));
+                };
                 (status, verdict, created)
             }
         };
@@ -389,19 +391,28 @@ impl Deliverer {
         }
     }
 
+    /// None if this process stops before anything is sent.
     async fn send(
         &self,
         delivery: &Delivery,
         entry: &Entry,
         request: &request::Request,
         record: Record,
-    ) -> (WebhookResponseStatus, Verdict) {
+    ) -> Option<(WebhookResponseStatus, Verdict)> {
         let webhook = &entry.webhook;
         let origin = Origin { namespace: &delivery.event.namespace, webhook: &webhook.name };
-        let (time, started) = (Timestamp::now(), Instant::now());
-        let outcome = self.sender.send(origin, request, &delivery.response(), webhook.timeout).await;
-        let status = WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed());
-        (status, retry::judge(&outcome))
+        loop {
+            let (time, started) = (Timestamp::now(), Instant::now());
+            let outcome = self.sender.send(origin, request, &delivery.response(), webhook.timeout).await;
+            if outcome != Outcome::Withheld {
+                let status =
+                    WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed());
+                return Some((status, retry::judge(&outcome)));
+            }
+            if !self.may_send().await {
+                return None;
+            }
+        }
     }
 
     /// Makes the object that stands for the run, where it is not there yet. Returns its version; None if it was there after all.

@@ -60,6 +60,8 @@ pub enum Outcome {
         /// How long it asks to wait before the next request.
         retry_after: Option<Duration>,
     },
+    /// It was not sent: this process may not, for now.
+    Withheld,
     /// No answer came.
     Failure {
         /// Why, in one clause.
@@ -92,6 +94,7 @@ pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Re
             let record = Record { url: Some(format!("URL - {message}")), ..record };
             if *sent { record } else { Record { request_headers: None, request_data: None, ..record } }
         }
+        Outcome::Withheld => record,
         Outcome::Failure { message, .. } => Record { content: Some(without(message.clone(), secrets)), ..record },
         Outcome::Answer { status, body, announced, content_type, .. } => {
             let content = content(body, *announced, content_type.as_deref(), secrets);

@@ -58,7 +58,9 @@ pub fn judge(outcome: &Outcome) -> Verdict {
             410 => Verdict::Gone,
             _ => Verdict::Refused,
         },
-        Outcome::Failure { again: true, .. } | Outcome::Refused { again: true, .. } => Verdict::Later(None),
+        Outcome::Withheld | Outcome::Failure { again: true, .. } | Outcome::Refused { again: true, .. } => {
+            Verdict::Later(None)
+        }
         Outcome::Failure { .. } | Outcome::Refused { .. } => Verdict::Refused,
     }
 }

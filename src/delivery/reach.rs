@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{self, BoxFuture, FutureExt};
 use http::{
     Uri,
     uri::{Authority, Scheme},
@@ -46,7 +46,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
-use tower::Service;
+use tower::{Service, util::AndThenLayer};
 use url::{Host, Url};
 
 use super::{
@@ -94,6 +94,18 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Says whether requests may go out now.
+pub type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The gate was closed when there was a connection at last: nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("requests may not go out now")]
+pub(super) struct Closed;
+
+fn pass<T>(gate: &Gate, connection: T) -> future::Ready<Result<T, BoxError>> {
+    future::ready(if gate() { Ok(connection) } else { Err(Closed.into()) })
+}
+
 /// The system's look-up.
 pub(super) fn look_up() -> LookUp {
     Arc::new(|name| async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }.boxed())
@@ -117,6 +129,7 @@ pub enum SetUp {
 /// one that was made with an identity is not for whoever has another.
 pub(super) struct Clients {
     resolver: Resolver,
+    gate: Gate,
     tls: Tls,
     /// For what every namespace may reach, without an identity.
     shared: Client,
@@ -134,12 +147,12 @@ struct Key {
 }
 
 impl Clients {
-    pub(super) fn new(policy: Policy, proxies: &Settings, look_up: LookUp) -> Result<Self, SetUp> {
+    pub(super) fn new(policy: Policy, proxies: &Settings, gate: Gate, look_up: LookUp) -> Result<Self, SetUp> {
         let tls = Tls::new()?;
         let resolver = Resolver { policy: Arc::new(policy), namespace: None, look_up };
-        let shared = direct(resolver.clone(), tls.plain.clone())?;
-        let tunnels = Proxies::new(proxies)?.map(|proxies| Tunnels::new(proxies, &resolver, &tls));
-        Ok(Self { resolver, tls, shared, own: Cache::new(CLIENTS), tunnels })
+        let shared = direct(resolver.clone(), tls.plain.clone(), &gate)?;
+        let tunnels = Proxies::new(proxies)?.map(|proxies| Tunnels::new(proxies, &resolver, &tls, &gate));
+        Ok(Self { resolver, gate, tls, shared, own: Cache::new(CLIENTS), tunnels })
     }
 
     /// The client for a request of `namespace` to `url`, as `identity`. An address that the URL has itself is judged here:
@@ -170,7 +183,7 @@ impl Clients {
             let resolver = Resolver { namespace: key.namespace.clone(), ..self.resolver.clone() };
             let tls = self.tls.of(identity)?;
             Ok(match tunnels {
-                None => direct(resolver, tls)?,
+                None => direct(resolver, tls, &self.gate)?,
                 Some(tunnels) => tunnels.connector.with(resolver).client(tls),
             })
         };
@@ -186,7 +199,8 @@ impl Clients {
     }
 }
 
-fn direct(resolver: Resolver, tls: ClientConfig) -> Result<Client, reqwest::Error> {
+fn direct(resolver: Resolver, tls: ClientConfig, gate: &Gate) -> Result<Client, reqwest::Error> {
+    let gate = Arc::clone(gate);
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         // Each hop is checked, and what it may know decided, by the core.
@@ -196,6 +210,7 @@ fn direct(resolver: Resolver, tls: ClientConfig) -> Result<Client, reqwest::Erro
         .no_proxy()
         .pool_idle_timeout(IDLE)
         .dns_resolver(Arc::new(resolver))
+        .connector_layer(AndThenLayer::new(move |connection| pass(&gate, connection)))
         // As forgiving as OnCall's library.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
@@ -212,7 +227,7 @@ struct Tunnels {
 }
 
 impl Tunnels {
-    fn new(proxies: Proxies, resolver: &Resolver, tls: &Tls) -> Self {
+    fn new(proxies: Proxies, resolver: &Resolver, tls: &Tls, gate: &Gate) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -220,7 +235,8 @@ impl Tunnels {
         let mut to_proxy = tls.plain.clone();
         to_proxy.alpn_protocols.clear();
         let to_proxy = HttpsConnector::from((tcp, to_proxy));
-        let connector = Connector { resolver: resolver.clone(), proxies: Arc::new(proxies), to_proxy };
+        let (proxies, gate) = (Arc::new(proxies), Arc::clone(gate));
+        let connector = Connector { resolver: resolver.clone(), proxies, gate, to_proxy };
         let shared = connector.clone().client(tls.plain.clone());
         Self { connector, shared }
     }
@@ -318,6 +334,7 @@ impl ServerCertVerifier for Unverified {
 pub(super) struct Connector {
     resolver: Resolver,
     proxies: Arc<Proxies>,
+    gate: Gate,
     /// Proxies are an administrator's: they may be anywhere.
     to_proxy: HttpsConnector<HttpConnector>,
 }
@@ -385,7 +402,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, url: Uri) -> Self::Future {
-        self.clone().tunnel(url).boxed()
+        let (gate, tunnel) = (Arc::clone(&self.gate), self.clone().tunnel(url));
+        async move { pass(&gate, tunnel.await?).await }.boxed()
     }
 }
 

@@ -334,7 +334,7 @@ const NAMES: [&str; 34] = [
 async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let sender = Sender::with_look_up(policy(), &Proxies::default(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(policy(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
     let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
     let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
@@ -348,7 +348,8 @@ async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
 #[tokio::test]
 async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
     let trap = Listener::everywhere().await;
-    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    let sender =
+        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
     let urls: Vec<_> = LOCAL.iter().chain(LOCAL6.iter().filter(|_| has_ipv6)).collect();
     let reach = urls.iter().map(|url| {
@@ -365,7 +366,7 @@ async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
 async fn no_redirect_leads_to_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let sender = Sender::with_look_up(policy(), &Proxies::default(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(policy(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     let locations = LOCAL
         .iter()
         .chain(&LOCAL6)
@@ -409,7 +410,7 @@ async fn a_name_that_changes_between_look_ups_is_judged_each_time_and_looked_up_
     let receiver = Listener::new("127.0.0.2:0", closing).await;
     let (look_up, asked) = names(|_, before| ips(&[["127.0.0.2", "127.0.0.1"][before % 2]]));
     let policy = Policy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
-    let sender = Sender::with_look_up(policy, &Proxies::default(), look_up).unwrap();
+    let sender = Sender::with_look_up(policy, &Proxies::default(), Arc::new(|| true), look_up).unwrap();
     let url = format!("http://rebinding.example:{}/", receiver.port);
     assert_eq!(get(&sender, &url).await, "200 ok");
     assert_eq!((asked.lock().len(), receiver.connections()), (1, 1));
@@ -425,8 +426,13 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
     let (look_up, asked) = names(|_, _| ips(&["127.0.0.1"]));
     let allowed = ["team=127.0.0.0/8"].map(|text| text.parse().unwrap()).to_vec();
     let hosts = ["site=shared.example", "other=everywhere.example"].map(|text| text.parse().unwrap()).to_vec();
-    let sender =
-        Sender::with_look_up(Policy::new("cluster.local").allow(allowed, hosts), &Proxies::default(), look_up).unwrap();
+    let sender = Sender::with_look_up(
+        Policy::new("cluster.local").allow(allowed, hosts),
+        &Proxies::default(),
+        Arc::new(|| true),
+        look_up,
+    )
+    .unwrap();
     let url = |host: &str| format!("http://{host}:{}/", receiver.port);
     for (namespace, host, expected) in [
         ("team", "shared.example", "200 reached"),
@@ -448,7 +454,7 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
 #[tokio::test]
 async fn what_is_allowed_is_reached() {
     let receiver = Listener::everywhere().await;
-    let sender = Sender::with_look_up(policy(), &Proxies::default(), names(evil).0).unwrap();
+    let sender = Sender::with_look_up(policy(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     for host in ["allowed.example", "Allowed.EXAMPLE.", "to-loopback.allowed.example", "to-loopback.%61llowed.example"]
     {
         assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
@@ -496,7 +502,8 @@ async fn a_connection_of_one_identity_is_not_for_another() {
     let [ours, theirs] = ["ours", "theirs"].map(|name| Authority::new(name).unwrap());
     let receiver = ours.issue(&["127.0.0.1"]).unwrap();
     let receiver = TlsReceiver::start(&receiver, &ours, Certificates::Asked, "HTTP/1.1 204 No Content").await.unwrap();
-    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    let sender =
+        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     let [ann, bob] = ["ann", "bob"].map(|name| ours.issue(&[name]).unwrap());
     let url = receiver.url("127.0.0.1");
     for (authority, client, insecure, expected) in [
@@ -526,7 +533,8 @@ async fn a_receiver_that_asks_for_a_certificate_says_so_where_there_is_none() {
     let receiver = authority.issue(&["127.0.0.1"]).unwrap();
     let receiver =
         TlsReceiver::start(&receiver, &authority, Certificates::Required, "HTTP/1.1 204 No Content").await.unwrap();
-    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    let sender =
+        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     let identity = mk_identity(Some(&authority), None, false);
     let refused = answer(&sender, &receiver.url("127.0.0.1"), identity.as_ref()).await;
     assert_eq!(refused, Err("TLS with 127.0.0.1 failed: received fatal alert: CertificateRequired".to_owned()));
@@ -543,7 +551,8 @@ async fn neither_certificate_nor_authority_nor_leniency_follows_a_redirect_to_an
     let answer_of = |location: &str| format!("HTTP/1.1 307 Temporary Redirect\nLocation: {location}");
     let location = other.url("to-loopback.example");
     let away = TlsReceiver::start(&issued, &authority, ask, &answer_of(&location)).await.unwrap();
-    let sender = Sender::with_look_up(Policy::anything(), &Proxies::default(), names(evil).0).unwrap();
+    let sender =
+        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
     for insecure in [false, true] {
         let identity = mk_identity(Some(&authority), Some(&client), insecure);
         let found = answer(&sender, &away.url("127.0.0.1"), identity.as_ref()).await;

@@ -298,7 +298,7 @@ impl WebhookResponseStatus {
         let message = match outcome {
             Outcome::Failure { .. } => record.content.as_deref(),
             Outcome::Refused { .. } => record.url.as_deref(),
-            Outcome::Answer { .. } => None,
+            Outcome::Answer { .. } | Outcome::Withheld => None,
         };
         let attempt = Attempt {
             time: in_microseconds(time),
