@@ -208,6 +208,11 @@ impl Deliverer {
         self.stop.cancel();
     }
 
+    /// Resolves when nothing more is to be begun.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
     /// Whether a WebhookResponse of that name may have been there at the start. False is certain.
     pub(crate) fn was_there(&self, delivery: &Delivery) -> bool {
         self.history.was_there(&delivery.event.namespace, &delivery.response())
@@ -387,7 +392,7 @@ impl Deliverer {
         }
         tokio::select! {
             () = self.lease.held() => true,
-            () = self.stop.cancelled() => false,
+            () = self.stopped() => false,
         }
     }
 

@@ -608,7 +608,10 @@ impl Runs {
         let runs = Arc::clone(self);
         self.tasks.spawn(async move {
             // What is under way is known then.
-            runs.synced.wait().await;
+            tokio::select! {
+                _ = runs.synced.wait() => {}
+                () = runs.deliverer.stopped() => return,
+            }
             let Some(found) = runs.deliverer.response(&namespace, &response).await else { return };
             if found.status.as_ref().and_then(|status| status.redelivered.as_ref()) == Some(&value) {
                 return;
