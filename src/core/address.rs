@@ -391,16 +391,20 @@ fn with_embedded(address: IpAddr) -> Vec<IpAddr> {
         [0x2002, ..] => vec![at([2, 3, 4, 5])],
         // Teredo: its server, and its client inverted.
         [0x2001, 0, ..] => vec![at([4, 5, 6, 7]), last.map(|byte| !byte)],
-        // ISATAP (RFC 5214), below any prefix.
-        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![last],
         _ => Vec::new(),
     };
-    [address].into_iter().chain(embedded.into_iter().map(|octets| IpAddr::from(Ipv4Addr::from(octets)))).collect()
+    // ISATAP (RFC 5214), below any prefix, those above among them.
+    let isatap = matches!(outer.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, ..]).then_some(last);
+    let embedded = embedded.into_iter().chain(isatap).map(|octets| IpAddr::from(Ipv4Addr::from(octets)));
+    [address].into_iter().chain(embedded).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::core::uri::Uri;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -571,6 +575,100 @@ mod tests {
         let inside = policy(&["10.0.0.0/8"], &[]);
         assert_eq!(inside.judge(None, None, ip("64:ff9b::10.1.2.3")), Ok(()));
         assert_eq!(inside.judge(None, None, ip("::ffff:10.1.2.3")), Ok(()));
+    }
+
+    /// An address of a network that is refused.
+    fn refused() -> impl Strategy<Value = Ipv4Addr> {
+        let nets: Vec<Ipv4Net> = NETWORKS
+            .iter()
+            .chain(METADATA)
+            .filter_map(|Network(net, used, _)| match net {
+                IpNet::V4(net) if *used != Use::Open => Some(*net),
+                _ => None,
+            })
+            .collect();
+        let inside =
+            |(net, bits): (Ipv4Net, u32)| Ipv4Addr::from(u32::from(net.network()) | bits & u32::from(net.hostmask()));
+        (prop::sample::select(nets), any::<u32>()).prop_map(inside)
+    }
+
+    /// `inner` in every IPv6 form that leaves some of the address free, which is as in `free`.
+    fn spread(inner: Ipv4Addr, free: u128) -> Vec<(&'static str, Ipv6Addr)> {
+        let free = free.to_be_bytes();
+        let with = |fixed: &[(usize, u8)]| {
+            let mut octets = free;
+            fixed.iter().for_each(|(at, octet)| octets[*at] = *octet);
+            Ipv6Addr::from(octets)
+        };
+        let [a, b, c, d] = inner.octets();
+        let last = [(12, a), (13, b), (14, c), (15, d)];
+        let local = [(0, 0), (1, 0x64), (2, 0xff), (3, 0x9b), (4, 0), (5, 1)];
+        let teredo = [(0, 0x20), (1, 1), (2, 0), (3, 0)];
+        let isatap = [&[(8, 0), (9, 0), (10, 0x5e), (11, 0xfe)], &last[..]].concat();
+        let six_to_four = [(0, 0x20), (1, 2)];
+        vec![
+            ("local NAT64 /96", with(&[&local, &last[..]].concat())),
+            ("local NAT64 /64", with(&[&local[..], &[(9, a), (10, b), (11, c), (12, d)]].concat())),
+            ("local NAT64 /56", with(&[&local[..], &[(7, a), (9, b), (10, c), (11, d)]].concat())),
+            ("local NAT64 /48", with(&[&local[..], &[(6, a), (7, b), (9, c), (10, d)]].concat())),
+            ("6to4", with(&[&six_to_four[..], &[(2, a), (3, b), (4, c), (5, d)]].concat())),
+            ("Teredo's server", with(&[&teredo[..], &[(4, a), (5, b), (6, c), (7, d)]].concat())),
+            ("Teredo's client", with(&[&teredo[..], &[(12, !a), (13, !b), (14, !c), (15, !d)]].concat())),
+            ("ISATAP", with(&isatap)),
+            ("ISATAP below 6to4", with(&[&isatap[..], &six_to_four].concat())),
+            ("ISATAP below Teredo", with(&[&isatap[..], &teredo].concat())),
+        ]
+    }
+
+    /// `address` as `inet_aton` takes it: the last number stands for what the others leave; each is decimal, octal or
+    /// hexadecimal.
+    fn noted(address: Ipv4Addr, numbers: usize, bases: [u8; 4]) -> String {
+        let octets = address.octets();
+        let (first, rest) = octets.split_at(numbers - 1);
+        let last = rest.iter().fold(0, |number, octet| number << 8 | u32::from(*octet));
+        let number = |(number, base): (u32, u8)| match base {
+            0 => format!("{number}"),
+            1 => format!("0{number:o}"),
+            2 => format!("000{number:o}"),
+            3 => format!("0x{number:x}"),
+            _ => format!("0X00{number:X}"),
+        };
+        let numbers = first.iter().copied().map(u32::from).chain([last]).zip(bases);
+        numbers.map(number).collect::<Vec<_>>().join(".")
+    }
+
+    proptest! {
+        #[test]
+        fn a_refused_ipv4_address_is_refused_in_every_ipv6_form(inner in refused(), free in any::<u128>()) {
+            let allowed = policy(&["::/0"], &[]);
+            for (form, address) in forms(inner).into_iter().chain(spread(inner, free)) {
+                prop_assert!(policy(&[], &[]).judge(None, None, address.into()).is_err(), "{inner} in {form}: {address}");
+                // So that the form itself is no reason; :: and ::1 are no IPv4 addresses.
+                if !matches!(u128::from(address), 0 | 1) {
+                    prop_assert!(allowed.judge(None, None, address.into()).is_err(), "{inner} in {form}: {address}");
+                }
+            }
+        }
+
+        #[test]
+        fn an_ipv4_address_is_judged_as_itself_in_every_notation(
+            address in prop_oneof![refused(), any::<u32>().prop_map(Ipv4Addr::from)],
+            numbers in 1_usize..=4,
+            bases in any::<[u8; 4]>().prop_map(|bases| bases.map(|base| base % 5)),
+            spelling in 0..4,
+        ) {
+            let noted = noted(address, numbers, bases);
+            let host = match spelling {
+                0 => noted,
+                1 => format!("{noted}."),
+                2 => noted.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+                // The wide forms, from U+FF01 on.
+                _ => noted.bytes().filter_map(|byte| char::from_u32(0xff00 + u32::from(byte) - 0x20)).collect(),
+            };
+            let uri = Uri::parse(&format!("http://{host}:80/x"));
+            let found = uri.map(|uri| Host::parse(uri.host()));
+            prop_assert_eq!(found, Ok(Ok(Host::Ipv4(address))), "{}", host);
+        }
     }
 
     #[test]
