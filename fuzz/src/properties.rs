@@ -1,0 +1,261 @@
+//! What must hold whatever comes in: of a template's text, of a URL and of an answer. The fuzz targets run these over what
+//! libFuzzer makes, `cargo test` over the corpus and over what was recorded from OnCall.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use url::{Host, Position};
+
+use crate::core::{
+    address::{AllowedAddress, AllowedHost, Policy},
+    event::{Context, EventData, Own},
+    json::Json,
+    request::{Header, Hop, Prepared, prepare},
+    response::{CONTENT_LIMIT, Outcome, READ_LIMIT, Record, decode, finish},
+    retry::{self, RETRY_AFTER_MAX},
+    signing,
+    template::{Fault, LIMIT, Mode, Template},
+    uri::{Fault as Refusal, Uri, check},
+    webhook::{Field, HttpMethod, TriggerType, Url, Webhook},
+};
+
+/// Far more than a template may take, so that only what never ends or hardly ever does is over it, on slow machines too.
+const SOON: Duration = Duration::from_secs(20);
+
+/// What a template may make in all, in bytes; a failure may quote it.
+const MADE: usize = 24 << 20;
+
+/// Longer than any clause that says why something is refused.
+const CLAUSE: usize = 120;
+
+/// What templates see: what the recorded cases with odd data saw.
+fn context(mode: Mode) -> &'static Context {
+    static CONTEXTS: OnceLock<[Context; 2]> = OnceLock::new();
+    let [raw, json] = CONTEXTS.get_or_init(|| {
+        let recorded = include_str!("../../tests/conformance/templates.json");
+        let mut recorded: Value = serde_json::from_str(recorded).unwrap();
+        let shared: Map<String, Value> = serde_json::from_value(recorded["contexts"]["edge"].take()).unwrap();
+        let data = EventData::new(shared.into_iter().map(|(key, value)| (key.into(), Json::from(value))).collect());
+        [Mode::Raw, Mode::Json].map(|mode| data.context(mode, &Own::default()))
+    });
+    match mode {
+        Mode::Raw => raw,
+        Mode::Json => json,
+    }
+}
+
+/// A template renders or fails, in bounded time, to bounded text; a failure's line is one that it has; and text that does
+/// not compile can't be stored.
+pub fn template(data: &[u8]) {
+    let Ok(source) = std::str::from_utf8(data) else { return };
+    let lines = source.matches(['\n', '\r']).count() + 1;
+    let started = Instant::now();
+    for mode in [Mode::Raw, Mode::Json] {
+        let compiled = Template::compile(source, mode);
+        if let Err(error) = &compiled {
+            assert_eq!(error.fault, Fault::Error);
+            assert_eq!(Template::storable(source).as_ref(), Err(error));
+        }
+        match compiled.and_then(|template| template.render(context(mode))) {
+            Ok(text) => assert!(text.chars().count() <= LIMIT + "..".len()),
+            Err(error) => {
+                assert!(error.message.len() <= MADE);
+                assert!(error.line.is_none_or(|line| (1..=lines).contains(&line)), "line {:?} of {lines}", error.line);
+            }
+        }
+    }
+    // Whatever it says, it says it.
+    let _ = Template::storable(source);
+    let took = started.elapsed();
+    assert!(took < SOON, "took {took:?}");
+}
+
+const PASSWORD: &str = "Pa55-w0rd";
+
+/// A URL, or a redirect to it, is refused in a clause, or leads where it says: the client, which has a parser of its own, is
+/// led to the same host and port, no address that is refused has another name there, and what is secret stays on its host.
+pub fn url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = (text.parse::<AllowedAddress>(), text.parse::<AllowedHost>());
+    match check(text).map(|()| Uri::parse(text)) {
+        Ok(Ok(uri)) => {
+            leads_where_it_says(&uri);
+            for location in ["/x", "y/../z?q", "//other.example", text] {
+                redirected(&uri, location);
+            }
+        }
+        Ok(Err(clause)) => assert!(clause.len() <= CLAUSE, "{clause}"),
+        Err(refusal) => is_clause(&refusal),
+    }
+    for first in ["http://a.example", "https://a.example:8443/b/c?d", "http://[2001:db8::1]/"] {
+        redirected(&Uri::parse(first).unwrap(), text);
+    }
+    shows_no_password(text);
+}
+
+fn is_clause(refusal: &Refusal) {
+    let (Refusal::Refused(clause) | Refusal::Unreadable(clause)) = refusal;
+    assert!(clause.len() <= CLAUSE, "{clause}");
+}
+
+/// What is sent to. None where nothing is: there is no such host.
+fn sent(uri: &Uri) -> Option<url::Url> {
+    // As in src/delivery.rs.
+    url::Url::parse(&format!("{}://{}{}", uri.scheme(), uri.authority(), uri.target())).ok()
+}
+
+fn leads_where_it_says(uri: &Uri) {
+    let Some(url) = sent(uri) else { return };
+    assert_eq!(url.scheme(), uri.scheme());
+    assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None), "{url}");
+    assert_eq!(url.host().map(|host| host.to_owned()), Host::parse(uri.host()).ok(), "{url}");
+    let authority = uri.authority();
+    let port = match authority.strip_prefix(uri.host()).and_then(|port| port.strip_prefix(':')) {
+        Some(port) => port.parse().ok(),
+        None => Some(if uri.scheme() == "https" { 443 } else { 80 }),
+    };
+    assert_eq!(url.port_or_known_default(), port, "{url}");
+    let target = uri.target();
+    // The client takes dots out of a path.
+    if !target.contains("/.") && !target.to_ascii_lowercase().contains("%2e") {
+        let (path, query) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
+        let query = query.map_or_else(String::new, |query| format!("?{}", query.replace('\'', "%27")));
+        assert_eq!(&url[Position::BeforePath..], format!("{path}{query}"));
+    }
+    let policy = Policy::new("cluster.local");
+    let judged = |address: IpAddr| {
+        let found = policy.judge(policy.scope("team", None), None, address);
+        assert!(found.is_err() || !is_local(address), "{url} goes to {address}");
+    };
+    match url.host() {
+        Some(Host::Ipv4(address)) => judged(address.into()),
+        Some(Host::Ipv6(address)) => judged(address.into()),
+        // The system's look-up takes more for an address than a URL does.
+        Some(Host::Domain(name)) => assert!(!ends_in_number(name), "{url} has a number for a name"),
+        None => panic!("{url} has no host"),
+    }
+}
+
+/// What the standard library knows of addresses that no request may go to.
+fn is_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_local_v4(address),
+        IpAddr::V6(address) => {
+            let [.., high, low] = address.segments();
+            let last = Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+            let is_nat64 = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || (is_nat64 && is_local_v4(last))
+        }
+    }
+}
+
+fn is_local_v4(address: Ipv4Addr) -> bool {
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_unspecified()
+        || address.is_broadcast()
+        || address.is_multicast()
+        || address.is_documentation()
+}
+
+fn ends_in_number(name: &str) -> bool {
+    let last = name.strip_suffix('.').unwrap_or(name).rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    hex || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Holds what comes after an answer that redirects to `location` to the same, and to its being let in on secrets.
+fn redirected(from: &Uri, location: &str) {
+    let secret = Header { name: "Authorization".to_owned(), value: b"Bearer t0k3n".to_vec(), secret: true };
+    let key = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let hop = Hop {
+        method: HttpMethod::Post,
+        uri: from.clone(),
+        headers: vec![secret],
+        body: None,
+        signing: signing::keys(&key).unwrap(),
+    };
+    let next = match hop.redirected(307, Some(location.as_bytes())) {
+        None => return,
+        Some(Err(refusal)) => return is_clause(&refusal),
+        Some(Ok(next)) => next,
+    };
+    leads_where_it_says(&next.uri);
+    let knows = !next.signing.is_empty() || next.headers.iter().any(|header| header.secret);
+    if let (true, Some(from), Some(to)) = (knows, sent(from), sent(&next.uri)) {
+        let port = |url: &url::Url| url.port_or_known_default();
+        let same = (from.scheme(), port(&from)) == (to.scheme(), port(&to));
+        let safer = (from.scheme(), port(&from), to.scheme(), port(&to)) == ("http", Some(80), "https", Some(443));
+        assert!(from.host() == to.host() && (same || safer), "{from} lets {to} in on its secrets");
+    }
+}
+
+/// Holds the record of a request to `text` to not showing a password that the URL has.
+fn shows_no_password(text: &str) {
+    let webhook = Webhook::bare(TriggerType::Acknowledge, Url::Template(Field::new(text, Mode::Raw)));
+    let secrets = |_: &_| Err("no Secrets".to_owned());
+    let event = EventData::new(Vec::new());
+    if let Prepared::Send(request, record) = prepare(&webhook, &event, &Own::default(), false, &secrets) {
+        let uri = &request.first.uri;
+        leads_where_it_says(uri);
+        let has_password = uri.credentials().is_some_and(|(_, password)| password == PASSWORD);
+        if has_password && text.matches(PASSWORD).count() == 1 {
+            let shown = record.url.unwrap_or_default();
+            assert!(!shown.contains(PASSWORD), "{shown}");
+        }
+    }
+}
+
+/// What receivers may repeat.
+const SECRETS: [&str; 3] = ["Bearer t0k3n-0f", "p4\"ss\\wörd", "4711"];
+
+/// What must not show then: each without the word before it, and as JSON spells it, with and without ASCII alone.
+const SPELLED: [&str; 5] = ["t0k3n-0f", "p4\"ss\\wörd", r#"p4\"ss\\wörd"#, r#"p4\"ss\\w\u00f6rd"#, "4711"];
+
+/// An answer is decoded and recorded in bounds, without the secrets that it repeats; and what it asks for of the next
+/// attempt is believed up to a bound. The lines of `data` are `Content-Encoding`, `Content-Type`, `Retry-After` and the
+/// body.
+pub fn answer(data: &[u8]) {
+    let mut parts = data.splitn(4, |byte| *byte == b'\n');
+    let mut line = || std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
+    let (encodings, content_type, wait) = (line(), line(), line());
+    let body = parts.next().unwrap_or_default();
+
+    let now = Timestamp::UNIX_EPOCH;
+    let retry_after = retry::retry_after(wait, now);
+    let policy = retry::Policy { deadline: Duration::from_secs(86_400), ..retry::Policy::default() };
+    let next = policy.next(1, now, now, retry_after, 0.5).map(|next| next.duration_since(now).unsigned_abs());
+    assert!(next.is_some_and(|next| !next.is_zero() && next <= RETRY_AFTER_MAX), "{next:?}");
+
+    let started = Instant::now();
+    let decoded = match decode(encodings, body.to_vec()) {
+        Ok(decoded) => decoded,
+        Err(clause) => return assert!(clause.len() <= CLAUSE, "{clause}"),
+    };
+    // The last member of many may be as long as all of them may.
+    assert!(decoded.len() <= body.len().max(2 * READ_LIMIT + 1), "{} bytes", decoded.len());
+    let announced = encodings.is_empty().then_some(body.len() as u64);
+    let content_type = Some(content_type.to_owned());
+    let outcome = Outcome::Answer { status: 200, body: decoded, announced, content_type, retry_after };
+    let record = finish(Record::default(), &outcome, &SECRETS.map(SecretString::from));
+    let content = record.content.as_deref().unwrap_or_default();
+    // A byte of Latin-1 is six of JSON.
+    assert!(content.len() <= 6 * CONTENT_LIMIT, "{} bytes", content.len());
+    for secret in SPELLED {
+        assert!(!content.contains(secret), "{content:?} shows {secret:?}");
+    }
+    let took = started.elapsed();
+    assert!(took < SOON, "took {took:?}");
+}
