@@ -1,3 +1,5 @@
+//! An answer: three lines of its head, and its body.
+
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,5 @@
+//! A template's text.
+
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,5 @@
+//! A URL, and where a redirect leads.
+
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -17,6 +17,9 @@ use crate::core::json::Json;
 /// Bound on the bytes that one rendering makes, also of what it has dropped again.
 const BYTES: usize = 24 << 20;
 
+/// How often the clock is read: after so many bytes.
+const BYTES_BETWEEN: usize = 256 << 10;
+
 /// Bound on how deep expressions, blocks and macros may stand in one another while they run.
 const NESTING: usize = 250;
 
@@ -95,14 +98,16 @@ impl Run {
     /// Counts `bytes` that are about to be made.
     ///
     /// # Errors
-    /// The bound is met.
+    /// The bound is met, or that on time.
     pub(super) fn allocate(&self, bytes: usize) -> Res<()> {
-        let bytes = self.bytes.get().saturating_add(bytes);
-        self.bytes.set(bytes);
-        if bytes > BYTES {
+        let before = self.bytes.get();
+        let after = before.saturating_add(bytes);
+        self.bytes.set(after);
+        if after > BYTES {
             return Err(bound(&format!("it makes more than {} MiB of text and lists: make less", BYTES >> 20)));
         }
-        Ok(())
+        // Long text is written out in few steps.
+        if before / BYTES_BETWEEN == after / BYTES_BETWEEN { Ok(()) } else { self.clock() }
     }
 
     /// Goes one level deeper, for as long as the guard lives.
@@ -147,4 +152,22 @@ fn stopped(met: Bound) -> Raise {
 
 fn bound(message: &str) -> Raise {
     Raise::new(Exception::Bound, format!("Template was stopped: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_made_until_the_time_is_over_and_no_longer() {
+        let run = Run::new(&[]);
+        assert!(run.allocate(BYTES_BETWEEN).is_ok());
+        while run.clock().is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(run.allocate(BYTES_BETWEEN / 2).is_ok());
+        let stopped = run.allocate(BYTES_BETWEEN).map_err(|raise| raise.message);
+        let message = "Template was stopped: it takes longer than 1.5 s: loop over less, or over shorter text";
+        assert_eq!(stopped, Err(message.to_owned()));
+    }
 }
