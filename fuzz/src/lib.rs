@@ -13,6 +13,7 @@ pub mod core {
     pub mod retry;
     pub mod signing;
     pub mod template;
+    pub mod tls;
     pub mod uri;
     pub mod webhook;
 }

@@ -186,6 +186,7 @@ fn redirected(from: &Uri, location: &str) {
         headers: vec![secret],
         body: None,
         signing: signing::keys(&key).unwrap(),
+        tls: None,
     };
     let next = match hop.redirected(307, Some(location.as_bytes())) {
         None => return,
