@@ -148,16 +148,17 @@ impl<T> Queue<T> {
         healthy && !self.held && !self.ready.is_empty()
     }
 
-    /// When to look again, if nothing happens before.
-    fn next_wake(&self) -> Option<Instant> {
+    /// When to look again after `now`, if nothing happens before.
+    fn next_wake(&self, now: Instant) -> Option<Instant> {
         let due = self.later.first_key_value().map(|((due, _), _)| *due);
-        match self.health {
+        let at = match self.health {
             _ if self.held => None,
             Health::Well { .. } => due,
             Health::Failing { probing: true, .. } => None,
-            Health::Failing { next, .. } if !self.ready.is_empty() => Some(next),
+            Health::Failing { next, .. } if next > now && !self.ready.is_empty() => Some(next),
             Health::Failing { next, .. } => due.map(|due| due.max(next)),
-        }
+        };
+        at.filter(|at| *at > now)
     }
 
     /// Makes ready what is due.
@@ -174,15 +175,28 @@ impl<T> Queue<T> {
         self.ready.extend(later.into_values().map(|waiting| (waiting.number, waiting)));
     }
 
-    /// What to send next: the earliest; to an endpoint that is down, what was tried least, since the earliest may be what it
-    /// fails at.
+    /// What to send next: the earliest. To an endpoint that is down, what was tried least, since the earliest may be what it
+    /// fails at; but of an alert group the earliest, unless that was tried often.
     fn pick(&mut self) -> Option<Waiting<T>> {
-        let mut free = self.ready.iter().filter(|(_, waiting)| !self.busy.contains(&waiting.group));
-        let (number, _) = match self.health {
-            Health::Well { .. } => free.next(),
-            Health::Failing { .. } => free.min_by_key(|(number, waiting)| (waiting.attempts, **number)),
-        }?;
-        let number = *number;
+        let number = match self.health {
+            Health::Well { .. } => {
+                let mut ready = self.ready.values();
+                ready.find(|waiting| !self.busy.contains(&waiting.group))?.number
+            }
+            Health::Failing { .. } => {
+                let mut all: Vec<&Waiting<T>> = self.ready.values().chain(self.later.values()).collect();
+                all.sort_unstable_by_key(|waiting| waiting.number);
+                let mut taken = HashSet::new();
+                all.retain(|waiting| {
+                    let is_first = !taken.contains(&waiting.group);
+                    if waiting.attempts < FAILURES {
+                        taken.insert(&waiting.group);
+                    }
+                    is_first && !self.busy.contains(&waiting.group) && self.ready.contains_key(&waiting.number)
+                });
+                all.into_iter().min_by_key(|waiting| (waiting.attempts, waiting.number))?.number
+            }
+        };
         self.ready.remove(&number)
     }
 
@@ -491,9 +505,8 @@ impl<T> Dispatcher<T> {
         let bound = self.limits.per_webhook;
         let queue = self.queues.entry(lane.clone()).or_insert_with(|| Queue::new(bound));
         let result = change(queue);
-        // One that may go now needs no waking.
         let willing = queue.is_willing(now);
-        let wake = queue.next_wake().filter(|at| !willing || *at > now);
+        let wake = queue.next_wake(now);
         if queue.wake != wake {
             if let Some(old) = queue.wake.take() {
                 self.wakes.remove(&(old, lane.clone()));
@@ -670,6 +683,33 @@ mod tests {
             }
         }
         assert_eq!((order, widths), (vec![0, 2, 3, 4, 5, 6, 7], vec![2, 4, 1]));
+    }
+
+    #[test]
+    fn of_an_alert_group_the_earliest_is_tried_first_where_an_endpoint_is_down_unless_it_was_tried_often() {
+        for (attempts, expected) in [(1, None), (FAILURES, Some(2))] {
+            let (mut world, a) = (World::new(100, 32), lane("team", "a"));
+            world.fail(&a, 10..15);
+            let (start, group) = (world.start, Arc::from("x"));
+            let waiting = |number, attempts, due| Waiting {
+                item: number,
+                number,
+                group: Arc::clone(&group),
+                attempts,
+                due: start + Duration::from_secs(due),
+                give_up: start + Duration::from_secs(3600),
+            };
+            world.dispatcher.push(&a, waiting(1, attempts, 30), world.now);
+            world.dispatcher.push(&a, waiting(2, 0, 0), world.now);
+            world.at(1);
+            assert_eq!(items(&world.start()).first().copied(), expected);
+            // Nobody else says when.
+            if expected.is_none() {
+                assert_eq!(world.dispatcher.wake_at(), Some(start + Duration::from_secs(30)));
+                world.at(30);
+                assert_eq!(items(&world.start()), [1]);
+            }
+        }
     }
 
     #[test]

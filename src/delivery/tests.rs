@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use futures::future::{FutureExt, join_all};
@@ -167,6 +167,7 @@ async fn get_from(namespace: &str, sender: &Sender, url: &str) -> String {
     match sender.send(Origin { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
         Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
         Outcome::Failure { message, .. } | Outcome::Refused { message, .. } => message,
+        Outcome::Withheld => panic!("the gate is open"),
     }
 }
 
@@ -330,11 +331,29 @@ const NAMES: [&str; 34] = [
     "1.2.3.4.example",
 ];
 
+/// A sender whose gate is open.
+fn mk_sender(policy: Policy, proxies: &Proxies, look_up: LookUp) -> Sender {
+    Sender::with_look_up(policy, proxies, Arc::new(|| true), look_up).unwrap()
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_the_gate_is_closed() {
+    let receiver = Listener::everywhere().await;
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let gate = Arc::new(move || gate.load(Ordering::Relaxed));
+    let sender = Sender::gated(Policy::anything(), &Proxies::default(), gate).unwrap();
+    let url = format!("http://127.0.0.1:{}/", receiver.port);
+    assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
+    open.store(true, Ordering::Relaxed);
+    assert_eq!(get(&sender, &url).await, "200 reached");
+}
+
 #[tokio::test]
 async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let sender = Sender::with_look_up(policy(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(policy(), &Proxies::default(), names(evil).0);
     let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
     let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
     let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
@@ -348,8 +367,7 @@ async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
 #[tokio::test]
 async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
     let trap = Listener::everywhere().await;
-    let sender =
-        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(Policy::anything(), &Proxies::default(), names(evil).0);
     let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
     let urls: Vec<_> = LOCAL.iter().chain(LOCAL6.iter().filter(|_| has_ipv6)).collect();
     let reach = urls.iter().map(|url| {
@@ -366,7 +384,7 @@ async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
 async fn no_redirect_leads_to_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let sender = Sender::with_look_up(policy(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(policy(), &Proxies::default(), names(evil).0);
     let locations = LOCAL
         .iter()
         .chain(&LOCAL6)
@@ -410,7 +428,7 @@ async fn a_name_that_changes_between_look_ups_is_judged_each_time_and_looked_up_
     let receiver = Listener::new("127.0.0.2:0", closing).await;
     let (look_up, asked) = names(|_, before| ips(&[["127.0.0.2", "127.0.0.1"][before % 2]]));
     let policy = Policy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
-    let sender = Sender::with_look_up(policy, &Proxies::default(), Arc::new(|| true), look_up).unwrap();
+    let sender = mk_sender(policy, &Proxies::default(), look_up);
     let url = format!("http://rebinding.example:{}/", receiver.port);
     assert_eq!(get(&sender, &url).await, "200 ok");
     assert_eq!((asked.lock().len(), receiver.connections()), (1, 1));
@@ -426,13 +444,7 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
     let (look_up, asked) = names(|_, _| ips(&["127.0.0.1"]));
     let allowed = ["team=127.0.0.0/8"].map(|text| text.parse().unwrap()).to_vec();
     let hosts = ["site=shared.example", "other=everywhere.example"].map(|text| text.parse().unwrap()).to_vec();
-    let sender = Sender::with_look_up(
-        Policy::new("cluster.local").allow(allowed, hosts),
-        &Proxies::default(),
-        Arc::new(|| true),
-        look_up,
-    )
-    .unwrap();
+    let sender = mk_sender(Policy::new("cluster.local").allow(allowed, hosts), &Proxies::default(), look_up);
     let url = |host: &str| format!("http://{host}:{}/", receiver.port);
     for (namespace, host, expected) in [
         ("team", "shared.example", "200 reached"),
@@ -454,7 +466,7 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
 #[tokio::test]
 async fn what_is_allowed_is_reached() {
     let receiver = Listener::everywhere().await;
-    let sender = Sender::with_look_up(policy(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(policy(), &Proxies::default(), names(evil).0);
     for host in ["allowed.example", "Allowed.EXAMPLE.", "to-loopback.allowed.example", "to-loopback.%61llowed.example"]
     {
         assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
@@ -476,7 +488,7 @@ async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<Identity>>) ->
         Outcome::Answer { status, .. } => Ok(status),
         Outcome::Failure { message, again: true } => Err(message),
         Outcome::Refused { message, .. } => Err(message),
-        other @ Outcome::Failure { .. } => panic!("{other:?}"),
+        other @ (Outcome::Failure { .. } | Outcome::Withheld) => panic!("{other:?}"),
     }
 }
 
@@ -502,8 +514,7 @@ async fn a_connection_of_one_identity_is_not_for_another() {
     let [ours, theirs] = ["ours", "theirs"].map(|name| Authority::new(name).unwrap());
     let receiver = ours.issue(&["127.0.0.1"]).unwrap();
     let receiver = TlsReceiver::start(&receiver, &ours, Certificates::Asked, "HTTP/1.1 204 No Content").await.unwrap();
-    let sender =
-        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(Policy::anything(), &Proxies::default(), names(evil).0);
     let [ann, bob] = ["ann", "bob"].map(|name| ours.issue(&[name]).unwrap());
     let url = receiver.url("127.0.0.1");
     for (authority, client, insecure, expected) in [
@@ -533,8 +544,7 @@ async fn a_receiver_that_asks_for_a_certificate_says_so_where_there_is_none() {
     let receiver = authority.issue(&["127.0.0.1"]).unwrap();
     let receiver =
         TlsReceiver::start(&receiver, &authority, Certificates::Required, "HTTP/1.1 204 No Content").await.unwrap();
-    let sender =
-        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(Policy::anything(), &Proxies::default(), names(evil).0);
     let identity = mk_identity(Some(&authority), None, false);
     let refused = answer(&sender, &receiver.url("127.0.0.1"), identity.as_ref()).await;
     assert_eq!(refused, Err("TLS with 127.0.0.1 failed: received fatal alert: CertificateRequired".to_owned()));
@@ -551,8 +561,7 @@ async fn neither_certificate_nor_authority_nor_leniency_follows_a_redirect_to_an
     let answer_of = |location: &str| format!("HTTP/1.1 307 Temporary Redirect\nLocation: {location}");
     let location = other.url("to-loopback.example");
     let away = TlsReceiver::start(&issued, &authority, ask, &answer_of(&location)).await.unwrap();
-    let sender =
-        Sender::with_look_up(Policy::anything(), &Proxies::default(), Arc::new(|| true), names(evil).0).unwrap();
+    let sender = mk_sender(Policy::anything(), &Proxies::default(), names(evil).0);
     for insecure in [false, true] {
         let identity = mk_identity(Some(&authority), Some(&client), insecure);
         let found = answer(&sender, &away.url("127.0.0.1"), identity.as_ref()).await;
@@ -585,7 +594,7 @@ async fn a_proxy_is_asked_for_the_address_that_was_judged_and_knows_the_name_onl
     let receiver = Listener::everywhere().await;
     let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
-    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+    let sender = mk_sender(policy(), &through(&proxy, ""), names(public).0);
     for (url, target) in [
         ("http://public.example/", "93.184.216.34:80"),
         ("http://public.example:8080/", "93.184.216.34:8080"),
@@ -607,7 +616,7 @@ async fn no_proxy_is_asked_for_what_must_not_be_reached() {
     let trap = Listener::everywhere().await;
     let to = SocketAddr::from(([127, 0, 0, 1], trap.port));
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
-    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+    let sender = mk_sender(policy(), &through(&proxy, ""), names(public).0);
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
     let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
     let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
@@ -627,7 +636,7 @@ async fn a_proxy_is_not_asked_for_what_a_redirect_or_another_answer_leads_to_in_
         let receiver = Listener::new("127.0.0.1:0", format!("{location}{url}\r\n\r\n")).await;
         let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
         let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
-        let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+        let sender = mk_sender(policy(), &through(&proxy, ""), names(public).0);
         assert_eq!(get(&sender, "http://public.example/").await, NOT_SUPPORTED, "{url}");
         assert_eq!(proxy.lines(), ["CONNECT 93.184.216.34:80"], "{url}");
     }
@@ -636,7 +645,7 @@ async fn a_proxy_is_not_asked_for_what_a_redirect_or_another_answer_leads_to_in_
     let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
     let (look_up, asked) = names(public);
-    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), look_up).unwrap();
+    let sender = mk_sender(policy(), &through(&proxy, ""), look_up);
     assert_eq!(get(&sender, "http://rebinding.example/").await, "200 ok");
     assert_eq!(get(&sender, "http://rebinding.example/").await, NOT_SUPPORTED);
     assert_eq!((proxy.lines(), asked.lock().len()), (vec!["CONNECT 93.184.216.34:80".to_owned()], 2));
@@ -650,7 +659,7 @@ async fn a_name_in_a_tunnel_is_the_receivers_and_its_certificate_counts() {
         TlsReceiver::start(&issued, &authority, Certificates::Asked, "HTTP/1.1 204 No Content").await.unwrap();
     let to = receiver.address();
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
-    let sender = Sender::with_look_up(policy(), &through(&proxy, ""), names(public).0).unwrap();
+    let sender = mk_sender(policy(), &through(&proxy, ""), names(public).0);
     let identity = mk_identity(Some(&authority), None, false);
     assert_eq!(answer(&sender, "https://public.example/hook", identity.as_ref()).await, Ok(204));
     let refused = answer(&sender, "https://93.184.216.34/hook", identity.as_ref()).await.unwrap_err();
@@ -669,7 +678,7 @@ async fn hosts_without_a_proxy_are_reached_directly() {
     let proxy = Proxy::start(|_| Err(502)).await.unwrap();
     let policy = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
     let (look_up, _) = names(|_, _| ips(&["127.0.0.1"]));
-    let sender = Sender::with_look_up(policy, &through(&proxy, "direct.example,.below.example"), look_up).unwrap();
+    let sender = mk_sender(policy, &through(&proxy, "direct.example,.below.example"), look_up);
     let direct = ["direct.example", "a.direct.example", "a.below.example", "chat.team.svc", "localhost", "127.0.0.1"];
     for host in direct {
         assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
@@ -695,7 +704,7 @@ async fn a_proxy_that_fails_is_named_without_its_credentials_and_the_request_tri
     let over_tls = TlsReceiver::start(&issued, &authority, Certificates::Asked, "HTTP/1.1 200 OK").await.unwrap();
     let address = over_tls.address();
     let proxies = Proxies { all: Some(format!("https://user:secret@{address}")), ..Proxies::default() };
-    let sender = Sender::with_look_up(policy(), &proxies, names(public).0).unwrap();
+    let sender = mk_sender(policy(), &proxies, names(public).0);
     let message = format!("TLS with proxy {address} failed: invalid peer certificate: UnknownIssuer");
     assert_eq!(outcome(&sender, "http://double.example/", None).await, again(message));
     assert_eq!(over_tls.received(), []);
@@ -705,7 +714,7 @@ async fn a_proxy_that_fails_is_named_without_its_credentials_and_the_request_tri
         (unknown, format!("Proxy {unknown} would not connect to double.example: proxy authorization required")),
     ];
     for (address, message) in cases {
-        let sender = Sender::with_look_up(policy(), &at(address), names(public).0).unwrap();
+        let sender = mk_sender(policy(), &at(address), names(public).0);
         assert_eq!(outcome(&sender, "http://double.example/", None).await, again(message));
     }
     // Another address may be in its reach; other credentials are not.
@@ -718,7 +727,7 @@ async fn a_proxy_that_does_not_answer_is_named() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let proxies = Proxies { all: Some(format!("http://user:secret@{address}")), ..Proxies::default() };
-    let sender = Sender::with_look_up(policy(), &proxies, names(public).0).unwrap();
+    let sender = mk_sender(policy(), &proxies, names(public).0);
     let uri = Uri::parse("http://public.example/").unwrap();
     let first = Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None, signing: Vec::new(), tls: None };
     let request = Request { first, secrets: Vec::new() };
