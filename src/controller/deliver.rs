@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,9 @@ use crate::{
 
 /// How often to look for a Secret that should be there any moment.
 const SECRETS_EVERY: Duration = Duration::from_millis(50);
+
+/// How long to wait before what can't be read is read again.
+const UNREADABLE: Duration = Duration::from_secs(60);
 
 /// Templates that take longer than this are rendered where they hold up nobody else, from the second time on.
 const SLOW: Duration = Duration::from_millis(5);
@@ -232,17 +236,24 @@ impl Deliverer {
         }
     }
 
-    /// Reads what another process may have recorded of a delivery.
-    pub(crate) async fn look_up(&self, delivery: &mut Delivery) -> Found {
-        let (namespace, name) = (&delivery.event.namespace, delivery.response());
-        let recorded = match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &name)).await {
-            Ok(Some(recorded)) => recorded,
-            Ok(None) => return Found::Nothing,
-            Err(error) => {
-                delivery.log(&chain(&error), "look up");
-                return Found::Nothing;
+    /// Reads what another process may have recorded of a delivery. What can't be read is not taken for nothing: it is tried
+    /// again. None if this process stops before.
+    pub(crate) async fn look_up(&self, delivery: &mut Delivery) -> Option<Found> {
+        let (namespace, name) = (Arc::clone(&delivery.event.namespace), delivery.response());
+        loop {
+            match objects::persist(|| self.objects.get::<WebhookResponse>(&namespace, &name)).await {
+                Ok(Some(recorded)) => return Some(Self::found(delivery, recorded)),
+                Ok(None) => return Some(Found::Nothing),
+                Err(error) => delivery.log(&chain(&error), "look up"),
             }
-        };
+            tokio::select! {
+                () = tokio::time::sleep(UNREADABLE) => {}
+                () = self.stopped() => return None,
+            }
+        }
+    }
+
+    fn found(delivery: &mut Delivery, recorded: WebhookResponse) -> Found {
         delivery.version = Some(Version::of(&recorded));
         let Some(status) = recorded.status else { return Found::Nothing };
         let line = delivery.line_of(&status);
@@ -267,11 +278,18 @@ impl Deliverer {
         };
         // Later events of the alert group wait for this one: it must end, come what may.
         match AssertUnwindSafe(self.run(delivery, entry)).catch_unwind().await {
-            Ok(Ok(done)) => return done,
-            Ok(Err(error)) => delivery.log(&chain(&error), "deliver"),
-            Err(_) => delivery.log("a bug: the panic is in the log", "deliver"),
+            Ok(Ok(done)) => done,
+            Ok(Err(error)) => {
+                // The event can't be read, for now.
+                delivery.log(&chain(&error), "deliver");
+                let next = Timestamp::now().saturating_add(UNREADABLE).unwrap_or(Timestamp::MAX);
+                (Done::Again(next, delivery.line(ResponsePhase::Pending, None, None)), Report::Nothing)
+            }
+            Err(_) => {
+                delivery.log("a bug: the panic is in the log", "deliver");
+                (Done::Ended(delivery.line(ResponsePhase::Failed, None, None)), Report::Nothing)
+            }
         }
-        (Done::Ended(delivery.line(ResponsePhase::Failed, None, None)), Report::Nothing)
     }
 
     /// Ends a delivery that waited too long for an endpoint that is down.
@@ -286,9 +304,9 @@ impl Deliverer {
             return Ok((Done::Ended(self.end(delivery, Some(entry), Some(why)).await), Report::Nothing));
         };
         let namespace = &*delivery.event.namespace;
-        let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await?;
+        let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await;
         let own = Own::new(entry.webhook.template_data(), responses);
-        let seen = delivery.tries.count;
+        let (seen, fresh) = (delivery.tries.count, delivery.version.is_none());
         let (status, verdict, created) = match self.prepare(delivery, entry, data, own).await {
             Prepared::Skip(_) => return Ok((Done::Ended(self.end(delivery, None, None).await), Report::Nothing)),
             Prepared::Refused(record) => {
@@ -326,7 +344,7 @@ impl Deliverer {
             None => status.redelivered(delivery.redeliver.as_deref()),
         };
         let recorded = match created {
-            Ok(version) => self.record(delivery, version, seen, &status).await,
+            Ok(version) => self.record(delivery, version, seen, fresh, &status).await,
             Err(error) => Err(error),
         };
         let (status, response) = match recorded {
@@ -435,17 +453,18 @@ impl Deliverer {
         }
     }
 
-    /// Records what came of an attempt, `seen` others being recorded. Returns what another replica has recorded in the
+    /// Records what came of an attempt, `seen` others being recorded; `fresh` if there was no record at all. Returns what another replica has recorded in the
     /// meantime, if one has: that stays.
     async fn record(
         &self,
         delivery: &mut Delivery,
         mut version: Option<Version>,
         seen: u32,
+        fresh: bool,
         status: &WebhookResponseStatus,
     ) -> Result<Option<WebhookResponseStatus>, objects::Error> {
         let (namespace, name) = (Arc::clone(&delivery.event.namespace), delivery.response());
-        let patch = if seen == 0 { serde_json::to_value(status) } else { status.replacing() };
+        let patch = if fresh { serde_json::to_value(status) } else { status.replacing() };
         let patch = patch.unwrap_or_default();
         loop {
             if version.is_some() {
@@ -466,7 +485,7 @@ impl Deliverer {
             let Some(found) = found else { return Ok(None) };
             version = Some(Version::of(&found));
             let theirs = found.status.unwrap_or_default();
-            let untouched = theirs.attempt_count == seen && (seen > 0 || theirs.phase == ResponsePhase::Pending);
+            let untouched = theirs.attempt_count == seen && (!fresh || theirs.phase == ResponsePhase::Pending);
             if untouched {
                 continue;
             }
@@ -506,7 +525,7 @@ impl Deliverer {
             let record = Record { content, ..Record::default() };
             let status = WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new());
             let recorded = match self.create(delivery, entry).await {
-                Ok(version) => self.record(delivery, version, 0, &status).await,
+                Ok(version) => self.record(delivery, version, 0, true, &status).await,
                 Err(error) => Err(error),
             };
             return match recorded {
@@ -518,13 +537,9 @@ impl Deliverer {
             };
         }
         let patch = delivery.tries.closing(Timestamp::now(), delivery.redeliver.as_deref(), why);
-        let version = delivery.version.as_ref();
-        let write = || self.objects.patch_status::<WebhookResponse>(&namespace, &name, version, &patch);
-        match objects::persist(write).await {
-            // One that another replica has changed is its own.
-            Ok(_) => {}
-            Err(error) if error.is_not_found() || error.is_conflict() => {}
-            Err(error) => delivery.log(&chain(&error), "record"),
+        if let Err(error) = self.close(&namespace, &name, delivery.version.clone(), delivery.tries.count, &patch).await
+        {
+            delivery.log(&chain(&error), "record");
         }
         let (outcome, status_code) = delivery.tries.outcome();
         delivery.line(outcome, status_code, Some(name))
@@ -535,13 +550,36 @@ impl Deliverer {
         let status = response.status.clone().unwrap_or_default();
         let patch = Tries::of(&status).anew().closing(Timestamp::now(), Some(value), Some(why));
         let name = response.name_any();
-        let version = Version::of(response);
-        let write = || self.objects.patch_status::<WebhookResponse>(namespace, &name, Some(&version), &patch);
         tracing::warn!(namespace, response = name, why, "send again");
-        if let Err(error) = objects::persist(write).await
-            && !error.is_not_found()
-        {
+        let version = Some(Version::of(response));
+        if let Err(error) = self.close(namespace, &name, version, status.attempt_count, &patch).await {
             tracing::error!(error = chain(&error), "record");
+        }
+    }
+
+    /// Patches the status of a WebhookResponse with so many attempts. One that has others by now is another replica's.
+    async fn close(
+        &self,
+        namespace: &str,
+        name: &str,
+        mut version: Option<Version>,
+        attempts: u32,
+        patch: &Value,
+    ) -> Result<(), objects::Error> {
+        loop {
+            let write = || self.objects.patch_status::<WebhookResponse>(namespace, name, version.as_ref(), patch);
+            match objects::persist(write).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+            let found = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
+            let Some(found) = found else { return Ok(()) };
+            version = Some(Version::of(&found));
+            if found.status.unwrap_or_default().attempt_count != attempts {
+                return Ok(());
+            }
         }
     }
 

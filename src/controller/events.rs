@@ -7,7 +7,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::runs::{Progress, Runs};
 use crate::{
-    kubernetes::objects::{self, Objects},
+    kubernetes::objects::{self, Objects, Version},
     resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition},
 };
 
@@ -37,10 +37,13 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     };
     let status = with_condition(status, &unknown, &event);
     if event.status.as_ref() == Some(&status) {
+        context.runs.recorded(&event);
         return Ok(Action::await_change());
     }
-    match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, None, &status).await {
-        Err(error) if error.is_not_found() => Ok(Action::await_change()),
+    // What has changed since, by another replica's hand too, the watch will show.
+    let version = Version::of(&*event);
+    match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(Action::await_change()),
         result => result.map(|_| Action::await_change()),
     }
 }
@@ -70,6 +73,7 @@ fn with_condition(
             unknown.join(", ")
         ));
     }
+    status.seen_version = status.seen_version.or_else(|| event.status.as_ref()?.seen_version.clone());
     status.conditions = event.status.as_ref().map(|old| old.conditions.clone()).unwrap_or_default();
     let condition = Condition {
         type_: "Completed".to_owned(),

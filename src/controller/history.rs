@@ -12,14 +12,14 @@ use std::{
     },
 };
 
-use futures::TryStreamExt;
+use futures::StreamExt;
 use kube::{ResourceExt, core::PartialObjectMeta};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
     core::{event::response_value, json::Object},
-    kubernetes::objects::{self, Objects},
+    kubernetes::objects::{self, Objects, chain},
     resources::{ALERT_GROUP_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
@@ -141,41 +141,41 @@ impl History {
     }
 
     /// What a webhook sees as `responses`: the latest content of every other webhook for the alert group.
-    pub(crate) async fn responses(
-        &self,
-        namespace: &str,
-        group: &str,
-        webhook: &str,
-    ) -> Result<Object, objects::Error> {
+    pub(crate) async fn responses(&self, namespace: &str, group: &str, webhook: &str) -> Object {
         let own = label_value(webhook);
         let others: Vec<String> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
-            None => return Ok(Object::new()),
+            None => return Object::new(),
             Some(all) => {
                 all.iter().filter(|latest| latest.webhook != own).map(|latest| latest.response.clone()).collect()
             }
         };
         let contents = others.into_iter().map(|response| self.content(namespace, response));
-        let contents: Vec<_> = contents.collect::<futures::stream::FuturesOrdered<_>>().try_collect().await?;
-        Ok(contents
+        let contents: Vec<_> = contents.collect::<futures::stream::FuturesOrdered<_>>().collect().await;
+        contents
             .into_iter()
             .flatten()
             .map(|content| (Arc::from(content.webhook_id.as_str()), response_value(content.content.as_deref())))
-            .collect())
+            .collect()
     }
 
-    async fn content(&self, namespace: &str, response: String) -> Result<Option<Arc<Content>>, objects::Error> {
+    /// None if it is gone, or can't be read.
+    async fn content(&self, namespace: &str, response: String) -> Option<Arc<Content>> {
         let key = (namespace.to_owned(), response);
         if let Some(content) = self.contents.get(&key) {
-            return Ok(Some(content));
+            return Some(content);
         }
-        let Some(found) = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await? else {
-            return Ok(None);
+        let found = match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await {
+            Ok(found) => found?,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "leave a response out of what templates see");
+                return None;
+            }
         };
         let content = Arc::new(Content {
             webhook_id: found.spec.webhook_ref.id,
             content: found.status.and_then(|status| status.content),
         });
         self.contents.insert(key, Arc::clone(&content));
-        Ok(Some(content))
+        Some(content)
     }
 }

@@ -43,7 +43,8 @@ use crate::{
 };
 
 /// How long a completed event is remembered, for webhooks of the same apply that the watch shows later.
-const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
+/// The watch of webhooks may come back up to half a minute later than that of events.
+const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() + 60);
 
 /// As many lines as the schema of an event's status allows.
 const MAX_LINES: usize = 2000;
@@ -68,8 +69,12 @@ struct Run {
     key: Arc<EventKey>,
     facts: Arc<EventFacts>,
     created: Timestamp,
+    /// The version that it had when it was first seen. Later ones have greater numbers.
+    version: u64,
     /// Whether some of it may have been done before this process.
     inherited: bool,
+    /// Whether that is not known from the first list.
+    doubtful: bool,
     /// The value of the annotation for which all is sent again.
     redeliver: Option<Arc<str>>,
     /// The value of the annotation that is answered when it ends.
@@ -87,14 +92,19 @@ struct Run {
 
 impl Run {
     fn of(event: &AlertGroupEvent, inherited: bool) -> Self {
-        let asked = annotation(event).map(Arc::from);
+        let asked: Option<Arc<str>> = annotation(event).map(Arc::from);
+        let completed = is_completed(event);
+        let going_on = event.status.as_ref().and_then(|status| status.redelivering.as_deref()).map(Arc::from);
+        let redeliver = if completed { asked.clone() } else { going_on };
         Self {
             key: Arc::new(EventKey::of(event)),
             facts: Arc::new(event.spec.facts()),
             created: event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            version: seen_version(event),
             inherited,
-            redeliver: asked.clone().filter(|_| is_completed(event)),
-            answers: asked,
+            doubtful: false,
+            answers: redeliver.clone().or(asked),
+            redeliver,
             since: Instant::now(),
             lines: BTreeMap::new(),
             open: 0,
@@ -177,17 +187,10 @@ struct State {
     /// Completed runs, in the order in which they are to be forgotten.
     remembered: VecDeque<(Instant, u64)>,
     /// What a list that is under way has named so far, and what of it is to be admitted.
-    listed: Option<(HashSet<String>, Vec<Admission>)>,
+    listed: Option<(HashSet<String>, Vec<Run>)>,
     /// The first list has ended.
     synced: bool,
     stopped: bool,
-}
-
-struct Admission {
-    run: Run,
-    /// Whether it has no status yet: of an alert group only the first gets one before its turn is over.
-    untouched: bool,
-    version: u64,
 }
 
 /// The events that are under way.
@@ -246,9 +249,9 @@ impl Runs {
                 let gone: Vec<String> = state.numbers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
                 gone.iter().for_each(|uid| deleted(&mut state, uid));
                 // A list is in the order of names.
-                admissions.sort_by_key(|admission| (admission.run.created, admission.untouched, admission.version));
-                for admission in admissions {
-                    self.admit(&mut state, admission.run);
+                admissions.sort_by_key(|run| (run.created, run.version));
+                for run in admissions {
+                    self.admit(&mut state, run);
                 }
                 self.pump(&mut state);
                 let _ = self.synced.set(());
@@ -257,8 +260,8 @@ impl Runs {
                 let admission = self.admission(object);
                 let mut state = self.state.lock();
                 note(&mut state, object);
-                if let Some(admission) = admission {
-                    self.admit(&mut state, admission.run);
+                if let Some(run) = admission {
+                    self.admit(&mut state, run);
                     self.pump(&mut state);
                 }
             }
@@ -272,7 +275,7 @@ impl Runs {
 
     /// What is to be admitted: an event that is not completed, or is to be sent again, and is not being deleted and not here
     /// yet.
-    fn admission(&self, object: &Guarded<AlertGroupEvent>) -> Option<Admission> {
+    fn admission(&self, object: &Guarded<AlertGroupEvent>) -> Option<Run> {
         let event = object.0.as_ref().ok()?;
         if (is_completed(event) && !is_asked_for(event)) || event.metadata.deletion_timestamp.is_some() {
             return None;
@@ -289,7 +292,8 @@ impl Runs {
             }
             !state.synced
         };
-        let run = Run::of(event, inherited);
+        // One that is not completed and has a status was another process's.
+        let run = Run { doubtful: !inherited && event.status.is_some(), ..Run::of(event, inherited) };
         match event.spec.data() {
             Ok(data) => self.deliverer.keep(&run.key, data),
             Err(error) => {
@@ -298,8 +302,7 @@ impl Runs {
                 return None;
             }
         }
-        let version = event.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
-        Some(Admission { run, untouched: event.status.is_none(), version })
+        Some(run)
     }
 
     fn admit(self: &Arc<Self>, state: &mut State, run: Run) {
@@ -345,16 +348,16 @@ impl Runs {
         for (number, webhook) in turns {
             let Some(run) = state.runs.get(&number) else { continue };
             let Some(line) = run.lines.get(&webhook) else { continue };
-            let (delivery, inherited) =
-                (run.delivery(number, &webhook, line), run.inherited || run.redeliver.is_some());
-            self.prepare(state, delivery, inherited);
+            let delivery = run.delivery(number, &webhook, line);
+            let looks_up =
+                run.doubtful || run.redeliver.is_some() || (run.inherited && self.deliverer.was_there(&delivery));
+            self.prepare(state, delivery, looks_up);
         }
     }
 
     /// Queues a delivery, after what it has to wait for.
-    fn prepare(self: &Arc<Self>, state: &mut State, mut delivery: Box<Delivery>, inherited: bool) {
+    fn prepare(self: &Arc<Self>, state: &mut State, mut delivery: Box<Delivery>, looks_up: bool) {
         let entry = self.entry(&delivery);
-        let looks_up = inherited && (delivery.redeliver.is_some() || self.deliverer.was_there(&delivery));
         let waits = entry.as_ref().is_some_and(|entry| self.deliverer.awaits_secrets(entry));
         if !looks_up && !waits {
             return self.push(state, delivery, Instant::now());
@@ -362,7 +365,10 @@ impl Runs {
         let runs = Arc::clone(self);
         self.tasks.spawn(async move {
             let found = match looks_up {
-                true => runs.deliverer.look_up(&mut delivery).await,
+                true => match runs.deliverer.look_up(&mut delivery).await {
+                    Some(found) => found,
+                    None => return,
+                },
                 false => Found::Nothing,
             };
             if let Some(entry) = entry.filter(|_| matches!(found, Found::Nothing)) {
@@ -441,10 +447,10 @@ impl Runs {
         let change = state.dispatcher.done(turn, report, &policy, Instant::now(), chance());
         let lane = lane(&delivery);
         if report == Report::Answered
-            && let Some(entry) = entry.filter(|entry| entry.is_held())
+            && let Some(entry) = self.entry(&delivery).filter(|entry| entry.is_held())
         {
-            // It has just been told to stop.
-            self.hold(&mut state, entry);
+            // It has just been told to stop, as it is now.
+            self.hold(&mut state, &entry);
         }
         match done {
             // For the next process.
@@ -562,6 +568,7 @@ impl Runs {
         }
         match seen {
             Seen::New(entry) => {
+                state.dispatcher.renew(&entry.lane(), Instant::now());
                 self.hold(&mut state, &entry);
                 self.appeared(&mut state, &entry);
             }
@@ -629,6 +636,10 @@ impl Runs {
                 return runs.deliverer.decline(&namespace, &found, &value, &why).await;
             };
             let mut state = runs.state.lock();
+            // It may have been asked for in the meantime.
+            if runs.ask_now(&mut state, uid, &webhook, &asked) {
+                return;
+            }
             let number = runs.reopen(&mut state, &event);
             let Some(run) = state.runs.get_mut(&number) else { return };
             let shown = run.lines.remove(&webhook).and_then(|line| line.shown);
@@ -652,7 +663,10 @@ impl Runs {
 
     /// Asks for a run that has not ended to be sent again. False if there is none.
     fn ask(self: &Arc<Self>, uid: &str, webhook: &Arc<str>, value: &Arc<str>) -> bool {
-        let mut state = self.state.lock();
+        self.ask_now(&mut self.state.lock(), uid, webhook, value)
+    }
+
+    fn ask_now(self: &Arc<Self>, state: &mut State, uid: &str, webhook: &Arc<str>, value: &Arc<str>) -> bool {
         let Some(number) = state.numbers.get(uid).copied() else { return false };
         let Some(run) = state.runs.get_mut(&number) else { return false };
         let Some(line) = run.lines.get_mut(webhook).filter(|line| !line.ended) else { return false };
@@ -664,7 +678,7 @@ impl Runs {
         if hurried && let Some(line) = state.runs.get_mut(&number).and_then(|run| run.lines.get_mut(webhook)) {
             line.asked = None;
         }
-        self.pump(&mut state);
+        self.pump(state);
         true
     }
 
@@ -688,7 +702,12 @@ impl Runs {
                 (Arc::from(line.name.as_str()), Line { uid, ended: true, shown: Some(line), asked: None })
             })
             .collect();
-        run.unknown.retain(|named| !run.lines.contains_key(named.as_str()));
+        let ids: HashSet<String> = run
+            .lines
+            .keys()
+            .filter_map(|name| Some(self.catalog.get(&run.key.namespace, name)?.webhook.id.clone()))
+            .collect();
+        run.unknown.retain(|named| !run.lines.contains_key(named.as_str()) && !ids.contains(named));
         let number = state.next;
         state.next += 1;
         state.numbers.insert(run.key.uid.clone(), number);
@@ -705,6 +724,20 @@ impl Runs {
                 true => Progress::Ended(status(run, EventPhase::Completed), run.unknown.clone()),
             },
             _ => Progress::Settled,
+        }
+    }
+
+    /// Notes that the status of an event, as it is, says all that is known.
+    pub(crate) fn recorded(self: &Arc<Self>, event: &AlertGroupEvent) {
+        let mut state = self.state.lock();
+        let Some(number) = event.metadata.uid.as_ref().and_then(|uid| state.numbers.get(uid)).copied() else { return };
+        let Some(run) = state.runs.get_mut(&number).filter(|run| run.has_ended()) else { return };
+        run.recorded = true;
+        let asked_since = is_completed(event) && is_asked_for(event) && run.answers.as_deref() != annotation(event);
+        remember(&mut state, number);
+        if asked_since {
+            self.admit(&mut state, Run::of(event, true));
+            self.pump(&mut state);
         }
     }
 
@@ -797,6 +830,12 @@ fn annotation(event: &AlertGroupEvent) -> Option<&str> {
     event.annotations().get(REDELIVER_ANNOTATION).map(String::as_str)
 }
 
+/// The version that an event had when it was first seen.
+fn seen_version(event: &AlertGroupEvent) -> u64 {
+    let noted = event.status.as_ref().and_then(|status| status.seen_version.clone());
+    noted.or_else(|| event.resource_version()).and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
+}
+
 /// Whether an event has a value of the annotation for which it was not sent again.
 fn is_asked_for(event: &AlertGroupEvent) -> bool {
     let answered = event.status.as_ref().and_then(|status| status.redelivered.as_deref());
@@ -870,7 +909,9 @@ fn status(run: &Run, phase: EventPhase) -> AlertGroupEventStatus {
         succeeded: count(ResponsePhase::Succeeded),
         failed: count(ResponsePhase::Failed),
         skipped: count(ResponsePhase::Skipped),
-        redelivered: run.answers.as_deref().map(str::to_owned),
+        redelivered: run.answers.as_deref().filter(|_| phase == EventPhase::Completed).map(str::to_owned),
+        redelivering: run.redeliver.as_deref().filter(|_| phase == EventPhase::Delivering).map(str::to_owned),
+        seen_version: (phase == EventPhase::Delivering).then(|| run.version.to_string()),
         webhooks: lines(run),
     }
 }

@@ -463,10 +463,12 @@ impl<T> Dispatcher<T> {
         if !self.queues.contains_key(lane) {
             return Vec::new();
         }
+        let bound = self.limits.per_webhook;
         let out = self.change(lane, now, |queue| {
             queue.release();
             queue.held = false;
             queue.health = Health::Well { failures: 0 };
+            queue.window = bound;
             std::mem::take(&mut queue.ready)
         });
         let out: Vec<T> = out.into_values().map(|waiting| waiting.item).collect();

@@ -85,7 +85,9 @@ impl Lease {
 
 /// Why a Lease is held no longer.
 #[derive(Debug, thiserror::Error)]
-#[error("Lease {namespace}/{name} was taken by {holder:?}: another replica works now")]
+#[error(
+    "Lease {namespace}/{name} was deleted, or taken by {holder:?}: another replica works now, or this one when it is started again"
+)]
 pub(crate) struct Lost {
     namespace: String,
     name: String,
@@ -139,7 +141,7 @@ pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
             () = sleep_until(expiry), if over.is_some() => over.take().and_then(|(object, _)| object),
         };
         let before = Instant::now();
-        match write(&api, &claim, free.as_ref()).await {
+        match write(&api, &claim, free.as_ref(), None).await {
             Ok(object) => {
                 let (until, lease) = watch::channel(before + claim.certain());
                 return (Keeper { claim, api, object: Mutex::new(object), until }, Lease { until: lease });
@@ -162,7 +164,7 @@ impl Keeper {
             sleep(pause).await;
             let before = Instant::now();
             let object = self.object.lock().clone();
-            match write(&self.api, &self.claim, Some(&object)).await {
+            match write(&self.api, &self.claim, Some(&object), acquired(&object)).await {
                 Ok(object) => {
                     if !self.is_held() {
                         tracing::info!("the Lease is certain again: sending goes on");
@@ -215,11 +217,15 @@ impl Keeper {
 
     /// Looks who has the Lease.
     async fn look(&self) -> Option<Lost> {
-        let Ok(Ok(Some(found))) = timeout(CALL, self.api.get_opt(&self.claim.name)).await else { return None };
-        let holder = holder(&found).to_owned();
-        if holder.is_empty() || holder == self.claim.identity {
-            *self.object.lock() = found;
-            return None;
+        let Ok(Ok(found)) = timeout(CALL, self.api.get_opt(&self.claim.name)).await else { return None };
+        let holder = found.as_ref().map(holder).unwrap_or_default().to_owned();
+        if let Some(found) = found {
+            let mut object = self.object.lock();
+            // One of the same name may have come after this one.
+            if holder == self.claim.identity && acquired(&found) == acquired(&object) {
+                *object = found;
+                return None;
+            }
         }
         let Claim { namespace, name, .. } = self.claim.clone();
         Some(Lost { namespace, name, holder })
@@ -230,6 +236,10 @@ fn holder(object: &Object) -> &str {
     object.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
 
+fn acquired(object: &Object) -> Option<MicroTime> {
+    object.spec.as_ref().and_then(|spec| spec.acquire_time.clone())
+}
+
 /// How long a Lease lasts, as its holder says.
 fn lasts(object: &Object) -> Duration {
     let seconds = object.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
@@ -237,7 +247,13 @@ fn lasts(object: &Object) -> Duration {
 }
 
 /// Makes the Lease this process's: written anew if it is `old` still.
-async fn write(api: &Api<Object>, claim: &Claim, old: Option<&Object>) -> Result<Object, WriteError> {
+/// `acquired` is when it was taken, if that is not now.
+async fn write(
+    api: &Api<Object>,
+    claim: &Claim,
+    old: Option<&Object>,
+    acquired: Option<MicroTime>,
+) -> Result<Object, WriteError> {
     let spec = old.and_then(|old| old.spec.clone()).unwrap_or_default();
     let now = Some(MicroTime(Timestamp::now()));
     let stays = spec.holder_identity.as_ref() == Some(&claim.identity);
@@ -249,7 +265,7 @@ async fn write(api: &Api<Object>, claim: &Claim, old: Option<&Object>) -> Result
         spec: Some(LeaseSpec {
             holder_identity: Some(claim.identity.clone()),
             lease_duration_seconds: Some(i32::try_from(claim.duration.as_secs()).unwrap_or(i32::MAX)),
-            acquire_time: if stays { spec.acquire_time } else { now.clone() },
+            acquire_time: acquired.or_else(|| now.clone()),
             renew_time: now,
             lease_transitions: Some(spec.lease_transitions.unwrap_or_default() + i32::from(!stays)),
             ..LeaseSpec::default()

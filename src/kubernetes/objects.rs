@@ -99,6 +99,8 @@ impl Error {
         match &self.source {
             Cause::Client(kube::Error::Api(status)) => {
                 matches!(status.code, 400 | 402..=407 | 409..=428 | 430..=499)
+                    // What etcd says of an object that is too large.
+                    || (status.code == 500 && status.message.contains("is too large"))
             }
             // An object that is not what its schema says stays so.
             Cause::Client(kube::Error::SerdeError(_)) | Cause::Request(_) | Cause::Json(_) => true,

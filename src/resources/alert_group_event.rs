@@ -266,6 +266,15 @@ pub struct AlertGroupEventStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub redelivered: Option<String>,
+    /// The value for which it is being sent again.
+    // Null takes away that of an earlier time.
+    #[serde(default)]
+    #[schemars(length(max = 262144))]
+    pub redelivering: Option<String>,
+    /// The resourceVersion that it had when it was first seen: its place among events that were created in the same second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub seen_version: Option<String>,
     /// One line for each webhook, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]

@@ -237,7 +237,7 @@ impl Tries {
                 status_code: None,
                 message: Some(why.to_owned()),
                 duration_ms: 0,
-                redeliver: redeliver.map(str::to_owned),
+                redeliver: redeliver.map(|value| value.chars().take(1000).collect()),
             };
             let last = self.last.iter().skip((self.last.len() + 1).saturating_sub(ATTEMPTS));
             patch["attempts"] = json!(last.chain([&attempt]).collect::<Vec<_>>());
@@ -281,7 +281,7 @@ impl WebhookResponse {
     }
 }
 
-/// Bound on one text of a status, in bytes. Six of them, with what is around them, stay under what etcd takes (1.5 MiB).
+/// Bound on one text of a status, in bytes of the JSON that the API server stores. Six of them, with what is around them, stay under what etcd takes (1.5 MiB).
 const TEXT_LIMIT: usize = 200_000;
 
 impl WebhookResponseStatus {
@@ -401,8 +401,19 @@ fn in_microseconds(time: Timestamp) -> Timestamp {
 
 fn cut(mut text: String) -> String {
     let length = text.len();
-    if length > TEXT_LIMIT {
-        let end = (0..=TEXT_LIMIT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    // Go writes some characters as \u and four digits.
+    let stored = |char: char| match char {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        '<' | '>' | '&' | '\0'..='\x1f' | '\u{2028}' | '\u{2029}' => 6,
+        other => other.len_utf8(),
+    };
+    let ends = text.char_indices().scan(0, |sum, (at, char)| {
+        *sum += stored(char);
+        Some((at, *sum))
+    });
+    // Short texts, most of them, need no counting.
+    let end = if length * 6 <= TEXT_LIMIT { None } else { ends.into_iter().find(|(_, sum)| *sum > TEXT_LIMIT) };
+    if let Some((end, _)) = end {
         text.truncate(end);
         text.push_str(&format!("… (cut: {length} bytes in all)"));
     }
@@ -418,5 +429,9 @@ mod tests {
         assert_eq!(cut("short".to_owned()), "short");
         let long = "é".repeat(TEXT_LIMIT);
         assert_eq!(cut(long.clone()), format!("{}… (cut: 400000 bytes in all)", &long[..TEXT_LIMIT]));
+        // As the API server stores them, they take six bytes each.
+        let escaped = "<".repeat(TEXT_LIMIT);
+        assert_eq!(cut(escaped.clone()), format!("{}… (cut: 200000 bytes in all)", &escaped[..TEXT_LIMIT / 6]));
+        assert_eq!(cut(escaped[..TEXT_LIMIT / 6].to_owned()), escaped[..TEXT_LIMIT / 6]);
     }
 }

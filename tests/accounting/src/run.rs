@@ -79,7 +79,10 @@ impl<'a> Scene<'a> {
         let clock = Clock::start();
         let cluster = block_in_place(Cluster::start)?;
         let lease_seconds = format!("controller.leaseSeconds={}", settings.lease_seconds);
-        let values = ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false", &lease_seconds];
+        // What is accounted for has to be there at the end.
+        let kept = ["events", "responses"].map(|kind| format!("controller.retention.{kind}=unlimited"));
+        let values =
+            ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false", &kept[0], &kept[1], &lease_seconds];
         let installed = block_in_place(|| Installation::new(&cluster, &place.chart, "oncall-webhooks", &values));
         let Installation { kubeconfig, args, .. } = installed?;
         block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
