@@ -281,7 +281,7 @@ async fn lead(
     let (secret_changes, secret_changed) = mpsc::unbounded();
     let secrets_watch = {
         let catalog = Arc::clone(&catalog);
-        log_errors::<Secret>(secret_events).for_each(move |secret: Secret| {
+        log_errors::<Secret, _>(secret_events).for_each(move |secret: Secret| {
             let namespace = secret.namespace().unwrap_or_default();
             for webhook in catalog.referencing(&namespace, &secret.name_any()) {
                 // The controller lives as long as the process.

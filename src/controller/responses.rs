@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures::{Stream, StreamExt, TryStreamExt, future};
+use futures::{StreamExt, TryStreamExt, future};
 use kube::{
     Client, ResourceExt,
     core::PartialObjectMeta,
@@ -16,7 +16,7 @@ use tokio::sync::SetOnce;
 
 use super::{history::History, runs::Runs};
 use crate::{
-    kubernetes::watch::{api_of, log_error},
+    kubernetes::watch::{api_of, log_errors, on_listed},
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 
@@ -31,27 +31,18 @@ pub(crate) async fn watch(
     listed: Arc<SetOnce<()>>,
 ) {
     let mut responses = Responses { history, runs, asked: HashMap::new() };
-    changes(client, namespace)
+    let changes = watcher(api_of::<Metadata>(client, namespace), watcher::Config::default()).default_backoff();
+    log_errors::<Metadata, _>(changes.inspect_ok(on_listed(&listed)))
         .for_each(|event| {
             match event {
                 Event::InitApply(response) => responses.found(&response),
                 Event::Apply(response) => responses.changed(&response),
                 Event::Delete(response) => responses.gone(&response),
-                // It is set again after each time that the watch had to begin anew.
-                Event::InitDone => drop(listed.set(())),
-                Event::Init => {}
+                Event::Init | Event::InitDone => {}
             }
             future::ready(())
         })
         .await;
-}
-
-fn changes(client: &Client, namespace: Option<&str>) -> impl Stream<Item = Event<Metadata>> + use<> {
-    let api = api_of::<Metadata>(client, namespace);
-    watcher(api, watcher::Config::default())
-        .default_backoff()
-        .inspect_err(log_error::<Metadata>)
-        .filter_map(|event| future::ready(event.ok()))
 }
 
 struct Responses {

@@ -43,21 +43,15 @@ impl Order {
     }
 
     /// Removes a delivery that was tried, or that there is no more. Returns those whose turn has come.
-    pub fn tried(&mut self, event: u64, webhook: &str) -> Vec<Turn> {
-        let Some((webhook, places)) =
-            self.webhooks.get_key_value(webhook).map(|(key, _)| Arc::clone(key)).and_then(|key| {
-                let places = self.webhooks.get_mut(&key)?;
-                Some((key, places))
-            })
-        else {
-            return Vec::new();
-        };
-        places.remove(&event);
-        if places.is_empty() {
-            self.webhooks.remove(&webhook);
+    pub fn tried(&mut self, event: u64, webhook: &Arc<str>) -> Vec<Turn> {
+        if let Some(places) = self.webhooks.get_mut(webhook) {
+            places.remove(&event);
+            if places.is_empty() {
+                self.webhooks.remove(webhook);
+            }
         }
-        let mut turns: Vec<Turn> = self.turn(&webhook).into_iter().collect();
-        if self.forget(event, &webhook) {
+        let mut turns: Vec<Turn> = self.turn(webhook).into_iter().collect();
+        if self.forget(event, webhook) {
             turns.extend(self.turns());
         }
         turns
@@ -121,12 +115,12 @@ mod tests {
         assert_eq!(order.add(2, &a, false, true), None);
         assert_eq!(order.add(3, &a, false, true), None);
         // One that does not read answers waits for nobody else.
-        assert_eq!(order.tried(1, "b"), []);
+        assert_eq!(order.tried(1, &name("b")), []);
         assert_eq!(order.add(2, &b, false, true), Some((2, name("b"))));
-        assert_eq!(order.tried(1, "a"), [(2, name("a"))]);
-        assert_eq!(order.tried(2, "a"), [(3, name("a"))]);
-        assert_eq!(order.tried(2, "b"), []);
-        assert_eq!(order.tried(3, "a"), []);
+        assert_eq!(order.tried(1, &name("a")), [(2, name("a"))]);
+        assert_eq!(order.tried(2, &name("a")), [(3, name("a"))]);
+        assert_eq!(order.tried(2, &name("b")), []);
+        assert_eq!(order.tried(3, &name("a")), []);
         assert!(order.is_empty());
     }
 
@@ -138,7 +132,7 @@ mod tests {
         assert_eq!(order.add(2, &close, true, true), None);
         // Not for what the same event sends to others.
         assert_eq!(order.add(2, &ticket, false, true), None);
-        assert_eq!(order.tried(1, "ticket"), [(2, name("ticket")), (2, name("close"))]);
+        assert_eq!(order.tried(1, &name("ticket")), [(2, name("ticket")), (2, name("close"))]);
     }
 
     #[test]
@@ -150,10 +144,10 @@ mod tests {
         assert_eq!(order.add(3, &reader, true, true), None);
         assert_eq!(order.pass("dead"), [(3, name("reader"))]);
         assert_eq!(order.add(4, &dead, false, false), None);
-        assert_eq!(order.tried(3, "reader"), []);
+        assert_eq!(order.tried(3, &name("reader")), []);
         assert_eq!(order.add(5, &reader, true, true), Some((5, name("reader"))));
-        assert_eq!(order.tried(1, "dead"), [(2, name("dead"))]);
-        assert_eq!(order.tried(7, "nobody"), []);
+        assert_eq!(order.tried(1, &name("dead")), [(2, name("dead"))]);
+        assert_eq!(order.tried(7, &name("nobody")), []);
     }
 
     #[test]
@@ -163,8 +157,8 @@ mod tests {
         assert_eq!(order.add(1, &old, false, true), Some((1, name("old"))));
         assert_eq!(order.add(1, &late, true, true), Some((1, name("late"))));
         assert_eq!(order.add(2, &late, true, true), None);
-        assert_eq!(order.tried(1, "late"), []);
-        assert_eq!(order.tried(1, "old"), [(2, name("late"))]);
+        assert_eq!(order.tried(1, &name("late")), []);
+        assert_eq!(order.tried(1, &name("old")), [(2, name("late"))]);
     }
 
     proptest! {

@@ -41,11 +41,7 @@ where
         + Send
         + 'static,
 {
-    let client = client.clone();
-    let api: Api<Guarded<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
+    let api: Api<Guarded<K>> = api_of(client, namespace);
     watcher(api, config).default_backoff().inspect_err(log_error::<K>)
 }
 
@@ -92,14 +88,14 @@ pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + 
     }
 }
 
-/// What a watch shows, but for its errors, which are logged and which it outlives.
-pub(crate) fn log_errors<K>(stream: impl Stream<Item = watcher::Result<K>>) -> impl Stream<Item = K>
+/// What a watch of `K` shows, but for its errors, which are logged and which it outlives.
+pub(crate) fn log_errors<K, T>(stream: impl Stream<Item = watcher::Result<T>>) -> impl Stream<Item = T>
 where
     K: Resource<DynamicType = ()>,
 {
     stream.inspect_err(log_error::<K>).filter_map(|result| future::ready(result.ok()))
 }
 
-pub(crate) fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
+fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
     tracing::warn!(error = chain(error), "watch {}", K::kind(&()));
 }
