@@ -44,7 +44,7 @@ use kube::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
         reflector::{self, ObjectRef},
-        watcher::{self, watcher},
+        watcher::{self, Event, watcher},
     },
 };
 use tokio::{sync::SetOnce, task::JoinSet};
@@ -292,8 +292,9 @@ async fn lead(
     };
 
     let webhook_events = {
-        let (catalog, runs) = (Arc::clone(&catalog), Arc::clone(&runs));
+        let (catalog, runs, interrupted) = (Arc::clone(&catalog), Arc::clone(&runs), Arc::clone(&runs));
         watch::<Webhook>(&client, namespace, watcher::Config::default())
+            .inspect_err(move |_| interrupted.webhooks_interrupted())
             .inspect_ok(move |event| catalog.observe(event).into_iter().for_each(|seen| runs.seen(seen)))
             .inspect_ok(on_listed(&webhooks_listed))
     };
@@ -305,14 +306,7 @@ async fn lead(
         .run(
             webhooks::reconcile,
             webhooks::failed,
-            Arc::new(webhooks::Context {
-                objects: objects.clone(),
-                catalog,
-                secrets,
-                deliverer,
-                runs: Arc::clone(&runs),
-                written: parking_lot::Mutex::default(),
-            }),
+            Arc::new(webhooks::Context { objects: objects.clone(), catalog, secrets, runs: Arc::clone(&runs) }),
         )
         .for_each(|_| future::ready(()));
     // Without the Secrets none of them would seem ready.
@@ -340,10 +334,17 @@ async fn lead(
             responses_listed.wait().await;
             ready.set();
             tracing::info!("ready");
-            let observed = Arc::clone(&runs);
+            let (observed, refusals) = (Arc::clone(&runs), objects.clone());
             let event_stream = valid(
                 watch::<AlertGroupEvent>(&client, namespace.as_deref(), watcher::Config::default())
-                    .inspect_ok(move |event| observed.observe(event)),
+                    .inspect_ok(move |event| observed.observe(event))
+                    .inspect_ok(move |event| {
+                        if let Event::InitApply(event) | Event::Apply(event) = event
+                            && event.0.is_err()
+                        {
+                            tokio::spawn(events::refuse(refusals.clone(), event.clone()));
+                        }
+                    }),
             )
             // The store is for statuses; what a delivery needs of the data is with its run.
             .modify(|event| {

@@ -14,24 +14,24 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
 use kube::{
     Api, Client, Config, Resource,
-    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use oncall_webhooks::resources::{AlertGroupEvent, Webhook, WebhookResponse};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{Answer, Received, Receiver, Samples, ms};
 use tokio::{
     task::{JoinHandle, JoinSet},
     time::MissedTickBehavior,
 };
 
-/// How long the API server is asked for all that it takes.
-const CEILING: Duration = Duration::from_secs(10);
-/// Writes that are under way then at a time.
-const IN_FLIGHT: usize = 64;
-/// How often what is finished is removed.
-const REMOVAL: Duration = Duration::from_secs(5);
+/// How long all of them are given as much as they take.
+const CAPACITY: Duration = Duration::from_secs(30);
+/// Events that have not arrived then at a time.
+const IN_FLIGHT: u64 = 64;
+/// How often what is finished is removed: in small lots, each of which the events of that moment have to wait for.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// How long a delivery to a sick endpoint is tried.
 const DEADLINE: &str = "30s";
 /// Bound on everything that is waited for.
@@ -141,34 +141,29 @@ impl Load {
         Ok(())
     }
 
-    /// How many pairs of writes the API server takes in a second: the creation of a response and the patch of its status.
-    pub(crate) async fn ceiling(&self) -> Result<f64> {
-        let api = Namespaced { namespace: "default", ..self.api.clone() }.api::<WebhookResponse>();
-        let (started, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
-        let mut writers = JoinSet::new();
-        for _ in 0..IN_FLIGHT {
-            let (api, next) = (api.clone(), Arc::clone(&next));
-            writers.spawn(async move {
-                while started.elapsed() < CEILING {
-                    pair(&api, next.fetch_add(1, Ordering::Relaxed)).await?;
-                }
-                anyhow::Ok(())
-            });
+    /// How many events a second the API server takes beside all that works with it: there are always some that have not
+    /// arrived, and the time ends when all are recorded.
+    pub(crate) async fn capacity(&self) -> Result<f64> {
+        let (started, mut created) = (Instant::now(), JoinSet::new());
+        while started.elapsed() < CAPACITY {
+            while self.next.load(Ordering::Relaxed) < self.arrivals.lock().len() as u64 + IN_FLIGHT {
+                self.create(self.next.fetch_add(1, Ordering::Relaxed), &mut created)?;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        while let Some(ended) = writers.join_next().await {
-            ended.context("join a writer")??;
-        }
-        let rate = next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
-        api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.context("remove them again")?;
-        Ok(rate)
+        join(created).await?;
+        let waiting = ListParams::default().fields("status.phase!=Completed").limit(1);
+        let events = self.api.api::<AlertGroupEvent>();
+        until("every event is recorded", async || Ok(events.list(&waiting).await?.items.is_empty())).await?;
+        Ok(self.next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
     }
 
-    /// An event and its status, a response and its status; their removal; and for two of the healthy endpoints' events as much
-    /// for a response and about four attempts at a sick one.
-    pub(crate) fn writes_of_an_event(&self, removed: bool) -> f64 {
+    /// How many writes the events make while two of the healthy endpoints have a sick one beside them, for each one otherwise:
+    /// an event and its status, a response and its status, and where they are `removed`, that; of those with a sick one
+    /// the response, its status, its removal, and the event's status while it is under way as well.
+    pub(crate) fn writes_with_sick_ones(&self, removed: bool) -> f64 {
         let removal = f64::from(u8::from(removed));
-        let sick = 2.0 / self.healthy as f64;
-        4.0 + 2.0 * removal + sick * (1.0 + 4.0 + removal)
+        1.0 + 2.0 / self.healthy as f64 * (3.0 + removal) / (4.0 + 2.0 * removal)
     }
 
     /// Creates events at that rate for that long. Returns the number of each and the time before it was created.
@@ -180,19 +175,23 @@ impl Load {
         while Instant::now() < end {
             ticks.tick().await;
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let (api, event) = (self.api.api::<AlertGroupEvent>(), self.event(number)?);
             events.push((number, Instant::now()));
-            created.spawn(async move {
-                api.create(&PostParams::default(), &event).await.context("create AlertGroupEvent").map(drop)
-            });
-            while let Some(ended) = created.try_join_next() {
-                ended.context("join a writer")??;
-            }
+            self.create(number, &mut created)?;
         }
-        while let Some(ended) = created.join_next().await {
+        join(created).await?;
+        Ok(events)
+    }
+
+    /// Begins to create an event, and looks after those that were begun before.
+    fn create(&self, number: u64, created: &mut JoinSet<Result<()>>) -> Result<()> {
+        let (api, event) = (self.api.api::<AlertGroupEvent>(), self.event(number)?);
+        created.spawn(async move {
+            api.create(&PostParams::default(), &event).await.context("create AlertGroupEvent").map(drop)
+        });
+        while let Some(ended) = created.try_join_next() {
             ended.context("join a writer")??;
         }
-        Ok(events)
+        Ok(())
     }
 
     fn event(&self, number: u64) -> Result<AlertGroupEvent> {
@@ -269,38 +268,10 @@ fn answer(request: &Received, arrivals: &Arrivals, sick: &AtomicUsize) -> Answer
     }
 }
 
-/// A response and its status, as the operator writes them.
-async fn pair(api: &Api<WebhookResponse>, number: usize) -> Result<()> {
-    let name = format!("bare-{number}");
-    let object: WebhookResponse = serde_json::from_value(json!({
-        "apiVersion": WebhookResponse::api_version(&()),
-        "kind": WebhookResponse::kind(&()),
-        "metadata": {
-            "name": name,
-            "labels": {"oncall.dev/webhook": "bare", "oncall.dev/event": name, "oncall.dev/alert-group": "I1"},
-        },
-        "spec": {
-            "webhookRef": {"name": "bare", "id": "WHBARE"},
-            "eventRef": {"name": name, "uid": name},
-            "alertGroupId": "I1",
-            "triggerType": "acknowledge",
-        },
-    }))
-    .context("make a WebhookResponse")?;
-    api.create(&PostParams::default(), &object).await.context("create WebhookResponse")?;
-    let status: Value = json!({"status": {
-        "phase": "Succeeded",
-        "url": "http://127.0.0.1:8080/healthy-1",
-        "requestHeaders": r#"{"Content-Type": "application/json"}"#,
-        "requestData": "12345",
-        "statusCode": 200,
-        "content": r#"{"ok": true}"#,
-        "eventData": "x".repeat(1500),
-        "attemptCount": 1,
-        "attempts": [{"time": "2026-01-01T00:00:00Z", "statusCode": 200, "durationMs": 1}],
-    }});
-    let what = "patch the status of WebhookResponse";
-    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await.context(what)?;
+async fn join(mut created: JoinSet<Result<()>>) -> Result<()> {
+    while let Some(ended) = created.join_next().await {
+        ended.context("join a writer")??;
+    }
     Ok(())
 }
 

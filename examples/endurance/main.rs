@@ -1,4 +1,4 @@
-//! `cargo run --release --example endurance`: ten minutes at most of what the API server takes, with one endpoint that hangs and one
+//! `cargo run --release --example endurance`: ten minutes at 80 % of what the API server takes, with one endpoint that hangs and one
 //! that answers 503, between two stretches without them.
 //!
 //! ```text
@@ -41,10 +41,10 @@ struct Args {
     /// Seconds of a window, in which all is measured
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     window: u64,
-    /// Events a second [default: as many as make so many percent of the writes that the API server takes: --share]
+    /// Events a second [default: so many percent of what the API server takes: --share]
     #[arg(long)]
     rate: Option<f64>,
-    /// Percent of the API server's writes that are used
+    /// Percent of what the API server takes, the sick endpoints' writes included
     #[arg(long, default_value_t = 80.0)]
     share: f64,
     /// Healthy endpoints; every event goes to one of them, and that of two of them to a sick one too
@@ -93,13 +93,17 @@ async fn endure(cluster: &Cluster, binary: &Path, args: &Args) -> Result<ExitCod
     let operator = Operator::start(binary, cluster.processes(), "operator", &kubeconfig, &operator_args).await?;
     let load = Load::start(client, args.healthy, args.groups).await?;
 
-    let pairs = load.ceiling().await?;
-    let writes = load.writes_of_an_event(!args.keep);
-    let rate = args.rate.unwrap_or(pairs * 2.0 * args.share / 100.0 / writes);
-    println!("the API server takes {pairs:.0} pairs of a create and a status patch a second");
-    println!("{rate:.0} events a second, {writes:.1} writes each: {:.0} % of it", 50.0 * rate * writes / pairs);
-
     let removal = (!args.keep).then(|| load.remove_what_is_finished());
+    let rate = match args.rate {
+        Some(rate) => rate,
+        None => {
+            let capacity = load.capacity().await?;
+            println!("the API server takes {capacity:.0} events a second, with all that they mean");
+            capacity * args.share / 100.0 / load.writes_with_sick_ones(!args.keep)
+        }
+    };
+    println!("{rate:.0} events a second");
+
     let fifth = Duration::from_secs_f64(args.minutes * 12.0);
     let mut windows = Vec::new();
     for (stretch, length) in [(Stretch::Before, fifth), (Stretch::Sick, 3 * fifth), (Stretch::After, fifth)] {

@@ -6,22 +6,55 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::watcher::Event};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
     core::{dispatch::Lane, event::EventFacts, matching, webhook},
     kubernetes::guard::Guarded,
-    resources::{self, ConditionStatus, Webhook},
+    resources::{self, ConditionStatus, LastRun, Webhook},
 };
 
 /// Type and reason of the condition that holds a webhook whose receiver wants nothing more of it.
 pub(crate) const SUSPENDED: &str = "Suspended";
 pub(crate) const GONE: &str = "Gone";
+
+/// A busy webhook's last run is written no more often than this.
+const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
+
+/// A webhook's last run, on its way into the status.
+#[derive(Debug, Default)]
+pub(crate) struct Latest(Mutex<(Option<LastRun>, Option<Instant>)>);
+
+impl Latest {
+    /// Notes a run. Whether none was on its way yet.
+    pub(crate) fn note(&self, run: LastRun) -> bool {
+        self.0.lock().0.replace(run).is_none()
+    }
+
+    /// What is to be written, once; or how long that has to wait.
+    pub(crate) fn take(&self) -> Result<Option<LastRun>, Duration> {
+        let (run, written) = &mut *self.0.lock();
+        match written.map(|at| LAST_RUN_EVERY.saturating_sub(at.elapsed())) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => Ok(run.take()),
+        }
+    }
+
+    /// What was taken is written.
+    pub(crate) fn written(&self) {
+        self.0.lock().1 = Some(Instant::now());
+    }
+
+    /// Puts back what could not be written, unless there is a later one.
+    pub(crate) fn put_back(&self, taken: LastRun) {
+        self.0.lock().0.get_or_insert(taken);
+    }
+}
 
 /// One webhook.
 #[derive(Debug)]
@@ -32,10 +65,13 @@ pub(crate) struct Entry {
     pub(crate) webhook: webhook::Webhook,
     /// When the watch first showed it.
     pub(crate) appeared: Instant,
+    pub(crate) last_run: Arc<Latest>,
     generation: Option<i64>,
     created: Timestamp,
     /// Its receiver wants nothing more of it as it is now.
     gone: AtomicBool,
+    /// It was changed to what can't be read, by this version at least, and this is how it was before.
+    unreadable: AtomicBool,
     /// Its templates took long the last time.
     slow: AtomicBool,
 }
@@ -52,7 +88,11 @@ impl Entry {
 
     /// Whether what it is to send waits until it is changed.
     pub(crate) fn is_held(&self) -> bool {
-        self.webhook.suspend || self.is_gone()
+        self.webhook.suspend || self.is_gone() || self.is_unreadable()
+    }
+
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.unreadable.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -142,12 +182,12 @@ impl Catalog {
     }
 
     fn apply(&self, object: &Guarded<Webhook>) -> Vec<Seen> {
-        let Ok(object) = &object.0 else { return self.remove(object).into_iter().collect() };
+        let Ok(object) = &object.0 else { return self.unreadable(object).into_iter().collect() };
         let namespace = object.namespace().unwrap_or_default();
         let known = self.get(&namespace, &object.name_any());
         let old = known.as_ref().filter(|old| Some(&*old.uid) == object.metadata.uid.as_deref());
         // Most changes are to the status.
-        if old.is_some_and(|old| old.generation == object.metadata.generation) {
+        if old.is_some_and(|old| old.generation == object.metadata.generation && !old.is_unreadable()) {
             return Vec::new();
         }
         let entry = Arc::new(Entry {
@@ -155,9 +195,11 @@ impl Catalog {
             name: Arc::from(object.name_any()),
             webhook: resources::compile(object),
             appeared: old.map_or_else(Instant::now, |old| old.appeared),
+            last_run: old.map(|old| Arc::clone(&old.last_run)).unwrap_or_default(),
             generation: object.metadata.generation,
             created: object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             gone: AtomicBool::new(is_gone(object)),
+            unreadable: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             namespace: Arc::from(namespace.as_str()),
         });
@@ -167,6 +209,15 @@ impl Catalog {
         self.namespaces.write().entry(namespace).or_default().insert(Arc::clone(&entry));
         let seen = if is_new { Seen::New(entry) } else { Seen::Changed(entry) };
         replaced.into_iter().chain([seen]).collect()
+    }
+
+    /// What waits for a webhook that was fine before goes on waiting; one of the same name that is new takes its place.
+    fn unreadable(&self, object: &Guarded<Webhook>) -> Option<Seen> {
+        let known = self.get(&object.namespace().unwrap_or_default(), &object.name_any())?;
+        if object.uid().as_deref() != Some(&*known.uid) {
+            return self.remove(object);
+        }
+        (!known.unreadable.swap(true, Ordering::Relaxed)).then_some(Seen::Changed(known))
     }
 
     fn remove(&self, object: &Guarded<Webhook>) -> Option<Seen> {
@@ -215,4 +266,46 @@ fn is_gone(webhook: &Webhook) -> bool {
             && condition.reason == GONE
             && condition.observed_generation == webhook.metadata.generation
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn webhook(uid: &str, generation: i64, url: &Value) -> Guarded<Webhook> {
+        let metadata = json!({"name": "one", "namespace": "team", "uid": uid, "generation": generation});
+        let object = json!({"metadata": metadata, "spec": {"triggerType": "resolve", "url": url}});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn seen(all: &[Seen]) -> Vec<(&'static str, bool)> {
+        let word = |seen: &Seen| match seen {
+            Seen::New(entry) => ("new", entry.is_held()),
+            Seen::Changed(entry) => ("changed", entry.is_held()),
+            Seen::Gone(_) => ("gone", false),
+        };
+        all.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_webhook_that_can_be_read_no_more_is_held_until_it_can() {
+        let (fine, wrong) = (json!("https://receiver.example"), json!(7));
+        let catalog = Catalog::default();
+        let steps = [
+            (webhook("a", 1, &wrong), vec![]),
+            (webhook("a", 1, &fine), vec![("new", false)]),
+            (webhook("a", 2, &wrong), vec![("changed", true)]),
+            (webhook("a", 2, &wrong), vec![]),
+            // As after an upgrade of what reads it.
+            (webhook("a", 2, &fine), vec![("changed", false)]),
+            // Another one, of which nothing is known.
+            (webhook("b", 1, &wrong), vec![("gone", false)]),
+            (webhook("b", 2, &fine), vec![("new", false)]),
+        ];
+        for (step, (object, expected)) in steps.into_iter().enumerate() {
+            assert_eq!(seen(&catalog.observe(&Event::Apply(object))), expected, "step {step}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! One attempt of a webhook's run for one event: prepare, send, judge, record.
 
 use std::{
-    collections::HashMap,
     num::NonZero,
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -13,7 +12,6 @@ use futures::{FutureExt, channel::mpsc};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, runtime::reflector::ObjectRef};
-use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -147,8 +145,6 @@ pub(crate) struct Deliverer {
     stop: CancellationToken,
     /// One permit for each slow rendering at a time.
     slow: Semaphore,
-    /// The runs that are to be shown in their webhooks' status, by namespace and name.
-    last_runs: Mutex<HashMap<(String, String), LastRun>>,
     ran: mpsc::UnboundedSender<ObjectRef<Webhook>>,
 }
 
@@ -175,20 +171,9 @@ impl Deliverer {
             lease,
             stop: CancellationToken::new(),
             slow: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),
-            last_runs: Mutex::default(),
             ran,
         };
         (Arc::new(deliverer), runs)
-    }
-
-    /// The run that is to be shown in a webhook's status, once.
-    pub(crate) fn take_last_run(&self, namespace: &str, webhook: &str) -> Option<LastRun> {
-        self.last_runs.lock().remove(&(namespace.to_owned(), webhook.to_owned()))
-    }
-
-    /// Puts back one that could not be shown, unless there is a later one.
-    pub(crate) fn return_last_run(&self, namespace: &str, webhook: &str, run: LastRun) {
-        self.last_runs.lock().entry((namespace.to_owned(), webhook.to_owned())).or_insert(run);
     }
 
     /// Has the status of a webhook looked at.
@@ -509,7 +494,7 @@ impl Deliverer {
         let response = delivery.response();
         self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, &response, content);
         let run = LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response };
-        if self.last_runs.lock().insert((namespace.to_owned(), webhook.name.clone()), run).is_none() {
+        if entry.last_run.note(run) {
             self.show(namespace, &webhook.name);
         }
     }

@@ -7,13 +7,19 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::runs::{Progress, Runs};
 use crate::{
-    kubernetes::objects::{self, Objects, Version},
+    kubernetes::{
+        guard::{Guarded, Unreadable},
+        objects::{self, Objects, Version, chain},
+    },
     resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition},
 };
 
 /// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
 /// make them take longer.
 const SOON: Duration = Duration::from_secs(10);
+
+/// The condition that says whether all has been done, and what came of it.
+const COMPLETED: &str = "Completed";
 
 /// What a reconciliation needs.
 pub(crate) struct Context {
@@ -48,6 +54,31 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     }
 }
 
+/// Says of an event that can't be read why nothing comes of it. What was said of it before stays.
+pub(crate) async fn refuse(objects: Objects, event: Guarded<AlertGroupEvent>) {
+    let Err(Unreadable { has_status: false, error, .. }) = &event.0 else { return };
+    let condition = Condition {
+        type_: COMPLETED.to_owned(),
+        status: ConditionStatus::False,
+        observed_generation: None,
+        last_transition_time: now(),
+        reason: "Unreadable".to_owned(),
+        message: format!(
+            "Nothing is sent, since the operator can't read the event: {error}. \
+             Make it anew so that it can; spec.alertPayload may be nested 125 deep"
+        ),
+    };
+    let status = AlertGroupEventStatus { conditions: vec![condition], ..AlertGroupEventStatus::default() };
+    let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
+    let version = Version::of(&event);
+    match objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
+        Err(error) if !error.is_not_found() && !error.is_conflict() => {
+            tracing::error!(error = chain(&error), "say why nothing is sent");
+        }
+        _ => {}
+    }
+}
+
 /// What to do when that failed.
 pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &objects::Error, _: Arc<Context>) -> Action {
     objects::retry_later(error)
@@ -76,7 +107,7 @@ fn with_condition(
     status.seen_version = status.seen_version.or_else(|| event.status.as_ref()?.seen_version.clone());
     status.conditions = event.status.as_ref().map(|old| old.conditions.clone()).unwrap_or_default();
     let condition = Condition {
-        type_: "Completed".to_owned(),
+        type_: COMPLETED.to_owned(),
         status: holds,
         observed_generation: None,
         last_transition_time: now(),

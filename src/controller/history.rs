@@ -26,6 +26,9 @@ use crate::{
 /// Bound on the contents that are kept at hand, in bytes.
 const CONTENTS: u64 = 32 * 1024 * 1024;
 
+/// About what the cache needs for one of them beside the content, in bytes.
+const ENTRY: u64 = 500;
+
 /// Namespace and label value of an alert group.
 type Group = (String, String);
 
@@ -61,14 +64,16 @@ fn labels(response: &PartialObjectMeta<WebhookResponse>) -> Option<(String, Stri
 
 impl Weighter<(String, String), Arc<Content>> for Bytes {
     fn weight(&self, _: &(String, String), value: &Arc<Content>) -> u64 {
-        value.content.as_ref().map_or(0, String::len) as u64 + 200
+        value.content.as_ref().map_or(0, String::len) as u64 + ENTRY
     }
 }
 
 pub(crate) struct History {
     objects: Objects,
-    /// Hashes of the namespaces and names that were there at the start.
+    /// Hashes of the namespaces and names that the last list had, but for those that are gone.
     listed: RwLock<HashSet<u64>>,
+    /// What a list that is under way has named so far, and the next turn when it began.
+    listing: Mutex<(HashSet<u64>, u64)>,
     hasher: RandomState,
     groups: Mutex<HashMap<Group, Vec<Latest>>>,
     noted: AtomicU64,
@@ -81,6 +86,7 @@ impl History {
         Self {
             objects,
             listed: RwLock::default(),
+            listing: Mutex::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
             noted: AtomicU64::new(NOTED),
@@ -88,13 +94,28 @@ impl History {
         }
     }
 
+    /// A list begins.
+    pub(crate) fn list(&self) {
+        *self.listing.lock() = (HashSet::new(), self.noted.load(Ordering::Relaxed));
+    }
+
     /// Takes in a response that a list names.
     pub(crate) fn found(&self, response: &PartialObjectMeta<WebhookResponse>) {
         let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
-        self.listed.write().insert(self.hash(&namespace, &name));
+        self.listing.lock().0.insert(self.hash(&namespace, &name));
         let Some((webhook, group)) = labels(response) else { return };
         let order = response.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         self.latest((namespace, group), Latest { webhook, response: name, order });
+    }
+
+    /// A list has ended: forgets what it does not have.
+    pub(crate) fn listed(&self) {
+        let (listed, began) = std::mem::take(&mut *self.listing.lock());
+        self.groups.lock().retain(|(namespace, _), all| {
+            all.retain(|latest| latest.order >= began || listed.contains(&self.hash(namespace, &latest.response)));
+            !all.is_empty()
+        });
+        *self.listed.write() = listed;
     }
 
     /// Forgets a response that is gone.
@@ -103,7 +124,7 @@ impl History {
         self.listed.write().remove(&self.hash(&namespace, &name));
         if let Some((_, group)) = labels(response) {
             let mut groups = self.groups.lock();
-            let key = (namespace, group);
+            let key = (namespace.clone(), group);
             if let Some(all) = groups.get_mut(&key) {
                 all.retain(|latest| latest.response != name);
                 if all.is_empty() {
@@ -111,6 +132,7 @@ impl History {
                 }
             }
         }
+        self.contents.remove(&(namespace, name));
     }
 
     fn hash(&self, namespace: &str, response: &str) -> u64 {
@@ -127,7 +149,7 @@ impl History {
         }
     }
 
-    /// Whether a response of this name may have been there at the start. False is certain.
+    /// Whether a response of this name may have been there at the last list. False is certain.
     pub(crate) fn was_there(&self, namespace: &str, response: &str) -> bool {
         self.listed.read().contains(&self.hash(namespace, response))
     }
@@ -177,5 +199,45 @@ impl History {
         });
         self.contents.insert(key, Arc::clone(&content));
         Some(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+    use kube::{Client, Config};
+    use serde_json::json;
+
+    use super::*;
+
+    fn response(webhook: &str, version: u64) -> PartialObjectMeta<WebhookResponse> {
+        let labels = json!({WEBHOOK_LABEL: webhook, ALERT_GROUP_LABEL: "I1"});
+        let name = format!("response-of-{webhook}");
+        let metadata =
+            json!({"name": name, "namespace": "team", "labels": labels, "resourceVersion": version.to_string()});
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_list_shows_what_is_gone_but_not_what_is_newer_than_it() {
+        // Nobody is asked.
+        let client = Client::try_from(Config::new(Uri::from_static("http://127.0.0.1:1"))).unwrap();
+        let history = History::new(Objects::new(client, "test"));
+        history.list();
+        ["a", "b"].into_iter().for_each(|webhook| history.found(&response(webhook, 1)));
+        history.listed();
+        history.list();
+        let content = Content { webhook_id: "WHC".to_owned(), content: None };
+        history.note("team", "I1", "c", "response-of-c", content);
+        history.found(&response("b", 1));
+        history.listed();
+
+        let there = ["a", "b", "c"].map(|webhook| history.was_there("team", &format!("response-of-{webhook}")));
+        assert_eq!(there, [false, true, false]);
+        let group = history.groups.lock().remove(&("team".to_owned(), "I1".to_owned())).unwrap();
+        assert_eq!(
+            group.into_iter().map(|latest| latest.response).collect::<Vec<_>>(),
+            ["response-of-b", "response-of-c"]
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{StreamExt, future};
 use kube::{
     Client, ResourceExt,
     core::PartialObjectMeta,
@@ -16,7 +16,7 @@ use tokio::sync::SetOnce;
 
 use super::{history::History, runs::Runs};
 use crate::{
-    kubernetes::watch::{api_of, log_errors, on_listed},
+    kubernetes::watch::{api_of, log_errors},
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 
@@ -32,13 +32,18 @@ pub(crate) async fn watch(
 ) {
     let mut responses = Responses { history, runs, asked: HashMap::new() };
     let changes = watcher(api_of::<Metadata>(client, namespace), watcher::Config::default()).default_backoff();
-    log_errors::<Metadata, _>(changes.inspect_ok(on_listed(&listed)))
+    log_errors::<Metadata, _>(changes)
         .for_each(|event| {
             match event {
                 Event::InitApply(response) => responses.found(&response),
                 Event::Apply(response) => responses.changed(&response),
                 Event::Delete(response) => responses.gone(&response),
-                Event::Init | Event::InitDone => {}
+                Event::Init => responses.history.list(),
+                Event::InitDone => {
+                    responses.listed();
+                    // It is set again after each time that the watch had to begin anew.
+                    let _ = listed.set(());
+                }
             }
             future::ready(())
         })
@@ -56,6 +61,11 @@ impl Responses {
     fn found(&mut self, response: &Metadata) {
         self.history.found(response);
         self.changed(response);
+    }
+
+    fn listed(&mut self) {
+        self.history.listed();
+        self.asked.retain(|(namespace, name), _| self.history.was_there(namespace, name));
     }
 
     fn changed(&mut self, response: &Metadata) {

@@ -42,8 +42,8 @@ use crate::{
     },
 };
 
-/// How long a completed event is remembered, for webhooks of the same apply that the watch shows later.
-/// The watch of webhooks may come back up to half a minute later than that of events.
+/// How long a completed event is remembered, for webhooks of the same apply that the watch shows later; and how long all of
+/// them are after the watch of webhooks was interrupted, which it says again every half a minute until it goes on.
 const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() + 60);
 
 /// As many lines as the schema of an event's status allows.
@@ -186,6 +186,8 @@ struct State {
     alarm: Option<Instant>,
     /// Completed runs, in the order in which they are to be forgotten.
     remembered: VecDeque<(Instant, u64)>,
+    /// Until then nothing is forgotten: webhooks may have been missed.
+    none_forgotten_until: Option<Instant>,
     /// What a list that is under way has named so far, and what of it is to be admitted.
     listed: Option<(HashSet<String>, Vec<Run>)>,
     /// The first list has ended.
@@ -221,6 +223,7 @@ impl Runs {
             dispatcher: Dispatcher::new(limits),
             alarm: None,
             remembered: VecDeque::new(),
+            none_forgotten_until: None,
             listed: None,
             synced: false,
             stopped: false,
@@ -595,6 +598,11 @@ impl Runs {
         self.pump(&mut state);
     }
 
+    /// Takes in that the watch of webhooks was interrupted: what it shows next may be old.
+    pub(crate) fn webhooks_interrupted(&self) {
+        self.state.lock().none_forgotten_until = Some(Instant::now() + REMEMBERED);
+    }
+
     /// Runs a webhook that the watch has shown just now for the events that it was there for.
     fn appeared(self: &Arc<Self>, state: &mut State, entry: &Arc<Entry>) {
         let is_late = |run: &Run| {
@@ -877,6 +885,9 @@ fn remember(state: &mut State, number: u64) {
 
 fn forget(state: &mut State) {
     let now = Instant::now();
+    if state.none_forgotten_until.is_some_and(|until| now < until) {
+        return;
+    }
     while state.remembered.front().is_some_and(|(until, _)| *until <= now) {
         let Some((_, number)) = state.remembered.pop_front() else { return };
         if state.runs.get(&number).is_some_and(Run::is_over)

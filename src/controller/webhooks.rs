@@ -1,17 +1,11 @@
 //! Writes the status of Webhooks: the id, whether they are ready and why not, and the last run.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use kube::{ResourceExt, runtime::controller::Action};
-use parking_lot::Mutex;
 
 use super::{
     catalog::{Catalog, Entry, GONE, SUSPENDED},
-    deliver::Deliverer,
     events::now,
     runs::Runs,
     secrets::Secrets,
@@ -21,9 +15,6 @@ use crate::{
     kubernetes::objects::{self, Objects},
     resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition},
 };
-
-/// A busy webhook's last run is written no more often than this.
-const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
 
 /// The condition that warns of receivers whose certificate does not count.
 const INSECURE: &str = "InsecureTLS";
@@ -36,10 +27,7 @@ pub(crate) struct Context {
     pub(crate) objects: Objects,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) secrets: Secrets,
-    pub(crate) deliverer: Arc<Deliverer>,
     pub(crate) runs: Arc<Runs>,
-    /// When the last run of a webhook was written, by uid.
-    pub(crate) written: Mutex<HashMap<String, Instant>>,
 }
 
 /// Brings a webhook's status up to date.
@@ -51,14 +39,9 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
         return Ok(Action::await_change());
     };
     let mut status = desired(&webhook, &entry, &context.secrets, context.runs.is_failing(&entry.lane()));
-    let mut action = Action::await_change();
-    let wait = context.written.lock().get(&uid).map(|at| LAST_RUN_EVERY.saturating_sub(at.elapsed()));
-    let last_run = match wait.filter(|wait| !wait.is_zero()) {
-        Some(wait) => {
-            action = Action::requeue(wait);
-            None
-        }
-        None => context.deliverer.take_last_run(&namespace, &name),
+    let (last_run, action) = match entry.last_run.take() {
+        Ok(last_run) => (last_run, Action::await_change()),
+        Err(wait) => (None, Action::requeue(wait)),
     };
     if last_run.is_some() {
         status.last_run.clone_from(&last_run);
@@ -70,17 +53,14 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     status.last_run.clone_from(&last_run);
     let result = context.objects.patch_status::<Webhook>(&namespace, &name, None, &status).await;
     match (result, last_run) {
-        (Ok(_), Some(_)) => {
-            context.written.lock().insert(uid, Instant::now());
-        }
-        (Err(error), _) if error.is_not_found() => {
-            context.written.lock().remove(&uid);
-        }
-        (Err(error), Some(run)) => {
-            context.deliverer.return_last_run(&namespace, &name, run);
+        (Ok(_), Some(_)) => entry.last_run.written(),
+        (Err(error), _) if error.is_not_found() => {}
+        (Err(error), last_run) => {
+            if let Some(run) = last_run {
+                entry.last_run.put_back(run);
+            }
             return Err(error);
         }
-        (Err(error), None) => return Err(error),
         (Ok(_), None) => {}
     }
     Ok(action)
@@ -116,6 +96,10 @@ fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets, failing: bool) -
         }
     }
     let held = match (entry.is_gone(), entry.webhook.suspend) {
+        _ if entry.is_unreadable() => Some((
+            "Unreadable",
+            "It was changed to what this version of the operator can't read (its log says why): what it is to send waits",
+        )),
         (true, _) => Some((
             GONE,
             "The receiver answered 410: it wants no more of this. Change the Webhook and what waits is sent; delete it and it is not",

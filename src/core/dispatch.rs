@@ -68,7 +68,8 @@ pub enum Next<T> {
 #[must_use = "what is in flight is bounded: give the turn back"]
 pub struct Turn {
     lane: Lane,
-    group: Arc<str>,
+    /// None if nothing is sent.
+    group: Option<Arc<str>>,
     probe: bool,
 }
 
@@ -128,6 +129,10 @@ impl<T> Queue<T> {
             listed: false,
             wake: None,
         }
+    }
+
+    fn is_failing(&self) -> bool {
+        matches!(self.health, Health::Failing { .. })
     }
 
     fn is_idle(&self, window: usize) -> bool {
@@ -268,7 +273,7 @@ impl<T> Dispatcher<T> {
 
     /// How many endpoints are taken to be down.
     pub fn failing(&self) -> usize {
-        self.queues.values().filter(|queue| matches!(queue.health, Health::Failing { .. })).count()
+        self.queues.values().filter(|queue| queue.is_failing()).count()
     }
 
     /// Whether something would go but for what is in flight already.
@@ -283,12 +288,12 @@ impl<T> Dispatcher<T> {
 
     /// Whether what waits for a webhook may wait long: its endpoint is down, or it is held.
     pub fn is_stuck(&self, lane: &Lane) -> bool {
-        self.queues.get(lane).is_some_and(|queue| queue.held || matches!(queue.health, Health::Failing { .. }))
+        self.queues.get(lane).is_some_and(|queue| queue.held || queue.is_failing())
     }
 
     /// Whether a webhook's endpoint has failed so often in a row that it is taken to be down.
     pub fn is_failing(&self, lane: &Lane) -> bool {
-        self.queues.get(lane).is_some_and(|queue| matches!(queue.health, Health::Failing { .. }))
+        self.queues.get(lane).is_some_and(Queue::is_failing)
     }
 
     /// Adds a delivery.
@@ -312,7 +317,7 @@ impl<T> Dispatcher<T> {
             return None;
         }
         if let Some((lane, waiting)) = self.given_up.pop_front() {
-            let turn = self.begin(&lane, &waiting, false);
+            let turn = self.begin(&lane, None, false);
             return Some(Next::GiveUp(waiting.item, turn));
         }
         for _ in 0..self.round.len() {
@@ -362,21 +367,21 @@ impl<T> Dispatcher<T> {
                 }
                 Health::Well { .. } => false,
             };
-            let turn = self.begin(&lane, &waiting, probe);
+            let turn = self.begin(&lane, Some(Arc::clone(&waiting.group)), probe);
             self.change(&lane, now, |_| {});
             return Some(Next::Send(waiting.item, turn));
         }
         None
     }
 
-    fn begin(&mut self, lane: &Lane, waiting: &Waiting<T>, probe: bool) -> Turn {
+    fn begin(&mut self, lane: &Lane, group: Option<Arc<str>>, probe: bool) -> Turn {
         self.waiting -= 1;
         self.in_flight += 1;
         self.namespaces.entry(Arc::clone(&lane.0)).or_default().in_flight += 1;
         let queue = self.queues.entry(lane.clone()).or_insert_with(|| Queue::new(self.limits.per_webhook));
         queue.in_flight += 1;
-        queue.busy.insert(Arc::clone(&waiting.group));
-        Turn { lane: lane.clone(), group: Arc::clone(&waiting.group), probe }
+        queue.busy.extend(group.clone());
+        Turn { lane: lane.clone(), group, probe }
     }
 
     /// Takes a turn back. `policy` is the webhook's; `chance` is from 0 to 1.
@@ -389,7 +394,9 @@ impl<T> Dispatcher<T> {
         let bound = self.limits.per_webhook;
         self.change(&lane, now, |queue| {
             queue.in_flight -= 1;
-            queue.busy.remove(&group);
+            if let Some(group) = &group {
+                queue.busy.remove(group);
+            }
             let delay = |probes: u32, asked: Option<Duration>| {
                 let pace = Policy {
                     initial_delay: PROBES.0.min(policy.initial_delay),
@@ -450,7 +457,7 @@ impl<T> Dispatcher<T> {
         let bound = self.limits.per_webhook;
         self.queues.contains_key(lane).then_some(())?;
         self.change(lane, now, |queue| {
-            let failing = matches!(queue.health, Health::Failing { .. });
+            let failing = queue.is_failing();
             queue.health = Health::Well { failures: 0 };
             queue.window = bound;
             queue.release();
@@ -749,6 +756,31 @@ mod tests {
     }
 
     #[test]
+    fn where_one_of_an_alert_group_is_given_up_the_others_still_go_one_at_a_time() {
+        let (mut world, a) = (World::new(100, 32), lane("team", "a"));
+        world.fail(&a, 10..15);
+        let start = world.start;
+        let waiting = |number, give_up| Waiting {
+            item: number,
+            number,
+            group: Arc::from("x"),
+            attempts: 0,
+            due: start,
+            give_up: start + Duration::from_secs(give_up),
+        };
+        [waiting(1, 1), waiting(2, 3600), waiting(3, 3600)]
+            .into_iter()
+            .for_each(|waiting| world.dispatcher.push(&a, waiting, start));
+        world.at(1);
+        let Some(Next::GiveUp(1, given_up)) = world.dispatcher.next(world.now) else { panic!("not given up") };
+        assert_eq!(items(&world.start()), [2]);
+        assert_eq!(world.done(given_up, Report::Nothing), None);
+        // The endpoint is taken to be well again, but 2 is on its way.
+        assert_eq!(world.dispatcher.renew(&a, world.now), Some(Change::Recovered));
+        assert!(world.start().is_empty());
+    }
+
+    #[test]
     fn what_is_held_waits_for_ever_and_goes_when_it_is_let() {
         let (mut world, a) = (World::new(100, 32), lane("team", "a"));
         world.dispatcher.hold(&a, true, world.now);
@@ -813,7 +845,7 @@ mod tests {
                 let mut of_group: HashSet<(Lane, Arc<str>)> = HashSet::new();
                 for (_, turn) in &flying {
                     *of_webhook.entry(turn.lane.clone()).or_default() += 1;
-                    prop_assert!(of_group.insert((turn.lane.clone(), Arc::clone(&turn.group))));
+                    prop_assert!(of_group.insert((turn.lane.clone(), turn.group.clone().unwrap())));
                 }
                 prop_assert!(of_webhook.values().all(|count| *count <= per_webhook));
                 let Some((item, turn)) = (!flying.is_empty()).then(|| flying.remove(0)) else {
@@ -823,7 +855,7 @@ mod tests {
                     }
                     continue;
                 };
-                let (lane, group) = (turn.lane.clone(), Arc::clone(&turn.group));
+                let (lane, group) = (turn.lane.clone(), turn.group.clone().unwrap());
                 let report = match reports.next() {
                     Some(0) => Report::Failed(None),
                     Some(1) => Report::Failed(Some(Duration::from_secs(2))),

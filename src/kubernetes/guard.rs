@@ -6,21 +6,32 @@
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, core::error_boundary::InvalidObject};
+use kube::Resource;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error},
+    de::{DeserializeOwned, Error, IgnoredAny},
 };
 use serde_json::value::RawValue;
 
 /// An object, or why it can't be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Guarded<K>(pub(crate) Result<K, InvalidObject>);
+pub(crate) struct Guarded<K>(pub(crate) Result<K, Unreadable>);
+
+/// What is known of an object that can't be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) metadata: ObjectMeta,
+    /// Whether it has a status.
+    pub(crate) has_status: bool,
+    /// Why it can't be read.
+    pub(crate) error: String,
+}
 
 /// What every object has. Not kube's `PartialObjectMeta`, which looks at the rest as well.
 #[derive(Deserialize)]
 struct Named {
     metadata: ObjectMeta,
+    status: Option<IgnoredAny>,
 }
 
 impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
@@ -31,8 +42,8 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
             Ok(object) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
         };
-        let Named { metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-        Ok(Self(Err(InvalidObject { error, metadata })))
+        let Named { metadata, status } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        Ok(Self(Err(Unreadable { metadata, has_status: status.is_some(), error })))
     }
 }
 
@@ -57,11 +68,11 @@ impl<K: Resource> Resource for Guarded<K> {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        self.0.as_ref().map_or_else(|invalid| &invalid.metadata, K::meta)
+        self.0.as_ref().map_or_else(|unreadable| &unreadable.metadata, K::meta)
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.0.as_mut().map_or_else(|invalid| &mut invalid.metadata, K::meta_mut)
+        self.0.as_mut().map_or_else(|unreadable| &mut unreadable.metadata, K::meta_mut)
     }
 }
 

@@ -5,7 +5,6 @@ use std::{fmt::Debug, sync::Arc};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use kube::{
     Api, Client, Resource,
-    core::error_boundary::InvalidObject,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -14,7 +13,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
 
-use super::{guard::Guarded, objects::chain};
+use super::{
+    guard::{Guarded, Unreadable},
+    objects::chain,
+};
 
 /// The objects of one namespace, or of all.
 pub(crate) fn api_of<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -54,8 +56,8 @@ where
 {
     let object = |object: Guarded<K>| match object.0 {
         Ok(object) => Some(object),
-        Err(invalid) => {
-            log_invalid::<K>(&invalid);
+        Err(unreadable) => {
+            log_unreadable::<K>(&unreadable);
             None
         }
     };
@@ -71,10 +73,10 @@ where
 }
 
 /// Says that an object can't be read.
-pub(crate) fn log_invalid<K: Resource<DynamicType = ()>>(invalid: &InvalidObject) {
-    let meta = &invalid.metadata;
+pub(crate) fn log_unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) {
+    let meta = &unreadable.metadata;
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    tracing::error!(namespace, name, error = invalid.error, "read {}", K::kind(&()));
+    tracing::error!(namespace, name, error = unreadable.error, "read {}", K::kind(&()));
 }
 
 /// Sets the latch when a list has been seen to its end.

@@ -23,7 +23,7 @@ use super::{
     manifest::{body, id_of, name_of},
 };
 use crate::{
-    kubernetes::{guard::Guarded, watch::log_invalid},
+    kubernetes::{guard::Guarded, watch::log_unreadable},
     resources::{CREATED_AT_ANNOTATION, Webhook},
 };
 
@@ -252,8 +252,8 @@ impl Catalog {
             Ok(webhook) => {
                 self.insert_over(webhook, outdated);
             }
-            Err(invalid) => {
-                log_invalid::<Webhook>(&invalid);
+            Err(unreadable) => {
+                log_unreadable::<Webhook>(&unreadable);
                 self.state.write().forget(&namespace, &name, &uid);
             }
         }
@@ -363,10 +363,10 @@ impl Catalog {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::error_boundary::InvalidObject;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::kubernetes::guard::Unreadable;
 
     /// A state of a webhook in namespace `n`: its name, uid, version, and second of creation.
     fn state(name: &str, uid: &str, version: u64, created: u32) -> Webhook {
@@ -480,8 +480,8 @@ mod tests {
         let catalog = Catalog::default();
         catalog.insert(state("a", "1", 1, 0));
         let metadata = state("a", "1", 2, 0).metadata;
-        let invalid = InvalidObject { error: "no such trigger".to_owned(), metadata };
-        catalog.observe(Event::Apply(Guarded(Err(invalid))));
+        let unreadable = Unreadable { metadata, has_status: false, error: "no such trigger".to_owned() };
+        catalog.observe(Event::Apply(Guarded(Err(unreadable))));
         assert_eq!(listed(&catalog), []);
         catalog.observe(Event::Apply(read(state("a", "1", 3, 0))));
         assert_eq!(listed(&catalog), names(&[("a", 3)]));

@@ -199,7 +199,7 @@ async fn responses_go_with_their_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_nested_too_deep_to_be_read_does_not_stop_the_others() {
+async fn an_event_that_is_nested_too_deep_to_be_read_says_so_and_does_not_stop_the_others() {
     let mut world = World::new("deep").await;
     world.seen_webhook("one", "resolve", json!({})).await;
     let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
@@ -216,5 +216,13 @@ async fn an_event_that_is_nested_too_deep_to_be_read_does_not_stop_the_others() 
     world.event("second", "resolve", "I2", json!({})).await;
     world.completed("second", 1).await;
     assert_eq!(world.receiver.count(), 2);
-    assert!(world.everything().await.contains("too-deep"));
+    assert!(world.operator.as_ref().is_some_and(|operator| operator.log().contains("too-deep")));
+    let fields = "-o=jsonpath={.status.phase} {.status.conditions[*].reason} {.status.conditions[*].message}";
+    let said = eventually("the event says why nothing is sent", || async {
+        Some(world.kubectl(&["get", "agev", "too-deep", fields]).await).filter(|said| !said.trim().is_empty())
+    })
+    .await;
+    let expected =
+        "Pending Unreadable Nothing is sent, since the operator can't read the event: recursion limit exceeded";
+    assert!(said.starts_with(expected), "{said}");
 }

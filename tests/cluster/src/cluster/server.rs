@@ -17,8 +17,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{ProcessGroup, Signal};
 
-/// How long a server may take to be ready; far more than it needs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to be ready. A second or two at rest; a kube-apiserver that is started again under load on two
+/// cores has taken more than a minute until it said so.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long a server may take to end well. kube-apiserver takes as long as its clients keep their connections.
 const GRACE: Duration = Duration::from_secs(5);
@@ -119,7 +120,7 @@ impl Running {
     }
 }
 
-/// Waits until the `first` server is `ready`, for a minute at most; an error at once when it or one of `others` ends.
+/// Waits until the `first` server is `ready`, for [`PATIENCE`] at most; an error at once when it or one of `others` ends.
 pub(super) fn wait_until(
     first: &mut Running,
     others: &mut [&mut Running],
