@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -67,21 +67,30 @@ impl Namespaced {
 /// When the request of which event was at its healthy endpoint first.
 type Arrivals = Arc<Mutex<HashMap<u64, Instant>>>;
 
+/// The endpoints that can be sick.
+#[derive(Default)]
+struct Sick {
+    now: AtomicBool,
+    /// What they got while they were.
+    requests: AtomicUsize,
+}
+
 /// Creates events, and knows when they arrived.
 pub(crate) struct Load {
     api: Namespaced,
     receiver: Receiver,
     arrivals: Arrivals,
-    sick: Arc<AtomicUsize>,
+    sick: Arc<Sick>,
     healthy: u64,
     groups: u64,
     next: AtomicU64,
 }
 
 impl Load {
-    /// Starts the receiver and creates the webhooks of the healthy endpoints.
+    /// Starts the receiver and creates the webhooks: of the healthy endpoints, and two that get the events of two of these as
+    /// well.
     pub(crate) async fn start(api: Namespaced, healthy: u64, groups: u64) -> Result<Self> {
-        let (arrivals, sick) = (Arrivals::default(), Arc::new(AtomicUsize::new(0)));
+        let (arrivals, sick) = (Arrivals::default(), Arc::new(Sick::default()));
         let receiver = {
             let (arrivals, sick) = (Arc::clone(&arrivals), Arc::clone(&sick));
             Receiver::start(move |request| answer(request, &arrivals, &sick)).await?
@@ -92,6 +101,8 @@ impl Load {
         for number in 0..healthy {
             load.create_webhook(&format!("healthy-{number}"), number).await?;
         }
+        load.create_webhook(HANGING, 0).await?;
+        load.create_webhook(BUSY, 1).await?;
         load.webhooks_are_seen().await?;
         Ok(load)
     }
@@ -125,20 +136,9 @@ impl Load {
         .await
     }
 
-    /// From now on the events of two healthy endpoints go to a sick one too.
-    pub(crate) async fn add_sick_ones(&self) -> Result<()> {
-        self.create_webhook(HANGING, 0).await?;
-        self.create_webhook(BUSY, 1).await?;
-        self.webhooks_are_seen().await
-    }
-
-    /// From now on they don't.
-    pub(crate) async fn delete_sick_ones(&self) -> Result<()> {
-        for name in [HANGING, BUSY] {
-            let what = format!("delete Webhook {name}");
-            self.api.api::<Webhook>().delete(name, &DeleteParams::default()).await.context(what)?;
-        }
-        Ok(())
+    /// Makes the two endpoints sick that can be, or well again.
+    pub(crate) fn make_sick(&self, sick: bool) {
+        self.sick.now.store(sick, Ordering::Relaxed);
     }
 
     /// How many events a second the API server takes beside all that works with it: there are always some that have not
@@ -156,14 +156,6 @@ impl Load {
         let events = self.api.api::<AlertGroupEvent>();
         until("every event is recorded", async || Ok(events.list(&waiting).await?.items.is_empty())).await?;
         Ok(self.next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
-    }
-
-    /// How many writes the events make while two of the healthy endpoints have a sick one beside them, for each one otherwise:
-    /// an event and its status, a response and its status, and where they are `removed`, that; of those with a sick one
-    /// the response, its status, its removal, and the event's status while it is under way as well.
-    pub(crate) fn writes_with_sick_ones(&self, removed: bool) -> f64 {
-        let removal = f64::from(u8::from(removed));
-        1.0 + 2.0 / self.healthy as f64 * (3.0 + removal) / (4.0 + 2.0 * removal)
     }
 
     /// Creates events at that rate for that long. Returns the number of each and the time before it was created.
@@ -228,7 +220,7 @@ impl Load {
 
     /// How many requests the sick endpoints got.
     pub(crate) fn sick_requests(&self) -> usize {
-        self.sick.load(Ordering::Relaxed)
+        self.sick.requests.load(Ordering::Relaxed)
     }
 
     /// Removes events and responses that are finished, as long as it runs.
@@ -249,21 +241,23 @@ impl Load {
     }
 }
 
-fn answer(request: &Received, arrivals: &Arrivals, sick: &AtomicUsize) -> Answer {
-    match request.target.trim_start_matches('/') {
-        HANGING => {
-            sick.fetch_add(1, Ordering::Relaxed);
-            Answer { delay: Duration::from_secs(3600), ..Answer::new(200, "") }
+fn answer(request: &Received, arrivals: &Arrivals, sick: &Sick) -> Answer {
+    let endpoint = request.target.trim_start_matches('/');
+    let well = Answer::new(200, r#"{"ok": true}"#);
+    match endpoint {
+        HANGING | BUSY if sick.now.load(Ordering::Relaxed) => {
+            sick.requests.fetch_add(1, Ordering::Relaxed);
+            match endpoint {
+                HANGING => Answer { delay: Duration::from_secs(3600), ..well },
+                _ => Answer::new(503, ""),
+            }
         }
-        BUSY => {
-            sick.fetch_add(1, Ordering::Relaxed);
-            Answer::new(503, "")
-        }
+        HANGING | BUSY => well,
         _ => {
             if let Ok(number) = request.body.trim().parse() {
                 arrivals.lock().entry(number).or_insert(request.at);
             }
-            Answer::new(200, r#"{"ok": true}"#)
+            well
         }
     }
 }

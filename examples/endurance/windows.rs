@@ -7,11 +7,11 @@ use support::{Footprint, Samples};
 /// A part of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stretch {
-    /// Without the sick endpoints, at first.
+    /// All are well, at first.
     Before,
-    /// With them.
+    /// Two are sick.
     Sick,
-    /// Without them again.
+    /// All are well again.
     After,
 }
 
@@ -19,7 +19,7 @@ impl fmt::Display for Stretch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Before => "before",
-            Self::Sick => "with sick ones",
+            Self::Sick => "two sick",
             Self::After => "after",
         })
     }

@@ -79,7 +79,7 @@ pub(super) fn occasions(manifests: &mut Manifests, data: Option<&Path>) -> Resul
             title: format!("AlertGroupEvent {}/{name}", place.namespace),
             event: Some(name),
             uid: event.uid(),
-            alert_group_id: facts.alert_group_id.clone(),
+            alert_group_id: facts.alert_group_id.to_string(),
             namespace: Some(place.namespace.clone()),
             integration_id: facts.integration_id.clone(),
             masked: facts.event_type == EventType::PersonalNotification,

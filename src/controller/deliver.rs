@@ -134,6 +134,16 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// What came of writing a status.
+enum Written {
+    /// It is there.
+    Ours(Version),
+    /// There is no such object any more.
+    Gone,
+    /// Another replica's is there, and stays.
+    Theirs(Version, Box<WebhookResponseStatus>),
+}
+
 /// Sends, and records.
 pub(crate) struct Deliverer {
     objects: Objects,
@@ -438,51 +448,71 @@ impl Deliverer {
         }
     }
 
-    /// Records what came of an attempt, `seen` others being recorded; `fresh` if there was no record at all. Returns what another replica has recorded in the
-    /// meantime, if one has: that stays.
+    /// Records what came of an attempt, `seen` others being recorded; `fresh` if there was no record at all. Returns what
+    /// another replica has recorded in the meantime, if one has: that stays.
     async fn record(
         &self,
         delivery: &mut Delivery,
-        mut version: Option<Version>,
+        version: Option<Version>,
         seen: u32,
         fresh: bool,
         status: &WebhookResponseStatus,
     ) -> Result<Option<WebhookResponseStatus>, objects::Error> {
         let (namespace, name) = (Arc::clone(&delivery.event.namespace), delivery.response());
         let patch = if fresh { serde_json::to_value(status) } else { status.replacing() };
-        let patch = patch.unwrap_or_default();
+        let untouched = |theirs: &WebhookResponseStatus| {
+            theirs.attempt_count == seen && (!fresh || theirs.phase == ResponsePhase::Pending)
+        };
+        let theirs = match self.write(&namespace, &name, version, &patch.unwrap_or_default(), untouched).await? {
+            Written::Ours(version) => {
+                delivery.version = Some(version);
+                return Ok(None);
+            }
+            // Its webhook was deleted, and it with it.
+            Written::Gone => return Ok(None),
+            Written::Theirs(version, theirs) => {
+                delivery.version = Some(version);
+                *theirs
+            }
+        };
+        // The answer to a call that worked may have been lost.
+        if theirs.attempt_count == status.attempt_count && theirs.attempts.last() == status.attempts.last() {
+            return Ok(None);
+        }
+        delivery.tries = Tries::of(&theirs);
+        let EventKey { name: event, .. } = &*delivery.event;
+        tracing::warn!(namespace = &*namespace, response = name, event, "another replica recorded an attempt");
+        Ok(Some(theirs))
+    }
+
+    /// Patches the status of a WebhookResponse at a version, read first if there is none; and at a later one if `untouched`
+    /// says that what is there now can be written over.
+    async fn write(
+        &self,
+        namespace: &str,
+        name: &str,
+        mut version: Option<Version>,
+        patch: &Value,
+        untouched: impl Fn(&WebhookResponseStatus) -> bool,
+    ) -> Result<Written, objects::Error> {
         loop {
             if version.is_some() {
-                let write =
-                    || self.objects.patch_status::<WebhookResponse>(&namespace, &name, version.as_ref(), &patch);
+                let write = || self.objects.patch_status::<WebhookResponse>(namespace, name, version.as_ref(), patch);
                 match objects::persist(write).await {
-                    Ok(version) => {
-                        delivery.version = Some(version);
-                        return Ok(None);
-                    }
-                    // Its webhook was deleted, and it with it.
-                    Err(error) if error.is_not_found() => return Ok(None),
+                    Ok(version) => return Ok(Written::Ours(version)),
+                    Err(error) if error.is_not_found() => return Ok(Written::Gone),
                     Err(error) if error.is_conflict() => {}
                     Err(error) => return Err(error),
                 }
             }
-            let found = objects::persist(|| self.objects.get::<WebhookResponse>(&namespace, &name)).await?;
-            let Some(found) = found else { return Ok(None) };
-            version = Some(Version::of(&found));
+            let found = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
+            let Some(found) = found else { return Ok(Written::Gone) };
+            let now = Version::of(&found);
             let theirs = found.status.unwrap_or_default();
-            let untouched = theirs.attempt_count == seen && (!fresh || theirs.phase == ResponsePhase::Pending);
-            if untouched {
-                continue;
+            if !untouched(&theirs) {
+                return Ok(Written::Theirs(now, Box::new(theirs)));
             }
-            delivery.version = version;
-            // The answer to a call that worked may have been lost.
-            if theirs.attempt_count == status.attempt_count && theirs.attempts.last() == status.attempts.last() {
-                return Ok(None);
-            }
-            delivery.tries = Tries::of(&theirs);
-            let EventKey { name: event, .. } = &*delivery.event;
-            tracing::warn!(namespace = &*namespace, response = name, event, "another replica recorded an attempt");
-            return Ok(Some(theirs));
+            version = Some(now);
         }
     }
 
@@ -522,8 +552,9 @@ impl Deliverer {
             };
         }
         let patch = delivery.tries.closing(Timestamp::now(), delivery.redeliver.as_deref(), why);
-        if let Err(error) = self.close(&namespace, &name, delivery.version.clone(), delivery.tries.count, &patch).await
-        {
+        let attempts = delivery.tries.count;
+        let untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == attempts;
+        if let Err(error) = self.write(&namespace, &name, delivery.version.clone(), &patch, untouched).await {
             delivery.log(&chain(&error), "record");
         }
         let (outcome, status_code) = delivery.tries.outcome();
@@ -537,34 +568,9 @@ impl Deliverer {
         let name = response.name_any();
         tracing::warn!(namespace, response = name, why, "send again");
         let version = Some(Version::of(response));
-        if let Err(error) = self.close(namespace, &name, version, status.attempt_count, &patch).await {
+        let untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == status.attempt_count;
+        if let Err(error) = self.write(namespace, &name, version, &patch, untouched).await {
             tracing::error!(error = chain(&error), "record");
-        }
-    }
-
-    /// Patches the status of a WebhookResponse with so many attempts. One that has others by now is another replica's.
-    async fn close(
-        &self,
-        namespace: &str,
-        name: &str,
-        mut version: Option<Version>,
-        attempts: u32,
-        patch: &Value,
-    ) -> Result<(), objects::Error> {
-        loop {
-            let write = || self.objects.patch_status::<WebhookResponse>(namespace, name, version.as_ref(), patch);
-            match objects::persist(write).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error),
-            }
-            let found = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
-            let Some(found) = found else { return Ok(()) };
-            version = Some(Version::of(&found));
-            if found.status.unwrap_or_default().attempt_count != attempts {
-                return Ok(());
-            }
         }
     }
 

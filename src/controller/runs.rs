@@ -129,7 +129,7 @@ impl Run {
     }
 
     fn group(&self) -> Group {
-        (Arc::clone(&self.key.namespace), Arc::from(self.facts.alert_group_id.as_str()))
+        (Arc::clone(&self.key.namespace), Arc::clone(&self.facts.alert_group_id))
     }
 
     fn delivery(&self, number: u64, webhook: &Arc<str>, line: &Line) -> Box<Delivery> {
@@ -404,7 +404,7 @@ impl Runs {
         };
         let waiting = Waiting {
             number: delivery.number,
-            group: Arc::from(delivery.facts.alert_group_id.as_str()),
+            group: Arc::clone(&delivery.facts.alert_group_id),
             attempts: delivery.tries.round.map_or(0, |round| round.attempts),
             due,
             give_up,
@@ -504,7 +504,7 @@ impl Runs {
 
     /// Lets those after a delivery go that waited until it was tried.
     fn tried(self: &Arc<Self>, state: &mut State, delivery: &Delivery) {
-        let group = (Arc::clone(&delivery.event.namespace), Arc::from(delivery.facts.alert_group_id.as_str()));
+        let group = (Arc::clone(&delivery.event.namespace), Arc::clone(&delivery.facts.alert_group_id));
         let Some(order) = state.orders.get_mut(&group) else { return };
         let turns = order.tried(delivery.number, &delivery.webhook);
         if order.is_empty() {

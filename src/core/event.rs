@@ -20,7 +20,7 @@ pub struct EventFacts {
     /// What happened.
     pub event_type: EventType,
     /// The alert group it happened to.
-    pub alert_group_id: String,
+    pub alert_group_id: Arc<str>,
     /// The integration of the alert group.
     pub integration_id: Option<String>,
     /// Names or ids of the webhooks that the event is for; only for the types that name them.

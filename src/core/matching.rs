@@ -82,7 +82,7 @@ mod tests {
     fn mk_event(event_type: EventType) -> EventFacts {
         EventFacts {
             event_type,
-            alert_group_id: "I1".to_owned(),
+            alert_group_id: "I1".into(),
             integration_id: Some("C1".to_owned()),
             webhook_refs: Vec::new(),
         }

@@ -317,7 +317,7 @@ impl AlertGroupEventSpec {
         let integration = self.integration.as_ref().and_then(|integration| integration.id.clone());
         EventFacts {
             event_type: self.type_,
-            alert_group_id: self.alert_group.id.clone(),
+            alert_group_id: self.alert_group.id.as_str().into(),
             integration_id: integration.or_else(|| self.alert_group.integration_id.clone()),
             webhook_refs: self.webhook_refs.clone(),
         }
