@@ -430,10 +430,13 @@ impl Runs {
                     let (done, report) = runs.deliverer.attempt(&mut delivery, entry.as_ref()).await;
                     runs.done(delivery, entry.as_deref(), turn, done, report);
                 }),
-                Next::GiveUp(mut delivery, turn) => self.tasks.spawn(async move {
+                Next::GiveUp(mut delivery) => self.tasks.spawn(async move {
                     let entry = runs.entry(&delivery);
                     let line = runs.deliverer.give_up(&mut delivery, entry.as_ref()).await;
-                    runs.done(delivery, entry.as_deref(), turn, Done::Ended(line), Report::Nothing);
+                    let mut state = runs.state.lock();
+                    state.dispatcher.gave_up();
+                    runs.settle(&mut state, delivery, Done::Ended(line));
+                    runs.pump(&mut state);
                 }),
             };
         }
@@ -455,20 +458,25 @@ impl Runs {
             // It has just been told to stop, as it is now.
             self.hold(&mut state, &entry);
         }
+        self.settle(&mut state, delivery, done);
+        self.changed(&mut state, &lane, change);
+        self.pump(&mut state);
+    }
+
+    /// Draws the consequences of what came of a delivery.
+    fn settle(self: &Arc<Self>, state: &mut State, delivery: Box<Delivery>, done: Done) {
         match done {
             // For the next process.
             Done::Stopped => {}
             Done::Ended(line) => {
-                self.tried(&mut state, &delivery);
-                self.ended(&mut state, delivery, line);
+                self.tried(state, &delivery);
+                self.ended(state, delivery, line);
             }
             Done::Again(next, line) => {
-                self.tried(&mut state, &delivery);
-                self.again(&mut state, delivery, next, line);
+                self.tried(state, &delivery);
+                self.again(state, delivery, next, line);
             }
         }
-        self.changed(&mut state, &lane, change);
-        self.pump(&mut state);
     }
 
     /// Draws the consequences of a change of an endpoint.

@@ -25,6 +25,10 @@ const FAILURES: u32 = 5;
 /// How long to wait between one delivery and the next while an endpoint is down, unless the webhook's policy says less.
 const PROBES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// So many that waited too long are given up at a time. There may be thousands at once, each of which costs writes that
+/// others' records need.
+const GIVING_UP: usize = 8;
+
 /// What may be in flight at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -54,13 +58,13 @@ pub struct Waiting<T> {
     pub give_up: Instant,
 }
 
-/// What is to be done next. The turn is given back by [`Dispatcher::done`].
+/// What is to be done next.
 #[derive(Debug)]
 pub enum Next<T> {
-    /// Send it.
+    /// Send it. The turn is given back by [`Dispatcher::done`].
     Send(T, Turn),
-    /// Its time is over.
-    GiveUp(T, Turn),
+    /// Its time is over. To be answered by [`Dispatcher::gave_up`].
+    GiveUp(T),
 }
 
 /// Stands for a delivery in flight.
@@ -68,8 +72,7 @@ pub enum Next<T> {
 #[must_use = "what is in flight is bounded: give the turn back"]
 pub struct Turn {
     lane: Lane,
-    /// None if nothing is sent.
-    group: Option<Arc<str>>,
+    group: Arc<str>,
     probe: bool,
 }
 
@@ -235,7 +238,9 @@ pub struct Dispatcher<T> {
     queues: HashMap<Lane, Queue<T>>,
     namespaces: HashMap<Arc<str>, Namespace>,
     round: VecDeque<Arc<str>>,
-    given_up: VecDeque<(Lane, Waiting<T>)>,
+    given_up: VecDeque<T>,
+    /// How many of those that were given up are under way.
+    giving_up: usize,
     wakes: BTreeSet<(Instant, Lane)>,
     blocked: bool,
 }
@@ -251,6 +256,7 @@ impl<T> Dispatcher<T> {
             namespaces: HashMap::new(),
             round: VecDeque::new(),
             given_up: VecDeque::new(),
+            giving_up: 0,
             wakes: BTreeSet::new(),
             blocked: false,
         }
@@ -311,14 +317,27 @@ impl<T> Dispatcher<T> {
     /// What to do next, if anything may be done now.
     pub fn next(&mut self, now: Instant) -> Option<Next<T>> {
         self.wake(now);
+        self.next_to_send(now).or_else(|| {
+            if self.giving_up >= GIVING_UP {
+                return None;
+            }
+            let item = self.given_up.pop_front()?;
+            self.waiting -= 1;
+            self.giving_up += 1;
+            Some(Next::GiveUp(item))
+        })
+    }
+
+    /// Takes note that something has been given up.
+    pub fn gave_up(&mut self) {
+        self.giving_up -= 1;
+    }
+
+    fn next_to_send(&mut self, now: Instant) -> Option<Next<T>> {
         self.blocked = false;
         if self.in_flight >= self.limits.in_flight {
-            self.blocked = !self.round.is_empty() || !self.given_up.is_empty();
+            self.blocked = !self.round.is_empty();
             return None;
-        }
-        if let Some((lane, waiting)) = self.given_up.pop_front() {
-            let turn = self.begin(&lane, None, false);
-            return Some(Next::GiveUp(waiting.item, turn));
         }
         for _ in 0..self.round.len() {
             let Some(name) = self.round.pop_front() else { break };
@@ -367,21 +386,21 @@ impl<T> Dispatcher<T> {
                 }
                 Health::Well { .. } => false,
             };
-            let turn = self.begin(&lane, Some(Arc::clone(&waiting.group)), probe);
+            let turn = self.begin(&lane, &waiting.group, probe);
             self.change(&lane, now, |_| {});
             return Some(Next::Send(waiting.item, turn));
         }
         None
     }
 
-    fn begin(&mut self, lane: &Lane, group: Option<Arc<str>>, probe: bool) -> Turn {
+    fn begin(&mut self, lane: &Lane, group: &Arc<str>, probe: bool) -> Turn {
         self.waiting -= 1;
         self.in_flight += 1;
         self.namespaces.entry(Arc::clone(&lane.0)).or_default().in_flight += 1;
         let queue = self.queues.entry(lane.clone()).or_insert_with(|| Queue::new(self.limits.per_webhook));
         queue.in_flight += 1;
-        queue.busy.extend(group.clone());
-        Turn { lane: lane.clone(), group, probe }
+        queue.busy.insert(Arc::clone(group));
+        Turn { lane: lane.clone(), group: Arc::clone(group), probe }
     }
 
     /// Takes a turn back. `policy` is the webhook's; `chance` is from 0 to 1.
@@ -394,9 +413,7 @@ impl<T> Dispatcher<T> {
         let bound = self.limits.per_webhook;
         self.change(&lane, now, |queue| {
             queue.in_flight -= 1;
-            if let Some(group) = &group {
-                queue.busy.remove(group);
-            }
+            queue.busy.remove(&group);
             let delay = |probes: u32, asked: Option<Duration>| {
                 let pace = Policy {
                     initial_delay: PROBES.0.min(policy.initial_delay),
@@ -505,7 +522,7 @@ impl<T> Dispatcher<T> {
                 queue.ripen(now);
                 queue.given_up(now)
             });
-            self.given_up.extend(over.into_iter().map(|waiting| (lane.clone(), waiting)));
+            self.given_up.extend(over.into_iter().map(|waiting| waiting.item));
         }
     }
 
@@ -585,7 +602,7 @@ mod tests {
             std::iter::from_fn(|| self.dispatcher.next(self.now))
                 .map(|next| match next {
                     Next::Send(item, turn) => (item, turn),
-                    Next::GiveUp(item, _) => panic!("{item} is given up"),
+                    Next::GiveUp(item) => panic!("{item} is given up"),
                 })
                 .collect()
         }
@@ -750,9 +767,30 @@ mod tests {
         world.fail(&a, 0..5);
         world.push(&a, 5);
         world.at(3600);
-        let Some(Next::GiveUp(5, turn)) = world.dispatcher.next(world.now) else { panic!("not given up") };
-        assert_eq!(world.done(turn, Report::Nothing), None);
+        let Some(Next::GiveUp(5)) = world.dispatcher.next(world.now) else { panic!("not given up") };
+        world.dispatcher.gave_up();
         assert_eq!((world.dispatcher.in_flight(), world.dispatcher.waiting()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_given_up_takes_nothing_from_what_can_be_sent() {
+        let (mut world, a, b) = (World::new(4, 32), lane("team", "a"), lane("team", "b"));
+        world.fail(&a, 0..4);
+        world.fail(&a, 4..5);
+        (10..50).for_each(|number| world.push(&a, number));
+        world.at(3600);
+        (50..60).for_each(|number| world.push(&b, number));
+        let (mut sent, mut given_up) = (Vec::new(), Vec::new());
+        while let Some(next) = world.dispatcher.next(world.now) {
+            match next {
+                Next::Send(item, turn) => sent.push((item, turn)),
+                Next::GiveUp(item) => given_up.push(item),
+            }
+        }
+        assert_eq!((items(&sent), given_up.len()), (vec![50, 51], GIVING_UP));
+        assert_eq!(world.dispatcher.in_flight(), 2);
+        world.dispatcher.gave_up();
+        let Some(Next::GiveUp(_)) = world.dispatcher.next(world.now) else { panic!("none follows") };
     }
 
     #[test]
@@ -772,9 +810,9 @@ mod tests {
             .into_iter()
             .for_each(|waiting| world.dispatcher.push(&a, waiting, start));
         world.at(1);
-        let Some(Next::GiveUp(1, given_up)) = world.dispatcher.next(world.now) else { panic!("not given up") };
-        assert_eq!(items(&world.start()), [2]);
-        assert_eq!(world.done(given_up, Report::Nothing), None);
+        let Some(Next::Send(2, _turn)) = world.dispatcher.next(world.now) else { panic!("not sent") };
+        let Some(Next::GiveUp(1)) = world.dispatcher.next(world.now) else { panic!("not given up") };
+        world.dispatcher.gave_up();
         // The endpoint is taken to be well again, but 2 is on its way.
         assert_eq!(world.dispatcher.renew(&a, world.now), Some(Change::Recovered));
         assert!(world.start().is_empty());
@@ -845,7 +883,7 @@ mod tests {
                 let mut of_group: HashSet<(Lane, Arc<str>)> = HashSet::new();
                 for (_, turn) in &flying {
                     *of_webhook.entry(turn.lane.clone()).or_default() += 1;
-                    prop_assert!(of_group.insert((turn.lane.clone(), turn.group.clone().unwrap())));
+                    prop_assert!(of_group.insert((turn.lane.clone(), Arc::clone(&turn.group))));
                 }
                 prop_assert!(of_webhook.values().all(|count| *count <= per_webhook));
                 let Some((item, turn)) = (!flying.is_empty()).then(|| flying.remove(0)) else {
@@ -855,7 +893,7 @@ mod tests {
                     }
                     continue;
                 };
-                let (lane, group) = (turn.lane.clone(), turn.group.clone().unwrap());
+                let (lane, group) = (turn.lane.clone(), Arc::clone(&turn.group));
                 let report = match reports.next() {
                     Some(0) => Report::Failed(None),
                     Some(1) => Report::Failed(Some(Duration::from_secs(2))),
