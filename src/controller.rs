@@ -37,6 +37,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, ResourceExt,
@@ -63,12 +64,12 @@ use crate::{
         address::{self, AllowedAddress, AllowedHost, Policy},
         dispatch::Limits,
     },
-    delivery::{Proxies, Sender},
+    delivery::{self, Policies, Proxies, Sender},
     health::{self, Ready},
     kubernetes::{
-        client::api_server,
         lease::{self, Lease},
         objects::Objects,
+        services::{Guard, services},
         watch::{api_of, log_errors, on_listed, valid, watch},
     },
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
@@ -162,6 +163,26 @@ pub struct Reach {
         value_name = "[NAMESPACE=]SUFFIX"
     )]
     pub allow_hosts: Vec<AllowedHost>,
+    /// A network that Webhooks may not send to, whatever is open otherwise, unless one address of it is allowed by itself:
+    /// networks of pods or nodes that are public addresses, other ways to the API server
+    #[arg(
+        long = "deny-address",
+        env = "ONCALL_WEBHOOKS_DENY_ADDRESSES",
+        value_delimiter = ',',
+        value_name = "CIDR",
+        value_parser = address::network
+    )]
+    pub deny_addresses: Vec<IpNet>,
+    /// A host that Webhooks may not send to, nor to any below it, unless a host is allowed in full: other names of the API
+    /// server
+    #[arg(
+        long = "deny-host",
+        env = "ONCALL_WEBHOOKS_DENY_HOSTS",
+        value_delimiter = ',',
+        value_name = "SUFFIX",
+        value_parser = address::host_suffix
+    )]
+    pub deny_hosts: Vec<String>,
     /// Refuse Services of the Webhook's own namespace too (NAME.NAMESPACE.svc)
     #[arg(long, env = "ONCALL_WEBHOOKS_DENY_OWN_SERVICES")]
     pub deny_own_services: bool,
@@ -175,13 +196,12 @@ pub struct Reach {
     pub cluster_domain: String,
 }
 
-impl Reach {
-    async fn policy(self) -> Result<Policy> {
-        let (addresses, hosts) = api_server().await?;
-        let policy = Policy::new(&self.cluster_domain)
-            .allow(self.allow_addresses, self.allow_hosts)
-            .guard_api_server(addresses, &hosts);
-        Ok(if self.deny_own_services { policy.deny_own_services() } else { policy })
+impl From<Reach> for Policy {
+    fn from(reach: Reach) -> Self {
+        let policy = Self::new(&reach.cluster_domain)
+            .allow(reach.allow_addresses, reach.allow_hosts)
+            .close(reach.deny_addresses, reach.deny_hosts);
+        if reach.deny_own_services { policy.deny_own_services() } else { policy }
     }
 }
 
@@ -192,26 +212,31 @@ impl Reach {
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     let listener = health::bind(config.health_address).await?;
     let (ready, metrics) = (Ready::default(), Metrics::default());
+    let (guard, policies) = Guard::new(&client, config.reach.clone().into()).await?;
     tokio::select! {
         result = health::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
-        result = work(client, config, ready, metrics, stop) => result,
+        () = guard.keep() => anyhow::bail!("nobody looks any more where the API server is"),
+        result = work(client, config, policies, ready, metrics, stop) => result,
     }
 }
 
 async fn work(
     client: Client,
     config: Config,
+    mut policies: Policies,
     ready: Ready,
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let mut stop = pin!(stop);
-    let policy = config.reach.clone().policy().await?;
+    // The first says where the API server is.
+    policies.changed().await.context("look where the API server is")?;
     let proxies = Proxies::from(config.proxy.clone()).or_environment();
     let held: Arc<OnceLock<Lease>> = Arc::default();
     let gate = Arc::clone(&held);
     let gate = Arc::new(move || gate.get().is_some_and(Lease::is_held));
-    let sender = Sender::gated(policy, &proxies, gate).context("set up the HTTP client")?;
+    let sender = delivery::Parts { policies, services: services(&client), gate };
+    let sender = Sender::new(sender, &proxies).context("set up the HTTP client")?;
     let Some(claim) = config.election.clone().claim()? else {
         let lease = held.get_or_init(Lease::of_one).clone();
         return lead(client, config, sender, lease, ready, metrics, stop).await;

@@ -14,6 +14,7 @@ mod tests;
 use std::{borrow::Cow, error::Error, io, sync::Arc, time::Duration};
 
 use cookie_store::CookieStore;
+use futures::future::{self, FutureExt};
 use hyper::body::Bytes;
 use hyper_util::client::legacy;
 use jiff::Timestamp;
@@ -22,13 +23,13 @@ use reqwest::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::ExposeSecret;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use url::Url;
 
-use self::reach::{Clients, Closed, LookUp, NoTunnel, Unresolved, look_up};
+use self::reach::{Clients, Closed, LookUp, NoTunnel, Unknown, Unresolved, look_up};
 pub use self::{
     proxy::{NoProxy, Settings as Proxies},
-    reach::{Gate, SetUp},
+    reach::{Gate, Leads, Policies, Services, SetUp},
 };
 use crate::core::{
     address::{Policy, Refused},
@@ -57,27 +58,47 @@ pub struct Origin<'a> {
     pub webhook: &'a str,
 }
 
+/// What a [`Sender`] of an operator works with.
+pub struct Parts {
+    /// What requests may reach.
+    pub policies: Policies,
+    /// Where Services lead.
+    pub services: Services,
+    /// Asked when there is a connection and nothing was sent over it yet.
+    pub gate: Gate,
+}
+
+impl Parts {
+    /// One policy for ever, an open gate, and no cluster.
+    #[must_use]
+    pub fn of(policy: Policy) -> Self {
+        let (_, policies) = watch::channel(Arc::new(policy));
+        let services: Services = Arc::new(|_, _| future::ready(Ok(Leads::Elsewhere)).boxed());
+        Self { policies, services, gate: Arc::new(|| true) }
+    }
+}
+
 impl Sender {
-    /// Makes a sender with the system's certificate authorities, which reaches what `policy` lets it, by way of `proxies`
-    /// where they say so.
+    /// Makes a sender with the system's certificate authorities, which reaches whatever a person's own program may, by way of
+    /// `proxies` where they say so.
     ///
     /// # Errors
     /// TLS can't be set up, or a setting is no proxy.
-    pub fn new(policy: Policy, proxies: &Proxies) -> Result<Self, SetUp> {
-        Self::gated(policy, proxies, Arc::new(|| true))
+    pub fn unbound(proxies: &Proxies) -> Result<Self, SetUp> {
+        Self::with_look_up(Parts::of(Policy::anything()), proxies, look_up())
     }
 
-    /// The same, while `gate` says that requests may go out: it is asked when there is a connection and nothing was sent over
-    /// it yet.
+    /// Makes a sender that reaches what the policy of the moment lets it, while the gate says that requests may go out.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn gated(policy: Policy, proxies: &Proxies, gate: Gate) -> Result<Self, SetUp> {
-        Self::with_look_up(policy, proxies, gate, look_up())
+    /// As [`Self::unbound`].
+    pub fn new(parts: Parts, proxies: &Proxies) -> Result<Self, SetUp> {
+        Self::with_look_up(parts, proxies, look_up())
     }
 
-    fn with_look_up(policy: Policy, proxies: &Proxies, gate: Gate, look_up: LookUp) -> Result<Self, SetUp> {
-        Ok(Self { clients: Arc::new(Clients::new(policy, proxies, gate, look_up)?) })
+    fn with_look_up(parts: Parts, proxies: &Proxies, look_up: LookUp) -> Result<Self, SetUp> {
+        let Parts { policies, services, gate } = parts;
+        Ok(Self { clients: Arc::new(Clients::new(policies, services, proxies, gate, look_up)?) })
     }
 
     /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
@@ -269,6 +290,9 @@ fn explain(error: &(dyn Error + 'static), host: &str) -> Broken {
     }
     if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
         return Broken::Refused(refused.clone());
+    }
+    if let Some(Unknown(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {
+        return Broken::Because(message.clone());
     }
     if let Some(NoTunnel(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {
         return Broken::Because(message.clone());

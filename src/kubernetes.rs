@@ -5,5 +5,6 @@ pub(crate) mod client;
 pub(crate) mod guard;
 pub(crate) mod lease;
 pub(crate) mod objects;
+pub(crate) mod services;
 pub(crate) mod table;
 pub(crate) mod watch;

@@ -17,7 +17,7 @@ use super::{
     print, render,
 };
 use crate::{
-    core::{address::Policy, id},
+    core::id,
     delivery::{Origin, Proxies, Sender},
     resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
 };
@@ -51,7 +51,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
     // As with curl.
     let proxies = Proxies::default().or_environment();
-    let sender = Sender::new(Policy::anything(), &proxies).context("set up the HTTP client")?;
+    let sender = Sender::unbound(&proxies).context("set up the HTTP client")?;
     let mut history = History::new(manifests.responses.clone());
     let mut responses = Vec::new();
     // In their order, as in a cluster: a later event sees what an earlier one was answered.

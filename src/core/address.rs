@@ -1,13 +1,14 @@
 //! A namespace, a host and the address it stands for in; whether a request may go there, out.
 //!
 //! ```text
-//! address ─► canonical ─┬─► itself ────────────────┐    guarded: only by name or by its own /32 or /128
+//! address ─► canonical ─┬─► itself ────────────────┐    guarded: only by its own /32 or /128, or its own name
 //!                       └─► IPv4 addresses in it ──┴──► else the table of networks, and what is allowed on top
 //! ```
 //! Each address counts by itself: what names it (a literal, a DNS answer, a redirect) makes no difference, but for the
-//! hosts that are allowed.
+//! hosts that are allowed. Guarded are the cluster's API server, the metadata of clouds and what the configuration closes.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
@@ -81,6 +82,9 @@ const METADATA: &[Network] = &[
     v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32, Use::Never, "AWS's metadata"),
     v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128, Use::Never, "Google Cloud's metadata"),
     v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128, Use::Never, "Scaleway's metadata"),
+    v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, Use::Never, "Oracle Cloud's metadata"),
+    v6([0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200], 128, Use::Never, "Alibaba Cloud's metadata"),
+    v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1], 128, Use::Never, "Akamai's metadata"),
     v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, Use::Never, "OpenStack's metadata"),
 ];
 
@@ -95,6 +99,7 @@ const METADATA_HOSTS: &[&str] = &[
 ];
 
 const API_SERVER: &str = "the cluster's API server";
+const CLOSED: &str = "closed by the operator's configuration";
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8, used: Use, what: &'static str) -> Network {
     Network(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)), used, what)
@@ -135,21 +140,30 @@ impl FromStr for AllowedAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (namespace, text) = of_namespace(text)?;
-        let net: IpNet = match text.parse() {
-            Ok(net) => net,
-            Err(_) => text
-                .parse::<IpAddr>()
-                .map(IpNet::from)
-                .map_err(|_| format!("{text:?} is no network such as 10.1.0.0/16 or fd00:1::/64"))?,
-        };
-        if net.trunc() != net {
-            return Err(format!("{net} is an address and a length: the network is {}", net.trunc()));
-        }
-        if matches!(net, IpNet::V6(net) if net.prefix_len() >= 96 && net.addr().to_ipv4_mapped().is_some()) {
-            return Err(format!("{net} stands for IPv4 addresses: give the IPv4 network"));
-        }
-        Ok(Self { namespace, net })
+        Ok(Self { namespace, net: network(text)? })
     }
+}
+
+/// Reads a network such as `10.1.0.0/16`, or one address.
+///
+/// # Errors
+/// It is none. Says so.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let net: IpNet = match text.parse() {
+        Ok(net) => net,
+        Err(_) => text
+            .parse::<IpAddr>()
+            .map(IpNet::from)
+            .map_err(|_| format!("{text:?} is no network such as 10.1.0.0/16 or fd00:1::/64"))?,
+    };
+    if net.trunc() != net {
+        return Err(format!("{net} is an address and a length: the network is {}", net.trunc()));
+    }
+    if matches!(net, IpNet::V6(net) if net.prefix_len() >= 96 && net.addr().to_ipv4_mapped().is_some()) {
+        return Err(format!("{net} stands for IPv4 addresses: give the IPv4 network"));
+    }
+    Ok(net)
 }
 
 impl FromStr for AllowedHost {
@@ -157,16 +171,24 @@ impl FromStr for AllowedHost {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (namespace, text) = of_namespace(text)?;
-        if text.starts_with("*.") || text.starts_with('.') {
-            let rest = text.trim_start_matches(['*', '.']);
-            return Err(format!("{text:?}: {rest:?} stands for itself and for all below it"));
-        }
-        let no_host = || format!("{text:?} is no host name such as example.com");
-        match Host::parse(text.strip_suffix('.').unwrap_or(text)) {
-            Ok(Host::Domain(suffix)) if is_name(&suffix) => Ok(Self { namespace, suffix }),
-            Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err(format!("{text:?} is an address: allow it as one")),
-            _ => Err(no_host()),
-        }
+        Ok(Self { namespace, suffix: host_suffix(text)? })
+    }
+}
+
+/// Reads a host that stands for itself and for all below it.
+///
+/// # Errors
+/// It is none. Says so.
+pub fn host_suffix(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.starts_with("*.") || text.starts_with('.') {
+        let rest = text.trim_start_matches(['*', '.']);
+        return Err(format!("{text:?}: {rest:?} stands for itself and for all below it"));
+    }
+    match Host::parse(text.strip_suffix('.').unwrap_or(text)) {
+        Ok(Host::Domain(suffix)) if is_name(&suffix) => Ok(suffix),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err(format!("{text:?} is an address: give it as one")),
+        _ => Err(format!("{text:?} is no host name such as example.com")),
     }
 }
 
@@ -200,17 +222,6 @@ pub fn cluster_domain(text: &str) -> Result<String, String> {
     if is_name(&domain) { Ok(domain) } else { Err(format!("{text:?} is no domain such as cluster.local")) }
 }
 
-/// How far a name alone says that it may be sent to, whoever looks it up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Its addresses say.
-    No,
-    /// It is below a host that is allowed: it may, unless an address that is known stays closed.
-    Below,
-    /// It is allowed in full: it may, whatever its addresses are.
-    InFull,
-}
-
 /// What may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -220,8 +231,11 @@ pub struct Policy {
     /// Whether a namespace's Services may be sent to from there.
     own_services: bool,
     cluster_domain: String,
-    api_server_addresses: Vec<IpAddr>,
-    api_server_hosts: Vec<String>,
+    closed_addresses: Vec<IpNet>,
+    /// In lower case and ASCII, each with all below it.
+    closed_hosts: Vec<String>,
+    api_server_addresses: BTreeSet<IpAddr>,
+    api_server_hosts: BTreeSet<String>,
 }
 
 impl Policy {
@@ -232,12 +246,12 @@ impl Policy {
             addresses: Vec::new(),
             hosts: Vec::new(),
             own_services: true,
-            api_server_hosts: vec![
-                "kubernetes.default.svc".to_owned(),
-                format!("kubernetes.default.svc.{cluster_domain}"),
-            ],
+            api_server_hosts: ["kubernetes.default.svc".to_owned(), format!("kubernetes.default.svc.{cluster_domain}")]
+                .into(),
             cluster_domain: cluster_domain.to_owned(),
-            api_server_addresses: Vec::new(),
+            closed_addresses: Vec::new(),
+            closed_hosts: Vec::new(),
+            api_server_addresses: BTreeSet::new(),
         }
     }
 
@@ -261,11 +275,23 @@ impl Policy {
         self
     }
 
-    /// Not the cluster's API server, which has these addresses and names.
+    /// Not these, whatever is open otherwise, unless they are named one by one.
     #[must_use]
-    pub fn guard_api_server(mut self, addresses: impl IntoIterator<Item = IpAddr>, hosts: &[String]) -> Self {
+    pub fn close(mut self, addresses: Vec<IpNet>, hosts: Vec<String>) -> Self {
+        self.closed_addresses.extend(addresses);
+        self.closed_hosts.extend(hosts);
+        self
+    }
+
+    /// Not the cluster's API server, which has these addresses and names among others.
+    #[must_use]
+    pub fn guard_api_server<'a>(
+        mut self,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        hosts: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         self.api_server_addresses.extend(addresses.into_iter().map(|address| address.to_canonical()));
-        self.api_server_hosts.extend(hosts.iter().map(|host| normal(host)));
+        self.api_server_hosts.extend(hosts.into_iter().map(normal));
         self
     }
 
@@ -275,67 +301,103 @@ impl Policy {
         let is_own = |of: &Option<String>| of.as_deref() == Some(namespace);
         let depends = self.addresses.iter().any(|allowed| is_own(&allowed.namespace))
             || self.hosts.iter().any(|allowed| is_own(&allowed.namespace))
-            || host.is_some_and(|host| self.is_own_service(namespace, &normal(host)));
+            || host.is_some_and(|host| self.own_service(namespace, host).is_some());
         depends.then_some(namespace)
     }
 
     /// Whether a request of `namespace` may go to this address. `host` is the name that stands for it; None where the
-    /// URL has the address itself.
+    /// URL has the address itself. `is_service` says that the name is an [own Service](Self::own_service), and that the
+    /// address is the Service's, or that of something behind it.
     ///
     /// # Errors
     /// It may not.
-    pub fn judge(&self, namespace: Option<&str>, host: Option<&str>, address: IpAddr) -> Result<(), Refused> {
-        if self.anything {
-            return Ok(());
-        }
+    pub fn judge(
+        &self,
+        namespace: Option<&str>,
+        host: Option<&str>,
+        address: IpAddr,
+        is_service: bool,
+    ) -> Result<(), Refused> {
         let host = host.map(normal);
         let host = host.as_deref();
-        let hosts = || self.hosts.iter().filter(|allowed| applies(allowed.namespace.as_deref(), namespace));
-        let in_full = host.is_some_and(|host| hosts().any(|allowed| allowed.suffix == host));
-        let by_host = host.is_some_and(|host| hosts().any(|allowed| is_below(host, &allowed.suffix)));
-        let own_service = host.is_some_and(|host| namespace.is_some_and(|of| self.is_own_service(of, host)));
-        let is_api_server = host.is_some_and(|host| self.api_server_hosts.iter().any(|name| name == host));
-
-        for address in with_embedded(address) {
-            let nets = || {
-                let here = |allowed: &&AllowedAddress| applies(allowed.namespace.as_deref(), namespace);
-                self.addresses.iter().filter(here).map(|allowed| allowed.net)
-            };
-            let refused = |what| Err(Refused { address, what });
-            let guard = if is_api_server || self.api_server_addresses.contains(&address) {
-                Some(API_SERVER)
-            } else {
-                narrowest(METADATA, address).map(|Network(.., what)| *what)
-            };
-            if let Some(what) = guard {
-                if in_full || nets().any(|net| net == IpNet::from(address)) {
-                    continue;
-                }
-                return refused(what);
+        let by_host = host.is_some_and(|host| self.hosts_of(namespace).any(|suffix| is_below(host, suffix)));
+        self.each(address, |address| {
+            if let Some(what) = self.guard(namespace, host, address) {
+                return Err(what);
             }
             let (used, what) =
                 narrowest(NETWORKS, address).map_or((Use::Never, "no address"), |Network(_, used, what)| (*used, what));
             let allowed = match used {
                 Use::Open => true,
-                Use::Inside => own_service || by_host || nets().any(|net| net.contains(&address)),
-                Use::Never => by_host || nets().any(|net| net.contains(&address)),
+                Use::Inside if is_service => true,
+                Use::Inside | Use::Never => {
+                    by_host || self.networks_of(namespace).any(|network| network.contains(&address))
+                }
             };
-            if !allowed {
-                return refused(what);
-            }
-        }
-        Ok(())
+            if allowed { Ok(()) } else { Err(what) }
+        })
     }
 
-    /// How far the configuration trusts the name `host` in requests of `namespace`, for whoever lets a proxy look it up.
-    pub fn trust(&self, namespace: Option<&str>, host: &str) -> Trust {
-        let host = normal(host);
-        let hosts = || self.hosts.iter().filter(|allowed| applies(allowed.namespace.as_deref(), namespace));
-        if self.anything || hosts().any(|allowed| allowed.suffix == host) {
-            return Trust::InFull;
+    /// Whether a Service of `namespace` may lead to this address.
+    ///
+    /// # Errors
+    /// It may not: the address is guarded.
+    pub fn judge_endpoint(&self, namespace: &str, address: IpAddr) -> Result<(), Refused> {
+        self.each(address, |address| self.guard(Some(namespace), None, address).map_or(Ok(()), Err))
+    }
+
+    /// Asks of the address, and of those inside it.
+    fn each(&self, address: IpAddr, judge: impl Fn(IpAddr) -> Result<(), &'static str>) -> Result<(), Refused> {
+        if self.anything {
+            return Ok(());
         }
-        let guarded = METADATA_HOSTS.contains(&&*host) || self.api_server_hosts.contains(&host);
-        if !guarded && hosts().any(|allowed| is_below(&host, &allowed.suffix)) { Trust::Below } else { Trust::No }
+        let judge = |address| judge(address).map_err(|what| Refused { address, what });
+        with_embedded(address).into_iter().try_for_each(judge)
+    }
+
+    /// Why an address stays closed, if it does: it is guarded, or its name is, which is [`normal`], and that one is not named.
+    fn guard(&self, namespace: Option<&str>, host: Option<&str>, address: IpAddr) -> Option<&'static str> {
+        let unnamed = |host: &str| !self.is_named(namespace, host);
+        if host.is_some_and(|host| self.is_closed(host) && unnamed(host)) {
+            return Some(CLOSED);
+        }
+        if self.networks_of(namespace).any(|network| network == IpNet::from(address)) {
+            return None;
+        }
+        let by_address = || self.api_server_addresses.contains(&address);
+        if host.filter(|host| self.api_server_hosts.contains(*host)).map_or_else(by_address, unnamed) {
+            return Some(API_SERVER);
+        }
+        if self.closed_addresses.iter().any(|network| network.contains(&address)) {
+            return Some(CLOSED);
+        }
+        let named = host.is_some_and(|host| METADATA_HOSTS.contains(&host) && !unnamed(host));
+        narrowest(METADATA, address).filter(|_| !named).map(|Network(.., what)| *what)
+    }
+
+    fn is_closed(&self, host: &str) -> bool {
+        self.closed_hosts.iter().any(|suffix| is_below(host, suffix))
+    }
+
+    /// The hosts that are allowed to a namespace.
+    fn hosts_of(&self, namespace: Option<&str>) -> impl Iterator<Item = &str> {
+        let hosts = self.hosts.iter().filter(move |allowed| applies(allowed.namespace.as_deref(), namespace));
+        hosts.map(|allowed| &*allowed.suffix)
+    }
+
+    /// The networks that are allowed to a namespace.
+    fn networks_of(&self, namespace: Option<&str>) -> impl Iterator<Item = IpNet> {
+        let networks = self.addresses.iter().filter(move |allowed| applies(allowed.namespace.as_deref(), namespace));
+        networks.map(|allowed| allowed.net)
+    }
+
+    fn is_named(&self, namespace: Option<&str>, host: &str) -> bool {
+        self.hosts_of(namespace).any(|suffix| suffix == host)
+    }
+
+    /// Whether the configuration names this host, for requests of `namespace`: then a proxy may look it up.
+    pub fn trusts(&self, namespace: Option<&str>, host: &str) -> bool {
+        self.anything || self.is_named(namespace, &normal(host))
     }
 
     /// Whether it is a name of the cluster's own, which no proxy outside knows: a Service's (`NAME.NAMESPACE.svc`), or one
@@ -345,13 +407,17 @@ impl Policy {
         is_below(&host, &self.cluster_domain) || host.ends_with(".svc")
     }
 
-    /// `NAME.NAMESPACE.svc`, also with the cluster's domain, or the name of a pod behind it. `host` is [`normal`].
-    fn is_own_service(&self, namespace: &str, host: &str) -> bool {
-        let host = host.strip_suffix(&self.cluster_domain).and_then(|host| host.strip_suffix('.')).unwrap_or(host);
-        let name = host.strip_suffix(".svc").and_then(|host| host.strip_suffix(namespace));
-        self.own_services
-            && !namespace.is_empty()
-            && name.and_then(|name| name.strip_suffix('.')).is_some_and(|name| name.split('.').all(|l| !l.is_empty()))
+    /// The Service of `namespace` that `host` is a name of, where these may be sent to: `NAME.NAMESPACE.svc`, also with the
+    /// cluster's domain, or the name of a pod behind it.
+    pub fn own_service(&self, namespace: &str, host: &str) -> Option<String> {
+        if self.anything || !self.own_services || namespace.is_empty() {
+            return None;
+        }
+        let host = normal(host);
+        let host = host.strip_suffix(&self.cluster_domain).and_then(|host| host.strip_suffix('.')).unwrap_or(&host);
+        let name = host.strip_suffix(".svc")?.strip_suffix(namespace)?.strip_suffix('.')?;
+        let labels = || name.split('.');
+        labels().all(|label| !label.is_empty()).then(|| labels().next_back().map(str::to_owned))?
     }
 }
 
@@ -415,11 +481,17 @@ mod tests {
         let hosts = hosts.iter().map(|text| text.parse().unwrap()).collect();
         Policy::new("cluster.local")
             .allow(addresses, hosts)
-            .guard_api_server([ip("10.96.0.1"), ip("203.0.114.5")], &["api.example.com".to_owned()])
+            .guard_api_server([ip("10.96.0.1"), ip("203.0.114.5")], ["api.example.com"])
+    }
+
+    /// As where a Service of one's own is what it seems.
+    fn judge(policy: &Policy, namespace: Option<&str>, host: Option<&str>, address: IpAddr) -> Result<(), Refused> {
+        let is_service = namespace.zip(host).is_some_and(|(of, host)| policy.own_service(of, host).is_some());
+        policy.judge(namespace, host, address, is_service)
     }
 
     /// One address of each network that is refused, and the first and the last of some.
-    const REFUSED: [(&str, &str); 62] = [
+    const REFUSED: [(&str, &str); 65] = [
         ("0.0.0.0", "unspecified (RFC 791)"),
         ("0.255.255.255", "unspecified (RFC 791)"),
         ("10.0.0.0", "private (RFC 1918)"),
@@ -477,6 +549,9 @@ mod tests {
         ("fd00:ec2::23", "AWS's metadata"),
         ("fd20:ce::254", "Google Cloud's metadata"),
         ("fd00:42::42", "Scaleway's metadata"),
+        ("fd00:c1::a9fe:a9fe", "Oracle Cloud's metadata"),
+        ("fd00:100::100:200", "Alibaba Cloud's metadata"),
+        ("fd00:a9fe:a9fe::1", "Akamai's metadata"),
         ("fe80::1", "link-local (RFC 4291)"),
         ("fe80::a9fe:a9fe", "OpenStack's metadata"),
         ("febf:ffff::1", "link-local (RFC 4291)"),
@@ -516,14 +591,14 @@ mod tests {
         let policy = policy(&[], &[]);
         for (address, what) in REFUSED {
             let address = ip(address);
-            assert_eq!(policy.judge(Some("team"), None, address), Err(Refused { address, what }), "{address}");
-            assert!(policy.judge(None, Some("a.example"), address).is_err(), "{address}");
+            assert_eq!(judge(&policy, Some("team"), None, address), Err(Refused { address, what }), "{address}");
+            assert!(judge(&policy, None, Some("a.example"), address).is_err(), "{address}");
         }
         for address in OPEN {
-            assert_eq!(policy.judge(None, None, ip(address)), Ok(()), "{address}");
-            assert_eq!(policy.judge(Some("team"), Some("a.example"), ip(address)), Ok(()), "{address}");
+            assert_eq!(judge(&policy, None, None, ip(address)), Ok(()), "{address}");
+            assert_eq!(judge(&policy, Some("team"), Some("a.example"), ip(address)), Ok(()), "{address}");
         }
-        assert_eq!(Policy::anything().judge(None, None, ip("127.0.0.1")), Ok(()));
+        assert_eq!(judge(&Policy::anything(), None, None, ip("127.0.0.1")), Ok(()));
     }
 
     /// Every IPv6 form in which an IPv4 address can stand, but for those of a site's own.
@@ -561,20 +636,20 @@ mod tests {
                     continue;
                 }
                 for policy in [&refused, &allowed] {
-                    assert!(policy.judge(None, None, address.into()).is_err(), "{inner} in {form}: {address}");
+                    assert!(judge(policy, None, None, address.into()).is_err(), "{inner} in {form}: {address}");
                 }
             }
             let server = [&[0x20, 1, 0, 0][..], &inner.octets(), &[0; 4], &[0xf7; 4]].concat();
             let server = Ipv6Addr::from(<[u8; 16]>::try_from(server).unwrap());
-            assert!(allowed.judge(None, None, server.into()).is_err(), "{inner} as Teredo's server: {server}");
+            assert!(judge(&allowed, None, None, server.into()).is_err(), "{inner} as Teredo's server: {server}");
         }
         for (form, address) in forms(Ipv4Addr::new(8, 8, 8, 8)) {
             let open = matches!(form, "mapped" | "NAT64" | "ISATAP" | "ISATAP, global");
-            assert_eq!(refused.judge(None, None, address.into()).is_ok(), open, "{form}");
+            assert_eq!(judge(&refused, None, None, address.into()).is_ok(), open, "{form}");
         }
         let inside = policy(&["10.0.0.0/8"], &[]);
-        assert_eq!(inside.judge(None, None, ip("64:ff9b::10.1.2.3")), Ok(()));
-        assert_eq!(inside.judge(None, None, ip("::ffff:10.1.2.3")), Ok(()));
+        assert_eq!(judge(&inside, None, None, ip("64:ff9b::10.1.2.3")), Ok(()));
+        assert_eq!(judge(&inside, None, None, ip("::ffff:10.1.2.3")), Ok(()));
     }
 
     /// An address of a network that is refused.
@@ -642,10 +717,10 @@ mod tests {
         fn a_refused_ipv4_address_is_refused_in_every_ipv6_form(inner in refused(), free in any::<u128>()) {
             let allowed = policy(&["::/0"], &[]);
             for (form, address) in forms(inner).into_iter().chain(spread(inner, free)) {
-                prop_assert!(policy(&[], &[]).judge(None, None, address.into()).is_err(), "{inner} in {form}: {address}");
+                prop_assert!(judge(&policy(&[], &[]), None, None, address.into()).is_err(), "{inner} in {form}: {address}");
                 // So that the form itself is no reason; :: and ::1 are no IPv4 addresses.
                 if !matches!(u128::from(address), 0 | 1) {
-                    prop_assert!(allowed.judge(None, None, address.into()).is_err(), "{inner} in {form}: {address}");
+                    prop_assert!(judge(&allowed, None, None, address.into()).is_err(), "{inner} in {form}: {address}");
                 }
             }
         }
@@ -706,22 +781,22 @@ mod tests {
             (&policy, "team", None, "fd00:ec3::254", true),
             (&policy, "team", Some("a.example.com"), "169.254.169.254", false),
             (&policy, "team", Some("a.example.com"), "10.96.0.1", false),
-            (&policy, "team", Some("example.com"), "169.254.169.254", true),
-            (&policy, "team", Some("inside.test"), "10.96.0.1", true),
-            (&policy, "other", Some("inside.test"), "10.96.0.1", false),
+            // A name opens what it is the name of, not what it may stand for.
+            (&policy, "team", Some("example.com"), "169.254.169.254", false),
+            (&policy, "team", Some("inside.test"), "10.96.0.1", false),
             (&policy, "team", Some("api.example.com"), "1.2.3.4", false),
             (&policy, "default", Some("kubernetes.default.svc"), "1.2.3.4", false),
             (&policy, "default", Some("Kubernetes.default.svc.cluster.local."), "10.1.2.3", false),
         ];
         for (policy, namespace, host, address, expected) in cases {
-            let found = policy.judge(Some(namespace), host, ip(address));
+            let found = judge(policy, Some(namespace), host, ip(address));
             assert_eq!(found.is_ok(), expected, "{namespace} {host:?} {address}: {found:?}");
         }
         let named = Policy::new("cluster.local").allow(
             ["169.254.169.254/32", "fd00:ec2::254", "team=10.96.0.1"].map(|text| text.parse().unwrap()).to_vec(),
-            vec!["api.example.com".parse().unwrap()],
+            ["api.example.com", "metadata.google.internal"].map(|text| text.parse().unwrap()).to_vec(),
         );
-        let named = named.guard_api_server([ip("10.96.0.1")], &["api.example.com".to_owned()]);
+        let named = named.guard_api_server([ip("10.96.0.1")], ["api.example.com"]);
         for (namespace, host, address, expected) in [
             ("team", None, "169.254.169.254", true),
             ("team", None, "::ffff:169.254.169.254", true),
@@ -733,10 +808,45 @@ mod tests {
             ("team", Some("kubernetes.default.svc"), "10.96.0.1", true),
             ("other", None, "10.96.0.1", false),
             ("other", Some("api.example.com"), "10.96.0.1", true),
+            ("other", Some("api.example.com"), "100.100.100.200", false),
+            ("other", Some("metadata.google.internal"), "fd20:ce::254", true),
+            ("other", Some("metadata.google.internal"), "10.96.0.1", false),
         ] {
-            let found = named.judge(Some(namespace), host, ip(address));
+            let found = judge(&named, Some(namespace), host, ip(address));
             assert_eq!(found.is_ok(), expected, "{namespace} {host:?} {address}: {found:?}");
         }
+    }
+
+    #[test]
+    fn what_is_closed_stays_closed_unless_it_is_named() {
+        let closed = ["93.184.0.0/16", "10.1.0.0/16"].map(|text| network(text).unwrap()).to_vec();
+        let policy = policy(&["10.0.0.0/8", "93.184.216.34", "team=10.1.2.3"], &["corp.example", "named.eks.example"])
+            .close(closed, vec![host_suffix("eks.example").unwrap(), host_suffix("a.corp.example").unwrap()]);
+        let cases = [
+            ("team", None, "93.184.216.33", Some(CLOSED)),
+            ("team", None, "93.184.216.34", None),
+            ("team", None, "10.1.2.4", Some(CLOSED)),
+            ("team", None, "10.1.2.3", None),
+            ("other", None, "10.1.2.3", Some(CLOSED)),
+            ("team", None, "10.2.2.4", None),
+            ("team", Some("b.corp.example"), "10.1.2.4", Some(CLOSED)),
+            ("team", Some("a.corp.example"), "8.8.8.8", Some(CLOSED)),
+            ("team", Some("b.corp.example"), "8.8.8.8", None),
+            ("team", Some("A.eks.example."), "8.8.8.8", Some(CLOSED)),
+            ("team", Some("a.eks.example"), "93.184.216.34", Some(CLOSED)),
+            ("team", Some("named.eks.example"), "8.8.8.8", None),
+            ("team", Some("named.eks.example"), "10.2.2.4", None),
+            ("team", Some("named.eks.example"), "93.184.216.33", Some(CLOSED)),
+        ];
+        for (namespace, host, address, what) in cases {
+            let address = ip(address);
+            let expected = what.map_or(Ok(()), |what| Err(Refused { address, what }));
+            assert_eq!(judge(&policy, Some(namespace), host, address), expected, "{namespace} {host:?} {address}");
+        }
+        assert_eq!(
+            network("10.1.2.3/8").unwrap_err(),
+            "10.1.2.3/8 is an address and a length: the network is 10.0.0.0/8"
+        );
     }
 
     #[test]
@@ -747,6 +857,7 @@ mod tests {
             ("team", "Chat.Team.svc.cluster.local.", "10.96.7.7", true),
             ("team", "pod-0.chat.team.svc", "fd00::7", true),
             ("team", "chat.team.svc", "100.64.0.9", true),
+            ("team", "chat.team.svc", "100.100.100.200", false),
             ("team", "chat.team.svc", "240.0.0.9", true),
             ("other", "chat.team.svc", "10.96.7.7", false),
             ("am", "chat.team.svc", "10.96.7.7", false),
@@ -767,15 +878,32 @@ mod tests {
             ("default", "kubernetes.default.svc", "10.96.7.7", false),
         ];
         for (namespace, host, address, expected) in cases {
-            let found = policy.judge(Some(namespace), Some(host), ip(address));
+            let found = judge(&policy, Some(namespace), Some(host), ip(address));
             assert_eq!(found.is_ok(), expected, "{namespace} {host} {address}: {found:?}");
         }
+        // One that leads elsewhere is as closed as where it leads.
+        assert!(policy.judge(Some("team"), Some("chat.team.svc"), ip("10.96.7.7"), false).is_err());
+        for (namespace, address, expected) in [
+            ("team", "10.1.2.3", true),
+            ("team", "fd00::7", true),
+            ("team", "8.8.8.8", true),
+            ("team", "10.96.0.1", false),
+            ("team", "203.0.114.5", false),
+            ("team", "::ffff:203.0.114.5", false),
+            ("team", "168.63.129.16", false),
+            ("team", "100.100.100.200", false),
+            ("site", "100.100.100.200", true),
+            ("team", "fd00:ec2::254", false),
+        ] {
+            let policy = policy.clone().allow(vec!["site=100.100.100.200".parse().unwrap()], Vec::new());
+            assert_eq!(policy.judge_endpoint(namespace, ip(address)).is_ok(), expected, "{namespace} {address}");
+        }
         let closed = policy.clone().deny_own_services();
-        assert!(closed.judge(Some("team"), Some("chat.team.svc"), ip("10.96.7.7")).is_err());
-        assert!(policy.judge(None, Some("chat.team.svc"), ip("10.96.7.7")).is_err());
+        assert!(judge(&closed, Some("team"), Some("chat.team.svc"), ip("10.96.7.7")).is_err());
+        assert!(judge(&policy, None, Some("chat.team.svc"), ip("10.96.7.7")).is_err());
         let domain = Policy::new("k8s.example");
         for (host, expected) in [("chat.team.svc.k8s.example", true), ("chat.team.svc.cluster.local", false)] {
-            assert_eq!(domain.judge(Some("team"), Some(host), ip("10.1.1.1")).is_ok(), expected, "{host}");
+            assert_eq!(judge(&domain, Some("team"), Some(host), ip("10.1.1.1")).is_ok(), expected, "{host}");
         }
     }
 
@@ -830,8 +958,8 @@ mod tests {
         for (text, expected) in [
             ("*.example.com", r#""*.example.com": "example.com" stands for itself and for all below it"#),
             (".example.com", r#"".example.com": "example.com" stands for itself and for all below it"#),
-            ("10.0.0.1", r#""10.0.0.1" is an address: allow it as one"#),
-            ("[::1]", r#""[::1]" is an address: allow it as one"#),
+            ("10.0.0.1", r#""10.0.0.1" is an address: give it as one"#),
+            ("[::1]", r#""[::1]" is an address: give it as one"#),
             ("a.*.com", r#""a.*.com" is no host name such as example.com"#),
             ("https://example.com", r#""https://example.com" is no host name such as example.com"#),
             ("example.com:80", r#""example.com:80" is no host name such as example.com"#),
@@ -845,29 +973,40 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_trusted_by_itself_only_where_it_is_allowed() {
-        let policy = policy(&["10.0.0.0/8"], &["example.org", "team=own.example", "internal", "cluster.local"]);
-        let api = policy.clone().allow(Vec::new(), vec!["api.example.com".parse().unwrap()]);
+    fn a_name_is_trusted_by_itself_only_where_it_is_named() {
+        let policy = policy(&["10.0.0.0/8"], &["example.org", "team=own.example", "internal"]);
         let cases = [
-            (&policy, None, "example.org", Trust::InFull),
-            (&policy, None, "Example.ORG.", Trust::InFull),
-            (&policy, None, "a.example.org", Trust::Below),
-            (&policy, None, "badexample.org", Trust::No),
-            (&policy, None, "example.net", Trust::No),
-            (&policy, None, "own.example", Trust::No),
-            (&policy, Some("other"), "own.example", Trust::No),
-            (&policy, Some("team"), "own.example", Trust::InFull),
-            (&policy, Some("team"), "a.own.example", Trust::Below),
-            (&policy, None, "printer.internal", Trust::Below),
-            (&policy, None, "metadata.google.internal", Trust::No),
-            (&policy, None, "kubernetes.default.svc.cluster.local", Trust::No),
-            (&policy, None, "api.example.com", Trust::No),
-            (&api, None, "api.example.com", Trust::InFull),
+            (None, "example.org", true),
+            (None, "Example.ORG.", true),
+            (None, "a.example.org", false),
+            (None, "badexample.org", false),
+            (None, "own.example", false),
+            (Some("other"), "own.example", false),
+            (Some("team"), "own.example", true),
+            (Some("team"), "a.own.example", false),
+            (None, "metadata.google.internal", false),
+            (None, "api.example.com", false),
         ];
-        for (policy, namespace, host, expected) in cases {
-            assert_eq!(policy.trust(namespace, host), expected, "{namespace:?} {host}");
+        for (namespace, host, expected) in cases {
+            assert_eq!(policy.trusts(namespace, host), expected, "{namespace:?} {host}");
         }
-        assert_eq!(Policy::anything().trust(None, "a.example"), Trust::InFull);
+        assert!(Policy::anything().trusts(None, "a.example"));
+    }
+
+    #[test]
+    fn a_service_of_ones_own_is_known_by_each_of_its_names() {
+        let policy = policy(&[], &[]);
+        for (namespace, host, service) in [
+            ("team", "Chat.Team.svc.cluster.local.", Some("chat")),
+            ("team", "pod-0.chat.team.svc", Some("chat")),
+            ("team", "chat.other.svc", None),
+            ("team", "team.svc", None),
+            ("", "chat..svc", None),
+        ] {
+            assert_eq!(policy.own_service(namespace, host).as_deref(), service, "{namespace} {host}");
+        }
+        assert_eq!(policy.deny_own_services().own_service("team", "chat.team.svc"), None);
+        assert_eq!(Policy::anything().own_service("team", "chat.team.svc"), None);
     }
 
     #[test]

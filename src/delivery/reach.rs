@@ -16,6 +16,11 @@ use std::{
 };
 
 use futures::future::{self, BoxFuture, FutureExt};
+use hickory_resolver::{
+    ResolverBuilder, TokioResolver,
+    config::LookupIpStrategy,
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
 use http::{
     Uri,
     uri::{Authority, Scheme},
@@ -45,7 +50,7 @@ use rustls::{
     sign::SingleCertAndKey,
 };
 use rustls_platform_verifier::Verifier;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch};
 use tower::{Service, util::AndThenLayer};
 use url::{Host, Url};
 
@@ -54,7 +59,7 @@ use super::{
     proxy::{NoProxy, Proxies, Proxy, Settings},
 };
 use crate::core::{
-    address::{Policy, Trust},
+    address::Policy,
     tls::{Fingerprint, Identity},
 };
 
@@ -64,8 +69,34 @@ const IDLE: Duration = Duration::from_secs(4);
 /// How many namespaces and identities have connections of their own at a time; with more, some make theirs anew.
 const CLIENTS: usize = 256;
 
+/// How long it is believed that there is no such name, at most.
+const NEGATIVE: Duration = Duration::from_secs(1);
+
+/// Questions that a name server may have at a time, over one connection. Requests in flight are bounded elsewhere.
+const ACTIVE: usize = 10_000;
+
 /// How many addresses of a host a proxy is asked for, one after the other.
 const TARGETS: usize = 4;
+
+/// What requests may reach, as it is now.
+pub type Policies = watch::Receiver<Arc<Policy>>;
+
+/// What a Service of the cluster leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// To its endpoints, which have these addresses.
+    To(Vec<IpAddr>),
+    /// To wherever a name leads (`ExternalName`); or there is no such Service.
+    Elsewhere,
+}
+
+/// Says where a Service leads, by its namespace and name; or why that is not known.
+pub type Services = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Leads, String>> + Send + Sync>;
+
+/// It is not known where a Service leads. In one clause.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unknown(pub(super) String);
 
 /// Gives the addresses of a host, whose ports do not count.
 pub(super) type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
@@ -106,9 +137,34 @@ fn pass<T>(gate: &Gate, connection: T) -> future::Ready<Result<T, BoxError>> {
     future::ready(if gate() { Ok(connection) } else { Err(Closed.into()) })
 }
 
-/// The system's look-up.
+/// Looks names up as the system says (resolv.conf and its hosts). A look-up ends with the request that needs it, whoever
+/// does not answer.
 pub(super) fn look_up() -> LookUp {
-    Arc::new(|name| async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }.boxed())
+    look_up_at(TokioResolver::builder_tokio())
+}
+
+/// Looks names up at these name servers.
+pub(super) fn look_up_at(servers: Result<ResolverBuilder<TokioRuntimeProvider>, NetError>) -> LookUp {
+    let resolver = servers.and_then(|mut builder| {
+        let options = builder.options_mut();
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        // What was not there a moment ago may be now: a Service of the same apply.
+        options.negative_max_ttl = Some(NEGATIVE);
+        options.try_tcp_on_error = true;
+        options.max_active_requests = ACTIVE;
+        builder.build()
+    });
+    let resolver = resolver.map(Arc::new).inspect_err(|error| {
+        tracing::error!(error = last_cause(error), "read the system's name servers: no name can be looked up");
+    });
+    Arc::new(move |name| {
+        let resolver = resolver.as_ref().map(Arc::clone).map_err(|error| io::Error::other(error.to_string()));
+        async move {
+            let found = resolver?.lookup_ip(name).await.map_err(io::Error::other)?;
+            Ok(found.iter().map(|address| SocketAddr::new(address, 0)).collect())
+        }
+        .boxed()
+    })
 }
 
 /// Why there is no sender.
@@ -147,9 +203,15 @@ struct Key {
 }
 
 impl Clients {
-    pub(super) fn new(policy: Policy, proxies: &Settings, gate: Gate, look_up: LookUp) -> Result<Self, SetUp> {
+    pub(super) fn new(
+        policies: Policies,
+        services: Services,
+        proxies: &Settings,
+        gate: Gate,
+        look_up: LookUp,
+    ) -> Result<Self, SetUp> {
         let tls = Tls::new()?;
-        let resolver = Resolver { policy: Arc::new(policy), namespace: None, look_up };
+        let resolver = Resolver { policies, services, namespace: None, look_up };
         let shared = direct(resolver.clone(), tls.plain.clone(), &gate)?;
         let tunnels = Proxies::new(proxies)?.map(|proxies| Tunnels::new(proxies, &resolver, &tls, &gate));
         Ok(Self { resolver, gate, tls, shared, own: Cache::new(CLIENTS), tunnels })
@@ -164,10 +226,10 @@ impl Clients {
             Some(Host::Ipv6(address)) => (None, Some(address.into())),
             None => return Err(Broken::NoName),
         };
-        let policy = &self.resolver.policy;
+        let policy = self.resolver.policy();
         let scope = policy.scope(namespace, name);
         if let Some(address) = address {
-            policy.judge(scope, None, address).map_err(Broken::Refused)?;
+            policy.judge(scope, None, address, false).map_err(Broken::Refused)?;
         }
         let tunnels = self.tunnels.as_ref().filter(|_| self.proxy(url).is_some());
         let identity = identity.filter(|_| url.scheme() == "https");
@@ -195,7 +257,7 @@ impl Clients {
     /// The proxy that requests to `url` go through. What is no URI, which no client sends, has none.
     pub(super) fn proxy(&self, url: &Url) -> Option<Proxy> {
         let tunnels = self.tunnels.as_ref()?;
-        tunnels.connector.proxies.of(&url.as_str().parse().ok()?, &self.resolver.policy)
+        tunnels.connector.proxies.of(&url.as_str().parse().ok()?, &self.resolver.policy())
     }
 }
 
@@ -363,7 +425,7 @@ impl Connector {
 
     async fn tunnel(self, url: Uri) -> Result<Stream, BoxError> {
         let host = url.host().unwrap_or_default();
-        let proxy = self.proxies.of(&url, &self.resolver.policy);
+        let proxy = self.proxies.of(&url, &self.resolver.policy());
         let proxy = proxy.ok_or_else(|| NoTunnel(format!("No proxy for {host}")))?;
         let port = url.port_u16().unwrap_or(if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });
         let name = proxy.name();
@@ -410,7 +472,8 @@ impl Service<Uri> for Connector {
 /// Looks names up for one client; its failures can be told from others.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    policy: Arc<Policy>,
+    policies: Policies,
+    services: Services,
     namespace: Option<String>,
     look_up: LookUp,
 }
@@ -420,41 +483,48 @@ pub(super) struct Resolver {
 pub(super) struct Unresolved;
 
 impl Resolver {
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policies.borrow())
+    }
+
     /// The addresses of a name, none of which is refused. Their ports are the connector's.
     async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
+        let is_service = self.is_service(name).await?;
         let answers = (self.look_up)(name.to_owned()).await.ok();
         let answers = answers.filter(|answers| !answers.is_empty()).ok_or(Unresolved)?;
+        let policy = self.policy();
         // One that is refused refuses all, as in OnCall: who mixes them in means no good.
         for answer in &answers {
-            self.policy.judge(self.namespace.as_deref(), Some(name), answer.ip())?;
+            policy.judge(self.namespace.as_deref(), Some(name), answer.ip(), is_service)?;
         }
         Ok(answers)
+    }
+
+    /// Whether a name is that of a Service of one's own. What is behind it, to which the cluster's network leads, is judged.
+    async fn is_service(&self, name: &str) -> Result<bool, BoxError> {
+        let policy = self.policy();
+        let Some(namespace) = self.namespace.as_deref() else { return Ok(false) };
+        let Some(service) = policy.own_service(namespace, name) else { return Ok(false) };
+        match (self.services)(namespace.to_owned(), service).await.map_err(Unknown)? {
+            Leads::Elsewhere => Ok(false),
+            Leads::To(endpoints) => {
+                endpoints.into_iter().try_for_each(|endpoint| policy.judge_endpoint(namespace, endpoint))?;
+                Ok(true)
+            }
+        }
     }
 
     /// What a proxy is asked to connect to, one after the other: the addresses, so that it can be led nowhere else, but the
     /// name where that is allowed.
     async fn targets(&self, host: &str, port: u16) -> Result<Vec<Authority>, BoxError> {
-        let by_name = || Authority::try_from(format!("{host}:{port}"));
-        // Judged before.
-        if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
-            return Ok(vec![by_name()?]);
+        let is_judged = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+        if is_judged || self.policy().trusts(self.namespace.as_deref(), host) {
+            return Ok(vec![Authority::try_from(format!("{host}:{port}"))?]);
         }
-        let trust = self.policy.trust(self.namespace.as_deref(), host);
-        if trust == Trust::InFull {
-            return Ok(vec![by_name()?]);
-        }
-        match self.addresses(host).await {
-            Ok(_) if trust == Trust::Below => Ok(vec![by_name()?]),
-            // Where a proxy is needed, the names outside are often known to it alone.
-            Err(error) if trust == Trust::Below && error.is::<Unresolved>() => Ok(vec![by_name()?]),
-            Ok(answers) => {
-                let addresses: Vec<IpAddr> = answers.iter().map(|answer| answer.ip().to_canonical()).collect();
-                let mut seen = BTreeSet::new();
-                let different = addresses.into_iter().filter(|address| seen.insert(*address)).take(TARGETS);
-                different.map(|address| Ok(Authority::try_from(SocketAddr::new(address, port).to_string())?)).collect()
-            }
-            Err(error) => Err(error),
-        }
+        let addresses = self.addresses(host).await?.into_iter().map(|answer| answer.ip().to_canonical());
+        let mut seen = BTreeSet::new();
+        let different = addresses.filter(|address| seen.insert(*address)).take(TARGETS);
+        different.map(|address| Ok(Authority::try_from(SocketAddr::new(address, port).to_string())?)).collect()
     }
 }
 

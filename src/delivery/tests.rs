@@ -5,17 +5,26 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use futures::future::{FutureExt, join_all};
+use futures::future::join_all;
+use hickory_resolver::{
+    TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+    proto::{
+        op::{Message, MessageType},
+        rr::{RData, Record, RecordType, rdata::A},
+    },
+};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
 };
 
 use secrecy::SecretString;
 use support::{Asked, Authority, Client as Certificates, Issued, Proxy, TlsReceiver};
 
-use super::*;
+use super::{reach::look_up_at, *};
 use crate::core::{
     request::Hop,
     tls::{self, Identity},
@@ -132,6 +141,7 @@ fn evil(name: &str, _: usize) -> Vec<IpAddr> {
         "chat.other.svc" | "chat.other.svc.cluster.local" | "chat.team" | "team.svc" => "10.96.7.7",
         "external.team.svc" => "127.0.0.1",
         "metadata.team.svc.cluster.local" => "169.254.169.254",
+        "stolen.team.svc" | "cloud.team.svc.cluster.local" | "pod-0.stolen.team.svc" | "away.team.svc" => "10.96.7.7",
         "badallowed.example" | "allowed.example.evil.example" => "10.0.0.1",
         "mixed.example" => return ips(&["93.184.216.34", "127.0.0.1"]),
         "mixed-first.example" => return ips(&["127.0.0.1", "93.184.216.34"]),
@@ -145,7 +155,7 @@ fn policy() -> Policy {
     let hosts = ["allowed.example"].map(|host| host.parse().unwrap());
     Policy::new("cluster.local")
         .allow(Vec::new(), hosts.to_vec())
-        .guard_api_server(ips(&["10.96.0.1"]), &["api.cluster.example".to_owned()])
+        .guard_api_server(ips(&["10.96.0.1"]), ["api.cluster.example"])
 }
 
 /// A GET of `url`, as a webhook would make it, from namespace `team`; the content or what is said in its place.
@@ -294,7 +304,7 @@ const ELSEWHERE: [(&str, &str); 62] = [
 ];
 
 /// Names, none of which may be followed to where they lead.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 37] = [
     "to-unspecified6.example",
     "to-private.example",
     "to-cgnat.example",
@@ -323,6 +333,9 @@ const NAMES: [&str; 34] = [
     "team.svc",
     "external.team.svc",
     "metadata.team.svc.cluster.local",
+    "stolen.team.svc",
+    "cloud.team.svc.cluster.local",
+    "pod-0.stolen.team.svc",
     "badallowed.example",
     "allowed.example.evil.example",
     "mixed.example",
@@ -331,9 +344,22 @@ const NAMES: [&str; 34] = [
     "1.2.3.4.example",
 ];
 
+/// Services of which some lead where nobody is to get.
+fn cluster(namespace: &str, service: &str) -> Result<Leads, String> {
+    let addresses: &[&str] = match (namespace, service) {
+        ("team", "chat") => &["127.0.0.1", "10.7.7.7"],
+        ("team", "stolen") => &["10.7.7.7", "10.96.0.1"],
+        ("team", "cloud") => &["168.63.129.16"],
+        ("team", "away") => return Err("It is not known where Service away leads".to_owned()),
+        _ => return Ok(Leads::Elsewhere),
+    };
+    Ok(Leads::To(ips(addresses)))
+}
+
 /// A sender whose gate is open.
 fn mk_sender(policy: Policy, proxies: &Proxies, look_up: LookUp) -> Sender {
-    Sender::with_look_up(policy, proxies, Arc::new(|| true), look_up).unwrap()
+    let services: Services = Arc::new(|namespace, service| future::ready(cluster(&namespace, &service)).boxed());
+    Sender::with_look_up(Parts { services, ..Parts::of(policy) }, proxies, look_up).unwrap()
 }
 
 #[tokio::test]
@@ -342,7 +368,7 @@ async fn nothing_is_sent_while_the_gate_is_closed() {
     let open = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&open);
     let gate = Arc::new(move || gate.load(Ordering::Relaxed));
-    let sender = Sender::gated(Policy::anything(), &Proxies::default(), gate).unwrap();
+    let sender = Sender::new(Parts { gate, ..Parts::of(Policy::anything()) }, &Proxies::default()).unwrap();
     let url = format!("http://127.0.0.1:{}/", receiver.port);
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     open.store(true, Ordering::Relaxed);
@@ -461,6 +487,96 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
         assert_eq!(get_from(namespace, &sender, &url(host)).await, expected, "{namespace} {host}");
     }
     assert_eq!((receiver.connections(), asked.lock().len()), (3, 4));
+}
+
+#[tokio::test]
+async fn a_service_of_ones_own_is_reached_where_it_leads_to_nothing_that_is_guarded() {
+    let receiver = Listener::everywhere().await;
+    // Loopback in place of a cluster's network.
+    let policy = policy().allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let (look_up, asked) = names(|name, _| ips(&[if name == "chat.team.svc" { "127.0.0.1" } else { "10.96.7.7" }]));
+    let sender = mk_sender(policy, &Proxies::default(), look_up);
+    let url = |host: &str| format!("http://{host}:{}/", receiver.port);
+    assert_eq!(get(&sender, &url("chat.team.svc")).await, "200 reached");
+    assert_eq!(get(&sender, &url("stolen.team.svc")).await, NOT_SUPPORTED);
+    assert_eq!(get(&sender, &url("away.team.svc")).await, "It is not known where Service away leads");
+    // Of those nobody is asked: there is nowhere to go.
+    assert_eq!(asked.lock().as_slice(), ["chat.team.svc"]);
+    assert_eq!(get(&sender, &url("external.team.svc")).await, NOT_SUPPORTED);
+    assert_eq!(get_from("other", &sender, &url("stolen.team.svc")).await, NOT_SUPPORTED);
+    assert_eq!(receiver.connections(), 1);
+}
+
+/// A name server that says nothing of names below `silent.example`, and of all others that they are at 127.0.0.1.
+async fn name_server() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut question = [0; 512];
+        loop {
+            let (length, asker) = socket.recv_from(&mut question).await.unwrap();
+            let mut answer = Message::from_vec(&question[..length]).unwrap();
+            let asked = answer.queries[0].clone();
+            if asked.name().to_string().ends_with("silent.example.") {
+                continue;
+            }
+            answer.metadata.message_type = MessageType::Response;
+            if asked.query_type() == RecordType::A {
+                let address = RData::A(A::new(127, 0, 0, 1));
+                answer.answers.push(Record::from_rdata(asked.name().clone(), 60, address));
+            }
+            socket.send_to(&answer.to_vec().unwrap(), asker).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn names_that_nobody_answers_for_hold_up_no_others() {
+    let receiver = Listener::everywhere().await;
+    let server = name_server().await;
+    let mut connection = ConnectionConfig::udp();
+    connection.port = server.port();
+    let servers = vec![NameServerConfig::new(server.ip(), true, vec![connection])];
+    let servers = ResolverConfig::from_parts(None, Vec::new(), servers);
+    let servers = TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default());
+    let sender = mk_sender(Policy::anything(), &Proxies::default(), look_up_at(Ok(servers)));
+    // More than a runtime has threads for what blocks.
+    let silent = (0..600).map(|number| {
+        let uri = Uri::parse(&format!("http://{number}.silent.example/")).unwrap();
+        let first =
+            Hop { method: HttpMethod::Get, uri, headers: Vec::new(), body: None, signing: Vec::new(), tls: None };
+        let sender = sender.clone();
+        async move {
+            let request = Request { first, secrets: Vec::new() };
+            let origin = Origin { namespace: "team", webhook: "hook" };
+            sender.send(origin, &request, "id", Duration::from_millis(100)).await
+        }
+    });
+    for (number, outcome) in join_all(silent).await.into_iter().enumerate() {
+        let message = format!("No answer from {number}.silent.example within 0.1 s");
+        assert_eq!(outcome, Outcome::Failure { message, again: true });
+    }
+    assert_eq!(get(&sender, &format!("http://sound.example:{}/", receiver.port)).await, "200 reached");
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_api_server_later_counts_from_then_on() {
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
+    let receiver = Listener::new("127.0.0.1:0", closing).await;
+    let base = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let (policies, receives) = watch::channel(Arc::new(base.clone()));
+    let parts = Parts { policies: receives, ..Parts::of(base.clone()) };
+    let sender = Sender::with_look_up(parts, &Proxies::default(), names(evil).0).unwrap();
+    let urls = ["127.0.0.1", "to-loopback.example"].map(|host| format!("http://{host}:{}/", receiver.port));
+    for url in &urls {
+        assert_eq!(get(&sender, url).await, "200 ok");
+    }
+    policies.send_replace(Arc::new(base.guard_api_server(ips(&["127.0.0.1"]), [])));
+    for url in &urls {
+        assert_eq!(get(&sender, url).await, NOT_SUPPORTED);
+    }
+    assert_eq!(receiver.connections(), 2);
 }
 
 #[tokio::test]
@@ -602,8 +718,7 @@ async fn a_proxy_is_asked_for_the_address_that_was_judged_and_knows_the_name_onl
         ("http://0x5db8d824/", "93.184.216.36:80"),
         ("http://[2a00::7]:81/", "[2a00::7]:81"),
         ("http://allowed.example/", "allowed.example:80"),
-        ("http://known.allowed.example/", "known.allowed.example:80"),
-        ("http://unknown.allowed.example/", "unknown.allowed.example:80"),
+        ("http://known.allowed.example/", "10.9.8.7:80"),
     ] {
         assert_eq!(get(&sender, url).await, "200 reached", "{url}");
         let credentials = Some("Basic dXNlcjpwQHNzd29yZA==".to_owned());
@@ -621,7 +736,7 @@ async fn no_proxy_is_asked_for_what_must_not_be_reached() {
     let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
     let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
     let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
-    let unknown = [("http://unknown.example/".to_owned(), UNRESOLVED)];
+    let unknown = ["unknown.example", "unknown.allowed.example"].map(|host| (format!("http://{host}/"), UNRESOLVED));
     let tricks: Vec<(String, &str)> = local.chain(elsewhere).chain(names).chain(unknown).collect();
     let found = join_all(tricks.iter().map(|(url, _)| get(&sender, url))).await;
     let wrong: Vec<_> = tricks.iter().zip(found).filter(|((_, expected), found)| expected != found).collect();

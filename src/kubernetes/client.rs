@@ -1,15 +1,12 @@
-//! The client for the cluster that the environment names: a kubeconfig, or the pod that the process runs in. And where
-//! its API server is.
+//! The client for the cluster that the environment names: a kubeconfig, or the pod that the process runs in.
 
-use std::{collections::BTreeSet, env, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, env};
 
 use anyhow::{Context, Result};
 use kube::{Client, Config};
 
 /// What every pod has the API server's address in.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
-/// Bound on the look-up of the API server's name.
-const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// Makes a client that makes each call once and asks no proxy. A crypto provider must be installed.
 ///
@@ -28,28 +25,13 @@ async fn configuration() -> Result<Config> {
     Config::infer().await.context("find the cluster: set KUBECONFIG, or run in a pod")
 }
 
-/// Addresses and names of the API server, as the environment has them; the addresses of the names, as far as they can be
-/// looked up now.
+/// The hosts that the environment has for the API server: names and addresses.
 ///
 /// # Errors
 /// As [`connect`].
-pub(crate) async fn api_server() -> Result<(BTreeSet<IpAddr>, Vec<String>)> {
+pub(crate) async fn api_server_hosts() -> Result<BTreeSet<String>> {
     let configured = configuration().await?.cluster_url.host().map(str::to_owned);
-    let service = env::var(SERVICE_HOST).ok().filter(|host| !host.is_empty());
-    let (mut addresses, mut names) = (BTreeSet::new(), Vec::new());
-    for host in configured.into_iter().chain(service) {
-        let host = host.trim_matches(['[', ']']);
-        match host.parse() {
-            Ok(address) => {
-                addresses.insert(address);
-            }
-            Err(_) => {
-                // Its name is enough where there is no answer.
-                let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host, 0))).await;
-                addresses.extend(found.into_iter().flatten().flatten().map(|found| found.ip()));
-                names.push(host.to_owned());
-            }
-        }
-    }
-    Ok((addresses, names))
+    let service = env::var(SERVICE_HOST).ok();
+    let hosts = configured.into_iter().chain(service).map(|host| host.trim_matches(['[', ']']).to_owned());
+    Ok(hosts.filter(|host| !host.is_empty()).collect())
 }

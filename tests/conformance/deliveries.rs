@@ -13,7 +13,7 @@ use oncall_webhooks::{
         template::Mode,
         webhook::{Field, SecretKey, TriggerType, Url, Webhook},
     },
-    delivery::{Origin, Proxies, Sender},
+    delivery::{Origin, Parts, Proxies, Sender},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -90,7 +90,7 @@ const ORIGIN: Origin = Origin { namespace: "team", webhook: "recorded" };
 /// Reaches loopback, where the receivers are, and what is public.
 fn sender() -> Sender {
     let loopback = "127.0.0.0/8".parse().unwrap();
-    Sender::new(Policy::new("cluster.local").allow(vec![loopback], Vec::new()), &Proxies::default()).unwrap()
+    Sender::new(Parts::of(Policy::new("cluster.local").allow(vec![loopback], Vec::new())), &Proxies::default()).unwrap()
 }
 
 /// Delivers, and gives what was stored and, where one was sent, what came of it.

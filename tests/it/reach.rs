@@ -2,7 +2,7 @@
 
 use oncall_webhooks::resources::{ResponsePhase, WebhookResponseStatus};
 use serde_json::{Value, json};
-use support::{Answer, Received, Receiver};
+use support::{Answer, Received, Receiver, pipe};
 
 use crate::harness::{World, cluster};
 
@@ -60,10 +60,14 @@ async fn private_addresses_are_refused_unless_the_configuration_allows_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_allowed_is_allowed_to_its_namespace() {
-    let own = World::reaching("reach-own", |_| ok(), &["--allow-address=10.0.0.0/8,NAMESPACE=127.0.0.1/32"]).await;
-    let other = World::reaching("reach-other", |_| ok(), &["--allow-address=elsewhere=127.0.0.1/32"]).await;
-    let host = World::reaching("reach-host", |_| ok(), &["--allow-host=NAMESPACE=localhost"]).await;
-    for world in [&own, &other, &host] {
+    let own =
+        World::reaching("reach-own", |_| ok(), &["--allow-address=10.0.0.0/8,NAMESPACE=127.0.0.1,NAMESPACE=::1"]).await;
+    let other = World::reaching("reach-other", |_| ok(), &["--allow-address=elsewhere=127.0.0.1,elsewhere=::1"]).await;
+    let closed = ["--allow-address=127.0.0.1,::1", "--deny-host=localhost"];
+    let closed_too = World::reaching("reach-closed", |_| ok(), &closed).await;
+    let host =
+        World::reaching("reach-host", |_| ok(), &[&closed[..], &["--allow-host=NAMESPACE=localhost"]].concat()).await;
+    for world in [&own, &other, &closed_too, &host] {
         let at_localhost = world.receiver.url().replace("127.0.0.1", "localhost");
         world.seen_webhook("by-address", "resolve", json!({})).await;
         world.seen_webhook("by-name", "resolve", json!({"url": at_localhost})).await;
@@ -76,10 +80,64 @@ async fn what_is_allowed_is_allowed_to_its_namespace() {
     };
     assert_eq!(phases(&own).await, (ResponsePhase::Succeeded, ResponsePhase::Succeeded, 2));
     assert_eq!(phases(&other).await, (ResponsePhase::Failed, ResponsePhase::Failed, 0));
-    assert_eq!(phases(&host).await, (ResponsePhase::Failed, ResponsePhase::Succeeded, 1));
+    assert_eq!(phases(&closed_too).await, (ResponsePhase::Succeeded, ResponsePhase::Failed, 1));
+    assert_eq!(phases(&host).await, (ResponsePhase::Succeeded, ResponsePhase::Succeeded, 2));
     assert_refused(&other.response("by-address").await, None);
     assert_refused(&other.response("by-name").await, None);
-    assert_refused(&host.response("by-address").await, None);
+    assert_refused(&closed_too.response("by-name").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_ones_own_is_refused_where_it_leads_to_what_is_guarded() {
+    // Where an API server that is not on loopback says that it is.
+    let api_server = "10.98.1.2";
+    let slice = |metadata: &Value, address: &str| {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata,
+            "addressType": "IPv4", "endpoints": [{"addresses": [address]}], "ports": [{"port": 80}],
+        })
+    };
+    let mut kubectl = cluster().0.kubectl();
+    kubectl.args(["apply", "--namespace=default", "-f", "-"]);
+    pipe(&mut kubectl, &slice(&json!({"name": "kubernetes"}), api_server).to_string()).expect("be another API server");
+
+    let world = World::reaching("reach-services", |_| ok(), &["--allow-address=10.0.0.0/8"]).await;
+    let closed = World::reaching("reach-no-services", |_| ok(), &["--deny-own-services"]).await;
+    let retry = json!({"maxAttempts": 1});
+    for world in [&world, &closed] {
+        let service = |name: &str, address: &str| {
+            let metadata = json!({"name": name, "labels": {"kubernetes.io/service-name": name}});
+            let service =
+                json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}});
+            format!("{service}\n---\n{}\n---\n", slice(&metadata, address))
+        };
+        let services = [("sound", "10.98.7.6"), ("stolen", api_server), ("cloud", "168.63.129.16")];
+        world.apply(&services.map(|(name, address)| service(name, address)).concat()).await;
+        let names = ["sound", "stolen", "cloud", "missing"];
+        for name in names {
+            let url = format!("http://{name}.{}.svc/", world.namespace);
+            world.seen_webhook(name, "resolve", json!({"url": url, "retry": retry})).await;
+        }
+        world.seen_webhook("direct", "resolve", json!({"url": format!("https://{api_server}/"), "retry": retry})).await;
+        world.event("resolved", "resolve", "I1", json!({})).await;
+        world.completed("resolved", names.len() as u32 + 1).await;
+    }
+    // There is no name server here that knows Services: what may be looked up is looked up in vain.
+    let unknown = "URL - Cannot resolve name in url";
+    let expected =
+        [("sound", unknown), ("stolen", REFUSED), ("cloud", REFUSED), ("missing", unknown), ("direct", REFUSED)];
+    for (name, url) in expected {
+        assert_eq!(world.response(name).await.url.as_deref(), Some(url), "{name}");
+    }
+    for name in ["sound", "stolen", "cloud"] {
+        assert_eq!(closed.response(name).await.url.as_deref(), Some(unknown), "{name}");
+    }
+    let operator = world.operator.as_ref().expect("it runs");
+    let mut reasons: Vec<_> =
+        operator.events("refused to send").iter().map(|event| event["reason"].to_string()).collect();
+    reasons.sort();
+    let api_server = format!("\"{api_server} is the cluster's API server\"");
+    assert_eq!(reasons, [api_server.clone(), api_server, "\"168.63.129.16 is Azure's metadata\"".to_owned()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,11 +162,11 @@ async fn the_api_server_is_refused_unless_it_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_before_a_redirect_to_a_refused_address_is_recorded() {
     let hidden = Receiver::start(|_| ok()).await.expect("start a receiver");
-    let location = hidden.url();
+    let location = hidden.url().replace("127.0.0.1", "localhost");
     let redirect = move |_: &Received| Answer { headers: vec![("Location", location.clone())], ..Answer::new(307, "") };
-    let world = World::reaching("reach-redirect", redirect, &["--allow-host=localhost"]).await;
-    let url = world.receiver.url().replace("127.0.0.1", "localhost");
-    world.seen_webhook("hook", "resolve", json!({"url": url, "data": "sent", "forwardAll": false})).await;
+    let world =
+        World::reaching("reach-redirect", redirect, &["--allow-address=127.0.0.1", "--deny-host=localhost"]).await;
+    world.seen_webhook("hook", "resolve", json!({"data": "sent", "forwardAll": false})).await;
     world.event("resolved", "resolve", "I1", json!({})).await;
     world.completed("resolved", 1).await;
     assert_refused(&world.response("hook").await, Some("sent"));
