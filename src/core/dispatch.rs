@@ -107,6 +107,8 @@ struct Queue<T> {
     /// By number of the event.
     ready: BTreeMap<u64, Waiting<T>>,
     later: BTreeMap<(Instant, u64), Waiting<T>>,
+    /// When what waits is due, by the time to give it up and the number of the event.
+    ends: BTreeMap<(Instant, u64), Instant>,
     /// Alert groups of what is in flight.
     busy: HashSet<Arc<str>>,
     in_flight: usize,
@@ -124,6 +126,7 @@ impl<T> Queue<T> {
         Self {
             ready: BTreeMap::new(),
             later: BTreeMap::new(),
+            ends: BTreeMap::new(),
             busy: HashSet::new(),
             in_flight: 0,
             window,
@@ -156,17 +159,29 @@ impl<T> Queue<T> {
         healthy && !self.held && !self.ready.is_empty()
     }
 
-    /// When to look again after `now`, if nothing happens before.
+    /// When to look again after `now`, if nothing happens before. Nothing is due or to be given up now.
     fn next_wake(&self, now: Instant) -> Option<Instant> {
+        if self.held {
+            return None;
+        }
         let due = self.later.first_key_value().map(|((due, _), _)| *due);
-        let at = match self.health {
-            _ if self.held => None,
-            Health::Well { .. } => due,
+        let probe = match self.health {
+            Health::Well { .. } => return due,
             Health::Failing { probing: true, .. } => None,
             Health::Failing { next, .. } if next > now && !self.ready.is_empty() => Some(next),
             Health::Failing { next, .. } => due.map(|due| due.max(next)),
         };
-        at.filter(|at| *at > now)
+        let end = self.ends.first_key_value().map(|((end, _), _)| *end);
+        [probe, end].into_iter().flatten().min()
+    }
+
+    fn insert(&mut self, waiting: Waiting<T>, now: Instant) {
+        self.ends.insert((waiting.give_up, waiting.number), waiting.due);
+        if waiting.due <= now {
+            self.ready.insert(waiting.number, waiting);
+        } else {
+            self.later.insert((waiting.due, waiting.number), waiting);
+        }
     }
 
     /// Makes ready what is due.
@@ -205,19 +220,23 @@ impl<T> Queue<T> {
                 all.into_iter().min_by_key(|waiting| (waiting.attempts, waiting.number))?.number
             }
         };
-        self.ready.remove(&number)
+        let waiting = self.ready.remove(&number)?;
+        self.ends.remove(&(waiting.give_up, number));
+        Some(waiting)
     }
 
     /// Takes out what has waited too long for an endpoint that is down.
-    fn given_up(&mut self, now: Instant) -> Vec<Waiting<T>> {
-        if self.held || matches!(self.health, Health::Well { .. }) {
-            return Vec::new();
+    fn given_up(&mut self, now: Instant) -> Vec<T> {
+        let mut over = Vec::new();
+        if self.held || !self.is_failing() {
+            return over;
         }
-        let is_over = |waiting: &Waiting<T>| waiting.give_up <= now;
-        let ready: Vec<_> = self.ready.iter().filter(|(_, waiting)| is_over(waiting)).map(|(key, _)| *key).collect();
-        let later: Vec<_> = self.later.iter().filter(|(_, waiting)| is_over(waiting)).map(|(key, _)| *key).collect();
-        let ready = ready.iter().filter_map(|key| self.ready.remove(key)).collect::<Vec<_>>();
-        ready.into_iter().chain(later.iter().filter_map(|key| self.later.remove(key))).collect()
+        while let Some(first) = self.ends.first_entry().filter(|first| first.key().0 <= now) {
+            let ((_, number), due) = first.remove_entry();
+            let waiting = self.ready.remove(&number).or_else(|| self.later.remove(&(due, number)));
+            over.extend(waiting.map(|waiting| waiting.item));
+        }
+        over
     }
 }
 
@@ -305,13 +324,7 @@ impl<T> Dispatcher<T> {
     /// Adds a delivery.
     pub fn push(&mut self, lane: &Lane, waiting: Waiting<T>, now: Instant) {
         self.waiting += 1;
-        self.change(lane, now, |queue| {
-            if waiting.due <= now {
-                queue.ready.insert(waiting.number, waiting);
-            } else {
-                queue.later.insert((waiting.due, waiting.number), waiting);
-            }
-        });
+        self.change(lane, now, |queue| queue.insert(waiting, now));
     }
 
     /// What to do next, if anything may be done now.
@@ -493,6 +506,7 @@ impl<T> Dispatcher<T> {
             queue.held = false;
             queue.health = Health::Well { failures: 0 };
             queue.window = bound;
+            queue.ends.clear();
             std::mem::take(&mut queue.ready)
         });
         let out: Vec<T> = out.into_values().map(|waiting| waiting.item).collect();
@@ -518,19 +532,17 @@ impl<T> Dispatcher<T> {
     fn wake(&mut self, now: Instant) {
         while let Some((_, lane)) = self.wakes.first().filter(|(at, _)| *at <= now) {
             let lane = lane.clone();
-            let over = self.change(&lane, now, |queue| {
-                queue.ripen(now);
-                queue.given_up(now)
-            });
-            self.given_up.extend(over.into_iter().map(|waiting| waiting.item));
+            self.change(&lane, now, |_| {});
         }
     }
 
-    /// Changes a queue and notes what follows from it.
+    /// Changes a queue and notes what follows from it, and from the time.
     fn change<R>(&mut self, lane: &Lane, now: Instant, change: impl FnOnce(&mut Queue<T>) -> R) -> R {
         let bound = self.limits.per_webhook;
         let queue = self.queues.entry(lane.clone()).or_insert_with(|| Queue::new(bound));
         let result = change(queue);
+        queue.ripen(now);
+        self.given_up.extend(queue.given_up(now));
         let willing = queue.is_willing(now);
         let wake = queue.next_wake(now);
         if queue.wake != wake {
@@ -762,6 +774,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_when_something_else_comes_is_not_forgotten() {
+        let (mut world, a) = (World::new(100, 32), lane("team", "a"));
+        world.push_later(&a, 1, 1, 5);
+        world.at(6);
+        world.push(&a, 2);
+        assert_eq!(items(&world.start()), [1, 2]);
+    }
+
+    #[test]
     fn what_waits_too_long_for_an_endpoint_that_is_down_is_given_up() {
         let (mut world, a) = (World::new(100, 32), lane("team", "a"));
         world.fail(&a, 0..5);
@@ -773,10 +794,50 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_is_kept_while_an_endpoint_asks_to_wait_for_longer_or_is_tried() {
+        let (mut world, a) = (World::new(100, 32), lane("team", "a"));
+        let start = world.start;
+        let at = |second: u64| start + Duration::from_secs(second);
+        let asked = Report::Failed(Some(Duration::from_secs(100)));
+        world.push(&a, 0);
+        let mut started = world.start();
+        assert_eq!(world.done(started.remove(0).1, asked), Some(Change::Failing));
+        for (number, due, give_up) in [(1, 100, 60), (2, 0, 70), (3, 0, 80), (4, 0, 130), (5, 0, 140), (6, 0, 500)] {
+            let (group, due, give_up) = (Arc::from(number.to_string()), at(due), at(give_up));
+            world.dispatcher.push(&a, Waiting { item: number, number, group, attempts: 1, due, give_up }, start);
+        }
+        let mut seen = Vec::new();
+        let mut probe = None;
+        while seen.last() != Some(&(140, "given up", 5)) {
+            let Some(wake) = world.dispatcher.wake_at() else { panic!("nothing follows {seen:?}") };
+            world.now = wake;
+            let second = wake.duration_since(start).as_secs();
+            while let Some(next) = world.dispatcher.next(wake) {
+                match next {
+                    Next::Send(item, turn) => {
+                        seen.push((second, "sent", item));
+                        probe = Some(turn);
+                    }
+                    Next::GiveUp(item) => {
+                        seen.push((second, "given up", item));
+                        world.dispatcher.gave_up();
+                    }
+                }
+            }
+        }
+        let expected =
+            [(60, "given up", 1), (70, "given up", 2), (80, "given up", 3), (100, "sent", 4), (140, "given up", 5)];
+        assert_eq!(seen, expected);
+        // What is on its way is not waited for.
+        assert_eq!(world.dispatcher.wake_at(), Some(at(500)));
+        assert_eq!(probe.and_then(|turn| world.done(turn, Report::Answered)), Some(Change::Recovered));
+        assert_eq!(items(&world.start()), [6]);
+    }
+
+    #[test]
     fn what_is_given_up_takes_nothing_from_what_can_be_sent() {
         let (mut world, a, b) = (World::new(4, 32), lane("team", "a"), lane("team", "b"));
-        world.fail(&a, 0..4);
-        world.fail(&a, 4..5);
+        [0..2, 2..4, 4..5].into_iter().for_each(|numbers| drop(world.fail(&a, numbers)));
         (10..50).for_each(|number| world.push(&a, number));
         world.at(3600);
         (50..60).for_each(|number| world.push(&b, number));
