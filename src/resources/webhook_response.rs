@@ -209,6 +209,8 @@ pub struct Tries {
     pub round: Option<Round>,
     /// The last times.
     last: Vec<Attempt>,
+    /// What came of it so far, and the status code of the answer.
+    outcome: (ResponsePhase, Option<u16>),
 }
 
 impl Tries {
@@ -218,14 +220,16 @@ impl Tries {
             let since = status.attempts.first()?.time;
             Some(Round { since, attempts: status.attempt_count })
         });
-        Self { count: status.attempt_count, round, last: status.attempts.clone() }
+        let outcome = (status.phase, status.status_code);
+        Self { count: status.attempt_count, round, last: status.attempts.clone(), outcome }
     }
 
-    /// What is known of the outcome from the last time.
+    /// What came of it if it ends now.
     pub fn outcome(&self) -> (ResponsePhase, Option<u16>) {
-        let code = self.last.last().and_then(|attempt| attempt.status_code);
-        let taken = code.is_some_and(|code| (200..300).contains(&code));
-        (if taken { ResponsePhase::Succeeded } else { ResponsePhase::Failed }, code)
+        match self.outcome {
+            (ResponsePhase::Succeeded, code) => (ResponsePhase::Succeeded, code),
+            (_, code) => (ResponsePhase::Failed, code),
+        }
     }
 
     /// The merge patch of a status that ends a run without another attempt. `why` stands among the attempts.
@@ -314,6 +318,7 @@ impl WebhookResponseStatus {
     /// Puts what was tried before in front, and into `tries` what was tried now.
     #[must_use]
     pub fn after(mut self, tries: &mut Tries, redeliver: Option<&str>) -> Self {
+        tries.outcome = (self.phase, self.status_code);
         if let (Some(attempt), Some(value)) = (self.attempts.first_mut(), redeliver) {
             attempt.redeliver = Some(value.chars().take(1000).collect());
         }
@@ -423,6 +428,37 @@ fn cut(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ends_without_another_attempt_stays_what_it_was_however_often() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let attempt = Attempt { time: now, status_code: Some(200), message: None, duration_ms: 1, redeliver: None };
+        let cases = [
+            (ResponsePhase::Succeeded, Some(200), ResponsePhase::Succeeded),
+            (ResponsePhase::Failed, Some(400), ResponsePhase::Failed),
+            (ResponsePhase::Failed, None, ResponsePhase::Failed),
+            (ResponsePhase::Retrying, Some(503), ResponsePhase::Failed),
+            (ResponsePhase::Pending, None, ResponsePhase::Failed),
+        ];
+        for (phase, status_code, expected) in cases {
+            let attempts = vec![Attempt { status_code, ..attempt.clone() }];
+            let mut status =
+                WebhookResponseStatus { phase, status_code, attempt_count: 1, attempts, ..Default::default() };
+            for value in ["first", "second"] {
+                let tries = Tries::of(&status).anew();
+                assert_eq!(tries.outcome(), (expected, status_code), "{phase:?} {value}");
+                let patch = tries.closing(now, Some(value), Some("Not sent again"));
+                assert_eq!((&patch["phase"], &patch["redelivered"]), (&json!(expected), &json!(value)));
+                status.phase = expected;
+                status.attempts = serde_json::from_value(patch["attempts"].clone()).unwrap();
+            }
+        }
+        // An attempt says anew.
+        let mut tries = Tries::of(&WebhookResponseStatus { phase: ResponsePhase::Succeeded, ..Default::default() });
+        let failed = WebhookResponseStatus::ended(Record::default(), false, now, vec![attempt]);
+        let _ = failed.after(&mut tries, None);
+        assert_eq!(tries.outcome(), (ResponsePhase::Failed, None));
+    }
 
     #[test]
     fn long_texts_are_cut_with_a_marker() {
