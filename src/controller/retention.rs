@@ -167,8 +167,10 @@ pub(crate) async fn run(
 
 async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, config: &Retention) -> Result<()> {
     // In this order: the event of each response is known then.
-    let responses = responses(objects, namespace).await.context("list WebhookResponses")?;
+    let mut responses = responses(objects, namespace).await.context("list WebhookResponses")?;
     let events = events(objects, namespace).await.context("list AlertGroupEvents")?;
+    let (now, policy) = (Timestamp::now(), config.policy());
+    retention::abandon(now, &policy, &events, &mut responses);
     let keep = |namespace: &str, webhook: &str| match catalog.get(namespace, webhook) {
         Some(entry) => entry
             .webhook
@@ -177,7 +179,7 @@ async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, con
         // It is gone, and its responses with it; or it can't be read, and may want to keep more.
         None => Limit::Unlimited,
     };
-    let Plan { events, responses } = retention::plan(Timestamp::now(), &config.policy(), &events, &responses, keep);
+    let Plan { events, responses } = retention::plan(now, &policy, &events, &responses, keep);
     let (removed_responses, rest) = remove::<WebhookResponse>(objects, &responses).await;
     let (removed_events, rest) = match rest {
         Ok(()) => remove::<AlertGroupEvent>(objects, &events).await,

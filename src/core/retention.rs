@@ -4,6 +4,8 @@
 //! events ────┐   past its age, or not among the newest      nothing needs it
 //! responses ─┴──────────────────────────────────────► and ───────────────────► plan, oldest first
 //! ```
+//! A response that is not finished and whose event is gone will never be: [`abandon`] takes it for finished.
+//!
 //! What needs an object wins over every limit. A plan changes nothing of that: when it is carried out, or a part of it, the next
 //! one asks for the rest and no more.
 
@@ -134,6 +136,17 @@ pub struct Plan<'a> {
 
 /// Namespace, and a name in it.
 type Key<'a> = (&'a str, &'a str);
+
+/// Takes responses for finished that nobody goes on with: their events are gone, and nothing was recorded of them for a while.
+///
+/// As for [`plan`], all events that there were after the responses were looked at must be among `events`.
+pub fn abandon(now: Timestamp, policy: &Policy, events: &[Event], responses: &mut [Response]) {
+    let there: HashSet<Key> = events.iter().map(|event| event.object.key()).collect();
+    let rested = before(now, policy.rest);
+    for Response { object, event, .. } in responses {
+        object.finished |= object.recorded <= rested && !there.contains(&(&*object.namespace, event));
+    }
+}
 
 /// What is to be deleted now. `keep` says how many finished responses of a webhook are kept, by namespace and name.
 ///
@@ -473,6 +486,35 @@ mod tests {
         for (what, events, responses, expected) in cases {
             assert_eq!(removed(&policy(), &events, &responses).1, expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_response_that_is_not_finished_counts_as_finished_when_its_event_is_gone() {
+        let open = |object: &mut Object| object.finished = false;
+        let waits = |name: &str, ago| with(response(name, "one", "g", ago), |response| open(&mut response.object));
+        let elsewhere = with(event("event of a", "g", 9), |event| event.object.namespace = "other".to_owned());
+        let cases = [
+            ("its event is there", vec![event("event of a", "g", 9)], waits("a", 9), false),
+            (
+                "and not finished",
+                vec![with(event("event of a", "g", 9), |e| open(&mut e.object))],
+                waits("a", 9),
+                false,
+            ),
+            ("its event is gone", vec![event("event of b", "g", 9)], waits("a", 9), true),
+            ("an event of that name is elsewhere", vec![elsewhere], waits("a", 9), true),
+            ("it was recorded just now", vec![], waits("a", 4), false),
+        ];
+        for (what, events, response, finished) in cases {
+            let mut responses = [response.clone()];
+            abandon(now(), &policy(), &events, &mut responses);
+            assert_eq!(responses, [with(response, |response| response.object.finished = finished)], "{what}");
+        }
+        // It goes as others do, and its alert group with it.
+        let mut responses = [waits("a", 9 * DAY), response("b", "one", "g", 8 * DAY)];
+        assert_eq!(removed(&policy(), &[], &responses).1, Vec::<String>::new());
+        abandon(now(), &policy(), &[], &mut responses);
+        assert_eq!(removed(&policy(), &[], &responses).1, ["a", "b"]);
     }
 
     #[test]

@@ -109,7 +109,9 @@ async fn the_newest_stay_and_what_is_needed_and_the_rest_goes() {
     response(&world, "open", "hanging", "I2", Some("Succeeded")).await;
     response(&world, "open", "gone-1", "I2", Some("Failed")).await;
     response(&world, "open", "gone-2", "I2", Some("Succeeded")).await;
+    // Of events that are gone, so that nobody goes on with them.
     response(&world, "open", "gone-3", "I3", None).await;
+    response(&world, "open", "gone-4", "I3", None).await;
     for number in 0..5 {
         let name = format!("created-{number}");
         world.event(&name, "alert group created", "I4", json!({"time": format!("ticket-{number}")})).await;
@@ -127,13 +129,13 @@ async fn the_newest_stay_and_what_is_needed_and_the_rest_goes() {
         ("hanging", "hanging"),
         ("open", "hanging"),
         ("open", "gone-2"),
-        ("open", "gone-3"),
+        ("open", "gone-4"),
         ("note", "acknowledged-1"),
         ("note", "acknowledged-2"),
         ("open", "created-4"),
     ];
     wait_for(&world, &[&kept[..], &newest].concat(), &responses).await;
-    logged(&world, 5, 6).await;
+    logged(&world, 5, 7).await;
 
     // By one that knows only what is there.
     world.kill_operator();
