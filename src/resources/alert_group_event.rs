@@ -263,11 +263,11 @@ pub struct AlertGroupEventStatus {
     /// How many were not sent because the trigger template said so.
     pub skipped: u32,
     /// The value of the annotation `oncall.dev/redeliver` for which it was last sent again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // Null, like a list that is empty, takes away that of an earlier time.
+    #[serde(default)]
     #[schemars(length(max = 262144))]
     pub redelivered: Option<String>,
     /// The value for which it is being sent again.
-    // Null takes away that of an earlier time.
     #[serde(default)]
     #[schemars(length(max = 262144))]
     pub redelivering: Option<String>,
@@ -276,8 +276,8 @@ pub struct AlertGroupEventStatus {
     #[schemars(length(max = 64))]
     pub seen_version: Option<String>,
     /// One line for each webhook, by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2000))]
+    #[serde(default)]
+    #[schemars(length(max = 2000), transform = schema::without_default)]
     pub webhooks: Vec<WebhookLine>,
 }
 
@@ -436,6 +436,15 @@ mod tests {
         let user = json!({"id": "U1", "username": "ann", "email": null});
         assert_eq!(data["event"], json!({"type": "personal notification", "user": user}));
         assert_eq!((&data["user"], &data["alert_payload"]), (&user, &json!("")));
+    }
+
+    #[test]
+    fn a_status_takes_away_what_an_earlier_one_had() {
+        let expected = json!({
+            "phase": "Pending", "matched": 0, "succeeded": 0, "failed": 0, "skipped": 0,
+            "redelivered": null, "redelivering": null, "webhooks": [],
+        });
+        assert_eq!(json!(AlertGroupEventStatus::default()), expected);
     }
 
     #[test]

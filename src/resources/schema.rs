@@ -30,3 +30,8 @@ where
 {
     T::deserialize(deserializer).map(Some)
 }
+
+/// Leaves it to readers to take what is not there for empty.
+pub(super) fn without_default(schema: &mut Schema) {
+    schema.remove("default");
+}

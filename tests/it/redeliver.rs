@@ -62,6 +62,26 @@ async fn an_event_is_sent_again_to_the_webhooks_that_are_there_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_sent_again_to_nobody_says_so() {
+    let mut world = World::new("replay-none").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 1).await;
+    world.api::<Webhook>().delete("one", &DeleteParams::default()).await.expect("delete Webhook");
+    eventually("the operator has seen it", || async { world.responses().await.is_empty().then_some(()) }).await;
+    world.kubectl(&["annotate", "agev", "resolved", "oncall.dev/redeliver=now"]).await;
+    let status = world.completed("resolved", 0).await.status.expect("a status");
+    assert_eq!((status.redelivered.as_deref(), status.webhooks), (Some("now"), vec![]));
+    // Nothing is left to be recorded.
+    let operator = world.operator.take().expect("an operator");
+    let log = operator.path();
+    let stopped = tokio::task::spawn_blocking(move || operator.stop());
+    assert!(stopped.await.expect("join").expect("stop").success());
+    let log = std::fs::read_to_string(log).expect("read the log");
+    assert!(!log.contains("was recorded"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_response_whose_event_is_gone_says_so() {
     let world = World::new("no-event").await;
     world.seen_webhook("one", "resolve", json!({})).await;

@@ -152,6 +152,11 @@ impl Operator {
         self.child.id()
     }
 
+    /// Where its log goes.
+    pub fn path(&self) -> PathBuf {
+        self.log.clone()
+    }
+
     /// All that it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
