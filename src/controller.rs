@@ -396,11 +396,14 @@ async fn lead(
     parts.spawn(Arc::clone(&runs).drive());
     parts.spawn(Arc::clone(&runs).watch_bound());
     let retention = parts.spawn(retention);
-    tokio::select! {
-        _ = parts.join_next() => anyhow::bail!("a watch ended by itself"),
-        () = stop => {}
-    }
+    let failed = tokio::select! {
+        _ = parts.join_next() => true,
+        () = stop => false,
+    };
     retention.abort();
+    if failed {
+        tracing::error!("a watch ended by itself");
+    }
     tracing::info!("stopping: finishing what is on the way");
     if tokio::time::timeout(LAST_REQUESTS, runs.stop()).await.is_err() {
         tracing::warn!("stopped before all that was sent was recorded");
@@ -413,5 +416,6 @@ async fn lead(
     if tokio::time::timeout(LAST_WRITES, written).await.is_err() {
         tracing::warn!(events = runs.unrecorded(), "stopped before the end of some events was recorded");
     }
+    anyhow::ensure!(!failed, "a watch ended by itself");
     Ok(())
 }

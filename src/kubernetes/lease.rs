@@ -190,8 +190,9 @@ impl Keeper {
         }
     }
 
-    /// Gives the Lease back, so that another replica need not wait.
+    /// Gives the Lease back, so that another replica need not wait. Nothing more is sent.
     pub(crate) async fn release(&self) {
+        self.until.send_replace(Instant::now());
         for _ in 0..2 {
             let mut object = self.object.lock().clone();
             if let Some(spec) = &mut object.spec {
@@ -286,4 +287,38 @@ enum WriteError {
     Timeout,
     #[error(transparent)]
     Refused(kube::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tower::{BoxError, service_fn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_gives_the_lease_back_sends_nothing_more_even_before_it_is_written() {
+        let server = service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
+        let claim = Claim {
+            namespace: "team".to_owned(),
+            name: "operator".to_owned(),
+            identity: "one".to_owned(),
+            duration: Duration::from_secs(15),
+        };
+        let (until, lease) = watch::channel(Instant::now() + claim.certain());
+        let (keeper, lease) = (
+            Keeper {
+                api: Api::namespaced(Client::new(server, "team"), "team"),
+                object: Mutex::new(Object { metadata: ObjectMeta::default(), spec: Some(LeaseSpec::default()) }),
+                claim,
+                until,
+            },
+            Lease { until: lease },
+        );
+        assert!(lease.is_held());
+        assert_eq!(keeper.release().now_or_never(), None);
+        assert!(!lease.is_held());
+    }
 }
