@@ -106,6 +106,12 @@ impl Delivery {
         self.line(status.phase, status.status_code, Some(self.response()))
     }
 
+    /// What is said of it where the operator itself failed.
+    fn bug(&self, what: &str) -> WebhookLine {
+        self.log("a bug: the panic is in the log", what);
+        self.line(ResponsePhase::Failed, None, None)
+    }
+
     fn log(&self, error: &str, what: &str) {
         let EventKey { namespace, name, .. } = &*self.event;
         tracing::error!(namespace = &**namespace, webhook = &*self.webhook, event = name, error, "{what}");
@@ -280,17 +286,18 @@ impl Deliverer {
                 let next = Timestamp::now().saturating_add(UNREADABLE).unwrap_or(Timestamp::MAX);
                 (Done::Again(next, delivery.line(ResponsePhase::Pending, None, None)), Report::Nothing)
             }
-            Err(_) => {
-                delivery.log("a bug: the panic is in the log", "deliver");
-                (Done::Ended(delivery.line(ResponsePhase::Failed, None, None)), Report::Nothing)
-            }
+            Err(_) => (Done::Ended(delivery.bug("deliver")), Report::Nothing),
         }
     }
 
     /// Ends a delivery that waited too long for an endpoint that is down.
     pub(crate) async fn give_up(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>) -> WebhookLine {
         let why = "Not sent: the endpoint had failed before, and did not answer others until the deadline";
-        self.end(delivery, entry, Some(why)).await
+        // As for an attempt: it must end, come what may.
+        match AssertUnwindSafe(self.end(delivery, entry, Some(why))).catch_unwind().await {
+            Ok(line) => line,
+            Err(_) => delivery.bug("give up"),
+        }
     }
 
     async fn run(&self, delivery: &mut Delivery, entry: &Arc<Entry>) -> Result<(Done, Report), objects::Error> {
