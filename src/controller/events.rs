@@ -50,6 +50,10 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     let version = Version::of(&*event);
     match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(Action::await_change()),
+        Err(error) if error.is_too_large() && context.runs.shorten(&event) => {
+            tracing::warn!(error = chain(&error), "the lines of its webhooks are left out");
+            Ok(Action::requeue(Duration::ZERO))
+        }
         result => result.map(|_| Action::await_change()),
     }
 }

@@ -85,6 +85,8 @@ struct Run {
     open: usize,
     /// What the event names and no webhook answers to.
     unknown: Vec<String>,
+    /// With its lines, its status is larger than what etcd takes.
+    shortened: bool,
     /// The watch has shown that the end, with all that is known now, is recorded.
     recorded: bool,
     deleted: bool,
@@ -109,6 +111,7 @@ impl Run {
             lines: BTreeMap::new(),
             open: 0,
             unknown: event.spec.webhook_refs.clone(),
+            shortened: false,
             recorded: false,
             deleted: false,
         }
@@ -743,6 +746,14 @@ impl Runs {
         }
     }
 
+    /// Leaves the lines of an event out of its status. False if they are already.
+    pub(crate) fn shorten(&self, event: &AlertGroupEvent) -> bool {
+        let mut state = self.state.lock();
+        let number = event.metadata.uid.as_ref().and_then(|uid| state.numbers.get(uid)).copied();
+        let run = number.and_then(|number| state.runs.get_mut(&number));
+        run.is_some_and(|run| !std::mem::replace(&mut run.shortened, true))
+    }
+
     /// Notes that the status of an event, as it is, says all that is known.
     pub(crate) fn recorded(self: &Arc<Self>, event: &AlertGroupEvent) {
         let mut state = self.state.lock();
@@ -907,6 +918,9 @@ fn forget(state: &mut State) {
 }
 
 fn lines(run: &Run) -> Vec<WebhookLine> {
+    if run.shortened {
+        return Vec::new();
+    }
     let pending = |name: &str| WebhookLine {
         name: name.to_owned(),
         outcome: ResponsePhase::Pending,

@@ -94,13 +94,17 @@ impl Error {
         matches!(self.code(), Some(401 | 403)) && !self.status().is_some_and(ends)
     }
 
+    /// With that, the object would be larger than what etcd takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.status()
+            .is_some_and(|status| status.code == 413 || (status.code == 500 && status.message.contains("is too large")))
+    }
+
     /// The API server understood and will say no again.
     pub(crate) fn is_final(&self) -> bool {
         match &self.source {
             Cause::Client(kube::Error::Api(status)) => {
-                matches!(status.code, 400 | 402..=407 | 409..=428 | 430..=499)
-                    // What etcd says of an object that is too large.
-                    || (status.code == 500 && status.message.contains("is too large"))
+                matches!(status.code, 400 | 402..=407 | 409..=428 | 430..=499) || self.is_too_large()
             }
             // An object that is not what its schema says stays so.
             Cause::Client(kube::Error::SerdeError(_)) | Cause::Request(_) | Cause::Json(_) => true,

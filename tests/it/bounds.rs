@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use oncall_webhooks::resources::ResponsePhase;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::Answer;
 
 use crate::harness::World;
@@ -25,6 +25,30 @@ async fn of_a_large_payload_and_a_large_answer_a_part_is_recorded() {
         let text = text.expect("a text");
         assert!(text.len() < 201_000 && text.ends_with("bytes in all)"), "{} bytes", text.len());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_leaves_no_room_for_its_lines_is_completed_without() {
+    let world = World::new("no-room").await;
+    let count = 20;
+    for number in 0..count {
+        world.seen_webhook(&format!("{}-{number}", "w".repeat(40)), "resolve", json!({})).await;
+    }
+    // How much a status without lines needs, and the lines.
+    world.event("sounding", "resolve", "I1", json!({"alertPayload": {"text": ""}})).await;
+    world.completed("sounding", count).await;
+    let stored = async |part: &str| {
+        let text = world.kubectl(&["get", "agev", "sounding", "--show-managed-fields", "-o=json"]).await;
+        let all: Value = serde_json::from_str(&text).expect("parse an event");
+        all.pointer(part).expect("a part").to_string().len()
+    };
+    let (all, lines) = (stored("").await, stored("/status/webhooks").await);
+    // etcd takes 1.5 MiB, of which the request around the object needs some; half of the lines would find room.
+    let payload = "p".repeat(1_572_864 - 300 - all + lines / 2);
+    world.event("resolved", "resolve", "I2", json!({"alertPayload": {"text": payload}})).await;
+    let status = world.completed("resolved", count).await.status.expect("a status");
+    assert_eq!((status.succeeded, status.webhooks), (count, vec![]));
+    assert_eq!(world.receiver.count(), 2 * count as usize);
 }
 
 #[tokio::test(flavor = "multi_thread")]
