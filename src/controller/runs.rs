@@ -443,8 +443,10 @@ impl Runs {
                 }),
             };
         }
-        if state.dispatcher.wake_at() != state.alarm {
-            state.alarm = state.dispatcher.wake_at();
+        // Who stops waits for nothing.
+        let alarm = state.dispatcher.wake_at().filter(|_| !state.stopped);
+        if alarm != state.alarm {
+            state.alarm = alarm;
             self.alarm.notify_one();
         }
     }
@@ -832,8 +834,12 @@ impl Runs {
     }
 
     /// Starts nothing more, and waits for what is on the way.
-    pub(crate) async fn stop(&self) {
-        self.state.lock().stopped = true;
+    pub(crate) async fn stop(self: &Arc<Self>) {
+        {
+            let mut state = self.state.lock();
+            state.stopped = true;
+            self.pump(&mut state);
+        }
         self.deliverer.stop();
         self.tasks.close();
         self.tasks.wait().await;
@@ -948,3 +954,6 @@ fn status(run: &Run, phase: EventPhase) -> AlertGroupEventStatus {
         webhooks: lines(run),
     }
 }
+
+#[cfg(test)]
+mod tests;

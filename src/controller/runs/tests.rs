@@ -1,0 +1,107 @@
+//! What becomes of events, as far as it can be seen without an API server: calls of it are answered as a test says.
+
+use http::{Request, Response};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Client, client::Body, runtime::reflector};
+use serde_json::{Value, json};
+use tower::{BoxError, service_fn};
+
+use super::*;
+use crate::{
+    controller::{deliver::Parts, history::History, secrets::Secrets},
+    core::address::Policy,
+    delivery::{Proxies, Sender},
+    kubernetes::{lease::Lease, objects::Objects},
+    resources::Webhook,
+};
+
+/// Bound on everything that is waited for.
+const LIMIT: Duration = Duration::from_secs(5);
+
+struct World {
+    catalog: Arc<Catalog>,
+    runs: Arc<Runs>,
+    /// The paths of the calls that have been made.
+    calls: Arc<Mutex<Vec<String>>>,
+    _changes: mpsc::UnboundedReceiver<ObjectRef<AlertGroupEvent>>,
+}
+
+impl World {
+    /// One whose API server has this to read, under these names, and answers nothing else.
+    fn new(objects: &[(&str, Value)]) -> Self {
+        // The first of the tests does this; nothing else installs a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let objects: HashMap<String, String> =
+            objects.iter().map(|(name, object)| ((*name).to_owned(), object.to_string())).collect();
+        let calls: Arc<Mutex<Vec<String>>> = Arc::default();
+        let made = Arc::clone(&calls);
+        let server = service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let found = objects.get(path.rsplit('/').next().unwrap_or_default()).cloned();
+            made.lock().push(path);
+            async move {
+                match found.filter(|_| request.method() == http::Method::GET) {
+                    Some(found) => Ok::<_, BoxError>(Response::new(Body::from(found.into_bytes()))),
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        let objects = Objects::new(Client::new(server, "team"), "test");
+        let history = Arc::new(History::new(objects.clone()));
+        let sender = Sender::gated(Policy::new("cluster.local"), &Proxies::default(), Arc::new(|| true)).unwrap();
+        let secrets = Secrets::new(reflector::store::<Secret>().0);
+        let (deliverer, _) = Deliverer::new(Parts { objects, sender, secrets, history, lease: Lease::of_one() });
+        let catalog = Arc::new(Catalog::default());
+        let (runs, changes) = Runs::new(Arc::clone(&catalog), deliverer, Limits { in_flight: 10, per_webhook: 10 });
+        Self { catalog, runs, calls, _changes: changes }
+    }
+
+    fn webhook(&self, event: &Event<Guarded<Webhook>>) {
+        self.catalog.observe(event).into_iter().for_each(|seen| self.runs.seen(seen));
+    }
+
+    /// Shows what there is at the start.
+    fn list(&self, events: &[&Guarded<AlertGroupEvent>]) {
+        self.runs.observe(&Event::Init);
+        events.iter().for_each(|event| self.runs.observe(&Event::InitApply((*event).clone())));
+        self.runs.observe(&Event::InitDone);
+    }
+
+    /// The delivery that waits for a webhook, taken out of what waits.
+    fn waiting(&self, webhook: &str) -> Box<Delivery> {
+        let lane = (Arc::from("team"), Arc::from(webhook));
+        self.runs.state.lock().dispatcher.remove(&lane, Instant::now()).remove(0)
+    }
+}
+
+/// A webhook that holds what it is to send.
+fn webhook(name: &str, spec: Value) -> Guarded<Webhook> {
+    let metadata = json!({"name": name, "namespace": "team", "uid": name, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"});
+    let mut all = json!({"triggerType": "resolve", "url": "https://receiver.example", "suspend": true});
+    all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(json!({"metadata": metadata, "spec": all})).unwrap()
+}
+
+fn event(name: &str, status: &Value) -> Guarded<AlertGroupEvent> {
+    let metadata = json!({
+        "name": name, "namespace": "team", "uid": name, "resourceVersion": "1", "creationTimestamp": "2026-01-02T00:00:00Z",
+    });
+    let spec = json!({"type": "resolve", "alertGroup": {"id": "I1"}});
+    serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap()
+}
+
+#[tokio::test]
+async fn a_process_that_stops_waits_for_no_time() {
+    let world = World::new(&[]);
+    world.webhook(&Event::Apply(webhook("one", json!({}))));
+    world.list(&[&event("resolved", &Value::Null)]);
+    let delivery = world.waiting("one");
+    {
+        let mut state = world.runs.state.lock();
+        world.runs.push(&mut state, delivery, Instant::now() + LIMIT);
+        world.runs.pump(&mut state);
+        assert!(state.alarm.is_some());
+    }
+    world.runs.stop().await;
+    assert_eq!(world.runs.state.lock().alarm, None);
+}
