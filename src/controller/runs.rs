@@ -455,10 +455,13 @@ impl Runs {
     fn done(self: &Arc<Self>, delivery: Box<Delivery>, entry: Option<&Entry>, turn: Turn, done: Done, report: Report) {
         let mut state = self.state.lock();
         let policy = entry.map(|entry| entry.webhook.retry.clone()).unwrap_or_default();
+        let entry = self.entry(&delivery);
+        // What a webhook was answered that is gone says nothing of one that has its name now.
+        let report = if entry.is_some() { report } else { Report::Nothing };
         let change = state.dispatcher.done(turn, report, &policy, Instant::now(), chance());
         let lane = lane(&delivery);
         if report == Report::Answered
-            && let Some(entry) = self.entry(&delivery).filter(|entry| entry.is_held())
+            && let Some(entry) = entry.filter(|entry| entry.is_held())
         {
             // It has just been told to stop, as it is now.
             self.hold(&mut state, &entry);

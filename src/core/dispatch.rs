@@ -911,7 +911,7 @@ mod tests {
         let mut started = world.start();
         assert_eq!(items(&started), [20]);
         assert_eq!(world.dispatcher.remove(&a, world.now), [1, 3]);
-        assert_eq!(world.done(started.remove(0).1, Report::Answered), None);
+        assert_eq!(world.done(started.remove(0).1, Report::Nothing), None);
         assert!(world.dispatcher.queues.is_empty() && world.dispatcher.namespaces.is_empty());
     }
 

@@ -105,3 +105,26 @@ async fn a_process_that_stops_waits_for_no_time() {
     world.runs.stop().await;
     assert_eq!(world.runs.state.lock().alarm, None);
 }
+
+#[tokio::test]
+async fn what_a_webhook_was_answered_that_is_gone_makes_no_endpoint_fail() {
+    let world = World::new(&[]);
+    world.webhook(&Event::Apply(webhook("one", json!({}))));
+    world.list(&[&event("resolved", &Value::Null)]);
+    let delivery = world.waiting("one");
+    let entry = world.catalog.get("team", "one").unwrap();
+    let turn = {
+        let mut state = world.runs.state.lock();
+        world.runs.push(&mut state, delivery, Instant::now());
+        state.dispatcher.next(Instant::now())
+    };
+    let Some(Next::Send(delivery, turn)) = turn else { panic!("not sent") };
+    world.webhook(&Event::Delete(webhook("one", json!({}))));
+    let line =
+        WebhookLine { name: "one".to_owned(), outcome: ResponsePhase::Retrying, status_code: None, response: None };
+    let report = Report::Failed(Some(LIMIT));
+    world.runs.done(delivery, Some(&entry), turn, Done::Again(Timestamp::MAX, line), report);
+    let state = world.runs.state.lock();
+    assert_eq!((state.dispatcher.failing(), state.dispatcher.in_flight(), state.alarm), (0, 0, None));
+    assert!(state.runs.values().all(Run::has_ended));
+}
