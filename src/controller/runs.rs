@@ -22,7 +22,7 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, SetOnce};
+use tokio::sync::{Notify, Semaphore, SetOnce};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -48,6 +48,10 @@ const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() + 60);
 
 /// As many lines as the schema of an event's status allows.
 const MAX_LINES: usize = 2000;
+
+/// How many responses that people want to be sent again are read at a time. A restart finds all that ever were, and requests
+/// wait for other reads.
+const REDELIVERIES: usize = 2;
 
 /// How long sending waits for what is in flight before that is said.
 const BLOCKED: Duration = Duration::from_secs(5);
@@ -204,6 +208,7 @@ pub(crate) struct Runs {
     catalog: Arc<Catalog>,
     deliverer: Arc<Deliverer>,
     tasks: TaskTracker,
+    redeliveries: Semaphore,
     changed: mpsc::UnboundedSender<ObjectRef<AlertGroupEvent>>,
     /// The time to look again has changed.
     alarm: Notify,
@@ -232,7 +237,8 @@ impl Runs {
             stopped: false,
         });
         let (tasks, alarm, synced) = (TaskTracker::new(), Notify::new(), SetOnce::new());
-        (Arc::new(Self { state, catalog, deliverer, tasks, changed, alarm, synced }), changes)
+        let redeliveries = Semaphore::new(REDELIVERIES);
+        (Arc::new(Self { state, catalog, deliverer, tasks, redeliveries, changed, alarm, synced }), changes)
     }
 
     /// Takes in what the watch says, in its order.
@@ -638,12 +644,17 @@ impl Runs {
     pub(crate) fn redeliver(self: &Arc<Self>, namespace: String, response: String, value: String) {
         let runs = Arc::clone(self);
         self.tasks.spawn(async move {
-            // What is under way is known then.
-            tokio::select! {
-                _ = runs.synced.wait() => {}
+            let read = async {
+                // What is under way is known then.
+                runs.synced.wait().await;
+                let turn = runs.redeliveries.acquire().await;
+                (turn, runs.deliverer.response(&namespace, &response).await)
+            };
+            let (_turn, found) = tokio::select! {
                 () = runs.deliverer.stopped() => return,
-            }
-            let Some(found) = runs.deliverer.response(&namespace, &response).await else { return };
+                read = read => read,
+            };
+            let Some(found) = found else { return };
             if found.status.as_ref().and_then(|status| status.redelivered.as_ref()) == Some(&value) {
                 return;
             }

@@ -128,3 +128,26 @@ async fn what_a_webhook_was_answered_that_is_gone_makes_no_endpoint_fail() {
     assert_eq!((state.dispatcher.failing(), state.dispatcher.in_flight(), state.alarm), (0, 0, None));
     assert!(state.runs.values().all(Run::has_ended));
 }
+
+#[tokio::test]
+async fn what_requests_wait_for_is_read_while_any_number_of_responses_is_to_be_sent_again() {
+    let world = World::new(&[]);
+    world.list(&[]);
+    for number in 0..100 {
+        world.runs.redeliver("team".to_owned(), format!("asked-{number}"), "again".to_owned());
+    }
+    let read = tokio::spawn({
+        let runs = Arc::clone(&world.runs);
+        async move { runs.deliverer.response("team", "needed").await }
+    });
+    let called = async {
+        while !world.calls.lock().iter().any(|path| path.ends_with("/needed")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, called).await.unwrap();
+    read.abort();
+    assert_eq!(world.calls.lock().len(), 3);
+    // None of them holds up the end.
+    tokio::time::timeout(LIMIT, world.runs.stop()).await.unwrap();
+}
