@@ -83,7 +83,12 @@ impl Entry {
 
     /// Whether it runs for an event that was created at `created`.
     pub(crate) fn runs(&self, event: &EventFacts, created: Timestamp) -> bool {
-        matching::runs(&self.webhook, event) && matching::existed(self.created, created)
+        matching::runs(&self.webhook, event) && self.existed(created)
+    }
+
+    /// Whether it was there for an event that was created at `created`.
+    pub(crate) fn existed(&self, created: Timestamp) -> bool {
+        matching::existed(self.created, created)
     }
 
     /// Whether what it is to send waits until it is changed.
@@ -244,6 +249,13 @@ impl Catalog {
             .filter(|entry| entry.runs(event, created))
             .cloned()
             .collect()
+    }
+
+    /// The webhooks of a namespace of which that is so.
+    pub(crate) fn filter(&self, namespace: &str, is: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
+        let namespaces = self.namespaces.read();
+        let webhooks = namespaces.get(namespace).into_iter().flat_map(|webhooks| webhooks.by_name.values());
+        webhooks.filter(|entry| is(entry)).cloned().collect()
     }
 
     /// The names of the webhooks that need something of a Secret.

@@ -218,9 +218,14 @@ impl Deliverer {
         self.stop.cancelled().await;
     }
 
-    /// Whether a WebhookResponse of that name may have been there at the start. False is certain.
-    pub(crate) fn was_there(&self, delivery: &Delivery) -> bool {
-        self.history.was_there(&delivery.event.namespace, &delivery.response())
+    /// Whether there may have been a WebhookResponse of that event and webhook at the start. False is certain.
+    pub(crate) fn was_there(&self, event: &EventKey, webhook: &str) -> bool {
+        self.history.was_there(&event.namespace, &id::response_name(&event.uid, webhook))
+    }
+
+    /// Whether there may have been a WebhookResponse of that event at the start. False is certain.
+    pub(crate) fn had_responses(&self, event: &EventKey) -> bool {
+        self.history.had_responses(&event.namespace, &event.name)
     }
 
     /// Whether a webhook is new and lacks a Secret, which may come any moment: they are watched apart from it, and one

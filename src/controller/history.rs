@@ -20,7 +20,7 @@ use quick_cache::{Weighter, sync::Cache};
 use crate::{
     core::{event::response_value, json::Object},
     kubernetes::objects::{self, Objects, chain},
-    resources::{ALERT_GROUP_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
+    resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
 /// Bound on the contents that are kept at hand, in bytes.
@@ -70,7 +70,8 @@ impl Weighter<(String, String), Arc<Content>> for Bytes {
 
 pub(crate) struct History {
     objects: Objects,
-    /// Hashes of the namespaces and names that the last list had, but for those that are gone.
+    /// Hashes of the namespaces and names that the last list had, but for those that are gone; and of the events of all that it
+    /// had.
     listed: RwLock<HashSet<u64>>,
     /// What a list that is under way has named so far, and the next turn when it began.
     listing: Mutex<(HashSet<u64>, u64)>,
@@ -102,7 +103,11 @@ impl History {
     /// Takes in a response that a list names.
     pub(crate) fn found(&self, response: &PartialObjectMeta<WebhookResponse>) {
         let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
-        self.listing.lock().0.insert(self.hash(&namespace, &name));
+        {
+            let listed = &mut self.listing.lock().0;
+            listed.insert(self.hash(&namespace, &name));
+            listed.extend(response.labels().get(EVENT_LABEL).map(|event| self.hash_of_event(&namespace, event)));
+        }
         let Some((webhook, group)) = labels(response) else { return };
         let order = response.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         self.latest((namespace, group), Latest { webhook, response: name, order });
@@ -139,6 +144,11 @@ impl History {
         self.hasher.hash_one((namespace, response))
     }
 
+    /// No name is like that.
+    fn hash_of_event(&self, namespace: &str, label: &str) -> u64 {
+        self.hasher.hash_one((namespace, EVENT_LABEL, label))
+    }
+
     fn latest(&self, group: Group, latest: Latest) {
         let mut groups = self.groups.lock();
         let all = groups.entry(group).or_default();
@@ -152,6 +162,11 @@ impl History {
     /// Whether a response of this name may have been there at the last list. False is certain.
     pub(crate) fn was_there(&self, namespace: &str, response: &str) -> bool {
         self.listed.read().contains(&self.hash(namespace, response))
+    }
+
+    /// Whether an event of this name may have had responses at the last list. False is certain.
+    pub(crate) fn had_responses(&self, namespace: &str, event: &str) -> bool {
+        self.listed.read().contains(&self.hash_of_event(namespace, &label_value(event)))
     }
 
     /// Notes a response that has just been recorded.

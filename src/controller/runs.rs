@@ -79,6 +79,8 @@ struct Run {
     inherited: bool,
     /// Whether that is not known from the first list.
     doubtful: bool,
+    /// The webhooks whose runs, as its status says, another process has begun and not ended.
+    begun: HashSet<String>,
     /// The value of the annotation for which all is sent again.
     redeliver: Option<Arc<str>>,
     /// The value of the annotation that is answered when it ends.
@@ -102,6 +104,9 @@ impl Run {
         let completed = is_completed(event);
         let going_on = event.status.as_ref().and_then(|status| status.redelivering.as_deref()).map(Arc::from);
         let redeliver = if completed { asked.clone() } else { going_on };
+        let lines = event.status.iter().flat_map(|status| &status.webhooks);
+        let is_open = |line: &&WebhookLine| matches!(line.outcome, ResponsePhase::Pending | ResponsePhase::Retrying);
+        let begun = lines.filter(is_open).map(|line| line.name.clone()).collect();
         Self {
             key: Arc::new(EventKey::of(event)),
             facts: Arc::new(event.spec.facts()),
@@ -109,6 +114,7 @@ impl Run {
             version: seen_version(event),
             inherited,
             doubtful: false,
+            begun,
             answers: redeliver.clone().or(asked),
             redeliver,
             since: Instant::now(),
@@ -119,6 +125,11 @@ impl Run {
             recorded: false,
             deleted: false,
         }
+    }
+
+    /// Whether another process may have begun with it.
+    fn is_anothers(&self) -> bool {
+        self.inherited || self.doubtful
     }
 
     fn has_ended(&self) -> bool {
@@ -133,6 +144,11 @@ impl Run {
     /// Nothing is to be done about it any more.
     fn is_over(&self) -> bool {
         self.is_settled() && self.has_ended()
+    }
+
+    /// Webhooks that were created before run for it. What is sent again goes to those that are there now.
+    fn before(&self) -> Timestamp {
+        if self.redeliver.is_some() { Timestamp::MAX } else { self.created }
     }
 
     fn group(&self) -> Group {
@@ -325,9 +341,7 @@ impl Runs {
         if let Some(number) = known {
             state.runs.remove(&number);
         }
-        // What is sent again goes to the webhooks that are there now.
-        let before = if run.redeliver.is_some() { Timestamp::MAX } else { run.created };
-        let webhooks = self.catalog.matching(&run.key.namespace, &run.facts, before);
+        let webhooks = self.webhooks_of(&run);
         let number = state.next;
         state.next += 1;
         state.numbers.insert(run.key.uid.clone(), number);
@@ -338,6 +352,25 @@ impl Runs {
         if webhooks.is_empty() {
             self.end(state, number);
         }
+    }
+
+    /// The webhooks that an event is for.
+    fn webhooks_of(&self, run: &Run) -> Vec<Arc<Entry>> {
+        let (namespace, before) = (&run.key.namespace, run.before());
+        let mut webhooks = self.catalog.matching(namespace, &run.facts, before);
+        if !run.begun.is_empty() || (run.is_anothers() && self.deliverer.had_responses(&run.key)) {
+            let also = |entry: &Entry| !entry.runs(&run.facts, before) && self.has_begun(run, entry);
+            webhooks.extend(self.catalog.filter(namespace, also));
+        }
+        webhooks
+    }
+
+    /// Whether another process has begun with a webhook's run, so that it goes on though the webhook, as it is now, is not for
+    /// the event.
+    fn has_begun(&self, run: &Run, entry: &Entry) -> bool {
+        // Of what is sent again, there are responses of the time before.
+        let was_there = || run.redeliver.is_none() && self.deliverer.was_there(&run.key, &entry.name);
+        run.is_anothers() && entry.existed(run.before()) && (run.begun.contains(&*entry.name) || was_there())
     }
 
     /// Adds a webhook's run to an event.
@@ -361,8 +394,8 @@ impl Runs {
             let Some(run) = state.runs.get(&number) else { continue };
             let Some(line) = run.lines.get(&webhook) else { continue };
             let delivery = run.delivery(number, &webhook, line);
-            let looks_up =
-                run.doubtful || run.redeliver.is_some() || (run.inherited && self.deliverer.was_there(&delivery));
+            let was_there = || run.inherited && self.deliverer.was_there(&run.key, &webhook);
+            let looks_up = run.doubtful || run.redeliver.is_some() || was_there();
             self.prepare(state, delivery, looks_up);
         }
     }

@@ -1,9 +1,16 @@
 //! What is recorded is not sent again, whatever happens to the operator.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::StreamExt;
-use oncall_webhooks::resources::ResponsePhase;
+use kube::api::Patch;
+use oncall_webhooks::resources::{ResponsePhase, Webhook};
 use serde_json::json;
 use support::Answer;
 
@@ -88,6 +95,38 @@ async fn of_an_event_that_was_half_done_at_a_kill_only_the_rest_is_sent() {
     let mut targets: Vec<_> = world.receiver.received().into_iter().map(|request| request.target).collect();
     targets.sort();
     assert_eq!(targets, ["/quick", "/slow", "/slow"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_sent_again_goes_on_or_is_closed_though_its_webhook_was_changed_meanwhile() {
+    let up = Arc::new(AtomicBool::new(false));
+    let mut world = World::with_receiver("changed", {
+        let up = Arc::clone(&up);
+        move |_| Answer::new(if up.load(Ordering::Relaxed) { 200 } else { 503 }, "said")
+    })
+    .await;
+    for name in ["elsewhere", "disabled"] {
+        world.seen_webhook(name, "resolve", json!({"retry": {"initialDelay": "2s"}})).await;
+    }
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    for name in ["elsewhere", "disabled"] {
+        world.response_that(name, |status| status.phase == ResponsePhase::Retrying).await;
+    }
+    world.kill_operator();
+    let sent = world.receiver.count();
+    up.store(true, Ordering::Relaxed);
+    for (name, spec) in [("elsewhere", json!({"triggerType": "acknowledge"})), ("disabled", json!({"enabled": false}))]
+    {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        world.api::<Webhook>().patch(name, &Default::default(), &patch).await.expect("patch Webhook");
+    }
+    world.start_operator().await;
+    let event = world.completed("resolved", 2).await.status.expect("a status");
+    assert_eq!((event.succeeded, event.failed, world.receiver.count()), (1, 1, sent + 1));
+    for (name, phase) in [("elsewhere", ResponsePhase::Succeeded), ("disabled", ResponsePhase::Failed)] {
+        let status = world.response(name).await;
+        assert_eq!((status.phase, status.next_attempt_time), (phase, None), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,23 +2,24 @@
 
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Client, client::Body, runtime::reflector};
+use kube::{Client, Resource, client::Body, core::PartialObjectMeta, runtime::reflector};
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use super::*;
 use crate::{
     controller::{deliver::Parts, history::History, secrets::Secrets},
-    core::address::Policy,
+    core::{address::Policy, id},
     delivery::{Proxies, Sender},
     kubernetes::{lease::Lease, objects::Objects},
-    resources::Webhook,
+    resources::{Webhook, WebhookResponse},
 };
 
 /// Bound on everything that is waited for.
 const LIMIT: Duration = Duration::from_secs(5);
 
 struct World {
+    history: Arc<History>,
     catalog: Arc<Catalog>,
     runs: Arc<Runs>,
     /// The paths of the calls that have been made.
@@ -50,10 +51,11 @@ impl World {
         let history = Arc::new(History::new(objects.clone()));
         let sender = Sender::gated(Policy::new("cluster.local"), &Proxies::default(), Arc::new(|| true)).unwrap();
         let secrets = Secrets::new(reflector::store::<Secret>().0);
-        let (deliverer, _) = Deliverer::new(Parts { objects, sender, secrets, history, lease: Lease::of_one() });
+        let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), lease: Lease::of_one() };
+        let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let (runs, changes) = Runs::new(Arc::clone(&catalog), deliverer, Limits { in_flight: 10, per_webhook: 10 });
-        Self { catalog, runs, calls, _changes: changes }
+        Self { history, catalog, runs, calls, _changes: changes }
     }
 
     fn webhook(&self, event: &Event<Guarded<Webhook>>) {
@@ -67,11 +69,39 @@ impl World {
         self.runs.observe(&Event::InitDone);
     }
 
+    /// How far an event is, and its lines.
+    fn progress(&self, event: &str) -> (&'static str, Vec<String>) {
+        let (word, status) = match self.runs.progress(event) {
+            Progress::Settled => return ("settled", Vec::new()),
+            Progress::Running(_, status) => ("running", status),
+            Progress::Ended(status, _) => ("ended", status),
+        };
+        (word, status.webhooks.into_iter().map(|line| line.name).collect())
+    }
+
     /// The delivery that waits for a webhook, taken out of what waits.
     fn waiting(&self, webhook: &str) -> Box<Delivery> {
         let lane = (Arc::from("team"), Arc::from(webhook));
         self.runs.state.lock().dispatcher.remove(&lane, Instant::now()).remove(0)
     }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A response that a list has.
+fn response(event: &str, webhook: &str) -> PartialObjectMeta<WebhookResponse> {
+    let name = id::response_name(event, webhook);
+    let labels = json!({"oncall.dev/event": event, "oncall.dev/webhook": webhook});
+    let metadata = json!({"name": name, "namespace": "team", "resourceVersion": "1", "labels": labels});
+    serde_json::from_value(json!({"metadata": metadata})).unwrap()
+}
+
+/// The status of an event that has one line.
+fn status(phase: &str, webhook: &str, outcome: &str) -> Value {
+    let lines = json!([{"name": webhook, "outcome": outcome}]);
+    json!({"phase": phase, "matched": 1, "succeeded": 0, "failed": 0, "skipped": 0, "webhooks": lines})
 }
 
 /// A webhook that holds what it is to send.
@@ -150,4 +180,53 @@ async fn what_requests_wait_for_is_read_while_any_number_of_responses_is_to_be_s
     assert_eq!(world.calls.lock().len(), 3);
     // None of them holds up the end.
     tokio::time::timeout(LIMIT, world.runs.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_process_began_goes_on_though_the_webhook_is_not_for_the_event_any_more() {
+    let delivering = |outcome| status("Delivering", "one", outcome);
+    let again = || {
+        let mut status = delivering("Succeeded");
+        status["redelivering"] = json!("again");
+        status
+    };
+    let other = json!({"triggerType": "acknowledge"});
+    let disabled = json!({"enabled": false});
+    let integration = json!({"integrationFilter": ["C1"]});
+    // What the webhook is now, the event's status, whether there is a response; and whether it goes on.
+    let cases = [
+        (&other, Value::Null, false, false),
+        (&other, Value::Null, true, true),
+        (&disabled, Value::Null, true, true),
+        (&integration, Value::Null, true, true),
+        (&other, delivering("Pending"), false, true),
+        (&other, delivering("Retrying"), true, true),
+        (&disabled, delivering("Retrying"), true, true),
+        (&other, delivering("Skipped"), false, false),
+        // What it was sent the first time is not sent again.
+        (&other, again(), true, false),
+    ];
+    for (number, (spec, status, responded, goes_on)) in cases.into_iter().enumerate() {
+        let world = World::new(&[]);
+        world.history.list();
+        if responded {
+            world.history.found(&response("resolved", "one"));
+        }
+        world.history.listed();
+        world.webhook(&Event::Apply(webhook("one", spec.clone())));
+        world.webhook(&Event::Apply(webhook("two", json!({}))));
+        world.list(&[&event("resolved", &status)]);
+        let expected = if goes_on { names(&["one", "two"]) } else { names(&["two"]) };
+        assert_eq!(world.progress("resolved"), ("running", expected), "case {number}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_with_another_webhook_of_that_name_does_not_go_on() {
+    let world = World::new(&[]);
+    let mut late = webhook("one", json!({"triggerType": "acknowledge"}));
+    late.meta_mut().creation_timestamp = serde_json::from_value(json!("2026-01-03T00:00:00Z")).unwrap();
+    world.webhook(&Event::Apply(late));
+    world.list(&[&event("resolved", &status("Delivering", "one", "Retrying"))]);
+    assert_eq!(world.progress("resolved"), ("ended", vec![]));
 }
