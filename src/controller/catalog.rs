@@ -91,6 +91,11 @@ impl Entry {
         matching::existed(self.created, created)
     }
 
+    /// Whether it may have come with an event that was created at `created`.
+    pub(crate) fn came_with(&self, created: Timestamp) -> bool {
+        matching::came_with(self.created, created)
+    }
+
     /// Whether what it is to send waits until it is changed.
     pub(crate) fn is_held(&self) -> bool {
         self.webhook.suspend || self.is_gone() || self.is_unreadable()

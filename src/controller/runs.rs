@@ -42,8 +42,9 @@ use crate::{
     },
 };
 
-/// How long a completed event is remembered, for webhooks of the same apply that the watch shows later; and how long all of
-/// them are after the watch of webhooks was interrupted, which it says again every half a minute until it goes on.
+/// How long a completed event is remembered, for webhooks of the same apply that the watch shows later, or shows another
+/// process; and how long all of them are after the watch of webhooks was interrupted, which it says again every half a minute
+/// until it goes on.
 const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() + 60);
 
 /// As many lines as the schema of an event's status allows.
@@ -110,7 +111,7 @@ impl Run {
         Self {
             key: Arc::new(EventKey::of(event)),
             facts: Arc::new(event.spec.facts()),
-            created: event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            created: created(event),
             version: seen_version(event),
             inherited,
             doubtful: false,
@@ -262,7 +263,7 @@ impl Runs {
         match event {
             Event::Init => self.state.lock().listed = Some((HashSet::new(), Vec::new())),
             Event::InitApply(object) => {
-                let admission = self.admission(object);
+                let admission = self.admission(object).or_else(|| self.remembrance(object));
                 let mut state = self.state.lock();
                 if let Some((listed, admissions)) = &mut state.listed {
                     listed.insert(object.uid().unwrap_or_default());
@@ -333,6 +334,17 @@ impl Runs {
         Some(run)
     }
 
+    /// An event that was completed not long before this process began.
+    fn remembrance(&self, object: &Guarded<AlertGroupEvent>) -> Option<Run> {
+        let event = object.0.as_ref().ok()?;
+        let is_over = is_completed(event) && !is_asked_for(event) && event.metadata.deletion_timestamp.is_none();
+        let age = Timestamp::now().duration_since(created(event));
+        // Where lines were left out, it is not known who had one.
+        let is_whole = event.status.as_ref().is_some_and(|status| status.webhooks.len() == status.matched as usize);
+        let is_recent = Duration::try_from(age).unwrap_or_default() < REMEMBERED;
+        (is_over && is_whole && is_recent && !self.state.lock().synced).then(|| self.completed(event))
+    }
+
     fn admit(self: &Arc<Self>, state: &mut State, run: Run) {
         let known = state.numbers.get(&run.key.uid).copied();
         if state.stopped || known.and_then(|number| state.runs.get(&number)).is_some_and(|run| !run.has_ended()) {
@@ -354,10 +366,42 @@ impl Runs {
         }
     }
 
-    /// The webhooks that an event is for.
+    /// The run of an event that has ended, as its status says.
+    fn completed(&self, event: &AlertGroupEvent) -> Run {
+        let status = event.status.clone().unwrap_or_default();
+        let mut run = Run::of(event, true);
+        run.redeliver = None;
+        run.recorded = true;
+        run.answers = status.redelivered.as_deref().map(Arc::from);
+        run.lines = status
+            .webhooks
+            .into_iter()
+            .map(|line| {
+                let uid = self
+                    .catalog
+                    .get(&run.key.namespace, &line.name)
+                    .map_or_else(|| Arc::from(""), |entry| Arc::clone(&entry.uid));
+                (Arc::from(line.name.as_str()), Line { uid, ended: true, shown: Some(line), asked: None })
+            })
+            .collect();
+        let ids: HashSet<String> = run
+            .lines
+            .keys()
+            .filter_map(|name| Some(self.catalog.get(&run.key.namespace, name)?.webhook.id.clone()))
+            .collect();
+        run.unknown.retain(|named| !run.lines.contains_key(named.as_str()) && !ids.contains(named));
+        run
+    }
+
+    /// The webhooks that an event is for, but for those that are known to have had it.
     fn webhooks_of(&self, run: &Run) -> Vec<Arc<Entry>> {
         let (namespace, before) = (&run.key.namespace, run.before());
         let mut webhooks = self.catalog.matching(namespace, &run.facts, before);
+        if run.recorded {
+            // What came with it may have come after its end.
+            webhooks.retain(|entry| entry.came_with(run.created) && !run.lines.contains_key(&entry.name));
+            return webhooks;
+        }
         if !run.begun.is_empty() || (run.is_anothers() && self.deliverer.had_responses(&run.key)) {
             let also = |entry: &Entry| !entry.runs(&run.facts, before) && self.has_begun(run, entry);
             webhooks.extend(self.catalog.filter(namespace, also));
@@ -755,27 +799,7 @@ impl Runs {
         if let Some(number) = event.metadata.uid.as_ref().and_then(|uid| state.numbers.get(uid)) {
             return *number;
         }
-        let status = event.status.clone().unwrap_or_default();
-        let mut run = Run::of(event, true);
-        run.redeliver = None;
-        run.answers = status.redelivered.as_deref().map(Arc::from);
-        run.lines = status
-            .webhooks
-            .into_iter()
-            .map(|line| {
-                let uid = self
-                    .catalog
-                    .get(&run.key.namespace, &line.name)
-                    .map_or_else(|| Arc::from(""), |entry| Arc::clone(&entry.uid));
-                (Arc::from(line.name.as_str()), Line { uid, ended: true, shown: Some(line), asked: None })
-            })
-            .collect();
-        let ids: HashSet<String> = run
-            .lines
-            .keys()
-            .filter_map(|name| Some(self.catalog.get(&run.key.namespace, name)?.webhook.id.clone()))
-            .collect();
-        run.unknown.retain(|named| !run.lines.contains_key(named.as_str()) && !ids.contains(named));
+        let run = self.completed(event);
         let number = state.next;
         state.next += 1;
         state.numbers.insert(run.key.uid.clone(), number);
@@ -904,6 +928,10 @@ fn until(then: Timestamp) -> Duration {
 
 fn is_completed(event: &AlertGroupEvent) -> bool {
     event.status.as_ref().is_some_and(|status| status.phase == EventPhase::Completed)
+}
+
+fn created(event: &AlertGroupEvent) -> Timestamp {
+    event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
 fn annotation(event: &AlertGroupEvent) -> Option<&str> {

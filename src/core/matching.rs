@@ -74,6 +74,11 @@ pub fn existed(webhook: Timestamp, event: Timestamp) -> bool {
     webhook <= event.saturating_add(SAME_APPLY).unwrap_or(Timestamp::MAX)
 }
 
+/// Whether a webhook created at `webhook` may have been made by the same apply as an event created at `event`.
+pub fn came_with(webhook: Timestamp, event: Timestamp) -> bool {
+    existed(webhook, event) && existed(event, webhook)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,12 +176,15 @@ mod tests {
     fn a_webhook_gets_the_events_that_came_after_it_and_those_of_the_same_apply() {
         let event: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
         for (webhook, expected) in [
-            ("2025-01-01T00:00:00Z", true),
-            ("2026-01-01T00:00:10Z", true),
-            ("2026-01-01T00:00:15Z", true),
-            ("2026-01-01T00:00:16Z", false),
+            ("2025-01-01T00:00:00Z", (true, false)),
+            ("2026-01-01T00:00:04Z", (true, false)),
+            ("2026-01-01T00:00:05Z", (true, true)),
+            ("2026-01-01T00:00:10Z", (true, true)),
+            ("2026-01-01T00:00:15Z", (true, true)),
+            ("2026-01-01T00:00:16Z", (false, false)),
         ] {
-            assert_eq!(existed(webhook.parse().unwrap(), event), expected, "{webhook}");
+            let created = webhook.parse().unwrap();
+            assert_eq!((existed(created, event), came_with(created, event)), expected, "{webhook}");
         }
     }
 }

@@ -130,6 +130,20 @@ async fn what_is_to_be_sent_again_goes_on_or_is_closed_though_its_webhook_was_ch
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_of_the_same_apply_gets_its_event_though_the_operator_ended_between() {
+    let mut world = World::new("between").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 1).await;
+    world.kill_operator();
+    world.webhook("two", "resolve", json!({})).await;
+    world.start_operator().await;
+    world.completed("resolved", 2).await;
+    let paths: Vec<String> = world.ids().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["/one", "/two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_operator_finishes_what_is_on_its_way() {
     let mut world =
         World::with_receiver("stop", |_| Answer { delay: Duration::from_secs(1), ..Answer::new(200, "ok") }).await;

@@ -1,7 +1,7 @@
 //! What becomes of events, as far as it can be seen without an API server: calls of it are answered as a test says.
 
 use http::{Request, Response};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Client, Resource, client::Body, core::PartialObjectMeta, runtime::reflector};
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
@@ -229,4 +229,49 @@ async fn what_was_begun_with_another_webhook_of_that_name_does_not_go_on() {
     world.webhook(&Event::Apply(late));
     world.list(&[&event("resolved", &status("Delivering", "one", "Retrying"))]);
     assert_eq!(world.progress("resolved"), ("ended", vec![]));
+}
+
+#[tokio::test]
+async fn a_webhook_gets_the_event_that_it_came_with_though_another_process_has_completed_it() {
+    let now = Timestamp::now();
+    let ago = |seconds| now.saturating_sub(Duration::from_secs(seconds)).unwrap();
+    let made = |name: &str, created: Timestamp| {
+        let mut webhook = webhook(name, json!({}));
+        webhook.meta_mut().creation_timestamp = Some(Time(created));
+        Event::Apply(webhook)
+    };
+    let completed = |created, status| {
+        let mut event = event("resolved", &status);
+        event.meta_mut().creation_timestamp = Some(Time(created));
+        event
+    };
+    let whole = || status("Completed", "one", "Succeeded");
+    let in_part = || {
+        let mut status = whole();
+        status["matched"] = json!(2);
+        status
+    };
+    let cases = [
+        (ago(10), whole(), ("running", names(&["late", "one"]))),
+        // Clocks differ.
+        (now.saturating_add(Duration::from_secs(4)).unwrap(), whole(), ("running", names(&["late", "one"]))),
+        (ago(20), whole(), ("settled", vec![])),
+        (ago(10), in_part(), ("settled", vec![])),
+    ];
+    for (number, (created, status, expected)) in cases.into_iter().enumerate() {
+        let world = World::new(&[]);
+        world.webhook(&made("one", ago(1000)));
+        // It did not run for another reason.
+        world.webhook(&made("old", ago(1000)));
+        world.webhook(&made("late", if number == 1 { now } else { ago(11) }));
+        world.list(&[&completed(created, status)]);
+        assert_eq!(world.progress("resolved"), expected, "case {number}");
+    }
+
+    let world = World::new(&[]);
+    world.webhook(&made("one", ago(1000)));
+    world.list(&[&completed(ago(10), whole())]);
+    assert_eq!(world.progress("resolved"), ("settled", vec![]));
+    world.webhook(&made("late", ago(9)));
+    assert_eq!(world.progress("resolved"), ("running", names(&["late", "one"])));
 }
