@@ -133,18 +133,23 @@ pub(crate) enum Seen {
     Changed(Arc<Entry>),
     /// It is there no more.
     Gone(Lane),
+    /// It can't be read, and nothing is known of it.
+    Unreadable(Lane),
 }
 
 #[derive(Default)]
 struct Namespace {
     by_name: HashMap<String, Arc<Entry>>,
     by_trigger: HashMap<webhook::TriggerType, BTreeMap<String, Arc<Entry>>>,
+    /// The names of those that can't be read and of which nothing is known.
+    unreadable: HashSet<String>,
 }
 
 impl Namespace {
     fn insert(&mut self, entry: Arc<Entry>) {
         let name = entry.webhook.name.clone();
         self.remove(&name);
+        self.unreadable.remove(&name);
         self.by_trigger.entry(entry.webhook.trigger_type).or_default().insert(name.clone(), Arc::clone(&entry));
         self.by_name.insert(name, entry);
     }
@@ -179,20 +184,31 @@ impl Catalog {
                 let listed = std::mem::take(&mut *self.listed.write());
                 let mut gone = Vec::new();
                 for (namespace, webhooks) in self.namespaces.write().iter_mut() {
-                    let names: Vec<String> = webhooks.by_name.keys().cloned().collect();
-                    let names = names.into_iter().filter(|name| !listed.contains(&(namespace.clone(), name.clone())));
-                    gone.extend(names.filter_map(|name| webhooks.remove(&name)));
+                    let names = webhooks.by_name.keys().chain(&webhooks.unreadable);
+                    let names = names.filter(|name| !listed.contains(&(namespace.clone(), (*name).clone())));
+                    for name in names.cloned().collect::<Vec<_>>() {
+                        webhooks.remove(&name);
+                        webhooks.unreadable.remove(&name);
+                        gone.push(Seen::Gone((Arc::from(namespace.as_str()), Arc::from(name))));
+                    }
                 }
-                return gone.into_iter().map(|entry| Seen::Gone(entry.lane())).collect();
+                return gone;
             }
             Event::Apply(object) => return self.apply(object),
-            Event::Delete(object) => return self.remove(object).into_iter().collect(),
+            Event::Delete(object) => {
+                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                let mut namespaces = self.namespaces.write();
+                let Some(webhooks) = namespaces.get_mut(&namespace) else { return Vec::new() };
+                let (known, unreadable) = (webhooks.remove(&name).is_some(), webhooks.unreadable.remove(&name));
+                let gone = (known || unreadable).then(|| Seen::Gone((Arc::from(namespace), Arc::from(name))));
+                return gone.into_iter().collect();
+            }
         }
         Vec::new()
     }
 
     fn apply(&self, object: &Guarded<Webhook>) -> Vec<Seen> {
-        let Ok(object) = &object.0 else { return self.unreadable(object).into_iter().collect() };
+        let Ok(object) = &object.0 else { return self.unreadable(object) };
         let namespace = object.namespace().unwrap_or_default();
         let known = self.get(&namespace, &object.name_any());
         let old = known.as_ref().filter(|old| Some(&*old.uid) == object.metadata.uid.as_deref());
@@ -222,18 +238,28 @@ impl Catalog {
     }
 
     /// What waits for a webhook that was fine before goes on waiting; one of the same name that is new takes its place.
-    fn unreadable(&self, object: &Guarded<Webhook>) -> Option<Seen> {
-        let known = self.get(&object.namespace().unwrap_or_default(), &object.name_any())?;
-        if object.uid().as_deref() != Some(&*known.uid) {
-            return self.remove(object);
+    fn unreadable(&self, object: &Guarded<Webhook>) -> Vec<Seen> {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        if let Some(known) = self.get(&namespace, &name).filter(|known| object.uid().as_deref() == Some(&*known.uid)) {
+            let is_new = !known.unreadable.swap(true, Ordering::Relaxed);
+            return is_new.then_some(Seen::Changed(known)).into_iter().collect();
         }
-        (!known.unreadable.swap(true, Ordering::Relaxed)).then_some(Seen::Changed(known))
+        let mut namespaces = self.namespaces.write();
+        let webhooks = namespaces.entry(namespace.clone()).or_default();
+        let gone = webhooks.remove(&name).map(|known| Seen::Gone(known.lane()));
+        let is_new = webhooks.unreadable.insert(name.clone());
+        let new = is_new.then(|| Seen::Unreadable((Arc::from(namespace), Arc::from(name))));
+        gone.into_iter().chain(new).collect()
     }
 
-    fn remove(&self, object: &Guarded<Webhook>) -> Option<Seen> {
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        let entry = self.namespaces.write().get_mut(&namespace)?.remove(&name)?;
-        Some(Seen::Gone(entry.lane()))
+    /// Whether a namespace has webhooks that can't be read and of which nothing is known.
+    pub(crate) fn has_unreadable(&self, namespace: &str) -> bool {
+        self.namespaces.read().get(namespace).is_some_and(|webhooks| !webhooks.unreadable.is_empty())
+    }
+
+    /// Whether a webhook can't be read and nothing is known of it.
+    pub(crate) fn is_unreadable(&self, namespace: &str, name: &str) -> bool {
+        self.namespaces.read().get(namespace).is_some_and(|webhooks| webhooks.unreadable.contains(name))
     }
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
@@ -302,6 +328,7 @@ mod tests {
             Seen::New(entry) => ("new", entry.is_held()),
             Seen::Changed(entry) => ("changed", entry.is_held()),
             Seen::Gone(_) => ("gone", false),
+            Seen::Unreadable(_) => ("unreadable", false),
         };
         all.iter().map(word).collect()
     }
@@ -311,18 +338,26 @@ mod tests {
         let (fine, wrong) = (json!("https://receiver.example"), json!(7));
         let catalog = Catalog::default();
         let steps = [
-            (webhook("a", 1, &wrong), vec![]),
-            (webhook("a", 1, &fine), vec![("new", false)]),
-            (webhook("a", 2, &wrong), vec![("changed", true)]),
-            (webhook("a", 2, &wrong), vec![]),
+            // Of which nothing is known.
+            (Event::Apply(webhook("a", 1, &wrong)), vec![("unreadable", false)], true),
+            (Event::Apply(webhook("a", 1, &wrong)), vec![], true),
+            (Event::Apply(webhook("a", 1, &fine)), vec![("new", false)], false),
+            (Event::Apply(webhook("a", 2, &wrong)), vec![("changed", true)], false),
+            (Event::Apply(webhook("a", 2, &wrong)), vec![], false),
             // As after an upgrade of what reads it.
-            (webhook("a", 2, &fine), vec![("changed", false)]),
-            // Another one, of which nothing is known.
-            (webhook("b", 1, &wrong), vec![("gone", false)]),
-            (webhook("b", 2, &fine), vec![("new", false)]),
+            (Event::Apply(webhook("a", 2, &fine)), vec![("changed", false)], false),
+            // Another one.
+            (Event::Apply(webhook("b", 1, &wrong)), vec![("gone", false), ("unreadable", false)], true),
+            (Event::Delete(webhook("b", 1, &wrong)), vec![("gone", false)], false),
+            (Event::Apply(webhook("c", 1, &wrong)), vec![("unreadable", false)], true),
+            (Event::Init, vec![], true),
+            (Event::InitDone, vec![("gone", false)], false),
+            (Event::Apply(webhook("d", 1, &fine)), vec![("new", false)], false),
         ];
-        for (step, (object, expected)) in steps.into_iter().enumerate() {
-            assert_eq!(seen(&catalog.observe(&Event::Apply(object))), expected, "step {step}");
+        for (step, (event, expected, unreadable)) in steps.into_iter().enumerate() {
+            assert_eq!(seen(&catalog.observe(&event)), expected, "step {step}");
+            let there = (catalog.has_unreadable("team"), catalog.is_unreadable("team", "one"));
+            assert_eq!(there, (unreadable, unreadable), "step {step}");
         }
     }
 }

@@ -30,18 +30,18 @@ pub(crate) struct Context {
 /// Brings an event's status to where its deliveries are.
 pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, objects::Error> {
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
-    let (status, unknown) = match context.runs.progress(&event.uid().unwrap_or_default()) {
+    let (status, unknown, held) = match context.runs.progress(&event.uid().unwrap_or_default()) {
         Progress::Settled => return Ok(Action::await_change()),
-        Progress::Running(since, status) => {
+        Progress::Running(since, status, held) => {
             let age = since.elapsed();
             if age < SOON {
                 return Ok(Action::requeue(SOON - age));
             }
-            (status, Vec::new())
+            (status, Vec::new(), held)
         }
-        Progress::Ended(status, unknown) => (status, unknown),
+        Progress::Ended(status, unknown) => (status, unknown, false),
     };
-    let status = with_condition(status, &unknown, &event);
+    let status = with_condition(status, &unknown, held, &event);
     if event.status.as_ref() == Some(&status) {
         context.runs.recorded(&event);
         return Ok(Action::await_change());
@@ -91,6 +91,7 @@ pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &objects::Error, _: Arc<Con
 fn with_condition(
     mut status: AlertGroupEventStatus,
     unknown: &[String],
+    held: bool,
     event: &AlertGroupEvent,
 ) -> AlertGroupEventStatus {
     let (holds, reason) = match (status.phase, status.matched, status.failed) {
@@ -98,6 +99,7 @@ fn with_condition(
         (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),
         (EventPhase::Completed, _, 0) => (ConditionStatus::True, "Delivered"),
         (EventPhase::Completed, _, _) => (ConditionStatus::True, "SomeFailed"),
+        _ if held => (ConditionStatus::False, "WebhookUnreadable"),
         _ => (ConditionStatus::False, "Delivering"),
     };
     let AlertGroupEventStatus { matched, succeeded, failed, skipped, .. } = status;
@@ -107,6 +109,12 @@ fn with_condition(
             "; spec.webhookRefs names {}, which is no enabled Webhook of this trigger type and integration",
             unknown.join(", ")
         ));
+    }
+    if held {
+        message.push_str(
+            "; this version of the operator can't read a Webhook of the namespace, which the event may be for (its log says \
+             which and why)",
+        );
     }
     status.seen_version = status.seen_version.or_else(|| event.status.as_ref()?.seen_version.clone());
     status.conditions = event.status.as_ref().map(|old| old.conditions.clone()).unwrap_or_default();

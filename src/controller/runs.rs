@@ -88,8 +88,10 @@ struct Run {
     answers: Option<Arc<str>>,
     since: Instant,
     lines: BTreeMap<Arc<str>, Line>,
-    /// How many lines have not ended.
+    /// How many lines have not ended; and one more while it is held.
     open: usize,
+    /// It may be for a webhook that can't be read.
+    held: bool,
     /// What the event names and no webhook answers to.
     unknown: Vec<String>,
     /// With its lines, its status is larger than what etcd takes.
@@ -121,6 +123,7 @@ impl Run {
             since: Instant::now(),
             lines: BTreeMap::new(),
             open: 0,
+            held: false,
             unknown: event.spec.webhook_refs.clone(),
             shortened: false,
             recorded: false,
@@ -135,6 +138,13 @@ impl Run {
 
     fn has_ended(&self) -> bool {
         self.open == 0
+    }
+
+    /// It is held no more.
+    fn let_go(&mut self) {
+        if std::mem::take(&mut self.held) {
+            self.open -= 1;
+        }
     }
 
     /// Nothing is to be written of it.
@@ -175,8 +185,8 @@ impl Run {
 pub(crate) enum Progress {
     /// Nothing is known of it, or nothing is to be written.
     Settled,
-    /// Under way since then.
-    Running(Instant, AlertGroupEventStatus),
+    /// Under way since then; whether it waits for nothing but a webhook that can't be read.
+    Running(Instant, AlertGroupEventStatus, bool),
     /// All deliveries have ended. The names are those in webhookRefs that no webhook answers to.
     Ended(AlertGroupEventStatus, Vec<String>),
 }
@@ -206,6 +216,10 @@ struct State {
     next: u64,
     orders: HashMap<Group, Order>,
     dispatcher: Dispatcher<Box<Delivery>>,
+    /// The namespaces in which events are held.
+    held: HashSet<Arc<str>>,
+    /// What people want to be sent again of webhooks that can't be read: values by the names of responses.
+    asked: HashMap<Lane, HashMap<String, String>>,
     /// When to look again what may be sent.
     alarm: Option<Instant>,
     /// Completed runs, in the order in which they are to be forgotten.
@@ -246,6 +260,8 @@ impl Runs {
             next: 0,
             orders: HashMap::new(),
             dispatcher: Dispatcher::new(limits),
+            held: HashSet::new(),
+            asked: HashMap::new(),
             alarm: None,
             remembered: VecDeque::new(),
             none_forgotten_until: None,
@@ -361,9 +377,36 @@ impl Runs {
         for entry in &webhooks {
             self.add(state, number, entry);
         }
-        if webhooks.is_empty() {
+        self.hold_open(state, number);
+        if state.runs.get(&number).is_some_and(Run::has_ended) {
             self.end(state, number);
         }
+    }
+
+    /// Keeps an event from its end while it may be for a webhook of which nothing is known because it can't be read.
+    fn hold_open(&self, state: &mut State, number: u64) {
+        if let Some(run) = state.runs.get_mut(&number)
+            && !(run.held || run.recorded || run.deleted)
+            && self.catalog.has_unreadable(&run.key.namespace)
+        {
+            run.held = true;
+            run.open += 1;
+            state.held.insert(Arc::clone(&run.key.namespace));
+        }
+    }
+
+    /// Lets the events of a namespace end, if there is no webhook any more that can't be read.
+    fn let_end(&self, state: &mut State, namespace: &Arc<str>) {
+        if !state.held.contains(namespace) || self.catalog.has_unreadable(namespace) {
+            return;
+        }
+        state.held.remove(namespace);
+        let mut ended = Vec::new();
+        for (number, run) in state.runs.iter_mut().filter(|(_, run)| run.held && run.key.namespace == *namespace) {
+            run.let_go();
+            ended.extend(run.has_ended().then_some(*number));
+        }
+        ended.into_iter().for_each(|number| self.end(state, number));
     }
 
     /// The run of an event that has ended, as its status says.
@@ -673,6 +716,17 @@ impl Runs {
                 state.dispatcher.renew(&entry.lane(), Instant::now());
                 self.hold(&mut state, &entry);
                 self.appeared(&mut state, &entry);
+                self.let_end(&mut state, &entry.namespace);
+                for (response, value) in state.asked.remove(&entry.lane()).into_iter().flatten() {
+                    self.redeliver(entry.namespace.to_string(), response, value);
+                }
+            }
+            Seen::Unreadable((namespace, _)) => {
+                let is_open = |run: &Run| run.key.namespace == namespace && !run.has_ended();
+                let open = state.runs.iter().filter(|(_, run)| is_open(run)).map(|(number, _)| *number);
+                for number in open.collect::<Vec<_>>() {
+                    self.hold_open(&mut state, number);
+                }
             }
             Seen::Changed(entry) => {
                 let lane = entry.lane();
@@ -692,6 +746,8 @@ impl Runs {
                     let line = WebhookLine { name, outcome, status_code, response: None };
                     self.ended(&mut state, delivery, line);
                 }
+                state.asked.remove(&lane);
+                self.let_end(&mut state, &lane.0);
             }
         }
         self.pump(&mut state);
@@ -708,7 +764,7 @@ impl Runs {
             run.key.namespace == entry.namespace
                 && !run.deleted
                 && !run.lines.contains_key(&entry.name)
-                && entry.runs(&run.facts, run.created)
+                && (entry.runs(&run.facts, run.created) || self.has_begun(run, entry))
         };
         let mut late: Vec<u64> = state.runs.iter().filter(|(_, run)| is_late(run)).map(|(number, _)| *number).collect();
         late.sort_unstable();
@@ -737,6 +793,14 @@ impl Runs {
             }
             let asked: Arc<str> = Arc::from(value.as_str());
             let (uid, webhook) = (&found.spec.event_ref.uid, Arc::from(found.spec.webhook_ref.name.as_str()));
+            {
+                let mut state = runs.state.lock();
+                if runs.catalog.is_unreadable(&namespace, &webhook) {
+                    let lane = (Arc::from(namespace), webhook);
+                    state.asked.entry(lane).or_default().insert(response, value);
+                    return;
+                }
+            }
             let Some(entry) = runs.catalog.get(&namespace, &webhook) else { return };
             if runs.ask(uid, &webhook, &asked) {
                 return;
@@ -812,7 +876,10 @@ impl Runs {
         let state = self.state.lock();
         match state.numbers.get(uid).and_then(|number| state.runs.get(number)) {
             Some(run) if !run.is_settled() => match run.has_ended() {
-                false => Progress::Running(run.since, status(run, EventPhase::Delivering)),
+                false => {
+                    let is_held = run.held && run.open == 1;
+                    Progress::Running(run.since, status(run, EventPhase::Delivering), is_held)
+                }
                 true => Progress::Ended(status(run, EventPhase::Completed), run.unknown.clone()),
             },
             _ => Progress::Settled,
@@ -972,6 +1039,7 @@ fn deleted(state: &mut State, uid: &str) {
         && let Some(run) = state.runs.get_mut(&number)
     {
         run.deleted = true;
+        run.let_go();
         remember(state, number);
     }
 }

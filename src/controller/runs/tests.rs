@@ -73,7 +73,8 @@ impl World {
     fn progress(&self, event: &str) -> (&'static str, Vec<String>) {
         let (word, status) = match self.runs.progress(event) {
             Progress::Settled => return ("settled", Vec::new()),
-            Progress::Running(_, status) => ("running", status),
+            Progress::Running(_, status, false) => ("running", status),
+            Progress::Running(_, status, true) => ("held", status),
             Progress::Ended(status, _) => ("ended", status),
         };
         (word, status.webhooks.into_iter().map(|line| line.name).collect())
@@ -274,4 +275,77 @@ async fn a_webhook_gets_the_event_that_it_came_with_though_another_process_has_c
     assert_eq!(world.progress("resolved"), ("settled", vec![]));
     world.webhook(&made("late", ago(9)));
     assert_eq!(world.progress("resolved"), ("running", names(&["late", "one"])));
+}
+
+#[tokio::test]
+async fn no_event_is_completed_while_a_webhook_is_there_that_cannot_be_read() {
+    let unreadable = || Event::Apply(webhook("one", json!({"url": 7})));
+    let fine = || Event::Apply(webhook("one", json!({})));
+    let changed = || Event::Apply(webhook("one", json!({"triggerType": "acknowledge"})));
+    let gone = || Event::Delete(webhook("one", json!({"url": 7})));
+    let pending = || status("Delivering", "one", "Pending");
+    // What becomes of the webhook, the event's status before; and what becomes of the event.
+    let cases = [
+        (fine(), Value::Null, ("running", names(&["one"]))),
+        (changed(), Value::Null, ("ended", vec![])),
+        (changed(), pending(), ("running", names(&["one"]))),
+        (gone(), pending(), ("ended", vec![])),
+    ];
+    for (number, (then, status, expected)) in cases.into_iter().enumerate() {
+        let world = World::new(&[]);
+        world.webhook(&unreadable());
+        world.list(&[&event("resolved", &status), &event("over", &self::status("Completed", "one", "Succeeded"))]);
+        world.runs.observe(&Event::Apply(event("new", &Value::Null)));
+        let progress = ["resolved", "new", "over"].map(|event| world.progress(event).0);
+        assert_eq!(progress, ["held", "held", "settled"], "case {number}");
+        world.webhook(&then);
+        assert_eq!(world.progress("resolved"), expected, "case {number}");
+        assert!(world.runs.state.lock().held.is_empty());
+    }
+    // One that comes later holds what has not ended.
+    let world = World::new(&[]);
+    world.webhook(&Event::Apply(webhook("two", json!({}))));
+    world.list(&[&event("resolved", &Value::Null)]);
+    world.webhook(&unreadable());
+    world.webhook(&Event::Delete(webhook("two", json!({}))));
+    assert_eq!(world.progress("resolved"), ("held", names(&["two"])));
+    // Nobody waits for an event that is deleted.
+    world.runs.observe(&Event::Delete(event("resolved", &Value::Null)));
+    assert!(world.runs.state.lock().runs.values().all(Run::is_over));
+}
+
+#[tokio::test]
+async fn what_is_to_be_sent_again_waits_for_a_webhook_that_cannot_be_read() {
+    let name = id::response_name("resolved", "one");
+    let response = json!({
+        "apiVersion": "oncall.dev/v1alpha1",
+        "kind": "WebhookResponse",
+        "metadata": {"namespace": "team", "name": name, "resourceVersion": "2"},
+        "spec": {
+            "webhookRef": {"name": "one", "id": "WH1"},
+            "eventRef": {"name": "resolved", "uid": "resolved"},
+            "alertGroupId": "I1",
+            "triggerType": "resolve",
+        },
+        "status": {"phase": "Succeeded", "attemptCount": 1},
+    });
+    let completed = event("resolved", &status("Completed", "one", "Succeeded"));
+    let mut object = serde_json::to_value(completed.0.as_ref().unwrap()).unwrap();
+    object["metadata"]["resourceVersion"] = json!("1");
+    let world = World::new(&[(&name, response), ("resolved", object)]);
+    world.webhook(&Event::Apply(webhook("one", json!({"url": 7}))));
+    world.list(&[&completed]);
+    world.runs.redeliver("team".to_owned(), name.clone(), "again".to_owned());
+    let until = async |is: fn(&State) -> bool| {
+        let reached = async {
+            while !is(&world.runs.state.lock()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, reached).await.unwrap();
+    };
+    until(|state| !state.asked.is_empty()).await;
+    world.webhook(&Event::Apply(webhook("one", json!({}))));
+    until(|state| state.dispatcher.waiting() == 1).await;
+    assert_eq!(world.waiting("one").redeliver.as_deref(), Some("again"));
 }
