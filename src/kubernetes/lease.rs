@@ -157,7 +157,7 @@ pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
 }
 
 impl Keeper {
-    /// Keeps the Lease until somebody else has it.
+    /// Keeps the Lease until somebody else has it. Nothing more is sent then.
     pub(crate) async fn keep(&self) -> Lost {
         let mut pause = self.claim.period();
         loop {
@@ -182,6 +182,7 @@ impl Keeper {
                         self.claim.name
                     );
                     if let Some(lost) = self.look().await {
+                        self.end();
                         return lost;
                     }
                     pause = PAUSE.min(self.claim.period());
@@ -192,7 +193,7 @@ impl Keeper {
 
     /// Gives the Lease back, so that another replica need not wait. Nothing more is sent.
     pub(crate) async fn release(&self) {
-        self.until.send_replace(Instant::now());
+        self.end();
         for _ in 0..2 {
             let mut object = self.object.lock().clone();
             if let Some(spec) = &mut object.spec {
@@ -214,6 +215,10 @@ impl Keeper {
 
     fn is_held(&self) -> bool {
         Instant::now() < *self.until.borrow()
+    }
+
+    fn end(&self) {
+        self.until.send_replace(Instant::now());
     }
 
     /// Looks who has the Lease.
@@ -298,27 +303,41 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn who_gives_the_lease_back_sends_nothing_more_even_before_it_is_written() {
-        let server = service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
+    /// A Lease that is held for long, and written often, on an API server that answers all calls so; None for not at all.
+    fn held(answer: Option<u16>) -> (Keeper, Lease) {
+        let server = service_fn(move |_: Request<Body>| async move {
+            let Some(code) = answer else { return std::future::pending().await };
+            let status =
+                serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "reason": "", "message": ""});
+            let response = Response::builder().status(code).body(Body::from(status.to_string().into_bytes()));
+            response.map_err(BoxError::from)
+        });
+        let (until, lease) = watch::channel(Instant::now() + Duration::from_secs(60));
         let claim = Claim {
             namespace: "team".to_owned(),
             name: "operator".to_owned(),
             identity: "one".to_owned(),
-            duration: Duration::from_secs(15),
+            duration: Duration::from_millis(60),
         };
-        let (until, lease) = watch::channel(Instant::now() + claim.certain());
-        let (keeper, lease) = (
-            Keeper {
-                api: Api::namespaced(Client::new(server, "team"), "team"),
-                object: Mutex::new(Object { metadata: ObjectMeta::default(), spec: Some(LeaseSpec::default()) }),
-                claim,
-                until,
-            },
-            Lease { until: lease },
-        );
+        let metadata = ObjectMeta { name: Some("operator".to_owned()), ..ObjectMeta::default() };
+        let object = Mutex::new(Object { metadata, spec: Some(LeaseSpec::default()) });
+        let api = Api::namespaced(Client::new(server, "team"), "team");
+        (Keeper { claim, api, object, until }, Lease { until: lease })
+    }
+
+    #[tokio::test]
+    async fn who_gives_the_lease_back_sends_nothing_more_even_before_that_is_written() {
+        let (keeper, lease) = held(None);
         assert!(lease.is_held());
         assert_eq!(keeper.release().now_or_never(), None);
+        assert!(!lease.is_held());
+    }
+
+    #[tokio::test]
+    async fn who_has_lost_the_lease_sends_nothing_more_though_it_would_have_lasted() {
+        let (keeper, lease) = held(Some(404));
+        assert!(lease.is_held());
+        assert_eq!(keeper.keep().await.name, "operator");
         assert!(!lease.is_held());
     }
 }

@@ -275,7 +275,7 @@ pub struct AlertGroupEventStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub seen_version: Option<String>,
-    /// One line for each webhook, by name.
+    /// One line for each webhook, by name; none where the event is so large that there is no room for them.
     #[serde(default)]
     #[schemars(length(max = 2000), transform = schema::without_default)]
     pub webhooks: Vec<WebhookLine>,
