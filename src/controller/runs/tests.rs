@@ -106,7 +106,7 @@ fn status(phase: &str, webhook: &str, outcome: &str) -> Value {
 }
 
 /// A webhook that holds what it is to send.
-fn webhook(name: &str, spec: Value) -> Guarded<Webhook> {
+fn webhook(name: &str, spec: &Value) -> Guarded<Webhook> {
     let metadata = json!({"name": name, "namespace": "team", "uid": name, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"});
     let mut all = json!({"triggerType": "resolve", "url": "https://receiver.example", "suspend": true});
     all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
@@ -124,7 +124,7 @@ fn event(name: &str, status: &Value) -> Guarded<AlertGroupEvent> {
 #[tokio::test]
 async fn a_process_that_stops_waits_for_no_time() {
     let world = World::new(&[]);
-    world.webhook(&Event::Apply(webhook("one", json!({}))));
+    world.webhook(&Event::Apply(webhook("one", &json!({}))));
     world.list(&[&event("resolved", &Value::Null)]);
     let delivery = world.waiting("one");
     {
@@ -140,7 +140,7 @@ async fn a_process_that_stops_waits_for_no_time() {
 #[tokio::test]
 async fn what_a_webhook_was_answered_that_is_gone_makes_no_endpoint_fail() {
     let world = World::new(&[]);
-    world.webhook(&Event::Apply(webhook("one", json!({}))));
+    world.webhook(&Event::Apply(webhook("one", &json!({}))));
     world.list(&[&event("resolved", &Value::Null)]);
     let delivery = world.waiting("one");
     let entry = world.catalog.get("team", "one").unwrap();
@@ -150,7 +150,7 @@ async fn what_a_webhook_was_answered_that_is_gone_makes_no_endpoint_fail() {
         state.dispatcher.next(Instant::now())
     };
     let Some(Next::Send(delivery, turn)) = turn else { panic!("not sent") };
-    world.webhook(&Event::Delete(webhook("one", json!({}))));
+    world.webhook(&Event::Delete(webhook("one", &json!({}))));
     let line =
         WebhookLine { name: "one".to_owned(), outcome: ResponsePhase::Retrying, status_code: None, response: None };
     let report = Report::Failed(Some(LIMIT));
@@ -214,8 +214,8 @@ async fn what_another_process_began_goes_on_though_the_webhook_is_not_for_the_ev
             world.history.found(&response("resolved", "one"));
         }
         world.history.listed();
-        world.webhook(&Event::Apply(webhook("one", spec.clone())));
-        world.webhook(&Event::Apply(webhook("two", json!({}))));
+        world.webhook(&Event::Apply(webhook("one", spec)));
+        world.webhook(&Event::Apply(webhook("two", &json!({}))));
         world.list(&[&event("resolved", &status)]);
         let expected = if goes_on { names(&["one", "two"]) } else { names(&["two"]) };
         assert_eq!(world.progress("resolved"), ("running", expected), "case {number}");
@@ -225,7 +225,7 @@ async fn what_another_process_began_goes_on_though_the_webhook_is_not_for_the_ev
 #[tokio::test]
 async fn what_was_begun_with_another_webhook_of_that_name_does_not_go_on() {
     let world = World::new(&[]);
-    let mut late = webhook("one", json!({"triggerType": "acknowledge"}));
+    let mut late = webhook("one", &json!({"triggerType": "acknowledge"}));
     late.meta_mut().creation_timestamp = serde_json::from_value(json!("2026-01-03T00:00:00Z")).unwrap();
     world.webhook(&Event::Apply(late));
     world.list(&[&event("resolved", &status("Delivering", "one", "Retrying"))]);
@@ -237,7 +237,7 @@ async fn a_webhook_gets_the_event_that_it_came_with_though_another_process_has_c
     let now = Timestamp::now();
     let ago = |seconds| now.saturating_sub(Duration::from_secs(seconds)).unwrap();
     let made = |name: &str, created: Timestamp| {
-        let mut webhook = webhook(name, json!({}));
+        let mut webhook = webhook(name, &json!({}));
         webhook.meta_mut().creation_timestamp = Some(Time(created));
         Event::Apply(webhook)
     };
@@ -279,10 +279,10 @@ async fn a_webhook_gets_the_event_that_it_came_with_though_another_process_has_c
 
 #[tokio::test]
 async fn no_event_is_completed_while_a_webhook_is_there_that_cannot_be_read() {
-    let unreadable = || Event::Apply(webhook("one", json!({"url": 7})));
-    let fine = || Event::Apply(webhook("one", json!({})));
-    let changed = || Event::Apply(webhook("one", json!({"triggerType": "acknowledge"})));
-    let gone = || Event::Delete(webhook("one", json!({"url": 7})));
+    let unreadable = || Event::Apply(webhook("one", &json!({"url": 7})));
+    let fine = || Event::Apply(webhook("one", &json!({})));
+    let changed = || Event::Apply(webhook("one", &json!({"triggerType": "acknowledge"})));
+    let gone = || Event::Delete(webhook("one", &json!({"url": 7})));
     let pending = || status("Delivering", "one", "Pending");
     // What becomes of the webhook, the event's status before; and what becomes of the event.
     let cases = [
@@ -304,10 +304,10 @@ async fn no_event_is_completed_while_a_webhook_is_there_that_cannot_be_read() {
     }
     // One that comes later holds what has not ended.
     let world = World::new(&[]);
-    world.webhook(&Event::Apply(webhook("two", json!({}))));
+    world.webhook(&Event::Apply(webhook("two", &json!({}))));
     world.list(&[&event("resolved", &Value::Null)]);
     world.webhook(&unreadable());
-    world.webhook(&Event::Delete(webhook("two", json!({}))));
+    world.webhook(&Event::Delete(webhook("two", &json!({}))));
     assert_eq!(world.progress("resolved"), ("held", names(&["two"])));
     // Nobody waits for an event that is deleted.
     world.runs.observe(&Event::Delete(event("resolved", &Value::Null)));
@@ -333,7 +333,7 @@ async fn what_is_to_be_sent_again_waits_for_a_webhook_that_cannot_be_read() {
     let mut object = serde_json::to_value(completed.0.as_ref().unwrap()).unwrap();
     object["metadata"]["resourceVersion"] = json!("1");
     let world = World::new(&[(&name, response), ("resolved", object)]);
-    world.webhook(&Event::Apply(webhook("one", json!({"url": 7}))));
+    world.webhook(&Event::Apply(webhook("one", &json!({"url": 7}))));
     world.list(&[&completed]);
     world.runs.redeliver("team".to_owned(), name.clone(), "again".to_owned());
     let until = async |is: fn(&State) -> bool| {
@@ -345,7 +345,7 @@ async fn what_is_to_be_sent_again_waits_for_a_webhook_that_cannot_be_read() {
         tokio::time::timeout(LIMIT, reached).await.unwrap();
     };
     until(|state| !state.asked.is_empty()).await;
-    world.webhook(&Event::Apply(webhook("one", json!({}))));
+    world.webhook(&Event::Apply(webhook("one", &json!({}))));
     until(|state| state.dispatcher.waiting() == 1).await;
     assert_eq!(world.waiting("one").redeliver.as_deref(), Some("again"));
 }
