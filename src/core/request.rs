@@ -224,6 +224,12 @@ impl Builder<'_> {
         Ok(value)
     }
 
+    /// Notes a secret part of the URL, also as receivers read it.
+    fn uses(&mut self, part: &str) {
+        let decoded = percent_decode_str(part).decode_utf8_lossy();
+        self.used.extend([part, &*decoded].map(SecretString::from));
+    }
+
     /// The URL's text, checked, and what the record shows of it.
     fn url(&mut self) -> Result<(String, String), Fault> {
         let refuse = |error: TemplateError| Fault::Refused(error.to_string());
@@ -311,11 +317,10 @@ impl Builder<'_> {
             self.used.extend([uri.target().as_str(), uri.path(), uri.host()].map(SecretString::from));
             let target = uri.target();
             let parts = target.split(['/', '?', '&', '=', ';']).filter(|part| part.len() >= PART_MIN);
-            for part in parts {
-                let decoded = percent_decode_str(part).decode_utf8_lossy();
-                self.used.extend([part, &*decoded].map(SecretString::from));
-            }
+            parts.for_each(|part| self.uses(part));
         }
+        // The record's URL shows neither of them. A user may be a token.
+        uri.userinfo().into_iter().flat_map(|userinfo| userinfo.splitn(2, ':')).for_each(|part| self.uses(part));
         let mut headers = wire_headers(headers)?;
         let secret = headers.iter().filter(|header| header.secret);
         self.used.extend(secret.map(|header| SecretString::from(String::from_utf8_lossy(&header.value).into_owned())));
@@ -821,14 +826,34 @@ mod tests {
             headers: Some(mk_json(r#"{"authorization": "Bearer inline-token"}"#)),
             ..mk_webhook()
         };
-        let event = EventData::new(Vec::new());
-        let prepared = prepare(&webhook, &event, &Own::default(), false, &|_| {
-            Ok(SecretString::from("https://tenant.example/services/abcdefghijkl?token=0123%2B456789a&x=1"))
-        });
-        let Prepared::Send(request, _) = prepared else { panic!("not sent: {prepared:?}") };
-        let known: Vec<&str> = request.secrets.iter().map(ExposeSecret::expose_secret).collect();
+        let known = known(&webhook, "https://tenant.example/services/abcdefghijkl?token=0123%2B456789a&x=1");
         for secret in ["tenant.example", "abcdefghijkl", "0123%2B456789a", "0123+456789a", "Bearer inline-token"] {
-            assert!(known.contains(&secret), "{secret} not in {known:?}");
+            assert!(known.iter().any(|known| known == secret), "{secret} not in {known:?}");
+        }
+    }
+
+    /// The secrets that are masked in the answer, where all Secrets have this value.
+    fn known(webhook: &Webhook, value: &str) -> Vec<String> {
+        let secrets = |_: &_| Ok(SecretString::from(value));
+        let prepared = prepare(webhook, &EventData::new(Vec::new()), &Own::default(), false, &secrets);
+        let Prepared::Send(request, _) = prepared else { panic!("not sent: {prepared:?}") };
+        request.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+    }
+
+    #[test]
+    fn user_and_password_in_a_url_are_secrets_alone_too() {
+        let url = "https://sk%2Flive_abc:p%3Ass@api.example/v1";
+        let from_secret = Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
+        let in_clear = Webhook { url: mk_url(url), ..mk_webhook() };
+        for webhook in [from_secret, in_clear] {
+            let known = known(&webhook, url);
+            for secret in ["sk%2Flive_abc", "sk/live_abc", "p%3Ass", "p:ss"] {
+                assert!(known.iter().any(|known| known == secret), "{secret} not in {known:?}");
+            }
+        }
+        for url in ["https://sk_live_abc:@api.example/v1", "https://sk_live_abc@api.example/v1"] {
+            let known = known(&Webhook { url: mk_url(url), ..mk_webhook() }, "");
+            assert!(known.iter().any(|known| known == "sk_live_abc"), "{known:?}");
         }
     }
 

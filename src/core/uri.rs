@@ -188,9 +188,14 @@ impl Uri {
         &self.path
     }
 
+    /// What stands before the host, percent-encoded.
+    pub fn userinfo(&self) -> Option<&str> {
+        self.userinfo.as_deref()
+    }
+
     /// User and password, where both are given.
     pub fn credentials(&self) -> Option<(String, String)> {
-        let (user, password) = self.userinfo.as_deref()?.split_once(':')?;
+        let (user, password) = self.userinfo()?.split_once(':')?;
         let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         (!user.is_empty() || !password.is_empty()).then(|| (decode(user), decode(password)))
     }
