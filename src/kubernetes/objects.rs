@@ -155,6 +155,19 @@ impl Objects {
         named::<K, _>("get", namespace, name, call).await
     }
 
+    /// Reads one object; None if it is not there or lacks these labels, whereupon the API server gives nothing of it away.
+    pub(crate) async fn get_labelled<K>(&self, namespace: &str, name: &str, labels: &str) -> Result<Option<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let _turn = self.reads.acquire().await;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let escaped = name.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
+        let only = ListParams::default().labels(labels).fields(&format!("metadata.name={escaped}"));
+        let call = async { api.list(&only).await.map_err(Cause::from) };
+        Ok(named::<K, _>("get", namespace, name, call).await?.items.pop())
+    }
+
     /// All objects with these labels, of one namespace or of all.
     pub(crate) async fn list<K>(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<K>, kube::Error>
     where

@@ -139,7 +139,8 @@ impl Credentials {
             kept.iter().filter_map(|kept| Some(kept.kept_in(&webhook.spec)?.name.as_str())).collect();
         names.dedup();
         for name in names {
-            let found = self.objects.get::<Secret>(&namespace, name).await?;
+            // Of one without the label nothing is read.
+            let found = self.objects.get_labelled::<Secret>(&namespace, name, &format!("{SECRET_LABEL}=true")).await?;
             if let Some(secret) = found.filter(|secret| is_own(secret, webhook)) {
                 return Ok(Some(secret));
             }
@@ -155,7 +156,7 @@ impl Credentials {
     /// Removes what `webhook` does not name any more.
     pub(crate) async fn tidy(&self, webhook: &Webhook, secret: &Secret) {
         let name = secret.name_any();
-        let named = |key: &String| references(webhook).any(|named| named.name == name && named.key == *key);
+        let named = |key: &String| references(webhook).any(|named| named == (&*name, &**key));
         let stray: Vec<String> =
             secret.data.iter().flatten().map(|(key, _)| key).filter(|key| !named(key)).cloned().collect();
         self.remove(secret, &stray).await;
@@ -209,7 +210,7 @@ impl Credentials {
             .for_each(|secret| async move {
                 let namespace = secret.namespace().unwrap_or_default();
                 let label = secret.labels().get(WEBHOOK_LABEL);
-                let names_it = |webhook: &Webhook| references(webhook).any(|named| named.name == secret.name_any());
+                let names_it = |webhook: &Webhook| references(webhook).any(|(name, _)| name == secret.name_any());
                 let owner = catalog
                     .find(&namespace, |webhook| Some(&label_value(&webhook.name_any())) == label && names_it(webhook));
                 match owner {
@@ -235,12 +236,17 @@ impl Credentials {
     }
 }
 
-/// Every key of a Secret that a webhook names.
-fn references(webhook: &Webhook) -> impl Iterator<Item = &SecretKeyRef> {
+/// Every key of a Secret that a webhook names: the Secret's name, and the key.
+fn references(webhook: &Webhook) -> impl Iterator<Item = (&str, &str)> {
     let spec = &webhook.spec;
     let sources = [&spec.password, &spec.authorization_header, &spec.url_from, &spec.signing];
     let headers = spec.headers_from.iter().flatten().map(|header| &header.secret_key_ref);
-    sources.into_iter().flatten().map(|source| &source.secret_key_ref).chain(headers)
+    let keys = sources.into_iter().flatten().map(|source| &source.secret_key_ref).chain(headers);
+    let authorities = spec.tls.iter().filter_map(|tls| tls.ca_secret_ref.as_ref());
+    let clients = spec.tls.iter().filter_map(|tls| tls.client_cert_secret_ref.as_ref());
+    keys.map(|named| (&*named.name, &*named.key))
+        .chain(authorities.map(|named| (&*named.name, &*named.key)))
+        .chain(clients.flat_map(|named| ["tls.crt", "tls.key"].map(|key| (&*named.name, key))))
 }
 
 /// Whether a Secret is the webhook's own: it owns it, or is about to.
@@ -280,7 +286,69 @@ fn unused(key: &str, in_use: impl Fn(&str) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use axum::http::{Request, Response};
+    use kube::{Client, client::Body};
+    use parking_lot::Mutex;
+    use tower::{BoxError, service_fn};
+
     use super::*;
+
+    #[tokio::test]
+    async fn of_a_secret_without_the_label_nothing_is_read() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&asked);
+        // As an API server that has such a Secret, but without the label.
+        let server = service_fn(move |request: Request<Body>| {
+            kept.lock().push(format!("{} {}", request.method(), request.uri()));
+            let empty = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {}, "items": []});
+            async move { Ok::<_, BoxError>(Response::new(Body::from(empty.to_string().into_bytes()))) }
+        });
+        let objects = Objects::new(Client::new(server, "default"), "test");
+        let credentials = Credentials::new(objects, TaskTracker::new());
+        let own = credentials.own(&mk_webhook(json!({"password": mk_key("db,=", "password")}))).await;
+        assert_eq!(own.unwrap(), None);
+        let expected = "GET /api/v1/namespaces/team/secrets?&fieldSelector=metadata.name%3Ddb%5C%2C%5C%3D\
+                        &labelSelector=oncall.dev%2Fsecret%3Dtrue";
+        assert_eq!(*asked.lock(), [expected]);
+    }
+
+    fn mk_key(name: &str, key: &str) -> Value {
+        json!({"secretKeyRef": {"name": name, "key": key}})
+    }
+
+    fn mk_webhook(spec: Value) -> Webhook {
+        let mut all = json!({"triggerType": "resolve", "url": "http://x"});
+        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let metadata = json!({"name": "jira", "namespace": "team", "uid": "1"});
+        serde_json::from_value(json!({"metadata": metadata, "spec": all})).unwrap()
+    }
+
+    #[test]
+    fn every_key_that_a_webhook_names_is_known() {
+        let webhook = mk_webhook(json!({
+            "urlFrom": mk_key("a", "url"),
+            "headersFrom": [{"name": "X-A", "secretKeyRef": {"name": "b", "key": "header"}}],
+            "password": mk_key("c", "password"),
+            "authorizationHeader": mk_key("d", "authorization"),
+            "signing": mk_key("e", "signing"),
+            "tls": {"caSecretRef": {"name": "f"}, "clientCertSecretRef": {"name": "g"}},
+        }));
+        let mut named: Vec<_> = references(&webhook).collect();
+        named.sort_unstable();
+        let expected = [
+            ("a", "url"),
+            ("b", "header"),
+            ("c", "password"),
+            ("d", "authorization"),
+            ("e", "signing"),
+            ("f", "ca.crt"),
+            ("g", "tls.crt"),
+            ("g", "tls.key"),
+        ];
+        assert_eq!(named, expected);
+    }
 
     #[test]
     fn a_value_takes_a_key_that_nothing_uses() {
@@ -291,11 +359,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_its_webhooks_own_if_it_owns_it_or_it_was_made_for_it() {
-        let webhook: Webhook = serde_json::from_value(json!({
-            "metadata": {"name": "jira", "namespace": "team", "uid": "1"},
-            "spec": {"triggerType": "resolve", "url": "http://x"},
-        }))
-        .unwrap();
+        let webhook = mk_webhook(json!({}));
         let made = json!({"oncall.dev/webhook": "jira", "app.kubernetes.io/managed-by": "oncall-webhooks-api"});
         let owned_by =
             |uid: &str| json!([{"apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "name": "jira", "uid": uid}]);
