@@ -765,6 +765,24 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
+        let (mut world, a) = (World::new(100, 32), lane("team", "a"));
+        world.policy = Policy { deadline: Duration::from_secs(86_400), ..Policy::default() };
+        world.push(&a, 1);
+        let (_, turn) = world.start().remove(0);
+        let asked = Report::Failed(Some(Duration::from_secs(7 * 86_400)));
+        assert_eq!(world.done(turn, asked), Some(Change::Failing));
+        let [hour, day] = [3600, 86_400].map(|seconds| world.start + Duration::from_secs(seconds));
+        let waiting = Waiting { item: 1, number: 1, group: Arc::from("1"), attempts: 1, due: hour, give_up: day };
+        world.dispatcher.push(&a, waiting, world.now);
+        assert_eq!(world.dispatcher.wake_at(), Some(hour));
+        world.at(3599);
+        assert!(world.start().is_empty());
+        world.at(3600);
+        assert_eq!(items(&world.start()), [1]);
+    }
+
+    #[test]
     fn one_that_is_tried_once_is_never_held_back() {
         let (mut world, a) = (World::new(100, 32), lane("team", "a"));
         world.policy = Policy { max_attempts: Some(1), ..Policy::default() };

@@ -163,6 +163,7 @@ mod tests {
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
         let limited = Policy { max_attempts: Some(3), ..policy };
         let once = Policy { deadline: Duration::ZERO, ..policy };
+        let long = Policy { deadline: Duration::from_secs(86_400), ..policy };
         let cases = [
             (&policy, 1, 0, None, Some(at(5))),
             (&policy, 2, 10, None, Some(at(20))),
@@ -173,6 +174,9 @@ mod tests {
             (&policy, 1, 0, minutes(3), Some(at(180))),
             (&policy, 5, 0, Some(Duration::from_secs(1)), Some(at(60))),
             (&policy, 1, 0, minutes(600), Some(at(3600))),
+            (&long, 1, 0, minutes(59), Some(at(3540))),
+            (&long, 1, 0, minutes(600), Some(at(3600))),
+            (&long, 1, 10, Some(Duration::MAX), Some(at(3610))),
             // The last one is at the deadline.
             (&policy, 9, 3590, None, Some(at(3600))),
             (&policy, 9, 3600, None, None),
