@@ -11,7 +11,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, error::Error, io, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, io, num::NonZero, sync::Arc, thread, time::Duration};
 
 use cookie_store::CookieStore;
 use futures::future::{self, FutureExt};
@@ -23,7 +23,10 @@ use reqwest::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::ExposeSecret;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use url::Url;
 
 use self::reach::{Clients, Closed, LookUp, NoTunnel, Unknown, Unresolved, look_up};
@@ -43,10 +46,15 @@ const USER_AGENT: &str = concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"));
 
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+/// Bodies that are longer, in bytes, are decoded where that holds up nobody else.
+const QUICK: usize = 50_000;
+
 /// Sends requests, over connections that are kept for a while.
 #[derive(Clone)]
 pub struct Sender {
     clients: Arc<Clients>,
+    /// One permit for each long body that is decoded at a time.
+    decoders: Arc<Semaphore>,
 }
 
 /// Whose request it is.
@@ -98,7 +106,11 @@ impl Sender {
 
     fn with_look_up(parts: Parts, proxies: &Proxies, look_up: LookUp) -> Result<Self, SetUp> {
         let Parts { policies, services, gate } = parts;
-        Ok(Self { clients: Arc::new(Clients::new(policies, services, proxies, gate, look_up)?) })
+        let decoders = thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(Self {
+            clients: Arc::new(Clients::new(policies, services, proxies, gate, look_up)?),
+            decoders: Arc::new(Semaphore::new(decoders)),
+        })
     }
 
     /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
@@ -147,7 +159,7 @@ impl Sender {
         let mut answer = client.send(message).await.map_err(|error| explain(&*error, host))?;
         let location = answer.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
         match hop.redirected(answer.status().as_u16(), location) {
-            None => Ok(Step::Last(read(answer, host).await?)),
+            None => Ok(Step::Last(read(answer, host, &self.decoders).await?)),
             Some(Ok(mut next)) => {
                 next.headers.extend(cookies(jar, answer.headers(), hop, &next));
                 // Read, so that the connection can be used again.
@@ -240,7 +252,7 @@ fn headers(hop: &Hop, id: &str) -> HeaderMap {
     headers
 }
 
-async fn read(mut answer: Response, host: &str) -> Result<Outcome, Broken> {
+async fn read(mut answer: Response, host: &str, decoders: &Arc<Semaphore>) -> Result<Outcome, Broken> {
     let text = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let status = answer.status().as_u16();
     let content_type = text(header::CONTENT_TYPE).map(str::to_owned);
@@ -264,8 +276,22 @@ async fn read(mut answer: Response, host: &str) -> Result<Outcome, Broken> {
             _ => format!("The answer of {host} is not HTTP: {}", last_cause(&error)),
         })
     })?;
-    let body = decode(&encodings, body).map_err(Broken::Unusable)?;
+    let body = undo(encodings, body, decoders).await.map_err(Broken::Unusable)?;
     Ok(Outcome::Answer { status, body, announced, content_type, retry_after })
+}
+
+/// Decodes a body: here, or where it holds up nobody else if it may take long.
+async fn undo(encodings: String, body: Vec<u8>, decoders: &Arc<Semaphore>) -> Result<Vec<u8>, String> {
+    if encodings.is_empty() || (body.len() <= QUICK && !encodings.contains(',')) {
+        return decode(&encodings, body);
+    }
+    // Never closed. The turn ends with the work, not with the wait for it.
+    let turn = Arc::clone(decoders).acquire_owned().await;
+    let decoded = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        decode(&encodings, body)
+    });
+    decoded.await.unwrap_or_else(|_| Err("The answer could not be decoded".to_owned()))
 }
 
 /// The body, or as much of it as goes soon beyond `limit`.

@@ -1,7 +1,8 @@
 //! What came of a request in, the record that people and later templates read out.
 
-use std::{cmp::Reverse, io::Read, time::Duration};
+use std::{cell::OnceCell, collections::BTreeSet, io::Read, time::Duration};
 
+use aho_corasick::{Anchored, automaton::Automaton, nfa::contiguous::NFA};
 use flate2::{
     bufread::GzDecoder,
     read::{DeflateDecoder, ZlibDecoder},
@@ -22,8 +23,17 @@ pub const READ_LIMIT: usize = 1_000_000;
 /// Bound on the encodings of one answer, as `requests` has it.
 const ENCODINGS: usize = 5;
 
+/// Bound on the members of one gzip: each costs time, also one that is empty.
+const MEMBERS: usize = 1000;
+
+/// Bound on what is read to undo all encodings of one answer, in bytes: blocks cost time, also those that are empty.
+const ENCODED_LIMIT: usize = 2 * READ_LIMIT;
+
 /// Shorter secrets are not looked for in answers: they stand in too many texts by chance.
 const SECRET_MIN: usize = 4;
+
+/// So few spellings of secrets are sooner looked for one by one, where none is in the text.
+const FEW: usize = 64;
 
 /// The fields of OnCall's stored response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,21 +99,22 @@ impl Outcome {
 
 /// Completes the record of a request that was sent. `secrets` are masked wherever the answer repeats them.
 pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Record {
+    let masks = Masks::new(secrets);
     match outcome {
         Outcome::Refused { message, sent, .. } => {
             let record = Record { url: Some(format!("URL - {message}")), ..record };
             if *sent { record } else { Record { request_headers: None, request_data: None, ..record } }
         }
         Outcome::Withheld => record,
-        Outcome::Failure { message, .. } => Record { content: Some(without(message.clone(), secrets)), ..record },
+        Outcome::Failure { message, .. } => Record { content: Some(masks.put(message.clone())), ..record },
         Outcome::Answer { status, body, announced, content_type, .. } => {
-            let content = content(body, *announced, content_type.as_deref(), secrets);
-            Record { status_code: Some(*status), content: Some(without(content, secrets)), ..record }
+            let content = content(body, *announced, content_type.as_deref(), &masks);
+            Record { status_code: Some(*status), content: Some(content), ..record }
         }
     }
 }
 
-fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, secrets: &[SecretString]) -> String {
+fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, masks: &Masks) -> String {
     let exceeds = |length: &str| format!("Response content {length} exceeds {CONTENT_LIMIT} character limit");
     match announced {
         Some(length) if length > CONTENT_LIMIT as u64 => return exceeds(&length.to_string()),
@@ -113,12 +124,12 @@ fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, secr
     }
     let json = |text: &str| json::rewrite(text).ok().map(|(_, text)| text);
     // Secrets go before JSON is written anew, which may change how they are spelled.
-    if let Some(text) = json(&without(json_text(body, content_type.unwrap_or_default()), secrets)) {
-        return text;
+    if let Some(text) = json(&masks.put(json_text(body, content_type.unwrap_or_default()))) {
+        return masks.put(text);
     }
     // What is not JSON is read as UTF-8, whatever it says it is.
     match std::str::from_utf8(body) {
-        Ok(text) => without(text.to_owned(), secrets),
+        Ok(text) => masks.put(text.to_owned()),
         Err(error) => format!("The answer is not UTF-8 at byte {}", error.valid_up_to()),
     }
 }
@@ -166,67 +177,137 @@ fn charset(content_type: &str) -> Option<String> {
 /// [`READ_LIMIT`] bytes.
 ///
 /// # Errors
-/// The body is not so encoded. Says so in one clause.
+/// The body is not so encoded, or it would take too long. Says so in one clause.
 pub fn decode(encodings: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
     if encodings.split(',').count() > ENCODINGS {
         return Err(format!("The answer lists more than {ENCODINGS} encodings, which are not undone"));
     }
+    let mut encoded = 0;
     encodings.rsplit(',').map(str::trim).try_fold(body, |body, encoding| {
-        let decoded = match encoding.to_ascii_lowercase().as_str() {
+        let undo = match encoding.to_ascii_lowercase().as_str() {
             _ if body.is_empty() => return Ok(body),
-            "gzip" | "x-gzip" if !body.starts_with(b"\x1f") => Err(()),
-            "gzip" | "x-gzip" => gunzip(&body),
-            "deflate" => unpack(ZlibDecoder::new(&*body)).or_else(|()| unpack(DeflateDecoder::new(&*body))),
+            "gzip" | "x-gzip" => gunzip,
+            "deflate" => inflate,
             _ => return Ok(body),
         };
-        decoded.map_err(|()| format!("The answer says that it is encoded with {encoding}, and is not"))
+        encoded += body.len();
+        if encoded > ENCODED_LIMIT {
+            return Err(format!("The answer is encoded as over {ENCODED_LIMIT} bytes, which are not undone"));
+        }
+        undo(&body).map_err(|fault| match fault {
+            Undecoded::NotSo => format!("The answer says that it is encoded with {encoding}, and is not"),
+            Undecoded::Members => format!("The answer has over {MEMBERS} members of {encoding}, which are not undone"),
+        })
     })
 }
 
+/// Why an encoding is not undone.
+enum Undecoded {
+    /// It is another.
+    NotSo,
+    /// It has too many parts.
+    Members,
+}
+
 /// One member after the other. What follows the first and is none is left out.
-fn gunzip(body: &[u8]) -> Result<Vec<u8>, ()> {
+fn gunzip(body: &[u8]) -> Result<Vec<u8>, Undecoded> {
+    if !body.starts_with(b"\x1f") {
+        return Err(Undecoded::NotSo);
+    }
     let mut rest = body;
     let mut out = unpack(GzDecoder::new(&mut rest))?;
-    while !rest.is_empty() && out.len() <= READ_LIMIT {
-        let Ok(member) = unpack(GzDecoder::new(&mut rest)) else { break };
+    for _ in 1..MEMBERS {
+        if rest.is_empty() || out.len() > READ_LIMIT {
+            return Ok(out);
+        }
+        let Ok(member) = unpack(GzDecoder::new(&mut rest)) else { return Ok(out) };
         out.extend(member);
     }
-    Ok(out)
+    if rest.is_empty() { Ok(out) } else { Err(Undecoded::Members) }
+}
+
+/// With the head and the checksum of zlib, as it should be, or without.
+fn inflate(body: &[u8]) -> Result<Vec<u8>, Undecoded> {
+    unpack(ZlibDecoder::new(body)).or_else(|_| unpack(DeflateDecoder::new(body)))
 }
 
 /// What comes out of `decoder`, up to the limit; what is cut off gives what there is.
-fn unpack(decoder: impl Read) -> Result<Vec<u8>, ()> {
+fn unpack(decoder: impl Read) -> Result<Vec<u8>, Undecoded> {
     let mut out = Vec::new();
     match decoder.take(READ_LIMIT as u64 + 1).read_to_end(&mut out) {
         Ok(_) => Ok(out),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(out),
-        Err(_) => Err(()),
+        Err(_) => Err(Undecoded::NotSo),
     }
 }
 
-/// `content` with a mask in place of every secret, also as JSON spells it.
-fn without(content: String, secrets: &[SecretString]) -> String {
-    let escaped = |secret: &str, ascii| {
-        let mut text = String::new();
-        json::write_escaped(&mut text, secret, ascii);
-        text
-    };
-    let mut spelled: Vec<String> = secrets
-        .iter()
-        .map(ExposeSecret::expose_secret)
-        // Receivers repeat a token without the word before it, too.
-        .flat_map(|secret| secret.split_once(' ').map(|(_, token)| token).into_iter().chain([secret]))
-        .filter(|secret| secret.len() >= SECRET_MIN)
-        .flat_map(|secret| [secret.to_owned(), escaped(secret, true), escaped(secret, false)])
-        .collect();
-    // One may be part of another.
-    spelled.sort_by_key(|secret| Reverse(secret.len()));
-    spelled.iter().fold(
-        content,
-        |content, secret| {
-            if content.contains(secret) { content.replace(secret, MASK) } else { content }
-        },
-    )
+/// Puts a mask in place of every secret.
+struct Masks {
+    /// As they may be spelled, each once.
+    spelled: BTreeSet<String>,
+    /// Looks for all of them, made when the first one may be there. None where they are too many for one.
+    automaton: OnceCell<Option<NFA>>,
+}
+
+impl Masks {
+    /// As they are, in lower case as hosts are, and as JSON spells these.
+    fn new(secrets: &[SecretString]) -> Self {
+        let escaped = |secret: &str, ascii| {
+            let mut text = String::new();
+            json::write_escaped(&mut text, secret, ascii);
+            text
+        };
+        let spelled = secrets
+            .iter()
+            .map(ExposeSecret::expose_secret)
+            // Receivers repeat a token without the word before it, too.
+            .flat_map(|secret| secret.split_once(' ').map(|(_, token)| token).into_iter().chain([secret]))
+            .filter(|secret| secret.len() >= SECRET_MIN)
+            .flat_map(|secret| [secret.to_owned(), secret.to_ascii_lowercase()])
+            .flat_map(|secret| [escaped(&secret, true), escaped(&secret, false), secret])
+            .collect();
+        Self { spelled, automaton: OnceCell::new() }
+    }
+
+    /// `text` with one mask in place of all that secrets cover together.
+    fn put(&self, text: String) -> String {
+        let is_few = self.spelled.len() <= FEW;
+        if is_few && !self.spelled.iter().any(|secret| text.contains(secret)) {
+            return text;
+        }
+        let Some(automaton) = self.automaton.get_or_init(|| NFA::new(&self.spelled).ok()) else {
+            return MASK.to_owned();
+        };
+        let (mut masked, mut shown) = (String::with_capacity(text.len()), 0);
+        for (start, end) in covered(automaton, &text) {
+            masked.push_str(text.get(shown..start).unwrap_or_default());
+            masked.push_str(MASK);
+            shown = end;
+        }
+        masked.push_str(text.get(shown..).unwrap_or_default());
+        masked
+    }
+}
+
+/// What is found in `text`, from where to where; in order, what overlaps in one.
+fn covered(automaton: &NFA, text: &str) -> Vec<(usize, usize)> {
+    let mut covered: Vec<(usize, usize)> = Vec::new();
+    let Ok(mut state) = automaton.start_state(Anchored::No) else { return covered };
+    for (last, byte) in text.bytes().enumerate() {
+        state = automaton.next_state(Anchored::No, state, byte);
+        if !automaton.is_match(state) {
+            continue;
+        }
+        // One may end with another.
+        let lengths = (0..automaton.match_len(state)).map(|i| automaton.pattern_len(automaton.match_pattern(state, i)));
+        let end = last + 1;
+        let mut start = end - lengths.max().unwrap_or_default();
+        while let Some(before) = covered.pop_if(|(_, end)| *end > start) {
+            start = start.min(before.0);
+        }
+        covered.push((start, end));
+    }
+    covered
 }
 
 #[cfg(test)]
@@ -288,6 +369,12 @@ mod tests {
                 zipped.clone(),
                 Err("The answer lists more than 5 encodings, which are not undone"),
             ),
+            ("gzip", [zipped.clone(), gzip(b"").repeat(MEMBERS - 1)].concat(), Ok(b"zipped")),
+            (
+                "x-gzip",
+                gzip(b"").repeat(MEMBERS + 1),
+                Err("The answer has over 1000 members of x-gzip, which are not undone"),
+            ),
         ];
         for (encodings, body, expected) in cases {
             let expected = expected.map(<[u8]>::to_vec).map_err(str::to_owned);
@@ -295,6 +382,15 @@ mod tests {
         }
         let bomb = gzip(&gzip(&vec![0; 100 * READ_LIMIT]));
         assert_eq!(decode("gzip, gzip", bomb).map(|body| body.len()), Ok(READ_LIMIT + 1));
+        // As long at each step.
+        let stored = |text: Vec<u8>| {
+            let mut out = GzEncoder::new(Vec::new(), Compression::none());
+            out.write_all(&text).unwrap();
+            out.finish().unwrap()
+        };
+        let long = stored(stored(stored(vec![0; READ_LIMIT])));
+        let refused = "The answer is encoded as over 2000000 bytes, which are not undone".to_owned();
+        assert_eq!(decode("gzip, gzip, gzip", long), Err(refused));
     }
 
     #[test]
@@ -386,6 +482,33 @@ mod tests {
             let record = finish(Record::default(), &answer(200, body), &secrets);
             assert_eq!(record.content.as_deref(), Some(content), "{body}");
         }
+    }
+
+    #[test]
+    fn secrets_that_overlap_are_covered_whole_however_many_there_are() {
+        let many: Vec<String> = (0..FEW).map(|number| format!("part-{number:04}")).collect();
+        let all =
+            many.iter().map(String::as_str).chain(["abcd-1", "1-efgh", "cd-1", "Host-Token", "part-0001", "tail"]);
+        let secrets: Vec<SecretString> = all.map(SecretString::from).collect();
+        let cases = [
+            ("abcd-1-efgh", "<>"),
+            ("abcd-1,1-efghtail", "<>,<><>"),
+            ("part-0001part-0063/part-9999 é", "<><>/part-9999 é"),
+            ("Host-Token at host-token.example", "<> at <>.example"),
+            ("[\"tail\", \"x\"]", "[\"<>\", \"x\"]"),
+        ];
+        for some in [&secrets[..], &secrets[FEW..]] {
+            for (text, expected) in cases.iter().filter(|(text, _)| some.len() > FEW || !text.contains("0063")) {
+                assert_eq!(Masks::new(some).put((*text).to_owned()), expected.replace("<>", MASK), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_named_again_is_looked_for_once() {
+        let secrets = ["t0k3n", "t0k3n", "Bearer t0k3n"].map(SecretString::from);
+        let spelled: Vec<_> = Masks::new(&secrets).spelled.into_iter().collect();
+        assert_eq!(spelled, ["Bearer t0k3n", "bearer t0k3n", "t0k3n"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Who is reached, tried through the real client: what listens here counts its connections.
 
 use std::{
+    io::Write,
     net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use flate2::{Compression, write::GzEncoder};
 use futures::future::join_all;
 use hickory_resolver::{
     TokioResolver,
@@ -43,11 +45,11 @@ struct Listener {
 }
 
 impl Listener {
-    async fn new(address: &str, answer: String) -> Self {
+    async fn new(address: &str, answer: impl Into<Vec<u8>>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&connections);
+        let (count, answer) = (Arc::clone(&connections), answer.into());
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -59,7 +61,7 @@ impl Listener {
                         head.push(byte);
                         if head.ends_with(b"\r\n\r\n") {
                             head.clear();
-                            let _ = stream.write_all(answer.as_bytes()).await;
+                            let _ = stream.write_all(&answer).await;
                         }
                     }
                 });
@@ -373,6 +375,27 @@ async fn nothing_is_sent_while_the_gate_is_closed() {
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     open.store(true, Ordering::Relaxed);
     assert_eq!(get(&sender, &url).await, "200 reached");
+}
+
+#[tokio::test]
+async fn a_long_answer_is_decoded_as_a_short_one_is() {
+    let gzip = |text: &[u8]| {
+        let mut out = GzEncoder::new(Vec::new(), Compression::none());
+        out.write_all(text).unwrap();
+        out.finish().unwrap()
+    };
+    let sender = mk_sender(Policy::anything(), &Proxies::default(), names(evil).0);
+    for (length, encodings, body) in [
+        (100, "gzip", gzip(&[b'a'; 100])),
+        (QUICK, "gzip", gzip(&[b'a'; QUICK])),
+        (100, "gzip, gzip", gzip(&gzip(&[b'a'; 100]))),
+    ] {
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encodings}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let receiver = Listener::new("127.0.0.1:0", [head.into_bytes(), body].concat()).await;
+        let found = get(&sender, &format!("http://127.0.0.1:{}/", receiver.port)).await;
+        assert_eq!(found, format!("200 {}", "a".repeat(length)), "{encodings}");
+    }
 }
 
 #[tokio::test]
