@@ -22,7 +22,6 @@ use reqwest::{
     Method, Response,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
-use secrecy::ExposeSecret;
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
@@ -37,7 +36,7 @@ pub use self::{
 use crate::core::{
     address::{Policy, Refused},
     request::{Header, Hop, REDIRECTS, Request},
-    response::{CONTENT_LIMIT, MASK, Outcome, READ_LIMIT, decode},
+    response::{CONTENT_LIMIT, MASK, Outcome, READ_LIMIT, decode, is_secret},
     retry, signing,
     uri::Fault,
 };
@@ -177,8 +176,8 @@ impl Sender {
 /// Tells the operator's people, who may want to allow it.
 fn log(Origin { namespace, webhook }: Origin, request: &Request, hop: &Hop, why: &Refused) {
     let host = hop.uri.host();
-    let secret = request.secrets.iter().any(|secret| secret.expose_secret().contains(host));
-    let (host, reason) = if secret { (MASK, why.what.to_owned()) } else { (host, why.to_string()) };
+    let (host, reason) =
+        if is_secret(host, &request.secrets) { (MASK, why.what.to_owned()) } else { (host, why.to_string()) };
     tracing::info!(namespace, webhook, host, reason, "refused to send");
 }
 

@@ -241,6 +241,13 @@ fn unpack(decoder: impl Read) -> Result<Vec<u8>, Undecoded> {
     }
 }
 
+/// Whether `host` shows a secret, or is part of one. Hosts have no case.
+pub fn is_secret(host: &str, secrets: &[SecretString]) -> bool {
+    let host = host.to_ascii_lowercase();
+    secrets.iter().any(|secret| secret.expose_secret().to_ascii_lowercase().contains(&host))
+        || Masks::new(secrets).spelled.iter().any(|secret| host.contains(secret))
+}
+
 /// Puts a mask in place of every secret.
 struct Masks {
     /// As they may be spelled, each once.
@@ -509,6 +516,21 @@ mod tests {
         let secrets = ["t0k3n", "t0k3n", "Bearer t0k3n"].map(SecretString::from);
         let spelled: Vec<_> = Masks::new(&secrets).spelled.into_iter().collect();
         assert_eq!(spelled, ["Bearer t0k3n", "bearer t0k3n", "t0k3n"]);
+    }
+
+    #[test]
+    fn a_host_is_secret_if_it_shows_a_secret_or_is_part_of_one() {
+        let secrets = ["https://Tenant.example/x", "S3cret-Token", "abc"].map(SecretString::from);
+        for (host, expected) in [
+            ("tenant.example", true),
+            ("TENANT.example", true),
+            ("s3cret-token.evil.example", true),
+            ("x-S3CRET-TOKEN.evil.example", true),
+            ("abc.example", false),
+            ("other.example", false),
+        ] {
+            assert_eq!(is_secret(host, &secrets), expected, "{host}");
+        }
     }
 
     #[test]
