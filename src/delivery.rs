@@ -71,7 +71,7 @@ pub struct Parts {
     pub policies: Policies,
     /// Where Services lead.
     pub services: Services,
-    /// Asked when there is a connection and nothing was sent over it yet.
+    /// Asked before each request, and again when there is a connection that was made for it.
     pub gate: Gate,
 }
 
@@ -124,6 +124,7 @@ impl Sender {
             match tokio::time::timeout_at(deadline, self.exchange(origin, &hop, id, &mut jar)).await {
                 Ok(Ok(Step::Last(outcome))) => return outcome,
                 Ok(Ok(Step::Redirect(next))) => hop = Cow::Owned(next),
+                // After a redirect too: whoever may send begins anew, with the same id.
                 Ok(Err(Broken::Withheld)) => return Outcome::Withheld,
                 Ok(Err(Broken::NoName)) => return refused("Cannot resolve name in url", false),
                 Ok(Err(Broken::Unresolved)) => return refused("Cannot resolve name in url", true),
@@ -155,6 +156,10 @@ impl Sender {
         // Methods that have a body say so even where it is empty.
         *message.body_mut() =
             hop.body.as_ref().map(|body| Bytes::from_owner(Arc::<[u8]>::from(Arc::clone(body))).into());
+        // There may be a connection already.
+        if !self.clients.may_send() {
+            return Err(Broken::Withheld);
+        }
         let mut answer = client.send(message).await.map_err(|error| explain(&*error, host))?;
         let location = answer.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
         match hop.redirected(answer.status().as_u16(), location) {

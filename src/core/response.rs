@@ -70,7 +70,7 @@ pub enum Outcome {
         /// How long it asks to wait before the next request.
         retry_after: Option<Duration>,
     },
-    /// It was not sent: this process may not, for now.
+    /// It was not sent, or not to where a redirect leads: this process may not, for now.
     Withheld,
     /// No answer came.
     Failure {

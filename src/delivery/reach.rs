@@ -254,6 +254,11 @@ impl Clients {
             .map_err(|error| Broken::Because(format!("No HTTP client: {}", last_cause(&*error))))
     }
 
+    /// Whether requests may go out now.
+    pub(super) fn may_send(&self) -> bool {
+        (self.gate)()
+    }
+
     /// The proxy that requests to `url` go through. What is no URI, which no client sends, has none.
     pub(super) fn proxy(&self, url: &Url) -> Option<Proxy> {
         let tunnels = self.tunnels.as_ref()?;
