@@ -149,7 +149,7 @@ impl Sender {
 
     async fn exchange(&self, origin: Origin<'_>, hop: &Hop, id: &str, jar: &mut CookieStore) -> Result<Step, Broken> {
         let url = url(hop)?;
-        let client = self.clients.get(origin.namespace, &url, hop.tls.as_deref())?;
+        let client = self.clients.get(origin.namespace, &url, hop.tls.as_deref(), hop.names_host())?;
         let host = hop.uri.host();
         let mut message = reqwest::Request::new(method(hop)?, url);
         *message.headers_mut() = headers(hop, id);

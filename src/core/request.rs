@@ -89,6 +89,11 @@ const PART_MIN: usize = 12;
 pub const REDIRECTS: usize = 30;
 
 impl Hop {
+    /// Whether it names another host than its URL's, which only HTTP/1.1 has room for.
+    pub fn names_host(&self) -> bool {
+        self.headers.iter().any(|header| header.is("Host"))
+    }
+
     /// What `requests` sends next after an answer with this status and `Location`; None if that answer is the last.
     /// A GET in place of the method, but for 307 and 308 (and 301 after anything but a POST); no body then.
     ///

@@ -200,6 +200,7 @@ struct Key {
     namespace: Option<String>,
     identity: Option<Fingerprint>,
     tunnelled: bool,
+    http1: bool,
 }
 
 impl Clients {
@@ -217,9 +218,15 @@ impl Clients {
         Ok(Self { resolver, gate, tls, shared, own: Cache::new(CLIENTS), tunnels })
     }
 
-    /// The client for a request of `namespace` to `url`, as `identity`. An address that the URL has itself is judged here:
-    /// no resolver is asked for it.
-    pub(super) fn get(&self, namespace: &str, url: &Url, identity: Option<&Identity>) -> Result<Client, Broken> {
+    /// The client for a request of `namespace` to `url`, as `identity`, in HTTP/1.1 alone if `http1` says so. An address that
+    /// the URL has itself is judged here: no resolver is asked for it.
+    pub(super) fn get(
+        &self,
+        namespace: &str,
+        url: &Url,
+        identity: Option<&Identity>,
+        http1: bool,
+    ) -> Result<Client, Broken> {
         let (name, address) = match url.host() {
             Some(Host::Domain(name)) => (Some(name), None),
             Some(Host::Ipv4(address)) => (None, Some(address.into())),
@@ -232,18 +239,23 @@ impl Clients {
             policy.judge(scope, None, address, false).map_err(Broken::Refused)?;
         }
         let tunnels = self.tunnels.as_ref().filter(|_| self.proxy(url).is_some());
-        let identity = identity.filter(|_| url.scheme() == "https");
-        if scope.is_none() && identity.is_none() {
+        let https = url.scheme() == "https";
+        let (identity, http1) = (identity.filter(|_| https), http1 && https);
+        if scope.is_none() && identity.is_none() && !http1 {
             return Ok(tunnels.map_or(&self.shared, |tunnels| &tunnels.shared).clone());
         }
         let key = Key {
             namespace: scope.map(str::to_owned),
             identity: identity.map(Identity::fingerprint),
             tunnelled: tunnels.is_some(),
+            http1,
         };
         let make = || -> Result<Client, BoxError> {
             let resolver = Resolver { namespace: key.namespace.clone(), ..self.resolver.clone() };
-            let tls = self.tls.of(identity)?;
+            let mut tls = self.tls.of(identity)?;
+            if http1 {
+                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            }
             Ok(match tunnels {
                 None => direct(resolver, tls, &self.gate)?,
                 Some(tunnels) => tunnels.connector.with(resolver).client(tls),

@@ -697,6 +697,41 @@ async fn a_connection_of_one_identity_is_not_for_another() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_its_host_is_sent_in_http_1_and_others_in_http_2_where_the_receiver_speaks_it() {
+    let authority = Authority::new("ours").unwrap();
+    let issued = authority.issue(&["127.0.0.1"]).unwrap();
+    let (both, answer) = (["h2", "http/1.1"], "HTTP/1.1 204 No Content");
+    let receiver = TlsReceiver::speaking(&both, &issued, &authority, Certificates::Asked, answer).await.unwrap();
+    let to = receiver.address();
+    let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
+    let send = async |proxies: &Proxies, host: Option<&str>| {
+        let sender = mk_sender(Policy::anything(), proxies, names(|_, _| ips(&["127.0.0.1"])).0);
+        let host = host.map(|host| Header { name: "host".to_owned(), value: host.into(), secret: false });
+        let first = Hop {
+            method: HttpMethod::Get,
+            uri: Uri::parse(&receiver.url("127.0.0.1")).unwrap(),
+            headers: host.into_iter().collect(),
+            body: None,
+            signing: Vec::new(),
+            tls: mk_identity(Some(&authority), None, false),
+        };
+        let request = Request { first, secrets: Vec::new() };
+        sender.send(Origin { namespace: "team", webhook: "hook" }, &request, "id", LIMIT).await
+    };
+    for proxies in [Proxies::default(), through(&proxy, "")] {
+        let before = receiver.received().len();
+        let found = send(&proxies, Some("other.example")).await;
+        assert!(matches!(found, Outcome::Answer { status: 204, .. }), "{found:?}");
+        // The receiver does not know it in truth.
+        let found = send(&proxies, None).await;
+        assert!(matches!(found, Outcome::Failure { .. }), "{found:?}");
+        let heads: Vec<String> = receiver.received().into_iter().skip(before).map(|received| received.head).collect();
+        assert!(heads[0].starts_with("GET / HTTP/1.1\r\n") && heads[0].contains("\r\nhost: other.example\r\n"));
+        assert_eq!(heads[1], "PRI * HTTP/2.0\r\n\r\n");
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_asks_for_a_certificate_says_so_where_there_is_none() {
     let authority = Authority::new("ours").unwrap();
     let receiver = authority.issue(&["127.0.0.1"]).unwrap();

@@ -95,18 +95,34 @@ impl TlsReceiver {
     /// # Errors
     /// No port is free, or what is given is not PEM.
     pub async fn start(identity: &Issued, authority: &Authority, client: Client, answer: &str) -> Result<Self> {
+        Self::speaking(&[], identity, authority, client, answer).await
+    }
+
+    /// The same, but it claims to speak `protocols` (ALPN), the first of them best. It reads and answers in HTTP/1.1 anyway: of
+    /// HTTP/2 it keeps the first lines, `PRI * HTTP/2.0`.
+    ///
+    /// # Errors
+    /// As [`TlsReceiver::start`].
+    pub async fn speaking(
+        protocols: &[&str],
+        identity: &Issued,
+        authority: &Authority,
+        client: Client,
+        answer: &str,
+    ) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let verifier = if client == Client::Asked { verifier.allow_unauthenticated() } else { verifier };
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier.build()?)
             .with_single_cert(
                 vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes())?],
                 PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?,
             )?;
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listen on loopback")?;
         let address = listener.local_addr()?;
