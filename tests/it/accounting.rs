@@ -1,16 +1,54 @@
-//! A small run of examples/accounting: a minute in which everything that can be killed is killed.
+//! Small runs of examples/accounting: a minute in which everything that can be killed is killed, and one with a standby.
 
 use std::{path::Path, time::Duration};
 
 use accounting::{Duplicates, Place, Report, Settings, run};
+use tokio::sync::Mutex;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_nothing_is_lost_or_out_of_order_and_only_what_was_in_flight_is_repeated() {
+/// Each takes all the cores.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Runs, and holds the report to all that is promised.
+async fn account(settings: &Settings) -> Report {
+    let _turn = TURN.lock().await;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let place = Place {
         binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(),
         chart: Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks"),
     };
+    // Shown where the test fails.
+    let report = run(&place, settings, &|line| println!("{line}")).await.expect("run");
+    println!("{report}");
+
+    assert_eq!(report.broken(settings), Vec::<String>::new());
+    // What differs from run to run is what was tried again, and what was in flight.
+    let Report { retries, injected, overtaken, .. } = report;
+    let Duplicates { at_kill, at_pause, at_hand_over, .. } = report.duplicates;
+    let all = at_kill + at_pause + at_hand_over;
+    let expected = Report {
+        events: settings.events,
+        open: 0,
+        deliveries: settings.deliveries(),
+        requests: settings.deliveries() + retries + all,
+        retries,
+        injected,
+        lost: 0,
+        duplicates: Duplicates { all, at_kill, at_pause, at_hand_over, unexplained: 0 },
+        out_of_order: 0,
+        overtaken,
+        strange: 0,
+        misrecorded: 0,
+        faults: report.faults.clone(),
+        cases: Vec::new(),
+    };
+    assert_eq!(report, expected);
+    // Otherwise nothing was tried.
+    assert!(retries > 0 && injected.errors > 0 && injected.silences > 0, "{report}");
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_nothing_is_lost_or_out_of_order_and_only_what_was_in_flight_is_repeated() {
     let settings = Settings {
         events: 300,
         webhooks: 10,
@@ -28,31 +66,28 @@ async fn whatever_is_killed_nothing_is_lost_or_out_of_order_and_only_what_was_in
         lease_seconds: 15,
         patience: Duration::from_secs(60),
     };
-    // Shown where the test fails.
-    let report = run(&place, &settings, &|line| println!("{line}")).await.expect("run");
-    println!("{report}");
+    let Duplicates { at_pause, at_hand_over, .. } = account(&settings).await.duplicates;
+    assert_eq!((at_pause, at_hand_over), (0, 0));
+}
 
-    assert_eq!(report.broken(&settings), Vec::<String>::new());
-    // What differs from run to run is what was tried again, and what was in flight.
-    let Report { retries, injected, overtaken, .. } = report;
-    let duplicates = Duplicates { at_pause: 0, at_hand_over: 0, unexplained: 0, ..report.duplicates };
-    let expected = Report {
-        events: 300,
-        open: 0,
-        deliveries: 600,
-        requests: 600 + retries + duplicates.at_kill,
-        retries,
-        injected,
-        lost: 0,
-        duplicates: Duplicates { all: duplicates.at_kill, ..duplicates },
-        out_of_order: 0,
-        overtaken,
-        strange: 0,
-        misrecorded: 0,
-        faults: report.faults.clone(),
-        cases: Vec::new(),
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_replica_leads_nothing_is_lost_or_out_of_order_and_only_what_was_in_flight_is_repeated() {
+    let settings = Settings {
+        events: 200,
+        webhooks: 10,
+        fan_out: 2,
+        seed: 6,
+        writers: 16,
+        backlog: 100,
+        refused_per_mille: 60,
+        kills: 1,
+        pauses: 1,
+        api_server_restarts: 0,
+        etcd_restarts: 0,
+        receiver_restarts: 1,
+        standby: true,
+        lease_seconds: 4,
+        patience: Duration::from_secs(60),
     };
-    assert_eq!(report, expected);
-    // Otherwise nothing was tried.
-    assert!(retries > 0 && injected.errors > 0 && injected.silences > 0, "{report}");
+    account(&settings).await;
 }

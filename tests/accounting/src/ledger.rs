@@ -196,11 +196,13 @@ fn was_in_flight(evidence: &Evidence, fault: &Disturbance, taken: &Booked, again
     !was_recorded && taken.arrived <= fault.to && fault.from <= again.arrived
 }
 
-/// Whether the second request is one that a paused process had been about to write and wrote when it went on.
+/// Whether one of the requests is one that a paused process had been about to write and wrote when it went on. It may come
+/// before that of the process which works now, and knows nothing of it.
 fn was_woken(evidence: &Evidence, fault: &Disturbance, taken: &Booked, again: &Booked) -> bool {
     let Some(resumed) = fault.resumed else { return false };
+    let is_woken = |request: &Booked| (resumed..resumed + WAKING).contains(&request.arrived);
     let was_there = evidence.created.get(&again.delivery.event).is_some_and(|created| *created <= fault.to);
-    was_there && fault.from <= taken.arrived && (resumed..resumed + WAKING).contains(&again.arrived)
+    was_there && fault.from <= taken.arrived && (is_woken(taken) || is_woken(again))
 }
 
 /// How many deliveries arrived first when a later event of their alert group had at the same webhook; and how many of these
@@ -424,6 +426,13 @@ mod tests {
             ("no process ended", both(10, 20), mk_fault(Fault::ApiServer, 12, 13), none(), duplicates(1, 0, 0, 1)),
             ("in flight at a pause", both(10, 40), paused(12, 60), none(), duplicates(1, 0, 1, 0)),
             ("written at the end of a pause", both(40, 60), paused(12, 60), none(), duplicates(1, 0, 1, 0)),
+            (
+                "written at the end of a pause, and then by the other",
+                both(60, 70),
+                paused(12, 60),
+                none(),
+                duplicates(1, 0, 1, 0),
+            ),
             ("written long after a pause", both(40, 62), paused(12, 60), none(), duplicates(1, 0, 0, 1)),
         ];
         for (what, requests, fault, succeeded, duplicates) in cases {
