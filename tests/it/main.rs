@@ -16,5 +16,6 @@ mod restart;
 mod retention;
 mod retries;
 mod schema;
+mod secrets;
 mod status;
 mod tls;
