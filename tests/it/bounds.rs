@@ -4,8 +4,13 @@ use futures::{StreamExt, stream};
 use oncall_webhooks::resources::ResponsePhase;
 use serde_json::{Value, json};
 use support::Answer;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::oneshot,
+};
 
-use crate::harness::World;
+use crate::harness::{LIMIT, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_large_payload_and_a_large_answer_a_part_is_recorded() {
@@ -24,6 +29,57 @@ async fn of_a_large_payload_and_a_large_answer_a_part_is_recorded() {
     for text in [status.event_data, status.request_data] {
         let text = text.expect("a text");
         assert!(text.len() < 201_000 && text.ends_with("bytes in all)"), "{} bytes", text.len());
+    }
+}
+
+/// A receiver that takes one request, and answers it with `head` and then with `part`, again and again until nobody reads it
+/// any more. Gives its URL, and in the end how much it wrote.
+async fn endless(head: &'static str, part: String) -> (String, oneshot::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on loopback");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (ended, end) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.expect("a request"));
+        }
+        let mut wrote = 0;
+        let mut next = head.as_bytes();
+        while stream.write_all(next).await.is_ok() {
+            wrote += next.len();
+            next = part.as_bytes();
+        }
+        let _ = ended.send(wrote);
+    });
+    (url, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_answer_that_never_ends_no_more_is_read_than_the_limit() {
+    let world = World::new("endless").await;
+    let once = json!({"maxAttempts": 1});
+    let chunk = format!("{:x}\r\n{}\r\n", 10_000, "a".repeat(10_000));
+    let headers = format!("X-Much: {}\r\n", "a".repeat(10_000));
+    let (body, body_ended) = endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk).await;
+    let (head, head_ended) = endless("HTTP/1.1 200 OK\r\n", headers).await;
+    for (name, url) in [("body", body), ("head", head)] {
+        world.seen_webhook(name, "resolve", json!({"url": url, "timeout": "30s", "retry": once})).await;
+    }
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 2).await;
+    let (body, head) = (world.response("body").await, world.response("head").await);
+    let exceeds = "Response content over 1000000 exceeds 50000 character limit";
+    assert_eq!(
+        (body.phase, body.status_code, body.content.as_deref()),
+        (ResponsePhase::Succeeded, Some(200), Some(exceeds))
+    );
+    let too_large = "The answer of 127.0.0.1 is not HTTP: message head is too large";
+    assert_eq!((head.phase, head.status_code, head.content.as_deref()), (ResponsePhase::Failed, None, Some(too_large)));
+    for ended in [body_ended, head_ended] {
+        let wrote = tokio::time::timeout(LIMIT, ended).await.expect("reading ends").expect("what was written");
+        // The system keeps some.
+        assert!(wrote < 12_000_000, "{wrote} bytes");
     }
 }
 
