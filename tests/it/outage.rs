@@ -48,7 +48,7 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
         "apiVersion": "oncall.dev/v1alpha1",
         "kind": "Webhook",
         "metadata": {"name": "one"},
-        "spec": {"triggerType": "resolve", "url": receiver.url(), "timeout": "30s"},
+        "spec": {"triggerType": "resolve", "url": format!("{}/s3cret", receiver.url()), "timeout": "30s"},
     })];
     objects.extend((0..12).map(|number| {
         json!({
@@ -73,6 +73,10 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
     let metrics = metrics.text().await.expect("text");
     for line in ["oncall_webhooks_sending_waits 1", "oncall_webhooks_deliveries_in_flight_limit 6"] {
         assert!(metrics.lines().any(|other| other == line), "{line}: {metrics}");
+    }
+    // Neither secrets, nor names, of which there are any number.
+    for text in ["s3cret", &receiver.url(), "\"one\"", "\"default\"", "event-"] {
+        assert!(!metrics.contains(text), "{text}: {metrics}");
     }
     // Longer than the Lease is certain.
     operator
