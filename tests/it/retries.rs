@@ -10,7 +10,7 @@ use std::{
 };
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use oncall_webhooks::resources::{AlertGroupEvent, EventPhase, ResponsePhase, Webhook};
+use oncall_webhooks::resources::{ResponsePhase, Webhook};
 use parking_lot::Mutex;
 use serde_json::json;
 use support::{Answer, Received};
@@ -93,7 +93,7 @@ async fn a_receiver_that_asks_to_wait_is_left_alone_until_then() {
     .await;
     world.seen_webhook("busy", "resolve", json!({"retry": {"initialDelay": "100ms"}})).await;
     world.event("one", "resolve", "I1", json!({})).await;
-    world.response_that("busy", |status| status.phase == ResponsePhase::Retrying).await;
+    world.condition("busy", "Failing", Some("EndpointFailing")).await;
     // Another delivery is not for it either.
     world.event("two", "resolve", "I2", json!({})).await;
     let received = world.receiver.wait_for(2, LIMIT).await.expect("another request");
@@ -222,13 +222,54 @@ async fn what_waits_for_an_endpoint_that_was_down_goes_out_in_order_when_it_answ
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_corrected_meanwhile_is_used_by_the_next_attempt_of_the_same_delivery() {
+    let world = World::with_receiver("corrected", |request| match request.target.as_str() {
+        "/token" if request.header("authorization") == Some("Bearer new") => Answer::new(200, ""),
+        "/right" => Answer::new(200, ""),
+        _ => Answer::new(503, ""),
+    })
+    .await;
+    let secret = |value: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: token, labels: {{oncall.dev/secret: 'true'}}}}\n\
+             stringData: {{key: Bearer {value}}}\n"
+        )
+    };
+    world.apply(&secret("old")).await;
+    let retry = json!({"initialDelay": "1s", "maxDelay": "1s"});
+    let token = json!({"secretKeyRef": {"name": "token", "key": "key"}});
+    world.seen_webhook("token", "resolve", json!({"retry": retry, "authorizationHeader": token})).await;
+    world.seen_webhook("wrong", "resolve", json!({"retry": retry})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    for webhook in ["token", "wrong"] {
+        world.response_that(webhook, |status| status.phase == ResponsePhase::Retrying).await;
+    }
+    world.apply(&secret("new")).await;
+    let patch = Patch::Merge(json!({"spec": {"url": format!("{}/right", world.receiver.url())}}));
+    world.api::<Webhook>().patch("wrong", &PatchParams::default(), &patch).await.expect("patch Webhook");
+    let event = world.completed("resolved", 2).await.status.expect("a status");
+    assert_eq!((event.succeeded, event.failed), (2, 0));
+
+    let received = world.receiver.received();
+    for (first, last, values) in [("/token", "/token", ["Bearer old", "Bearer new"]), ("/wrong", "/right", ["", ""])] {
+        let first = received.iter().find(|request| request.target == first).expect("a first attempt");
+        let last = received.iter().rfind(|request| request.target == last).expect("a last attempt");
+        let values_sent = [first, last].map(|request| request.header("authorization").unwrap_or_default());
+        assert_eq!(values_sent, values);
+        assert_eq!(first.header("webhook-id"), last.header("webhook-id"), "it is the same delivery");
+        assert!(first.header("webhook-id").is_some() && first.at < last.at);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_endpoint_with_a_thousand_events_that_wait_holds_up_nobody_else() {
     let world = World::with_receiver("dead", |request| match request.target.as_str() {
         "/dead" => Answer { delay: LIMIT, ..Answer::new(200, "") },
         _ => Answer::new(200, ""),
     })
     .await;
-    world.seen_webhook("dead", "resolve", json!({"timeout": "30s"})).await;
+    // Held until all of them wait: what is said here must happen before the first times out.
+    world.seen_webhook("dead", "resolve", json!({"timeout": "30s", "suspend": true})).await;
     world.seen_webhook("sound", "acknowledge", json!({})).await;
     let events = (0..1000).map(|number| (format!("dead-{number}"), format!("I{number}")));
     futures::StreamExt::for_each_concurrent(futures::stream::iter(events), 16, |(name, group)| {
@@ -236,23 +277,27 @@ async fn a_dead_endpoint_with_a_thousand_events_that_wait_holds_up_nobody_else()
         async move { drop(world.event(&name, "resolve", &group, json!({})).await) }
     })
     .await;
+    let patch = Patch::Merge(json!({"spec": {"suspend": false}}));
+    world.api::<Webhook>().patch("dead", &PatchParams::default(), &patch).await.expect("patch Webhook");
+    // As many as may be on the way.
+    world.arrived(32).await;
     for number in 0..50 {
         // Of the same alert groups.
         let (name, group) = (format!("sound-{number}"), format!("I{number}"));
         world.event(&name, "acknowledge", &group, json!({})).await;
     }
-    // Not one of the dead ones has timed out by then.
     for number in 0..50 {
         world.completed(&format!("sound-{number}"), 1).await;
     }
-    let events = world.api::<AlertGroupEvent>().list(&Default::default()).await.expect("list AlertGroupEvents");
-    let done =
-        events.into_iter().filter(|event| event.spec.type_ == oncall_webhooks::core::webhook::EventType::Resolve);
-    let done = done.filter(|event| event.status.as_ref().is_some_and(|status| status.phase == EventPhase::Completed));
-    assert_eq!(done.count(), 0);
-    eventually("the sound ones are all there", || async {
-        let sound = world.receiver.received().iter().filter(|request| request.target == "/sound").count();
-        (sound == 50).then_some(())
-    })
-    .await;
+    let mut attempts: BTreeMap<(String, u32), usize> = BTreeMap::new();
+    for ((webhook, _), response) in world.responses().await {
+        let attempted = response.status.map_or(0, |status| status.attempt_count);
+        *attempts.entry((webhook, attempted)).or_default() += 1;
+    }
+    // Not one of the dead ones has ended its first attempt by then.
+    let expected = [(("dead".to_owned(), 0), 32), (("sound".to_owned(), 1), 50)];
+    assert_eq!(attempts, BTreeMap::from(expected));
+    let targets: Vec<String> = world.receiver.received().into_iter().map(|request| request.target).collect();
+    let count = |target: &str| targets.iter().filter(|other| *other == target).count();
+    assert_eq!((count("/dead"), count("/sound")), (32, 50));
 }
