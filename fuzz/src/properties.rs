@@ -130,7 +130,7 @@ fn leads_where_it_says(uri: &Uri) {
     }
     let policy = Policy::new("cluster.local");
     let judged = |address: IpAddr| {
-        let found = policy.judge(policy.scope("team", None), None, address);
+        let found = policy.judge(policy.scope("team", None), None, address, false);
         assert!(found.is_err() || !is_local(address), "{url} goes to {address}");
     };
     match url.host() {

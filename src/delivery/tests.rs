@@ -390,7 +390,7 @@ async fn a_redirect_is_not_followed_while_the_gate_is_closed() {
     let count = Arc::clone(&asked);
     // Before the first request, when there is a connection, and before the second.
     let gate = Arc::new(move || count.fetch_add(1, Ordering::SeqCst) < 2);
-    let sender = Sender::gated(Policy::anything(), &Proxies::default(), gate).unwrap();
+    let sender = Sender::new(Parts { gate, ..Parts::of(Policy::anything()) }, &Proxies::default()).unwrap();
     let url = format!("http://127.0.0.1:{}/", receiver.port);
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     assert_eq!((receiver.connections(), asked.load(Ordering::SeqCst)), (1, 3));
