@@ -307,7 +307,7 @@ mod tests {
         });
         let objects = Objects::new(Client::new(server, "default"), "test");
         let credentials = Credentials::new(objects, TaskTracker::new());
-        let own = credentials.own(&mk_webhook(json!({"password": mk_key("db,=", "password")}))).await;
+        let own = credentials.own(&mk_webhook(&json!({"password": mk_key("db,=", "password")}))).await;
         assert_eq!(own.unwrap(), None);
         let expected = "GET /api/v1/namespaces/team/secrets?&fieldSelector=metadata.name%3Ddb%5C%2C%5C%3D\
                         &labelSelector=oncall.dev%2Fsecret%3Dtrue";
@@ -318,7 +318,7 @@ mod tests {
         json!({"secretKeyRef": {"name": name, "key": key}})
     }
 
-    fn mk_webhook(spec: Value) -> Webhook {
+    fn mk_webhook(spec: &Value) -> Webhook {
         let mut all = json!({"triggerType": "resolve", "url": "http://x"});
         all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         let metadata = json!({"name": "jira", "namespace": "team", "uid": "1"});
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn every_key_that_a_webhook_names_is_known() {
-        let webhook = mk_webhook(json!({
+        let webhook = mk_webhook(&json!({
             "urlFrom": mk_key("a", "url"),
             "headersFrom": [{"name": "X-A", "secretKeyRef": {"name": "b", "key": "header"}}],
             "password": mk_key("c", "password"),
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_its_webhooks_own_if_it_owns_it_or_it_was_made_for_it() {
-        let webhook = mk_webhook(json!({}));
+        let webhook = mk_webhook(&json!({}));
         let made = json!({"oncall.dev/webhook": "jira", "app.kubernetes.io/managed-by": "oncall-webhooks-api"});
         let owned_by =
             |uid: &str| json!([{"apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "name": "jira", "uid": uid}]);

@@ -1,5 +1,11 @@
 //! Small runs of examples/accounting: a minute in which everything that can be killed is killed, and one with a standby.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "what a test can't go on without, and shows where it fails"
+)]
+
 use std::{path::Path, time::Duration};
 
 use accounting::{Duplicates, Place, Report, Settings, run};
