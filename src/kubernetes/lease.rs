@@ -307,8 +307,7 @@ mod tests {
     fn held(answer: Option<u16>) -> (Keeper, Lease) {
         let server = service_fn(move |_: Request<Body>| async move {
             let Some(code) = answer else { return std::future::pending().await };
-            let status =
-                serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "reason": "", "message": ""});
+            let status = serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "reason": "NotFound", "message": ""});
             let response = Response::builder().status(code).body(Body::from(status.to_string().into_bytes()));
             response.map_err(BoxError::from)
         });
