@@ -25,8 +25,9 @@ use crate::{
 /// The chart's release, and so its Deployment and its ServiceAccount.
 const RELEASE: &str = "oncall-webhooks";
 
-/// The receiver is in this program, and so is what a person starts to go on: on loopback, which is refused otherwise.
-const REACH: &str = "--set 'controller.allowAddresses={127.0.0.1/32}'";
+/// The receiver is in this program, and so is what a person starts to go on: on loopback, as localhost too, which is refused
+/// otherwise.
+const REACH: &str = "--set 'controller.allowAddresses={127.0.0.1,::1}'";
 
 /// Label of what a run made in a cluster that is not its own, outside its namespace.
 const MADE_BY: &str = "oncall.dev/quickstart";

@@ -207,7 +207,12 @@ async fn another_host_that_a_redirect_leads_to_is_shown_no_certificate_and_has_t
     let to_other = redirect(other.url("localhost")).await;
     let to_stranger = redirect(stranger.url("localhost")).await;
     let bundle = Temporary::new(&systems.pem());
-    let world = World::in_environment("tls-redirect", &[("SSL_CERT_FILE", &bundle.path())], &[]).await;
+    let world = World::in_environment(
+        "tls-redirect",
+        &[("SSL_CERT_FILE", &bundle.path())],
+        &["--allow-address=::1".to_owned()],
+    )
+    .await;
     secret(&world, "ca", &[("ca.crt", &ours.pem())]).await;
     client_secret(&world, &ann).await;
     let tls = json!({"caSecretRef": {"name": "ca"}, "clientCertSecretRef": {"name": "client"}});
