@@ -1,7 +1,7 @@
 //! The events of a run, the endpoints that get them, and what the API server takes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     path::Path,
     sync::{
         Arc,
@@ -13,11 +13,14 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
 use kube::{
-    Api, Client, Config, Resource,
+    Api, Client, Config, Resource, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use oncall_webhooks::resources::{AlertGroupEvent, Webhook, WebhookResponse};
+use oncall_webhooks::{
+    core::id,
+    resources::{AlertGroupEvent, Webhook, WebhookResponse},
+};
 use parking_lot::Mutex;
 use serde_json::json;
 use support::{Answer, Received, Receiver, Samples, ms};
@@ -30,10 +33,12 @@ use tokio::{
 const CAPACITY: Duration = Duration::from_secs(30);
 /// Events that have not arrived then at a time.
 const IN_FLIGHT: u64 = 64;
-/// How often what is finished is removed: in small lots, each of which the events of that moment have to wait for.
-const REMOVAL: Duration = Duration::from_secs(1);
 /// How long a delivery to a sick endpoint is tried.
 const DEADLINE: &str = "30s";
+/// How old an event is when it is removed, with its responses: long after its last delivery has ended.
+const AGE: Duration = Duration::from_secs(45);
+/// How often to look which are that old: they go one by one, as they came.
+const LOOK: Duration = Duration::from_millis(5);
 /// Bound on everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -75,9 +80,18 @@ struct Sick {
     requests: AtomicUsize,
 }
 
+/// An event that was created then, and its uid.
+struct Created {
+    at: Instant,
+    number: u64,
+    uid: String,
+}
+
 /// Creates events, and knows when they arrived.
 pub(crate) struct Load {
     api: Namespaced,
+    /// In about the order of their creation.
+    created: Arc<Mutex<VecDeque<Created>>>,
     receiver: Receiver,
     arrivals: Arrivals,
     sick: Arc<Sick>,
@@ -97,7 +111,8 @@ impl Load {
         };
         // The same alert group's events are for the same endpoint.
         let groups = groups.next_multiple_of(healthy);
-        let load = Self { api, receiver, arrivals, sick, healthy, groups, next: AtomicU64::new(0) };
+        let created = Arc::default();
+        let load = Self { api, created, receiver, arrivals, sick, healthy, groups, next: AtomicU64::new(0) };
         for number in 0..healthy {
             load.create_webhook(&format!("healthy-{number}"), number).await?;
         }
@@ -141,21 +156,23 @@ impl Load {
         self.sick.now.store(sick, Ordering::Relaxed);
     }
 
-    /// How many events a second the API server takes beside all that works with it: there are always some that have not
-    /// arrived, and the time ends when all are recorded.
+    /// How many events a second the API server takes beside all that works with it, while there are always some that have
+    /// not arrived: when as many are removed as are created.
     pub(crate) async fn capacity(&self) -> Result<f64> {
         let (started, mut created) = (Instant::now(), JoinSet::new());
-        while started.elapsed() < CAPACITY {
+        let mut before = 0;
+        while started.elapsed() < AGE + CAPACITY {
+            if started.elapsed() < AGE {
+                before = self.arrivals.lock().len();
+            }
             while self.next.load(Ordering::Relaxed) < self.arrivals.lock().len() as u64 + IN_FLIGHT {
                 self.create(self.next.fetch_add(1, Ordering::Relaxed), &mut created)?;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        let arrived = self.arrivals.lock().len() - before;
         join(created).await?;
-        let waiting = ListParams::default().fields("status.phase!=Completed").limit(1);
-        let events = self.api.api::<AlertGroupEvent>();
-        until("every event is recorded", async || Ok(events.list(&waiting).await?.items.is_empty())).await?;
-        Ok(self.next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
+        Ok(arrived as f64 / CAPACITY.as_secs_f64())
     }
 
     /// Creates events at that rate for that long. Returns the number of each and the time before it was created.
@@ -177,8 +194,11 @@ impl Load {
     /// Begins to create an event, and looks after those that were begun before.
     fn create(&self, number: u64, created: &mut JoinSet<Result<()>>) -> Result<()> {
         let (api, event) = (self.api.api::<AlertGroupEvent>(), self.event(number)?);
+        let all = Arc::clone(&self.created);
         created.spawn(async move {
-            api.create(&PostParams::default(), &event).await.context("create AlertGroupEvent").map(drop)
+            let event = api.create(&PostParams::default(), &event).await.context("create AlertGroupEvent")?;
+            all.lock().push_back(Created { at: Instant::now(), number, uid: event.uid().unwrap_or_default() });
+            Ok(())
         });
         while let Some(ended) = created.try_join_next() {
             ended.context("join a writer")??;
@@ -223,22 +243,44 @@ impl Load {
         self.sick.requests.load(Ordering::Relaxed)
     }
 
-    /// Removes events and responses that are finished, as long as it runs.
-    pub(crate) fn remove_what_is_finished(&self) -> JoinHandle<()> {
-        let api = self.api.clone();
+    /// Removes events and their responses that are old, as long as it runs.
+    pub(crate) fn remove_what_is_old(&self) -> JoinHandle<()> {
+        let (api, created, healthy) = (self.api.clone(), Arc::clone(&self.created), self.healthy);
         tokio::spawn(async move {
+            let (params, mut calls) = (Arc::new(DeleteParams::default()), JoinSet::new());
             loop {
-                tokio::time::sleep(REMOVAL).await;
-                let finished = |phase: &str| ListParams::default().fields(&format!("status.phase={phase}"));
-                let delete = DeleteParams::default();
-                // What could not be removed is the next time.
-                let _ = api.api::<AlertGroupEvent>().delete_collection(&delete, &finished("Completed")).await;
-                for phase in ["Succeeded", "Failed"] {
-                    let _ = api.api::<WebhookResponse>().delete_collection(&delete, &finished(phase)).await;
+                let is_old = |event: &Created| event.at.elapsed() >= AGE;
+                let next = || {
+                    let mut created = created.lock();
+                    if created.front().is_some_and(is_old) { created.pop_front() } else { None }
+                };
+                while let Some(Created { number, uid, .. }) = next() {
+                    let (events, responses) = (api.api::<AlertGroupEvent>(), api.api::<WebhookResponse>());
+                    let params = Arc::clone(&params);
+                    calls.spawn(async move {
+                        // Those that are not there any more, or never were, are as good as removed.
+                        for webhook in webhooks(number, healthy) {
+                            let _ = responses.delete(&id::response_name(&uid, &webhook), &params).await;
+                        }
+                        let _ = events.delete(&format!("event-{number}"), &params).await;
+                    });
                 }
+                while calls.try_join_next().is_some() {}
+                tokio::time::sleep(LOOK).await;
             }
         })
     }
+}
+
+/// The webhooks that an event fires.
+fn webhooks(number: u64, healthy: u64) -> impl Iterator<Item = String> {
+    let integration = number % healthy;
+    let sick = match integration {
+        0 => Some(HANGING.to_owned()),
+        1 => Some(BUSY.to_owned()),
+        _ => None,
+    };
+    [format!("healthy-{integration}")].into_iter().chain(sick)
 }
 
 fn answer(request: &Received, arrivals: &Arrivals, sick: &Sick) -> Answer {

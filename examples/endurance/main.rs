@@ -53,7 +53,7 @@ struct Args {
     /// Alert groups, whose turn comes again and again
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     groups: u64,
-    /// Leave what is finished to the operator's own retention, in place of removing it every few seconds
+    /// Leave what is finished to the operator's own retention, in place of removing it when it is 45 seconds old
     #[arg(long)]
     keep: bool,
     /// More arguments for the operator
@@ -93,7 +93,7 @@ async fn endure(cluster: &Cluster, binary: &Path, args: &Args) -> Result<ExitCod
     let operator = Operator::start(binary, cluster.processes(), "operator", &kubeconfig, &operator_args).await?;
     let load = Load::start(client, args.healthy, args.groups).await?;
 
-    let removal = (!args.keep).then(|| load.remove_what_is_finished());
+    let removal = (!args.keep).then(|| load.remove_what_is_old());
     let rate = match args.rate {
         Some(rate) => rate,
         None => {
