@@ -324,8 +324,14 @@ impl Builder<'_> {
             let parts = target.split(['/', '?', '&', '=', ';']).filter(|part| part.len() >= PART_MIN);
             parts.for_each(|part| self.uses(part));
         }
-        // The record's URL shows neither of them. A user may be a token.
-        uri.userinfo().into_iter().flat_map(|userinfo| userinfo.splitn(2, ':')).for_each(|part| self.uses(part));
+        if let Some(userinfo) = uri.userinfo() {
+            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+            self.uses(password);
+            // A token may be the user; a name that is one is in answers too.
+            if matches!(self.webhook.url, Url::Secret(_)) && user.len() >= PART_MIN {
+                self.uses(user);
+            }
+        }
         let mut headers = wire_headers(headers)?;
         let secret = headers.iter().filter(|header| header.secret);
         self.used.extend(secret.map(|header| SecretString::from(String::from_utf8_lossy(&header.value).into_owned())));
@@ -846,19 +852,22 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_in_a_url_are_secrets_alone_too() {
+    fn a_password_in_a_url_is_a_secret_alone_too_and_a_user_that_may_be_a_token() {
+        let from_secret = || Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
         let url = "https://sk%2Flive_abc:p%3Ass@api.example/v1";
-        let from_secret = Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
         let in_clear = Webhook { url: mk_url(url), ..mk_webhook() };
-        for webhook in [from_secret, in_clear] {
-            let known = known(&webhook, url);
-            for secret in ["sk%2Flive_abc", "sk/live_abc", "p%3Ass", "p:ss"] {
-                assert!(known.iter().any(|known| known == secret), "{secret} not in {known:?}");
-            }
-        }
-        for url in ["https://sk_live_abc:@api.example/v1", "https://sk_live_abc@api.example/v1"] {
-            let known = known(&Webhook { url: mk_url(url), ..mk_webhook() }, "");
-            assert!(known.iter().any(|known| known == "sk_live_abc"), "{known:?}");
+        // Webhook, the value of its Secret, what is masked and what is not.
+        let cases: [(Webhook, &str, &[&str], &[&str]); 4] = [
+            (from_secret(), url, &["sk%2Flive_abc", "sk/live_abc", "p%3Ass", "p:ss"], &[]),
+            (in_clear, "", &["p%3Ass", "p:ss"], &["sk/live_abc"]),
+            (from_secret(), "https://sk_live_abcdef@api.example/v1", &["sk_live_abcdef"], &[]),
+            (from_secret(), "https://jira:secret@api.example/v1", &["secret"], &["jira"]),
+        ];
+        for (webhook, value, masked, shown) in cases {
+            let known = known(&webhook, value);
+            let is_known = |secret: &&&str| known.iter().any(|known| known == **secret);
+            assert!(masked.iter().all(|secret| is_known(&secret)), "{masked:?} in {known:?}");
+            assert!(!shown.iter().any(|secret| is_known(&secret)), "{shown:?} not in {known:?}");
         }
     }
 
