@@ -2,7 +2,7 @@
 
 pub mod cli;
 pub mod controller;
-pub mod core;
+pub use oncall_core as core;
 pub mod delivery;
 mod health;
 mod kubernetes;

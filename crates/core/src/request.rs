@@ -1,0 +1,884 @@
+//! Webhook and data in; a request, or the record of the field that failed, out. The checks come in OnCall's order:
+//! trigger template, URL, headers, body; then what Python's `requests` would not send.
+
+use std::{cell::OnceCell, fmt, sync::Arc};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    event::{Context, EventData, Own},
+    json::{self, Json},
+    response::{MASK, Record},
+    signing::{self, SigningKey},
+    template::{Mode, Template, TemplateError},
+    tls::{self, Identity},
+    uri::{self, Fault, Uri},
+    webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
+};
+
+/// What is to be done for one webhook and one event.
+#[derive(Debug)]
+pub enum Prepared {
+    /// The trigger template said no: nothing is sent and nothing recorded. Holds what it rendered to.
+    Skip(String),
+    /// A field failed: nothing is sent, and this is the record.
+    Refused(Record),
+    /// To be sent; the record lacks only what comes of it.
+    Send(Box<Request>, Record),
+}
+
+/// A request, ready for the wire.
+#[derive(Debug)]
+pub struct Request {
+    /// What is sent first; redirects may lead on.
+    pub first: Hop,
+    /// What must not show in anything that comes of the request.
+    pub secrets: Vec<SecretString>,
+}
+
+/// One message to a receiver.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// The method.
+    pub method: HttpMethod,
+    /// Where it goes.
+    pub uri: Uri,
+    /// What goes with it. `Content-Length` is among them only where there is no body and it says so.
+    pub headers: Vec<Header>,
+    /// The body, for methods that have one.
+    pub body: Option<Arc<str>>,
+    /// What signs it. Stays on the host that it was made for.
+    pub signing: Vec<SigningKey>,
+    /// Whom to trust, and who to be; None for the system's authorities, and nobody. Stays on the host that it was made for.
+    pub tls: Option<Arc<Identity>>,
+}
+
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hop").field("method", &self.method).field("host", &self.uri.host()).finish_non_exhaustive()
+    }
+}
+
+/// A header as it is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// A legal name.
+    pub name: String,
+    /// Bytes of Latin-1, without line breaks.
+    pub value: Vec<u8>,
+    /// Whether it stays on the host that it was made for.
+    pub secret: bool,
+}
+
+impl Header {
+    fn empty_body() -> Self {
+        Self { name: "Content-Length".to_owned(), value: b"0".to_vec(), secret: false }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// Shorter parts of a secret URL are words as a rule, such as `services`.
+const PART_MIN: usize = 12;
+
+/// As many redirects as `requests` follows.
+pub const REDIRECTS: usize = 30;
+
+impl Hop {
+    /// Whether it names another host than its URL's, which only HTTP/1.1 has room for.
+    pub fn names_host(&self) -> bool {
+        self.headers.iter().any(|header| header.is("Host"))
+    }
+
+    /// What `requests` sends next after an answer with this status and `Location`; None if that answer is the last.
+    /// A GET in place of the method, but for 307 and 308 (and 301 after anything but a POST); no body then.
+    ///
+    /// # Errors
+    /// No request may go where the redirect leads.
+    pub fn redirected(&self, status: u16, location: Option<&[u8]>) -> Option<Result<Self, Fault>> {
+        let location = location.filter(|location| !location.is_empty())?;
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        let uri = match std::str::from_utf8(location) {
+            Ok(location) => self.uri.redirect(location),
+            Err(_) => Err(Fault::Unreadable("The Location of the redirect is not UTF-8".to_owned())),
+        };
+        Some(uri.map(|uri| {
+            let repeats = matches!(status, 307 | 308);
+            let method = match status {
+                302 | 303 => HttpMethod::Get,
+                301 if self.method == HttpMethod::Post => HttpMethod::Get,
+                _ => self.method,
+            };
+            let stays = self.uri.shares_secrets_with(&uri);
+            let keeps = |header: &&Header| {
+                let of_body = header.is("Content-Type") || header.is("Content-Length");
+                !header.is("Cookie") && (repeats || !of_body) && (stays || !header.secret)
+            };
+            let mut headers: Vec<Header> = self.headers.iter().filter(keeps).cloned().collect();
+            if !repeats && method.has_body() {
+                headers.push(Header::empty_body());
+            }
+            let signing = if stays { self.signing.clone() } else { Vec::new() };
+            let tls = self.tls.clone().filter(|_| stays);
+            Self { method, uri, headers, body: self.body.clone().filter(|_| repeats), signing, tls }
+        }))
+    }
+}
+
+/// Gives the value of a Secret's key, or says in one clause why there is none.
+pub type Secrets<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
+
+/// Prepares the request of `webhook` for `event`. `masked` hides the body in the record, as OnCall does for personal
+/// notifications.
+pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, secrets: Secrets) -> Prepared {
+    let event_data = event.dumps(own);
+    let contexts = [OnceCell::new(), OnceCell::new()];
+    let mut builder = Builder { webhook, event, own, contexts, secrets, used: Vec::new() };
+    let forwarded = webhook.forward_all && webhook.method.has_body();
+    // The text is as long as the payload: copied only where it is sent as well.
+    let body_of_all = forwarded.then(|| event_data.clone());
+    let mut record = Record { event_data: Some(event_data), ..Record::default() };
+
+    match builder.rendered(webhook.trigger_template.as_ref()) {
+        Ok(Some(result)) if !matches!(result.to_lowercase().as_str(), "true" | "1") => {
+            return Prepared::Skip(result);
+        }
+        Ok(result) => record.request_trigger = Some(result.unwrap_or_default()),
+        Err(error) => {
+            return refused(record, |r| &mut r.request_trigger, &format!("Trigger - {error}"));
+        }
+    }
+    let url = match builder.url() {
+        Ok((url, shown)) => {
+            record.url = Some(shown);
+            url
+        }
+        Err(Fault::Refused(message)) => return refused(record, |r| &mut r.url, &format!("URL - {message}")),
+        Err(Fault::Unreadable(message)) => return refused(record, |r| &mut r.content, &message),
+    };
+    let headers = match builder.headers() {
+        Ok(headers) => headers,
+        Err(message) => {
+            return refused(record, |r| &mut r.request_headers, &format!("Headers - {message}"));
+        }
+    };
+    let body = match builder.body(body_of_all) {
+        Ok(body) => body,
+        Err(error) => {
+            return refused(record, |r| &mut r.request_data, &format!("Data - {error}"));
+        }
+    };
+    // OnCall stumbles over it only here.
+    let Some((headers, shown)) = headers else {
+        return refused(record, |r| &mut r.content, "The headers rendered to JSON that is not an object");
+    };
+    record.request_headers = Some(shown);
+    record.request_data = body.as_ref().map(|body| if masked { MASK } else { body.text.as_str() }.to_owned());
+    match builder.hop(&url, headers, body) {
+        Ok(first) => Prepared::Send(Box::new(Request { first, secrets: builder.used }), record),
+        Err(message) => refused(record, |r| &mut r.content, &message),
+    }
+}
+
+fn refused(mut record: Record, field: impl Fn(&mut Record) -> &mut Option<String>, message: &str) -> Prepared {
+    *field(&mut record) = Some(message.to_owned());
+    Prepared::Refused(record)
+}
+
+struct Body {
+    text: String,
+    json: Option<Json>,
+}
+
+/// A header as it was stated: its value is any JSON; and whether it is a secret.
+type Headers = Vec<(Arc<str>, Json, bool)>;
+
+struct Builder<'a> {
+    webhook: &'a Webhook,
+    event: &'a EventData,
+    own: &'a Own,
+    /// What templates see, raw and escaped, made when the first one asks.
+    contexts: [OnceCell<Context>; 2],
+    secrets: Secrets<'a>,
+    used: Vec<SecretString>,
+}
+
+impl Builder<'_> {
+    fn rendered(&self, field: Option<&Field>) -> Result<Option<String>, TemplateError> {
+        field.map(|field| self.render(field.template().map_err(Clone::clone)?)).transpose()
+    }
+
+    fn render(&self, template: &Template) -> Result<String, TemplateError> {
+        let [raw, escaped] = &self.contexts;
+        let context = match template.mode() {
+            Mode::Raw => raw,
+            Mode::Json => escaped,
+        };
+        template.render(context.get_or_init(|| self.event.context(template.mode(), self.own)))
+    }
+
+    fn secret(&mut self, key: &SecretKey) -> Result<SecretString, String> {
+        let value = (self.secrets)(key)?;
+        self.used.push(value.clone());
+        Ok(value)
+    }
+
+    /// Notes a secret part of the URL, also as receivers read it.
+    fn uses(&mut self, part: &str) {
+        let decoded = percent_decode_str(part).decode_utf8_lossy();
+        self.used.extend([part, &*decoded].map(SecretString::from));
+    }
+
+    /// The URL's text, checked, and what the record shows of it.
+    fn url(&mut self) -> Result<(String, String), Fault> {
+        let refuse = |error: TemplateError| Fault::Refused(error.to_string());
+        match &self.webhook.url {
+            Url::Template(field) => {
+                let text = self.rendered(Some(field)).map_err(refuse)?.unwrap_or_default();
+                uri::check(&text)?;
+                let shown = mask_credentials(&text);
+                Ok((text, shown))
+            }
+            Url::Secret(key) => {
+                let source = self.secret(key).map_err(Fault::Refused)?;
+                // The text is a secret: a message about it may quote it.
+                let template = Template::compile(source.expose_secret(), Mode::Raw)
+                    .map_err(|error| Fault::Refused(hidden(&error, key)))?;
+                let text = self.render(&template).map_err(|error| Fault::Refused(hidden(&error, key)))?;
+                uri::check(&text)?;
+                self.used.push(SecretString::from(text.as_str()));
+                Ok((text, MASK.to_owned()))
+            }
+        }
+    }
+
+    /// The headers that the manifest states, and how the record shows them; None if the template gave other JSON.
+    fn headers(&mut self) -> Result<Option<(Headers, String)>, String> {
+        let rendered = self.rendered(self.webhook.headers.as_ref()).map_err(|error| error.to_string())?;
+        let stated = match rendered.map(|text| json::loads(&text)) {
+            None => json::Object::new(),
+            Some(Ok(Json::Object(object))) => Arc::unwrap_or_clone(object),
+            Some(Ok(_)) => return Ok(None),
+            Some(Err(_)) => return Err("Template did not result in json/dict".to_owned()),
+        };
+        let is_authorization = |name: &str| name.eq_ignore_ascii_case("Authorization");
+        let mut headers: Headers =
+            stated.iter().map(|(name, value)| (Arc::clone(name), value.clone(), is_authorization(name))).collect();
+        let mut shown = stated;
+        let webhook = self.webhook;
+        let from_secrets = webhook.headers_from.iter().map(|(name, key)| (name.as_str(), key));
+        let authorization = webhook.authorization_header.iter().map(|key| ("Authorization", key));
+        for (name, key) in from_secrets.chain(authorization) {
+            let value = self.secret(key)?;
+            headers.push((Arc::from(name), Json::from(value.expose_secret()), true));
+            shown.insert(Arc::from(name), Json::from(MASK));
+        }
+        for (name, value) in &mut shown {
+            if is_authorization(name) {
+                *value = Json::from(MASK);
+            }
+        }
+        Ok(Some((headers, json::dumps(&Json::Object(Arc::new(shown))))))
+    }
+
+    /// `all` is the whole data, where that is forwarded.
+    fn body(&self, all: Option<String>) -> Result<Option<Body>, TemplateError> {
+        if !self.webhook.method.has_body() {
+            return Ok(None);
+        }
+        if let Some(event_data) = all {
+            // Read back only for what JSON does not know, which the text shows.
+            let json = if event_data.contains("NaN") || event_data.contains("Infinity") {
+                json::loads(&event_data).unwrap_or(Json::Bool(true))
+            } else {
+                Json::Bool(true)
+            };
+            return Ok(Some(Body { text: event_data, json: Some(json) }));
+        }
+        let text = self.rendered(self.webhook.data.as_ref())?;
+        Ok(text.map(|text| match json::rewrite(&text) {
+            Ok((json, text)) => Body { text, json: Some(json) },
+            Err(_) => Body { text, json: None },
+        }))
+    }
+
+    fn signing(&mut self) -> Result<Vec<SigningKey>, String> {
+        let Some(key) = &self.webhook.signing else { return Ok(Vec::new()) };
+        let text = self.secret(key)?;
+        signing::keys(&text).map_err(|error| format!("Key '{}' of Secret '{}': {error}", key.key, key.name))
+    }
+
+    /// What is sent first, or why `requests` would not send it.
+    fn hop(&mut self, url: &str, headers: Headers, body: Option<Body>) -> Result<Hop, String> {
+        let uri = Uri::parse(url)?;
+        if matches!(self.webhook.url, Url::Secret(_)) {
+            // Receivers repeat the part that they see, and failures name the host.
+            self.used.extend([uri.target().as_str(), uri.path(), uri.host()].map(SecretString::from));
+            let target = uri.target();
+            let parts = target.split(['/', '?', '&', '=', ';']).filter(|part| part.len() >= PART_MIN);
+            parts.for_each(|part| self.uses(part));
+        }
+        if let Some(userinfo) = uri.userinfo() {
+            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+            self.uses(password);
+            // A token may be the user; a name that is one is in answers too.
+            if matches!(self.webhook.url, Url::Secret(_)) && user.len() >= PART_MIN {
+                self.uses(user);
+            }
+        }
+        let mut headers = wire_headers(headers)?;
+        let secret = headers.iter().filter(|header| header.secret);
+        self.used.extend(secret.map(|header| SecretString::from(String::from_utf8_lossy(&header.value).into_owned())));
+        if let Some(number) = body.as_ref().and_then(|body| body.json.as_ref()?.beyond_json()) {
+            return Err(format!("The body has {}, which JSON does not know", json::float(number)));
+        }
+        // To requests, null is no body, and so is no text.
+        let body = body.filter(|body| !body.text.is_empty() && body.json != Some(Json::Null));
+        if body.as_ref().is_some_and(|body| body.json.is_some()) && !headers.iter().any(|h| h.is("Content-Type")) {
+            let value = b"application/json".to_vec();
+            headers.push(Header { name: "Content-Type".to_owned(), value, secret: false });
+        }
+        let webhook = self.webhook;
+        if body.is_none() && webhook.method != HttpMethod::Get {
+            headers.push(Header::empty_body());
+        }
+        let credentials = match (&webhook.username, &webhook.password) {
+            (Some(user), Some(key)) => Some((user.clone(), self.secret(key)?)),
+            _ => uri.credentials().map(|(user, password)| (user, SecretString::from(password))),
+        };
+        if let Some((user, password)) = credentials {
+            let pair = latin1(&format!("{user}:{}", password.expose_secret()))
+                .ok_or("The user name or the password has a character outside Latin-1, which Basic auth can't send")?;
+            let token = BASE64_STANDARD.encode(pair);
+            self.used.push(password);
+            self.used.push(SecretString::from(token.as_str()));
+            headers.retain(|header| !header.is("Authorization"));
+            let value = format!("Basic {token}").into_bytes();
+            headers.push(Header { name: "Authorization".to_owned(), value, secret: true });
+        }
+        let signing = self.signing()?;
+        // None of these is ever sent: nothing can repeat them.
+        let tls = tls::identity(&webhook.tls, self.secrets).map_err(|fault| fault.to_string())?;
+        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)), signing, tls })
+    }
+}
+
+fn hidden(error: &TemplateError, key: &SecretKey) -> String {
+    let at = error.line.map_or_else(String::new, |line| format!(" in line {line}"));
+    format!("the template in key '{}' of Secret '{}' fails{at}", key.key, key.name)
+}
+
+/// The headers that are sent. Of those that differ only in case the last counts, and null is one that is not sent.
+/// What frames the message is not theirs to say.
+fn wire_headers(headers: Headers) -> Result<Vec<Header>, String> {
+    let mut last: Headers = Vec::with_capacity(headers.len());
+    for header in headers {
+        last.retain(|(name, ..)| !name.eq_ignore_ascii_case(&header.0));
+        last.push(header);
+    }
+    let framing = |name: &str| {
+        ["Content-Length", "Transfer-Encoding", "Connection"].iter().any(|framing| name.eq_ignore_ascii_case(framing))
+    };
+    last.into_iter()
+        .filter(|(_, value, _)| *value != Json::Null)
+        .map(|(name, value, secret)| wire_header(&name, &value, secret))
+        .filter(|header| !header.as_ref().is_ok_and(|header| framing(&header.name)))
+        .collect()
+}
+
+fn wire_header(name: &str, value: &Json, secret: bool) -> Result<Header, String> {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("Header name {name:?} is not allowed: use letters, digits and -"));
+    }
+    let Json::Str(text) = value else {
+        return Err(format!("Header {name} must be a string: put its value in quotes"));
+    };
+    if text.starts_with(uri::is_python_space) {
+        return Err(format!("Header {name} begins with white space, which no header may do"));
+    }
+    match latin1(text) {
+        Some(value) if value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f)) => {
+            Ok(Header { name: name.to_owned(), value, secret })
+        }
+        Some(_) => Err(format!("Header {name} has a line break or a control character, which no header may have")),
+        None => Err(format!("Header {name} has a character outside Latin-1, which no header may have")),
+    }
+}
+
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(c).ok()).collect()
+}
+
+/// `text` with `user:password@` hidden; also where the password has a slash, which ends the host for everybody else.
+fn mask_credentials(text: &str) -> String {
+    // Line breaks and tabs do not count in a URL.
+    let text = if text.contains(['\t', '\n', '\r']) && text.contains('@') {
+        &*text.replace(['\t', '\n', '\r'], "")
+    } else {
+        text
+    };
+    let start = text.find("//").map_or(0, |at| at + 2);
+    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
+    let (_, _, port) = uri::split_authority(&text[start..end]);
+    let is_port = port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let end = if is_port { end } else { text.len() };
+    match text[start..end].rfind('@') {
+        Some(at) if at > 0 => format!("{}{MASK}{}", &text[..start], &text[start + at..]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webhook::{self, ClientCertificate, Tls, TriggerType};
+    use serde_json::json;
+
+    fn mk_webhook() -> Webhook {
+        webhook::mk_webhook(TriggerType::Acknowledge)
+    }
+
+    fn mk_url(source: &str) -> Url {
+        Url::Template(Field::new(source, Mode::Raw))
+    }
+
+    fn mk_json(source: &str) -> Field {
+        Field::new(source, Mode::Json)
+    }
+
+    fn mk_secret(name: &str) -> SecretKey {
+        SecretKey { name: name.to_owned(), key: "key".to_owned() }
+    }
+
+    const EVENT_DATA: &str = r#"{"alert_payload": {"text": "say \"hi\""}, "webhook": {"id": "WHP936BM1GPVHQ", "name": "Jira", "labels": {}}}"#;
+
+    fn run(webhook: &Webhook) -> Prepared {
+        let event = EventData::new(vec![(Arc::from("alert_payload"), Json::from(json!({"text": "say \"hi\""})))]);
+        let own = Own::new(webhook.template_data(), json::Object::new());
+        prepare(webhook, &event, &own, false, &|key| match key.name.as_str() {
+            "missing" => Err("Secret 'missing' does not exist".to_owned()),
+            "url" => Ok(SecretString::from("http://hooks.example/s3cret-path")),
+            name => Ok(SecretString::from(format!("{name}-value"))),
+        })
+    }
+
+    /// Headers as text, in the order they are sent, and the body.
+    fn sent(webhook: &Webhook) -> (Vec<(String, String)>, Option<String>) {
+        let hop = first(webhook);
+        let body = hop.body.as_deref().map(str::to_owned);
+        (wire(&hop), body)
+    }
+
+    fn first(webhook: &Webhook) -> Hop {
+        match run(webhook) {
+            Prepared::Send(request, _) => request.first,
+            other => panic!("not sent: {other:?}"),
+        }
+    }
+
+    fn wire(hop: &Hop) -> Vec<(String, String)> {
+        let text = |value: &[u8]| value.iter().copied().map(char::from).collect();
+        hop.headers.iter().map(|header| (header.name.clone(), text(&header.value))).collect()
+    }
+
+    fn record(webhook: &Webhook) -> Record {
+        match run(webhook) {
+            Prepared::Send(_, record) | Prepared::Refused(record) => record,
+            other @ Prepared::Skip(_) => panic!("skipped: {other:?}"),
+        }
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn bodies_are_the_whole_data_or_the_rendered_text() {
+        let json_type = headers(&[("Content-Type", "application/json")]);
+        let empty = headers(&[("Content-Length", "0")]);
+        let data = |source: &str| Webhook { data: Some(mk_json(source)), ..mk_webhook() };
+        let get = |forward_all, data| Webhook { method: HttpMethod::Get, forward_all, data, ..mk_webhook() };
+        let cases = [
+            (Webhook { forward_all: true, ..mk_webhook() }, json_type.clone(), Some(EVENT_DATA)),
+            (get(true, None), headers(&[]), None),
+            (get(false, Some(mk_json("x"))), headers(&[]), None),
+            (Webhook { method: HttpMethod::Options, forward_all: true, ..mk_webhook() }, empty.clone(), None),
+            (mk_webhook(), empty.clone(), None),
+            (data("{{ nope }}"), empty.clone(), None),
+            (data("null"), empty, None),
+            (
+                data(r#"{"t":"{{ alert_payload.text }}","n":1e3}"#),
+                json_type.clone(),
+                Some(r#"{"t": "say \"hi\"", "n": 1000.0}"#),
+            ),
+            (
+                data(r#"{"a": 1, "b": 2, "a": 18446744073709551616}"#),
+                json_type.clone(),
+                Some(r#"{"a": 18446744073709551616, "b": 2}"#),
+            ),
+            (data(r#""é\u0000""#), json_type.clone(), Some(r#""\u00e9\u0000""#)),
+            (data("plain é {{ nope }}"), headers(&[]), Some("plain é ")),
+            (data(r#"["\ud83d",1]"#), json_type, Some(r#"["\ud83d", 1]"#)),
+            (data("{'a': 1}"), headers(&[]), Some("{'a': 1}")),
+            (data("\u{feff}{}"), headers(&[]), Some("\u{feff}{}")),
+            (
+                Webhook { headers: Some(mk_json(r#"{"content-type": "text/plain"}"#)), ..data("{}") },
+                headers(&[("content-type", "text/plain")]),
+                Some("{}"),
+            ),
+            (
+                Webhook { headers: Some(mk_json(r#"{"Content-Type": null}"#)), ..data("{}") },
+                headers(&[("Content-Type", "application/json")]),
+                Some("{}"),
+            ),
+        ];
+        for (webhook, expected_headers, expected_body) in cases {
+            assert_eq!(sent(&webhook), (expected_headers, expected_body.map(str::to_owned)), "{webhook:?}");
+        }
+    }
+
+    #[test]
+    fn the_record_shows_the_body_that_was_made_even_where_none_is_sent() {
+        for (source, expected) in [("{{ nope }}", ""), ("null", "null"), ("[1,2]", "[1, 2]"), ("NaN", "NaN")] {
+            let webhook = Webhook { data: Some(mk_json(source)), ..mk_webhook() };
+            assert_eq!(record(&webhook).request_data.as_deref(), Some(expected), "{source}");
+        }
+        assert_eq!(record(&mk_webhook()).request_data, None);
+    }
+
+    #[test]
+    fn headers_that_frame_the_message_are_not_for_templates() {
+        let webhook = Webhook {
+            headers: Some(mk_json(
+                r#"{"Host": "other.example", "content-length": "5", "Transfer-Encoding": "chunked", "Connection": "close", "x-a": "1", "X-A": "caf\u00e9"}"#,
+            )),
+            ..mk_webhook()
+        };
+        let expected = headers(&[("Host", "other.example"), ("X-A", "caf\u{e9}"), ("Content-Length", "0")]);
+        assert_eq!(sent(&webhook).0, expected);
+    }
+
+    #[test]
+    fn redirects_are_followed_as_requests_follows_them() {
+        let webhook = |method| Webhook {
+            method,
+            forward_all: true,
+            headers: Some(mk_json(r#"{"X-One": "1", "Cookie": "a=b", "Content-Type": "text/x"}"#)),
+            headers_from: vec![("X-Token".to_owned(), mk_secret("token"))],
+            authorization_header: Some(mk_secret("auth")),
+            ..mk_webhook()
+        };
+        let next = |method, status, location: &str| {
+            let hop = first(&webhook(method)).redirected(status, Some(location.as_bytes())).unwrap().unwrap();
+            let mut names: Vec<String> = hop.headers.iter().map(|header| header.name.clone()).collect();
+            names.sort();
+            (hop.method.as_str(), hop.uri.authority() + &hop.uri.target(), names.join(" "), hop.body.is_some())
+        };
+        let (post, put, delete) = (HttpMethod::Post, HttpMethod::Put, HttpMethod::Delete);
+        let landed = || "receiver.example/landed".to_owned();
+        let plain = || "Authorization X-One X-Token".to_owned();
+        for (method, status, expected, has_length) in [
+            (post, 301, "GET", false),
+            (post, 302, "GET", false),
+            (put, 303, "GET", false),
+            (put, 302, "GET", false),
+            (put, 301, "PUT", true),
+            (delete, 301, "DELETE", false),
+            (delete, 303, "GET", false),
+        ] {
+            let names = if has_length { "Authorization Content-Length X-One X-Token".to_owned() } else { plain() };
+            assert_eq!(next(method, status, "/landed"), (expected, landed(), names, false), "{method:?} {status}");
+        }
+        for status in [307, 308] {
+            let names = "Authorization Content-Type X-One X-Token".to_owned();
+            assert_eq!(next(post, status, "landed"), ("POST", landed(), names, true));
+            let names = "Authorization Content-Length Content-Type X-One X-Token".to_owned();
+            assert_eq!(next(delete, status, "/landed"), ("DELETE", landed(), names, false));
+        }
+        let other = ("GET", "other.example/x".to_owned(), "X-One".to_owned(), false);
+        assert_eq!(next(post, 302, "http://other.example/x"), other);
+    }
+
+    #[test]
+    fn an_identity_stays_on_its_host() {
+        let webhook = Webhook { tls: Tls { insecure: true, ..Tls::default() }, ..mk_webhook() };
+        let hop = first(&webhook);
+        assert!(hop.tls.as_ref().is_some_and(|identity| identity.insecure()));
+        for (location, expected) in [
+            ("/landed", true),
+            ("http://receiver.example/x", true),
+            ("https://receiver.example/x", true),
+            ("http://receiver.example:8080/x", false),
+            ("http://other.example/x", false),
+            ("https://a.receiver.example/x", false),
+        ] {
+            let next = hop.redirected(307, Some(location.as_bytes())).unwrap().unwrap();
+            assert_eq!(next.tls.is_some(), expected, "{location}");
+            // Nor does it come back.
+            let back = next.redirected(307, Some(b"http://receiver.example/hook")).unwrap().unwrap();
+            assert!(expected || back.tls.is_none(), "{location}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_leads_nowhere_is_the_last() {
+        let hop = first(&mk_webhook());
+        for (status, location) in
+            [(302, None), (302, Some("")), (304, Some("/x")), (200, Some("/x")), (300, Some("/x"))]
+        {
+            assert!(hop.redirected(status, location.map(str::as_bytes)).is_none(), "{status} {location:?}");
+        }
+        assert!(matches!(hop.redirected(302, Some(b"/\xff")), Some(Err(Fault::Unreadable(_)))));
+        assert!(matches!(hop.redirected(307, Some(b"ftp://a.example")), Some(Err(Fault::Refused(_)))));
+    }
+
+    #[test]
+    fn basic_auth_is_sent_in_latin1() {
+        let webhook = |url: &str| Webhook { url: mk_url(url), method: HttpMethod::Get, ..mk_webhook() };
+        let basic = |token: &str| headers(&[("Authorization", &format!("Basic {token}"))]);
+        assert_eq!(sent(&webhook("http://\u{e9}:@a.example")).0, basic("6To="));
+        assert_eq!(sent(&webhook("http://ann@a.example")).0, headers(&[]));
+        let refused = record(&webhook("http://ann:\u{6771}@a.example"));
+        assert!(refused.content.unwrap().contains("outside Latin-1"));
+        let slash = record(&webhook("http://ann:p/w?@a.example"));
+        assert_eq!(slash.url.as_deref(), Some("http://****************@a.example"));
+        let mail = "http://[2001:db8::ab]/to?mail=ann@a.example";
+        assert_eq!(record(&webhook(mail)).url.as_deref(), Some(mail));
+        assert_eq!(refused.url.as_deref(), Some("http://****************@a.example"));
+    }
+
+    #[test]
+    fn secrets_are_sent_and_never_recorded() {
+        let webhook = Webhook {
+            headers: Some(mk_json(r#"{"authorization": "old", "X-One": "1", "X-Gone": null}"#)),
+            headers_from: vec![("X-Token".to_owned(), mk_secret("token"))],
+            authorization_header: Some(mk_secret("auth")),
+            method: HttpMethod::Get,
+            ..mk_webhook()
+        };
+        assert_eq!(
+            sent(&webhook).0,
+            headers(&[("X-One", "1"), ("X-Token", "token-value"), ("Authorization", "auth-value")])
+        );
+        assert_eq!(
+            record(&webhook).request_headers.as_deref(),
+            Some(
+                r#"{"authorization": "****************", "X-One": "1", "X-Gone": null, "X-Token": "****************", "Authorization": "****************"}"#
+            )
+        );
+        let webhook = Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
+        assert_eq!(record(&webhook).url.as_deref(), Some(MASK));
+    }
+
+    #[test]
+    fn user_and_password_win_over_the_authorization_header() {
+        let basic = headers(&[("Authorization", "Basic YW5uOnB3LXZhbHVl")]);
+        let webhook = Webhook {
+            username: Some("ann".to_owned()),
+            password: Some(mk_secret("pw")),
+            authorization_header: Some(mk_secret("auth")),
+            method: HttpMethod::Get,
+            ..mk_webhook()
+        };
+        assert_eq!(sent(&webhook).0, basic);
+        assert_eq!(record(&webhook).request_headers.as_deref(), Some(r#"{"Authorization": "****************"}"#));
+
+        let webhook = Webhook {
+            url: mk_url("http://ann:pw-value@receiver.example/hook"),
+            method: HttpMethod::Get,
+            ..mk_webhook()
+        };
+        assert_eq!(sent(&webhook).0, basic);
+        assert_eq!(record(&webhook).url.as_deref(), Some("http://****************@receiver.example/hook"));
+    }
+
+    #[test]
+    fn a_failure_is_recorded_in_the_field_that_failed() {
+        let url = "http://receiver.example/hook";
+        let at_url = Record {
+            event_data: Some(EVENT_DATA.to_owned()),
+            request_trigger: Some(String::new()),
+            ..Record::default()
+        };
+        let at_headers = Record { url: Some(url.to_owned()), ..at_url.clone() };
+        let at_data = Record { request_headers: Some("{}".to_owned()), ..at_headers.clone() };
+        let text = |text: &str| Some(text.to_owned());
+        let url_case = |source: &str, message: &str| {
+            (Webhook { url: mk_url(source), ..mk_webhook() }, Record { url: text(message), ..at_url.clone() })
+        };
+        let header_case = |source: &str, message: &str| {
+            let record = Record { request_headers: text(source), content: text(message), ..at_data.clone() };
+            (Webhook { headers: Some(mk_json(source)), ..mk_webhook() }, record)
+        };
+        let tls_case = |tls: Tls, message: &str| {
+            (Webhook { tls, ..mk_webhook() }, Record { content: text(message), ..at_data.clone() })
+        };
+        let undefined = "Template Warning: Object of type Undefined is not JSON serializable";
+        let cases = [
+            (
+                Webhook { trigger_template: Some(Field::new("{{ nope | tojson }}", Mode::Raw)), ..mk_webhook() },
+                Record { request_trigger: text(&format!("Trigger - {undefined}")), ..at_url.clone() },
+            ),
+            url_case("receiver.example/hook", "URL - Malformed url"),
+            url_case("{{ nope }}", "URL - Malformed url"),
+            url_case("http:///hook", "URL - Malformed url"),
+            url_case("ftp://receiver.example", "URL - Malformed url"),
+            url_case("http://{{ nope | tojson }}", &format!("URL - {undefined}")),
+            (
+                Webhook { headers: Some(mk_json("[1]")), ..mk_webhook() },
+                Record { content: text("The headers rendered to JSON that is not an object"), ..at_headers.clone() },
+            ),
+            (
+                Webhook { headers: Some(mk_json("{{ nope }}")), ..mk_webhook() },
+                Record {
+                    request_headers: text("Headers - Template did not result in json/dict"),
+                    ..at_headers.clone()
+                },
+            ),
+            (
+                Webhook { authorization_header: Some(mk_secret("missing")), ..mk_webhook() },
+                Record { request_headers: text("Headers - Secret 'missing' does not exist"), ..at_headers.clone() },
+            ),
+            (
+                Webhook { data: Some(mk_json("{{ nope | tojson() }}")), ..mk_webhook() },
+                Record { request_data: text(&format!("Data - {undefined}")), ..at_headers },
+            ),
+            (
+                Webhook { data: Some(mk_json(r#"{"n": [1, -Infinity]}"#)), ..mk_webhook() },
+                Record {
+                    request_data: text(r#"{"n": [1, -Infinity]}"#),
+                    content: text("The body has -Infinity, which JSON does not know"),
+                    ..at_data.clone()
+                },
+            ),
+            (
+                Webhook { url: mk_url("http://receiver.example:99999/hook"), ..mk_webhook() },
+                Record {
+                    url: text("http://receiver.example:99999/hook"),
+                    content: text("The port in the url is over 65535"),
+                    ..at_data.clone()
+                },
+            ),
+            tls_case(
+                Tls { authorities: Some(mk_secret("missing")), ..Tls::default() },
+                "tls.caSecretRef: Secret 'missing' does not exist",
+            ),
+            tls_case(
+                Tls { authorities: Some(mk_secret("ca")), ..Tls::default() },
+                "tls.caSecretRef: Key 'key' of Secret 'ca' has no certificate in PEM",
+            ),
+            tls_case(
+                Tls {
+                    client: Some(ClientCertificate { certificate: mk_secret("crt"), key: mk_secret("missing") }),
+                    ..Tls::default()
+                },
+                "tls.clientCertSecretRef: Secret 'missing' does not exist",
+            ),
+            header_case(r#"{"X-Q": 7}"#, "Header X-Q must be a string: put its value in quotes"),
+            header_case(r#"{"X-Q": [true]}"#, "Header X-Q must be a string: put its value in quotes"),
+            header_case(r#"{"X-Q": " a"}"#, "Header X-Q begins with white space, which no header may do"),
+            header_case(r#"{"X-Q": "\u6771"}"#, "Header X-Q has a character outside Latin-1, which no header may have"),
+            header_case(
+                r#"{"X-Q": "\u0000"}"#,
+                "Header X-Q has a line break or a control character, which no header may have",
+            ),
+            header_case(
+                r#"{"X-Q\nEvil": "a"}"#,
+                r#"Header name "X-Q\nEvil" is not allowed: use letters, digits and -"#,
+            ),
+            (
+                Webhook { headers: Some(mk_json(r#"{"X Q": "v"}"#)), ..mk_webhook() },
+                Record {
+                    request_headers: text(r#"{"X Q": "v"}"#),
+                    content: text("Header name \"X Q\" is not allowed: use letters, digits and -"),
+                    ..at_data.clone()
+                },
+            ),
+            (
+                Webhook { headers: Some(mk_json(r#"{"X-Q": "a\r\nEvil: b"}"#)), ..mk_webhook() },
+                Record {
+                    request_headers: text(r#"{"X-Q": "a\r\nEvil: b"}"#),
+                    content: text("Header X-Q has a line break or a control character, which no header may have"),
+                    ..at_data.clone()
+                },
+            ),
+        ];
+        for (webhook, expected) in cases {
+            match run(&webhook) {
+                Prepared::Refused(record) => {
+                    assert_eq!(record, expected);
+                }
+                other => panic!("{other:?} in place of {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_webhook_runs_if_its_trigger_template_says_true_or_1() {
+        for (source, runs) in
+            [("TRUE", true), ("1", true), ("", false), ("yes", false), (" true", false), ("{{ 1 == 2 }}", false)]
+        {
+            let webhook = Webhook { trigger_template: Some(Field::new(source, Mode::Raw)), ..mk_webhook() };
+            assert_eq!(matches!(run(&webhook), Prepared::Send(..)), runs, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_may_repeat_of_secrets_is_known() {
+        let webhook = Webhook {
+            url: Url::Secret(SecretKey { name: "long".to_owned(), key: "key".to_owned() }),
+            headers: Some(mk_json(r#"{"authorization": "Bearer inline-token"}"#)),
+            ..mk_webhook()
+        };
+        let known = known(&webhook, "https://tenant.example/services/abcdefghijkl?token=0123%2B456789a&x=1");
+        for secret in ["tenant.example", "abcdefghijkl", "0123%2B456789a", "0123+456789a", "Bearer inline-token"] {
+            assert!(known.iter().any(|known| known == secret), "{secret} not in {known:?}");
+        }
+    }
+
+    /// The secrets that are masked in the answer, where all Secrets have this value.
+    fn known(webhook: &Webhook, value: &str) -> Vec<String> {
+        let secrets = |_: &_| Ok(SecretString::from(value));
+        let prepared = prepare(webhook, &EventData::new(Vec::new()), &Own::default(), false, &secrets);
+        let Prepared::Send(request, _) = prepared else { panic!("not sent: {prepared:?}") };
+        request.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_a_secret_alone_too_and_a_user_that_may_be_a_token() {
+        let from_secret = || Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
+        let url = "https://sk%2Flive_abc:p%3Ass@api.example/v1";
+        let in_clear = Webhook { url: mk_url(url), ..mk_webhook() };
+        // Webhook, the value of its Secret, what is masked and what is not.
+        let cases: [(Webhook, &str, &[&str], &[&str]); 4] = [
+            (from_secret(), url, &["sk%2Flive_abc", "sk/live_abc", "p%3Ass", "p:ss"], &[]),
+            (in_clear, "", &["p%3Ass", "p:ss"], &["sk/live_abc"]),
+            (from_secret(), "https://sk_live_abcdef@api.example/v1", &["sk_live_abcdef"], &[]),
+            (from_secret(), "https://jira:secret@api.example/v1", &["secret"], &["jira"]),
+        ];
+        for (webhook, value, masked, shown) in cases {
+            let known = known(&webhook, value);
+            let is_known = |secret: &&&str| known.iter().any(|known| known == **secret);
+            assert!(masked.iter().all(|secret| is_known(&secret)), "{masked:?} in {known:?}");
+            assert!(!shown.iter().any(|secret| is_known(&secret)), "{shown:?} not in {known:?}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let webhook = Webhook {
+            authorization_header: Some(mk_secret("auth")),
+            url: Url::Secret(mk_secret("url")),
+            ..mk_webhook()
+        };
+        let shown = format!("{:?}", run(&webhook));
+        assert!(!shown.contains("auth-value") && !shown.contains("s3cret-path"), "{shown}");
+    }
+}

@@ -1,0 +1,345 @@
+//! A webhook as the core sees it: templates compiled, secrets still only named.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    json::Json,
+    retry::Policy,
+    template::{Mode, Template, TemplateError},
+};
+
+/// What fires a webhook, in OnCall's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
+pub enum TriggerType {
+    /// An escalation step or a person names the webhook.
+    #[serde(rename = "escalation")]
+    Escalation,
+    /// A user's own notification rules name the webhook.
+    #[serde(rename = "personal notification")]
+    PersonalNotification,
+    /// A new alert group.
+    #[serde(rename = "alert group created")]
+    AlertGroupCreated,
+    /// An alert group is acknowledged.
+    #[serde(rename = "acknowledge")]
+    Acknowledge,
+    /// An alert group is resolved.
+    #[serde(rename = "resolve")]
+    Resolve,
+    /// An alert group is silenced.
+    #[serde(rename = "silence")]
+    Silence,
+    /// An alert group's silence ends.
+    #[serde(rename = "unsilence")]
+    Unsilence,
+    /// A resolved alert group is open again.
+    #[serde(rename = "unresolve")]
+    Unresolve,
+    /// An alert group's acknowledgement is taken back.
+    #[serde(rename = "unacknowledge")]
+    Unacknowledge,
+    /// Any of the six changes of an alert group.
+    #[serde(rename = "status change")]
+    StatusChange,
+}
+
+/// What happened to an alert group: every trigger type but `status change`, which only webhooks have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum EventType {
+    /// An escalation step or a person names webhooks.
+    #[serde(rename = "escalation")]
+    Escalation,
+    /// A user's notification rules name webhooks.
+    #[serde(rename = "personal notification")]
+    PersonalNotification,
+    /// A new alert group.
+    #[serde(rename = "alert group created")]
+    AlertGroupCreated,
+    /// The alert group is acknowledged.
+    #[serde(rename = "acknowledge")]
+    Acknowledge,
+    /// The alert group is resolved.
+    #[serde(rename = "resolve")]
+    Resolve,
+    /// The alert group is silenced.
+    #[serde(rename = "silence")]
+    Silence,
+    /// The alert group's silence ends.
+    #[serde(rename = "unsilence")]
+    Unsilence,
+    /// The resolved alert group is open again.
+    #[serde(rename = "unresolve")]
+    Unresolve,
+    /// The alert group's acknowledgement is taken back.
+    #[serde(rename = "unacknowledge")]
+    Unacknowledge,
+}
+
+impl EventType {
+    /// The trigger type of the same name.
+    pub fn trigger(self) -> TriggerType {
+        match self {
+            Self::Escalation => TriggerType::Escalation,
+            Self::PersonalNotification => TriggerType::PersonalNotification,
+            Self::AlertGroupCreated => TriggerType::AlertGroupCreated,
+            Self::Acknowledge => TriggerType::Acknowledge,
+            Self::Resolve => TriggerType::Resolve,
+            Self::Silence => TriggerType::Silence,
+            Self::Unsilence => TriggerType::Unsilence,
+            Self::Unresolve => TriggerType::Unresolve,
+            Self::Unacknowledge => TriggerType::Unacknowledge,
+        }
+    }
+
+    /// Whether webhooks get this event because it names them, never by matching.
+    pub fn names_webhooks(self) -> bool {
+        matches!(self, Self::Escalation | Self::PersonalNotification)
+    }
+
+    /// Whether this is a change of an alert group, which `status change` stands for.
+    pub fn is_status_change(self) -> bool {
+        !self.names_webhooks() && self != Self::AlertGroupCreated
+    }
+}
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// GET: no body.
+    Get,
+    /// POST: with a body.
+    #[default]
+    Post,
+    /// PUT: with a body.
+    Put,
+    /// PATCH: with a body.
+    Patch,
+    /// DELETE: no body.
+    Delete,
+    /// OPTIONS: no body.
+    Options,
+}
+
+impl HttpMethod {
+    /// The method as it stands on the request line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// Whether OnCall sends a body with this method.
+    pub fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+}
+
+/// One key of a Secret in the webhook's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecretKey {
+    /// The Secret's name.
+    pub name: String,
+    /// The key in its data.
+    pub key: String,
+}
+
+/// Template text and what compiling it gave. A webhook with a broken template is kept: each of its runs records the
+/// fault in the field it belongs to, as OnCall does.
+#[derive(Debug)]
+pub struct Field(Result<Template, TemplateError>);
+
+impl Field {
+    /// Compiles `source`, once.
+    pub fn new(source: &str, mode: Mode) -> Self {
+        Self(Template::compile(source, mode))
+    }
+
+    /// The template, or why it can't work.
+    pub fn template(&self) -> Result<&Template, &TemplateError> {
+        self.0.as_ref()
+    }
+}
+
+/// Where a webhook's URL comes from.
+#[derive(Debug)]
+pub enum Url {
+    /// Template text in the webhook.
+    Template(Field),
+    /// Template text in a Secret: the whole URL is a secret.
+    Secret(SecretKey),
+}
+
+/// A webhook, ready to run.
+#[derive(Debug)]
+pub struct Webhook {
+    /// `metadata.name`: what events and responses call it.
+    pub name: String,
+    /// The id that templates see, `WH…`.
+    pub id: String,
+    /// The name for people.
+    pub display_name: String,
+    /// Labels that templates see.
+    pub labels: Map<String, Value>,
+    /// What fires it.
+    pub trigger_type: TriggerType,
+    /// A disabled webhook never runs.
+    pub enabled: bool,
+    /// The request's method.
+    pub method: HttpMethod,
+    /// The request's URL.
+    pub url: Url,
+    /// A template that gives a JSON object of headers.
+    pub headers: Option<Field>,
+    /// Headers whose values are secrets.
+    pub headers_from: Vec<(String, SecretKey)>,
+    /// A template of the body.
+    pub data: Option<Field>,
+    /// Send the whole data as the body.
+    pub forward_all: bool,
+    /// A template that says whether to run.
+    pub trigger_template: Option<Field>,
+    /// Ids of the integrations whose events run it; empty for all.
+    pub integration_filter: Vec<String>,
+    /// User name for Basic auth.
+    pub username: Option<String>,
+    /// Password for Basic auth.
+    pub password: Option<SecretKey>,
+    /// Value of the Authorization header.
+    pub authorization_header: Option<SecretKey>,
+    /// What signs its requests.
+    pub signing: Option<SecretKey>,
+    /// Bound on the whole request, answer included.
+    pub timeout: Duration,
+    /// Whether its templates read what other webhooks were answered for the alert group (`responses`).
+    pub reads_responses: bool,
+    /// When to try again.
+    pub retry: Policy,
+    /// Whom to trust, and who to be.
+    pub tls: Tls,
+    /// How many of its responses are kept; None for as many as the operator is configured to.
+    pub history_limit: Option<u32>,
+    /// Hold what it is to send.
+    pub suspend: bool,
+}
+
+/// Whom to trust, and who to be, where a URL is https.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM certificates of the authorities to trust in place of the system's.
+    pub authorities: Option<SecretKey>,
+    /// What to show to a receiver that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+    /// Do not look at the receiver's certificate.
+    pub insecure: bool,
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, with those between it and its authority.
+    pub certificate: SecretKey,
+    /// The private key.
+    pub key: SecretKey,
+}
+
+impl Webhook {
+    /// A webhook that sends a POST without a body to `url`, for whoever changes what is to be different.
+    pub fn bare(trigger_type: TriggerType, url: Url) -> Self {
+        Self {
+            name: String::new(),
+            id: String::new(),
+            display_name: String::new(),
+            labels: Map::new(),
+            trigger_type,
+            enabled: true,
+            method: HttpMethod::Post,
+            url,
+            headers: None,
+            headers_from: Vec::new(),
+            data: None,
+            forward_all: false,
+            trigger_template: None,
+            integration_filter: Vec::new(),
+            username: None,
+            password: None,
+            authorization_header: None,
+            signing: None,
+            timeout: Duration::from_secs(4),
+            reads_responses: false,
+            retry: Policy::default(),
+            tls: Tls::default(),
+            history_limit: None,
+            suspend: false,
+        }
+    }
+
+    /// The fields whose templates can't work, by the name they have in a manifest.
+    pub fn faults(&self) -> Vec<(&'static str, &TemplateError)> {
+        let url = match &self.url {
+            Url::Template(field) => Some(field),
+            Url::Secret(_) => None,
+        };
+        [
+            ("triggerTemplate", self.trigger_template.as_ref()),
+            ("url", url),
+            ("headers", self.headers.as_ref()),
+            ("data", self.data.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, field)| Some((name, field?.template().err()?)))
+        .collect()
+    }
+
+    /// Every Secret key it needs, by the field of the manifest that names it.
+    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretKey)> {
+        let url = match &self.url {
+            Url::Template(_) => None,
+            Url::Secret(key) => Some(key),
+        };
+        url.map(|key| ("urlFrom", key))
+            .into_iter()
+            .chain(self.headers_from.iter().map(|(_, key)| ("headersFrom", key)))
+            .chain(self.password.as_ref().map(|key| ("password", key)))
+            .chain(self.authorization_header.as_ref().map(|key| ("authorizationHeader", key)))
+            .chain(self.signing.as_ref().map(|key| ("signing", key)))
+            .chain(self.tls.authorities.as_ref().map(|key| ("tls.caSecretRef", key)))
+            .chain(
+                self.tls
+                    .client
+                    .iter()
+                    .flat_map(|client| [&client.certificate, &client.key].map(|key| ("tls.clientCertSecretRef", key))),
+            )
+    }
+
+    /// What templates see as `webhook`.
+    pub fn template_data(&self) -> Json {
+        Json::object([
+            ("id", Json::from(self.id.as_str())),
+            ("name", Json::from(self.display_name.as_str())),
+            ("labels", Json::from(Value::Object(self.labels.clone()))),
+        ])
+    }
+}
+
+/// A webhook that sends nothing but a POST, for tests to change.
+#[cfg(test)]
+pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
+    Webhook {
+        name: "jira".to_owned(),
+        id: "WHP936BM1GPVHQ".to_owned(),
+        display_name: "Jira".to_owned(),
+        ..Webhook::bare(trigger_type, Url::Template(Field::new("http://receiver.example/hook", Mode::Raw)))
+    }
+}

@@ -1,0 +1,303 @@
+//! Jinja2's builtin filters by name, and those that make one value of one.
+
+use std::rc::Rc;
+
+use num_bigint::BigInt;
+use num_traits::Signed;
+
+use crate::{
+    eval,
+    eval::run::Run,
+    oncall,
+    python::arguments::{Args, Signature},
+    python::dumps,
+    python::numbers,
+    python::operators::{self, Operator},
+    python::print,
+    python::raise::{Exception, Raise, Res, other_error, type_error},
+    python::text,
+    python::value::{Text, Undefined, Value},
+    syntax::program::Function,
+};
+
+mod pretty;
+mod sequence;
+mod textual;
+mod urlize;
+mod wrap;
+
+/// The filter of this name.
+pub(crate) fn filter(name: &str) -> Option<Function> {
+    Some(Function(match name {
+        "abs" => abs,
+        "attr" => attr,
+        "batch" => sequence::batch,
+        "capitalize" => textual::capitalize,
+        "center" => textual::center,
+        "count" | "length" => length,
+        "d" | "default" => default,
+        "dictsort" => sequence::dictsort,
+        "e" | "escape" => escape_filter,
+        "filesizeformat" => filesizeformat,
+        "first" => sequence::first,
+        "float" => float,
+        "forceescape" => forceescape,
+        "format" => textual::format,
+        "groupby" => sequence::groupby,
+        "indent" => textual::indent,
+        "int" => int,
+        "items" => sequence::items,
+        "join" => sequence::join,
+        "last" => sequence::last,
+        "list" => sequence::list,
+        "lower" => textual::lower,
+        "map" => sequence::map,
+        "max" => sequence::max,
+        "min" => sequence::min,
+        "pprint" => pretty::pprint,
+        "random" => sequence::random,
+        "reject" => sequence::reject,
+        "rejectattr" => sequence::rejectattr,
+        "replace" => textual::replace,
+        "reverse" => sequence::reverse,
+        "round" => round,
+        "safe" => safe,
+        "select" => sequence::select,
+        "selectattr" => sequence::selectattr,
+        "slice" => sequence::slice,
+        "sort" => sequence::sort,
+        "string" => string,
+        "striptags" => textual::striptags,
+        "sum" => sequence::sum,
+        "title" => textual::title,
+        "tojson" => dumps::tojson,
+        "trim" => textual::trim,
+        "truncate" => textual::truncate,
+        "unique" => sequence::unique,
+        "upper" => textual::upper,
+        "urlencode" => textual::urlencode,
+        "urlize" => urlize::urlize,
+        "wordcount" => textual::wordcount,
+        "wordwrap" => wrap::wordwrap,
+        "xmlattr" => textual::xmlattr,
+        _ => return oncall::filter(name).map(Function),
+    }))
+}
+
+/// A required parameter's value.
+fn given(value: Option<Value>) -> Value {
+    value.unwrap_or(Value::None)
+}
+
+/// Whether an optional flag is given and true.
+fn flag(value: Option<Value>) -> bool {
+    value.is_some_and(|value| value.truth())
+}
+
+/// `markupsafe.soft_str`: text of whatever it is, which stays safe if it was.
+fn soft(run: &Run, value: &Value) -> Res<Text> {
+    Ok(match value {
+        Value::Str(text) => text.clone(),
+        other => Text { text: print::string(run, other)?, safe: false },
+    })
+}
+
+fn missing_attribute<T>(value: &Value, name: &str) -> Res<T> {
+    match value {
+        Value::Undefined(undefined) => Err(undefined.raise()),
+        other => Err(Raise::new(
+            Exception::AttributeError,
+            format!("'{}' object has no attribute '{name}'", other.operand_name()),
+        )),
+    }
+}
+
+fn abs(_run: &Run, args: Args) -> Res {
+    match args.only("abs")? {
+        Value::Bool(value) => Ok(Value::Int(i64::from(value))),
+        Value::Int(value) => Ok(value.checked_abs().map_or_else(|| Value::int(BigInt::from(value).abs()), Value::Int)),
+        Value::Big(value) => Ok(Value::int(value.abs())),
+        Value::Float(value) => Ok(Value::Float(value.abs())),
+        Value::Object(object) if object.operate(Operator::Neg, &Value::None, false).is_some() => {
+            let value = Value::Object(object);
+            let negative = operators::unary(Operator::Neg, &value)?;
+            Ok(if operators::less(&value, &negative)? { negative } else { value })
+        }
+        other => type_error(format!("bad operand type for abs(): '{}'", other.operand_name())),
+    }
+}
+
+fn attr(_run: &Run, args: Args) -> Res {
+    let [value, name] = args.take_all(&Signature::new("do_attr", 1, &["obj", "name"], &[]))?;
+    let (value, name) = (given(value), given(name));
+    let Value::Str(name) = &name else {
+        return type_error(format!("attribute name must be string, not '{}'", name.operand_name()));
+    };
+    Ok(eval::attribute_only(&value, name)?
+        .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string())))))
+}
+
+fn length(_run: &Run, args: Args) -> Res {
+    args.only("len")?.length().map(Value::size)
+}
+
+fn default(_run: &Run, args: Args) -> Res {
+    let [value, default, boolean] =
+        args.take_all(&Signature::new("do_default", 0, &["value"], &["default_value", "boolean"]))?;
+    let value = given(value);
+    if matches!(value, Value::Undefined(_)) || (flag(boolean) && !value.truth()) {
+        return Ok(default.unwrap_or_else(|| Value::text("")));
+    }
+    Ok(value)
+}
+
+fn escape_filter(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("escape", 0, &["s"], &[]))?;
+    text::escaped(run, &given(value)).map(|text| Value::Str(Text::safe(text)))
+}
+
+fn forceescape(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("do_forceescape", 0, &["value"], &[]))?;
+    let text = Value::text(print::string(run, &given(value))?);
+    text::escaped(run, &text).map(|text| Value::Str(Text::safe(text)))
+}
+
+fn safe(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("do_mark_safe", 0, &["value"], &[]))?;
+    Ok(Value::Str(Text::safe(print::string(run, &given(value))?)))
+}
+
+fn string(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("soft_str", 0, &["s"], &[]))?;
+    soft(run, &given(value)).map(Value::Str)
+}
+
+/// `float(x)`
+fn to_float(value: &Value) -> Res<f64> {
+    match value {
+        Value::Bool(value) => Ok(f64::from(u8::from(*value))),
+        #[expect(clippy::cast_precision_loss, reason = "as Python rounds it")]
+        Value::Int(value) => Ok(*value as f64),
+        Value::Big(value) => numbers::float_from_int(value),
+        Value::Float(value) => Ok(*value),
+        Value::Str(text) => numbers::float_from_text(text),
+        Value::Undefined(undefined) => Err(undefined.raise()),
+        other => {
+            type_error(format!("float() argument must be a string or a real number, not '{}'", other.operand_name()))
+        }
+    }
+}
+
+/// `int(x)` or `int(x, base)` for text.
+fn to_int(value: &Value, base: i64) -> Res<BigInt> {
+    match value {
+        Value::Str(text) => numbers::int_from_text(text, base),
+        Value::Float(value) => numbers::int_from_float(*value),
+        Value::Undefined(undefined) => Err(undefined.raise()),
+        other => match other.as_int() {
+            Some(value) => Ok(value.into_owned()),
+            None => type_error(format!(
+                "int() argument must be a string, a bytes-like object or a real number, not '{}'",
+                other.operand_name()
+            )),
+        },
+    }
+}
+
+fn does_not_fit(raise: &Raise) -> bool {
+    matches!(raise.exception, Exception::TypeError | Exception::ValueError)
+}
+
+fn int(_run: &Run, args: Args) -> Res {
+    let [value, default, base] = args.take_all(&Signature::new("do_int", 0, &["value"], &["default", "base"]))?;
+    let value = given(value);
+    match base.map_or(Ok(10), |base| base.index()).and_then(|base| to_int(&value, base)) {
+        Err(raise) if does_not_fit(&raise) => {}
+        result => return result.map(Value::int),
+    }
+    match to_float(&value).and_then(numbers::int_from_float) {
+        // Infinity too.
+        Err(raise) if does_not_fit(&raise) || raise.exception == Exception::Other => {
+            Ok(default.unwrap_or(Value::Int(0)))
+        }
+        result => result.map(Value::int),
+    }
+}
+
+fn float(_run: &Run, args: Args) -> Res {
+    let [value, default] = args.take_all(&Signature::new("do_float", 0, &["value"], &["default"]))?;
+    match to_float(&given(value)) {
+        Err(raise) if does_not_fit(&raise) => Ok(default.unwrap_or(Value::Float(0.0))),
+        result => result.map(Value::Float),
+    }
+}
+
+fn round(run: &Run, args: Args) -> Res {
+    let [value, precision, method] =
+        args.take_all(&Signature::new("do_round", 0, &["value"], &["precision", "method"]))?;
+    let (value, precision) = (given(value), precision.unwrap_or(Value::Int(0)));
+    let method = method.unwrap_or_else(|| Value::text("common"));
+    let up = match method.as_str().map_or("", |method| &**method) {
+        "common" => return common_round(run, &value, &precision),
+        "ceil" => true,
+        "floor" => false,
+        _ => return other_error("method must be common, ceil or floor"),
+    };
+    let scale = operators::binary(run, Operator::Pow, &Value::Int(10), &precision)?;
+    let scaled = operators::binary(run, Operator::Mul, &value, &scale)?;
+    let whole = match scaled {
+        Value::Float(scaled) => Value::int(numbers::int_from_float(if up { scaled.ceil() } else { scaled.floor() })?),
+        other if other.as_int().is_some() => other,
+        other => return type_error(format!("must be real number, not {}", other.operand_name())),
+    };
+    operators::binary(run, Operator::Div, &whole, &scale)
+}
+
+fn common_round(run: &Run, value: &Value, precision: &Value) -> Res {
+    if !matches!(value, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_)) {
+        return type_error(format!("type {} doesn't define __round__ method", value.operand_name()));
+    }
+    let digits = precision.index()?;
+    match value {
+        Value::Float(value) => Ok(Value::Float(numbers::round_half_even(*value, digits))),
+        other => match other.as_int() {
+            Some(int) if digits >= 0 => Ok(Value::int(int.into_owned())),
+            Some(int) => {
+                let Ok(zeros) = u32::try_from(digits.unsigned_abs()) else { return Ok(Value::Int(0)) };
+                if u64::from(zeros) > int.bits() {
+                    return Ok(Value::Int(0));
+                }
+                run.allocate(zeros as usize)?;
+                let scale = BigInt::from(10).pow(zeros);
+                let (quotient, rest) = num_integer::Integer::div_mod_floor(&*int, &scale);
+                let twice: BigInt = rest * 2;
+                let up = twice > scale || (twice == scale && num_integer::Integer::is_odd(&quotient));
+                Ok(Value::int((quotient + BigInt::from(up)) * scale))
+            }
+            None => type_error(format!("type {} doesn't define __round__ method", other.operand_name())),
+        },
+    }
+}
+
+fn filesizeformat(_run: &Run, args: Args) -> Res {
+    let [value, binary] = args.take_all(&Signature::new("do_filesizeformat", 0, &["value"], &["binary"]))?;
+    let bytes = to_float(&given(value))?;
+    let (base, suffix) = if flag(binary) { (1024_f64, "iB") } else { (1000_f64, "B") };
+    #[expect(clippy::float_cmp, reason = "as Jinja2 compares it")]
+    if bytes == 1.0 {
+        return Ok(Value::text("1 Byte"));
+    }
+    if bytes < base {
+        return Ok(Value::text(format!("{} Bytes", numbers::int_from_float(bytes)?)));
+    }
+    let mut unit = base;
+    let mut prefix = '?';
+    for next in ['k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'] {
+        prefix = if next == 'k' && suffix == "iB" { 'K' } else { next };
+        unit *= base;
+        if bytes < unit {
+            break;
+        }
+    }
+    Ok(Value::text(format!("{:.1} {prefix}{suffix}", base * bytes / unit)))
+}

@@ -1,0 +1,488 @@
+//! Filters over lists and other things that can be iterated.
+
+#![expect(clippy::unnecessary_wraps, reason = "filters have one signature")]
+
+use std::rc::Rc;
+
+use super::{flag, given, missing_attribute, soft};
+use crate::{
+    builtins::random::below,
+    builtins::tests as jinja_tests,
+    eval,
+    eval::objects::lazy,
+    eval::run::Run,
+    python::arguments::{Args, Signature},
+    python::operators::{self, Operator, equal, escaped, less},
+    python::print,
+    python::raise::{Res, other_error, type_error},
+    python::sorting::sorted,
+    python::value::{Key, Text, Tuple, Undefined, Value},
+};
+
+/// The parts of an attribute's path: `labels.0` is the first of the labels.
+fn path(attribute: Option<&Value>) -> Vec<Value> {
+    match attribute {
+        None | Some(Value::None) => Vec::new(),
+        Some(Value::Str(path)) => path
+            .split('.')
+            .map(|part| {
+                let digits = !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+                part.parse().ok().filter(|_| digits).map_or_else(|| Value::text(part), Value::Int)
+            })
+            .collect(),
+        Some(index) => vec![index.clone()],
+    }
+}
+
+/// Gives what a filter looks at in each item.
+struct Getter {
+    path: Vec<Value>,
+    default: Option<Value>,
+    fold_case: bool,
+}
+
+impl Getter {
+    fn new(attribute: Option<&Value>, case_sensitive: bool) -> Self {
+        Self { path: path(attribute), default: None, fold_case: !case_sensitive }
+    }
+
+    fn plain(attribute: Option<&Value>, default: Option<Value>) -> Self {
+        let default = default.filter(|default| !matches!(default, Value::None));
+        Self { path: path(attribute), default, fold_case: false }
+    }
+
+    fn get(&self, run: &Run, item: &Value) -> Res {
+        let mut value = item.clone();
+        for part in &self.path {
+            value = eval::item(run, &value, part)?;
+            if let (Value::Undefined(_), Some(default)) = (&value, &self.default) {
+                value = default.clone();
+            }
+        }
+        Ok(match value {
+            Value::Str(text) if self.fold_case => {
+                run.work(text.len() / 64)?;
+                run.allocate(text.len())?;
+                text.like(text.to_lowercase())
+            }
+            other => other,
+        })
+    }
+}
+
+/// `sorted`'s own argument, which has to be a number.
+fn descending(reverse: Option<Value>) -> Res<bool> {
+    reverse.map_or(Ok(false), |reverse| Ok(reverse.index()? != 0))
+}
+
+fn keyed(run: &Run, items: Vec<Value>, key: impl Fn(&Value) -> Res) -> Res<Vec<(Value, Value)>> {
+    run.allocate(items.len() * 2 * size_of::<Value>())?;
+    items.into_iter().map(|item| Ok((key(&item)?, item))).collect()
+}
+
+pub(super) fn sort(run: &Run, args: Args) -> Res {
+    let [value, reverse, case_sensitive, attribute] =
+        args.take_all(&Signature::new("do_sort", 1, &["value"], &["reverse", "case_sensitive", "attribute"]))?;
+    let case_sensitive = flag(case_sensitive);
+    let getters: Vec<Getter> = match &attribute {
+        Some(Value::Str(attributes)) => {
+            attributes.split(',').map(|part| Getter::new(Some(&Value::text(part)), case_sensitive)).collect()
+        }
+        other => vec![Getter::new(other.as_ref(), case_sensitive)],
+    };
+    let items = keyed(run, given(value).iterate(run)?, |item| {
+        Ok(Value::list(getters.iter().map(|getter| getter.get(run, item)).collect::<Res<_>>()?))
+    })?;
+    let items = sorted(run, items, descending(reverse)?)?;
+    Ok(Value::list(items.into_iter().map(|(_, item)| item).collect()))
+}
+
+pub(super) fn dictsort(run: &Run, args: Args) -> Res {
+    let [value, case_sensitive, by, reverse] =
+        args.take_all(&Signature::new("do_dictsort", 0, &["value"], &["case_sensitive", "by", "reverse"]))?;
+    let by = by.unwrap_or_else(|| Value::text("key"));
+    let position = match by.as_str().map_or("", |by| &**by) {
+        "key" => 0,
+        "value" => 1,
+        _ => return other_error("You can only sort by either \"key\" or \"value\""),
+    };
+    let getter = Getter::new(Some(&Value::Int(position)), flag(case_sensitive));
+    let items = sorted(run, keyed(run, pairs(&given(value))?, |item| getter.get(run, item))?, descending(reverse)?)?;
+    Ok(Value::list(items.into_iter().map(|(_, item)| item).collect()))
+}
+
+/// `x.items()`
+fn pairs(value: &Value) -> Res<Vec<Value>> {
+    match value {
+        Value::Dict(dict) => Ok(dict
+            .entries()
+            .iter()
+            .map(|(key, value)| Value::tuple(vec![key.value().clone(), value.clone()]))
+            .collect()),
+        other => missing_attribute(other, "items"),
+    }
+}
+
+const ITEMS: Signature = Signature::new("do_items", 0, &["value"], &[]);
+
+pub(super) fn items(_run: &Run, args: Args) -> Res {
+    args.clone().bind(&ITEMS)?;
+    Ok(lazy("do_items", mapping_items, args))
+}
+
+fn mapping_items(_run: &Run, args: Args) -> Res<Vec<Value>> {
+    let [value] = args.take_all(&ITEMS)?;
+    match given(value) {
+        Value::Undefined(_) => Ok(Vec::new()),
+        value @ Value::Dict(_) => pairs(&value),
+        _ => type_error("Can only get item pairs from a mapping."),
+    }
+}
+
+const UNIQUE: Signature = Signature::new("sync_do_unique", 1, &["value"], &["case_sensitive", "attribute"]);
+
+pub(super) fn unique(_run: &Run, args: Args) -> Res {
+    args.clone().bind(&UNIQUE)?;
+    Ok(lazy("sync_do_unique", first_of_each, args))
+}
+
+fn first_of_each(run: &Run, args: Args) -> Res<Vec<Value>> {
+    let [value, case_sensitive, attribute] = args.take_all(&UNIQUE)?;
+    let getter = Getter::new(attribute.as_ref(), flag(case_sensitive));
+    let mut seen = indexmap::IndexSet::<Key>::new();
+    let mut kept = Vec::new();
+    for item in given(value).iterate(run)? {
+        if seen.insert(getter.get(run, &item)?.key()?) {
+            kept.push(item);
+        }
+    }
+    Ok(kept)
+}
+
+pub(super) fn min(run: &Run, args: Args) -> Res {
+    extreme(run, args, "do_min", false)
+}
+
+pub(super) fn max(run: &Run, args: Args) -> Res {
+    extreme(run, args, "do_max", true)
+}
+
+fn extreme(run: &Run, args: Args, name: &'static str, largest: bool) -> Res {
+    let [value, case_sensitive, attribute] =
+        args.take_all(&Signature::new(name, 1, &["value"], &["case_sensitive", "attribute"]))?;
+    let getter = Getter::new(attribute.as_ref(), flag(case_sensitive));
+    let mut items = given(value).iterate(run)?.into_iter();
+    let Some(mut best) = items.next() else {
+        return Ok(Undefined::hint("No aggregated item, sequence was empty."));
+    };
+    let mut best_key = getter.get(run, &best)?;
+    for item in items {
+        let key = getter.get(run, &item)?;
+        let better = if largest {
+            operators::comparison(run, operators::Comparison::Gt, &key, &best_key)?
+        } else {
+            less(&key, &best_key)?
+        };
+        if better {
+            (best, best_key) = (item, key);
+        }
+    }
+    Ok(best)
+}
+
+pub(super) fn join(run: &Run, args: Args) -> Res {
+    let [value, separator, attribute] =
+        args.take_all(&Signature::new("sync_do_join", 1, &["value"], &["d", "attribute"]))?;
+    let getter = Getter::plain(attribute.as_ref(), None);
+    let items: Vec<Value> = given(value).iterate(run)?.iter().map(|item| getter.get(run, item)).collect::<Res<_>>()?;
+    let separator = soft(run, &separator.unwrap_or_else(|| Value::text("")))?;
+    let texts: Vec<Text> = items.iter().map(|item| soft(run, item)).collect::<Res<_>>()?;
+    run.allocate(texts.iter().map(|text| text.len() + separator.len()).sum())?;
+    if !run.autoescape.get() {
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+        return Ok(Value::text(texts.join(&*separator.text)));
+    }
+    if !separator.safe && !texts.iter().any(|text| text.safe) {
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+        return Ok(Value::text(texts.join(&*separator.text)));
+    }
+    let texts: Vec<_> = texts.iter().map(escaped).collect();
+    Ok(Value::Str(Text::safe(texts.join(&*escaped(&separator)))))
+}
+
+pub(super) fn first(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("sync_do_first", 1, &["seq"], &[]))?;
+    let first = match given(value) {
+        // Not the whole of what can be long.
+        Value::Str(text) => text.chars().next().map(|c| text.like(c.to_string())),
+        Value::List(list) => list.items().first().cloned(),
+        other => other.iterate(run)?.into_iter().next(),
+    };
+    Ok(first.unwrap_or_else(|| Undefined::hint("No first item, sequence was empty.")))
+}
+
+pub(super) fn last(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("do_last", 1, &["seq"], &[]))?;
+    let value = given(value);
+    let last = match &value {
+        Value::Str(text) => text.chars().next_back().map(|c| text.like(c.to_string())),
+        Value::List(list) => list.items().last().cloned(),
+        Value::Object(object) if object.length().is_none() => return not_reversible(&value),
+        Value::Tuple(_) | Value::Dict(_) | Value::Undefined(_) | Value::Object(_) => {
+            value.iterate(run)?.into_iter().next_back()
+        }
+        _ => return not_reversible(&value),
+    };
+    Ok(last.unwrap_or_else(|| Undefined::hint("No last item, sequence was empty.")))
+}
+
+fn not_reversible(value: &Value) -> Res {
+    type_error(format!("'{}' object is not reversible", value.operand_name()))
+}
+
+pub(super) fn reverse(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("do_reverse", 0, &["value"], &[]))?;
+    match given(value) {
+        Value::Str(text) => Ok(text.like(text.chars().rev().collect::<String>())),
+        other => {
+            let Ok(mut items) = other.iterate(run) else { return other_error("argument must be iterable") };
+            items.reverse();
+            Ok(match &other {
+                // What can't be read backwards becomes a list first.
+                Value::Object(object) if object.length().is_none() => Value::list(items),
+                _ => lazy("list_reverseiterator", |_, args| Ok(args.positional), Args::of(items)),
+            })
+        }
+    }
+}
+
+pub(super) fn random(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("do_random", 1, &["seq"], &[]))?;
+    let value = given(value);
+    let length = value.length()?;
+    if length == 0 {
+        return Ok(Undefined::hint("No random item, sequence was empty."));
+    }
+    let at = below(length);
+    let picked = operators::element(&value, i64::try_from(at).unwrap_or(0));
+    picked.map_or_else(|| eval::item(run, &value, &Value::size(at)), Ok)
+}
+
+pub(super) fn list(run: &Run, args: Args) -> Res {
+    let [value] = args.take_all(&Signature::new("sync_do_list", 0, &["value"], &[]))?;
+    given(value).iterate(run).map(Value::list)
+}
+
+const SLICE: Signature = Signature::new("sync_do_slice", 0, &["value", "slices"], &["fill_with"]);
+
+pub(super) fn slice(_run: &Run, args: Args) -> Res {
+    args.clone().bind(&SLICE)?;
+    Ok(lazy("sync_do_slice", slices, args))
+}
+
+fn slices(run: &Run, args: Args) -> Res<Vec<Value>> {
+    let [value, slices, fill] = args.take_all(&SLICE)?;
+    let items = given(value).iterate(run)?;
+    let slices = given(slices).index()?;
+    let fill = fill.filter(|fill| !matches!(fill, Value::None));
+    if slices == 0 {
+        return other_error("integer division or modulo by zero");
+    }
+    let slices = usize::try_from(slices).unwrap_or(0);
+    run.allocate(slices.saturating_mul(64))?;
+    let (each, longer) = (items.len() / slices.max(1), items.len() % slices.max(1));
+    let mut rest = items.into_iter();
+    let parts = (0..slices).map(|number| {
+        let mut part: Vec<Value> = rest.by_ref().take(each + usize::from(number < longer)).collect();
+        part.extend(fill.clone().filter(|_| number >= longer));
+        Value::list(part)
+    });
+    Ok(parts.collect())
+}
+
+const BATCH: Signature = Signature::new("do_batch", 0, &["value", "linecount"], &["fill_with"]);
+
+pub(super) fn batch(_run: &Run, args: Args) -> Res {
+    args.clone().bind(&BATCH)?;
+    Ok(lazy("do_batch", batches, args))
+}
+
+fn batches(run: &Run, args: Args) -> Res<Vec<Value>> {
+    let [value, size, fill] = args.take_all(&BATCH)?;
+    let (items, size) = (given(value).iterate(run)?, given(size));
+    let fill = fill.filter(|fill| !matches!(fill, Value::None));
+    // Without items there is nothing to compare with.
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let size = match size.index() {
+        Ok(size) => usize::try_from(size).unwrap_or(usize::MAX),
+        // Never equal to a length.
+        Err(_) if fill.is_none() => usize::MAX,
+        Err(_) => {
+            return type_error(format!("'<' not supported between instances of 'int' and '{}'", size.operand_name()));
+        }
+    };
+    let mut batches = Vec::new();
+    let mut batch = Vec::new();
+    for item in items {
+        if batch.len() == size {
+            run.allocate(4 * size_of::<Value>())?;
+            batches.push(Value::list(std::mem::take(&mut batch)));
+        }
+        batch.push(item);
+    }
+    if let Some(fill) = fill
+        && batch.len() < size
+        && size < usize::MAX
+    {
+        run.allocate(size.saturating_mul(size_of::<Value>()))?;
+        batch.resize(size, fill);
+    }
+    batches.push(Value::list(batch));
+    Ok(batches)
+}
+
+pub(super) fn groupby(run: &Run, args: Args) -> Res {
+    let [value, attribute, default, case_sensitive] =
+        args.take_all(&Signature::new("sync_do_groupby", 1, &["value", "attribute"], &["default", "case_sensitive"]))?;
+    let case_sensitive = flag(case_sensitive);
+    let getter = Getter { fold_case: !case_sensitive, ..Getter::plain(attribute.as_ref(), default.clone()) };
+    let shown = Getter::plain(attribute.as_ref(), default);
+    let items = sorted(run, keyed(run, given(value).iterate(run)?, |item| getter.get(run, item))?, false)?;
+    let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
+    for (key, item) in items {
+        match groups.last_mut() {
+            Some((last, group)) if equal(last, &key) => group.push(item),
+            _ => groups.push((key, vec![item])),
+        }
+    }
+    let groups = groups.into_iter().map(|(key, group)| {
+        let key = match group.first() {
+            Some(first) if !case_sensitive => shown.get(run, first)?,
+            _ => key,
+        };
+        Ok(Value::Tuple(Rc::new(Tuple { items: vec![key, Value::list(group)], group: true })))
+    });
+    Ok(Value::list(groups.collect::<Res<_>>()?))
+}
+
+pub(super) fn sum(run: &Run, args: Args) -> Res {
+    let [value, attribute, start] =
+        args.take_all(&Signature::new("sync_do_sum", 1, &["iterable"], &["attribute", "start"]))?;
+    let getter = Getter::plain(attribute.as_ref(), None);
+    let mut total = start.unwrap_or(Value::Int(0));
+    let items = given(value).iterate(run)?;
+    if matches!(total, Value::Str(_)) {
+        return type_error("sum() can't sum strings [use ''.join(seq) instead]");
+    }
+    for item in items {
+        total = operators::binary(run, Operator::Add, &total, &getter.get(run, &item)?)?;
+    }
+    Ok(total)
+}
+
+pub(super) fn map(_run: &Run, args: Args) -> Res {
+    Ok(lazy("sync_do_map", mapped, args))
+}
+
+fn mapped(run: &Run, mut args: Args) -> Res<Vec<Value>> {
+    let value = first_argument(&mut args, "sync_do_map")?;
+    if !value.truth() {
+        return Ok(Vec::new());
+    }
+    let items = value.iterate(run)?;
+    if args.positional.is_empty()
+        && let Some(attribute) = args.take("attribute")
+    {
+        let getter = Getter::plain(Some(&attribute), args.take("default"));
+        if let Some((name, _)) = args.named.first() {
+            return other_error(format!("Unexpected keyword argument {}", print::quote(name)));
+        }
+        return items.iter().map(|item| getter.get(run, item)).collect();
+    }
+    if args.positional.is_empty() {
+        return other_error("map requires a filter argument");
+    }
+    let name = args.positional.remove(0);
+    let Some(function) = name.as_str().and_then(|name| super::filter(name)) else {
+        return unknown(run, "filter", &name);
+    };
+    items.into_iter().map(|item| function.apply(run, with_value(&args, item))).collect()
+}
+
+fn first_argument(args: &mut Args, name: &str) -> Res {
+    if args.positional.is_empty() {
+        return type_error(format!("{name}() missing 1 required positional argument: 'value'"));
+    }
+    Ok(args.positional.remove(0))
+}
+
+fn with_value(args: &Args, value: Value) -> Args {
+    let positional = std::iter::once(value).chain(args.positional.iter().cloned()).collect();
+    Args { positional, named: args.named.clone() }
+}
+
+fn unknown<T>(run: &Run, what: &str, name: &Value) -> Res<T> {
+    let hint = match name {
+        Value::Undefined(undefined) => {
+            format!(" ({}; did you forget to quote the callable name?)", undefined.raise().message)
+        }
+        _ => String::new(),
+    };
+    other_error(format!("No {what} named {}.{hint}", print::repr(run, name)?))
+}
+
+pub(super) fn select(_run: &Run, args: Args) -> Res {
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, true, false), args))
+}
+
+pub(super) fn reject(_run: &Run, args: Args) -> Res {
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, false, false), args))
+}
+
+pub(super) fn selectattr(_run: &Run, args: Args) -> Res {
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, true, true), args))
+}
+
+pub(super) fn rejectattr(_run: &Run, args: Args) -> Res {
+    Ok(lazy("select_or_reject", |run, args| filtered(run, args, false, true), args))
+}
+
+fn filtered(run: &Run, mut args: Args, wanted: bool, by_attribute: bool) -> Res<Vec<Value>> {
+    let value = first_argument(&mut args, "select_or_reject")?;
+    if !value.truth() {
+        return Ok(Vec::new());
+    }
+    let items = value.iterate(run)?;
+    let attribute = if by_attribute {
+        if args.positional.is_empty() {
+            return other_error("Missing parameter for attribute name");
+        }
+        Some(args.positional.remove(0))
+    } else {
+        None
+    };
+    let getter = Getter::plain(attribute.as_ref(), None);
+    let test = if args.positional.is_empty() {
+        None
+    } else {
+        let name = args.positional.remove(0);
+        match name.as_str().and_then(|name| jinja_tests::test(name)) {
+            Some(test) => Some(test),
+            None => return unknown(run, "test", &name),
+        }
+    };
+    let mut kept = Vec::new();
+    for item in items {
+        let looked_at = getter.get(run, &item)?;
+        let result = match test {
+            Some(test) => test.apply(run, with_value(&args, looked_at))?.truth(),
+            None => looked_at.truth(),
+        };
+        if result == wanted {
+            kept.push(item);
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,133 @@
+//! Jinja2's builtin tests: what stands after `is`, and what `select` and its kin call by name.
+
+use std::rc::Rc;
+
+use crate::{
+    builtins::filters,
+    eval::run::Run,
+    python::arguments::{Args, Signature},
+    python::operators::{self, Comparison, Operator, equal},
+    python::print,
+    python::raise::Res,
+    python::text,
+    python::value::{Text, Value},
+    syntax::program::Function,
+};
+
+/// The test of this name.
+pub(crate) fn test(name: &str) -> Option<Function> {
+    let function: fn(&Run, Args) -> Res = match name {
+        "odd" => |run, args| divisible(run, args, "test_odd", 1),
+        "even" => |run, args| divisible(run, args, "test_even", 0),
+        "divisibleby" => divisibleby,
+        "defined" => |_, args| one(args, "test_defined", |value| !matches!(value, Value::Undefined(_))),
+        "undefined" => |_, args| one(args, "test_undefined", |value| matches!(value, Value::Undefined(_))),
+        "filter" => |_, args| named(args, "test_filter", |name| filters::filter(name).is_some()),
+        "test" => |_, args| named(args, "test_test", |name| test(name).is_some()),
+        "none" => |_, args| one(args, "test_none", |value| matches!(value, Value::None)),
+        "boolean" => |_, args| one(args, "test_boolean", |value| matches!(value, Value::Bool(_))),
+        "false" => |_, args| one(args, "test_false", |value| matches!(value, Value::Bool(false))),
+        "true" => |_, args| one(args, "test_true", |value| matches!(value, Value::Bool(true))),
+        "integer" => |_, args| one(args, "test_integer", |value| matches!(value, Value::Int(_) | Value::Big(_))),
+        "float" => |_, args| one(args, "test_float", |value| matches!(value, Value::Float(_))),
+        "lower" => |run, args| cased(run, args, "test_lower", "islower"),
+        "upper" => |run, args| cased(run, args, "test_upper", "isupper"),
+        "string" => |_, args| one(args, "test_string", |value| matches!(value, Value::Str(_))),
+        "mapping" => |_, args| one(args, "test_mapping", |value| matches!(value, Value::Dict(_))),
+        "number" => |_, args| {
+            one(args, "test_number", |value| {
+                matches!(value, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_))
+            })
+        },
+        "sequence" => |_, args| one(args, "test_sequence", is_sequence),
+        "iterable" => |_, args| one(args, "test_iterable", is_iterable),
+        "callable" => |_, args| Ok(Value::Bool(args.only("callable")?.callable())),
+        "sameas" => sameas,
+        "escaped" => |_, args| one(args, "test_escaped", |value| matches!(value, Value::Str(Text { safe: true, .. }))),
+        "in" => |run, args| {
+            let [value, container] = args.take_all(&Signature::new("test_in", 0, &["value", "seq"], &[]))?;
+            compared(run, Comparison::In, value, container)
+        },
+        "==" | "eq" | "equalto" => |run, args| comparison(run, args, "eq", Comparison::Eq),
+        "!=" | "ne" => |run, args| comparison(run, args, "ne", Comparison::Ne),
+        ">" | "gt" | "greaterthan" => |run, args| comparison(run, args, "gt", Comparison::Gt),
+        ">=" | "ge" => |run, args| comparison(run, args, "ge", Comparison::Ge),
+        "<" | "lt" | "lessthan" => |run, args| comparison(run, args, "lt", Comparison::Lt),
+        "<=" | "le" => |run, args| comparison(run, args, "le", Comparison::Le),
+        _ => return None,
+    };
+    Some(Function(function))
+}
+
+fn one(args: Args, name: &'static str, test: impl Fn(&Value) -> bool) -> Res {
+    let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
+    Ok(Value::Bool(value.is_some_and(|value| test(&value))))
+}
+
+fn named(args: Args, name: &'static str, test: impl Fn(&str) -> bool) -> Res {
+    let [value] = args.take_all(&Signature::new(name, 1, &["value"], &[]))?;
+    let value = value.unwrap_or(Value::None);
+    value.key()?;
+    Ok(Value::Bool(value.as_str().is_some_and(|name| test(name))))
+}
+
+fn divisible(run: &Run, args: Args, name: &'static str, rest: i64) -> Res {
+    let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
+    let found = operators::binary(run, Operator::Mod, &value.unwrap_or(Value::None), &Value::Int(2))?;
+    Ok(Value::Bool(equal(&found, &Value::Int(rest))))
+}
+
+fn divisibleby(run: &Run, args: Args) -> Res {
+    let [value, number] = args.take_all(&Signature::new("test_divisibleby", 0, &["value", "num"], &[]))?;
+    let rest = operators::binary(run, Operator::Mod, &value.unwrap_or(Value::None), &number.unwrap_or(Value::None))?;
+    Ok(Value::Bool(equal(&rest, &Value::Int(0))))
+}
+
+fn cased(run: &Run, args: Args, name: &'static str, method: &str) -> Res {
+    let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
+    let value = print::string(run, &value.unwrap_or(Value::None))?;
+    text::call(run, &Text { text: value, safe: false }, method, Args::default())
+}
+
+fn is_sequence(value: &Value) -> bool {
+    match value {
+        Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Undefined(_) => true,
+        Value::Object(object) => object.type_name() == "bytes",
+        _ => false,
+    }
+}
+
+fn is_iterable(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.iterable(),
+        other => is_sequence(other),
+    }
+}
+
+/// `is`: the same object, not only an equal one.
+fn sameas(_run: &Run, args: Args) -> Res {
+    let [value, other] = args.take_all(&Signature::new("test_sameas", 0, &["value", "other"], &[]))?;
+    let (value, other) = (value.unwrap_or(Value::None), other.unwrap_or(Value::None));
+    Ok(Value::Bool(match (&value, &other) {
+        (Value::None, Value::None) => true,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        // Python keeps one object for each small number.
+        (Value::Int(a), Value::Int(b)) => a == b && (-5..=256).contains(a),
+        (Value::Str(a), Value::Str(b)) => a.text == b.text && a.safe == b.safe,
+        (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),
+        (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b),
+        (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
+        (Value::Object(a), Value::Object(b)) => Rc::ptr_eq(a, b),
+        _ => false,
+    }))
+}
+
+fn comparison(run: &Run, args: Args, name: &'static str, comparison: Comparison) -> Res {
+    let mut values = args.builtin(&format!("_operator.{name}"), 2, 2)?.into_iter();
+    compared(run, comparison, values.next(), values.next())
+}
+
+fn compared(run: &Run, comparison: Comparison, left: Option<Value>, right: Option<Value>) -> Res {
+    let (left, right) = (left.unwrap_or(Value::None), right.unwrap_or(Value::None));
+    operators::comparison(run, comparison, &left, &right).map(Value::Bool)
+}

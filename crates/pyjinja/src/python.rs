@@ -1,0 +1,16 @@
+//! Python's values, and what they do.
+
+pub(crate) mod arguments;
+pub(crate) mod bytes;
+pub(crate) mod containers;
+pub(crate) mod datetime;
+pub(crate) mod dumps;
+pub(crate) mod format;
+pub(crate) mod numbers;
+pub(crate) mod operators;
+pub(crate) mod print;
+pub(crate) mod raise;
+pub(crate) mod re;
+pub(crate) mod sorting;
+pub(crate) mod text;
+pub(crate) mod value;

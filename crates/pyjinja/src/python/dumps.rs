@@ -1,0 +1,280 @@
+//! `json.dumps`, and Jinja2's `tojson` on top of it.
+
+use std::{fmt::Write, rc::Rc, sync::Arc};
+
+use crate::json::float_repr;
+use crate::{
+    eval::run::Run,
+    python::arguments::{Args, Signature},
+    python::operators,
+    python::raise::{Res, other_error, type_error, value_error},
+    python::sorting,
+    python::value::{DEPTH, Text, Value},
+};
+
+/// The keywords of `json.dumps`.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) sort_keys: bool,
+    /// What one level of nesting is moved in by; everything stands on one line without it.
+    pub(crate) indent: Option<Arc<str>>,
+    pub(crate) ensure_ascii: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { sort_keys: false, indent: None, ensure_ascii: true }
+    }
+}
+
+/// `json.dumps(value, **options)`
+pub(crate) fn dumps(run: &Run, value: &Value, options: Options) -> Res<String> {
+    let mut writer = Writer { run, options, out: String::new(), counted: 0, open: Vec::new() };
+    writer.value(value)?;
+    Ok(writer.out)
+}
+
+/// The filter `tojson`: JSON that may stand in HTML.
+pub(crate) fn tojson(run: &Run, args: Args) -> Res {
+    const SIGNATURE: Signature = Signature::new("do_tojson", 1, &["value"], &["indent"]);
+    let mut bound = args.bind(&SIGNATURE)?.into_iter();
+    let value = bound.next().flatten().unwrap_or(Value::None);
+    let indent = match (&value, bound.next().flatten()) {
+        // Text alone is written before the indent is looked at.
+        (Value::Str(_), _) | (_, None | Some(Value::None)) => None,
+        (_, Some(indent)) => Some(indentation(run, &indent)?),
+    };
+    let json = dumps(run, &value, Options { sort_keys: true, indent, ensure_ascii: true })?;
+    Ok(Value::Str(Text::safe(html_safe(run, &json)?)))
+}
+
+fn indentation(run: &Run, indent: &Value) -> Res<Arc<str>> {
+    match operators::binary(run, operators::Operator::Mul, &Value::from(" "), indent) {
+        _ if let Value::Str(text) = indent => Ok(Arc::clone(&text.text)),
+        Ok(Value::Str(text)) => Ok(text.text),
+        Ok(_) => Ok(Arc::from("")),
+        Err(raise) => Err(raise),
+    }
+}
+
+fn html_safe(run: &Run, json: &str) -> Res<String> {
+    let special = json.bytes().filter(|byte| b"<>&'".contains(byte)).count();
+    run.allocate(json.len() + special * 5)?;
+    let mut out = String::with_capacity(json.len() + special * 5);
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\'' => escape(&mut out, u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+fn escape(out: &mut String, unit: u32) {
+    // Writing to a String can't fail.
+    let _ = write!(out, "\\u{unit:04x}");
+}
+
+struct Writer<'a> {
+    run: &'a Run,
+    options: Options,
+    out: String,
+    /// How much of `out` is counted already.
+    counted: usize,
+    /// The containers that stand around, by address.
+    open: Vec<*const ()>,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value) -> Res<()> {
+        match value {
+            Value::Str(text) => self.text(text),
+            Value::List(list) => {
+                let items = list.items();
+                self.array(Rc::as_ptr(list).cast(), &items)?;
+            }
+            Value::Tuple(tuple) => self.array(Rc::as_ptr(tuple).cast(), &tuple.items)?,
+            Value::Dict(dict) => {
+                let mut entries: Vec<(Value, Value)> =
+                    dict.entries().iter().map(|(key, value)| (key.value().clone(), value.clone())).collect();
+                self.run.allocate(size_of_val(entries.as_slice()))?;
+                if self.options.sort_keys {
+                    entries = sorting::sorted(self.run, entries, false)?;
+                }
+                self.object(Rc::as_ptr(dict).cast(), &entries)?;
+            }
+            other => match plain(other) {
+                Some(text) => self.out.push_str(&text),
+                None => {
+                    return type_error(format!("Object of type {} is not JSON serializable", other.type_name()));
+                }
+            },
+        }
+        self.count()
+    }
+
+    fn array(&mut self, address: *const (), items: &[Value]) -> Res<()> {
+        if items.is_empty() {
+            self.out.push_str("[]");
+            return Ok(());
+        }
+        self.enter(address)?;
+        for (index, item) in items.iter().enumerate() {
+            self.separate(if index == 0 { "[" } else { "," });
+            self.value(item)?;
+        }
+        self.leave("]");
+        Ok(())
+    }
+
+    fn object(&mut self, address: *const (), entries: &[(Value, Value)]) -> Res<()> {
+        if entries.is_empty() {
+            self.out.push_str("{}");
+            return Ok(());
+        }
+        self.enter(address)?;
+        for (index, (key, value)) in entries.iter().enumerate() {
+            self.separate(if index == 0 { "{" } else { "," });
+            match (key, plain(key)) {
+                (Value::Str(text), _) => self.text(text),
+                (_, Some(text)) => self.text(&text),
+                (other, None) => {
+                    return type_error(format!(
+                        "keys must be str, int, float, bool or None, not {}",
+                        other.type_name()
+                    ));
+                }
+            }
+            self.out.push_str(": ");
+            self.value(value)?;
+        }
+        self.leave("}");
+        Ok(())
+    }
+
+    fn enter(&mut self, address: *const ()) -> Res<()> {
+        if self.open.contains(&address) {
+            return value_error("Circular reference detected");
+        }
+        if self.open.len() >= DEPTH {
+            return other_error("maximum recursion depth exceeded while encoding a JSON object");
+        }
+        self.open.push(address);
+        self.run.work(1)
+    }
+
+    fn leave(&mut self, bracket: &str) {
+        self.open.pop();
+        self.line();
+        self.out.push_str(bracket);
+    }
+
+    fn separate(&mut self, mark: &str) {
+        self.out.push_str(mark);
+        if self.options.indent.is_none() && mark == "," {
+            self.out.push(' ');
+        }
+        self.line();
+    }
+
+    fn line(&mut self) {
+        if let Some(indent) = &self.options.indent {
+            self.out.push('\n');
+            for _ in &self.open {
+                self.out.push_str(indent);
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => self.out.push_str("\\\""),
+                '\\' => self.out.push_str("\\\\"),
+                '\n' => self.out.push_str("\\n"),
+                '\r' => self.out.push_str("\\r"),
+                '\t' => self.out.push_str("\\t"),
+                '\u{8}' => self.out.push_str("\\b"),
+                '\u{c}' => self.out.push_str("\\f"),
+                ' '..='~' => self.out.push(c),
+                '\0'..='\u{1f}' => escape(&mut self.out, u32::from(c)),
+                _ if self.options.ensure_ascii => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        escape(&mut self.out, u32::from(*unit));
+                    }
+                }
+                _ => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn count(&mut self) -> Res<()> {
+        let more = self.out.len() - self.counted;
+        self.counted = self.out.len();
+        self.run.allocate(more)
+    }
+}
+
+/// What is written without quotes, as a key within them.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::None => Some("null".to_owned()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Int(value) => Some(value.to_string()),
+        Value::Big(value) => Some(value.to_string()),
+        Value::Float(value) if value.is_nan() => Some("NaN".to_owned()),
+        Value::Float(value) if value.is_infinite() => {
+            Some(if *value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned())
+        }
+        Value::Float(value) => Some(float_repr(*value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::told;
+
+    #[test]
+    fn values_are_written_as_json_as_in_python() {
+        let cases = [
+            ("{{ {'b': 1, 'a': [1, 2.0, none, true]} | tojson }}", r#"{"a": [1, 2.0, null, true], "b": 1}"#),
+            ("{{ {'b': 1, 'a': []} | tojson(indent=2) }}", "{\n  \"a\": [],\n  \"b\": 1\n}"),
+            ("{{ {} | tojson(2) }}{{ [] | tojson(2) }}", "{}[]"),
+            (
+                "{{ {'b': {'c': 'é'}, 'a': 1} | tojson_pretty }}",
+                "{\n    \"a\": 1,\n    \"b\": {\n        \"c\": \"é\"\n    }\n}",
+            ),
+            (r#"{{ {'b': 1, 'a': 'é"'} | json_dumps }}"#, r#"{"b": 1, "a": "\u00e9\""}"#),
+            ("{{ {1: 'a', none: 'b', true: 'c', 1.5: 'd'} | json_dumps }}", r#"{"1": "c", "null": "b", "1.5": "d"}"#),
+            ("{{ {(1, 2): 1} | tojson }}", "Template Warning: keys must be str, int, float, bool or None, not tuple"),
+            ("{{ {(1, 2): 1} | json_dumps }}", "None"),
+            (
+                "{{ {1: 'a', 'b': 1} | tojson }}",
+                "Template Warning: '<' not supported between instances of 'str' and 'int'",
+            ),
+            ("{{ [nope] | tojson }}", "Template Warning: Object of type Undefined is not JSON serializable"),
+            ("{{ [nope] | json_dumps }}", "None"),
+            (r#"{{ "<a href='x'>&" | tojson }}"#, r#""\u003ca href=\u0027x\u0027\u003e\u0026""#),
+            (r#"{{ '\u2028\x7f😊' | tojson }}"#, r#""\u2028\u007f\ud83d\ude0a""#),
+            (
+                "{{ 123456789012345678901234567890 | tojson }} {{ 1e400 | tojson }} {{ 0.1 | tojson }} {{ 1e16 | tojson }}",
+                "123456789012345678901234567890 Infinity 0.1 1e+16",
+            ),
+            ("{{ ('<' | safe) | tojson }}", r#""\u003c""#),
+            ("{{ (1, 2) | tojson }}", "[1, 2]"),
+            ("{{ range | tojson }}", "Template Warning: Object of type function is not JSON serializable"),
+            (
+                "{{ [1] | map('string') | tojson }}",
+                "Template Warning: Object of type generator is not JSON serializable",
+            ),
+            ("{{ 'x' | tojson('  ') }}", r#""x""#),
+            ("{{ [1] | tojson('--') }}", "[\n--1\n]"),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(told(source), expected, "{source}");
+        }
+    }
+}

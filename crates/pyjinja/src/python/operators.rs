@@ -1,0 +1,599 @@
+//! Python's operators, comparisons and subscripts.
+
+use std::{borrow::Cow, cmp::Ordering, rc::Rc};
+
+use num_bigint::BigInt;
+use num_integer::Integer;
+use num_traits::{FromPrimitive, Pow, Signed, ToPrimitive, Zero};
+
+use crate::{
+    eval::budget,
+    eval::run::Run,
+    python::format,
+    python::print,
+    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
+    python::text::escape,
+    python::value::{Text, Value},
+};
+
+/// An operator of arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    FloorDiv,
+    Mod,
+    Pow,
+    /// Unary minus; the other operand is None.
+    Neg,
+    /// Unary plus; the other operand is None.
+    Pos,
+}
+
+impl Operator {
+    fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::FloorDiv => "//",
+            Self::Mod => "%",
+            Self::Pow => "** or pow()",
+            Self::Neg => "unary -",
+            Self::Pos => "unary +",
+        }
+    }
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    In,
+    NotIn,
+}
+
+/// `left operator right`
+pub(crate) fn binary(run: &Run, operator: Operator, left: &Value, right: &Value) -> Res {
+    if let (Some(a), Some(b)) = (Number::of(left), Number::of(right)) {
+        return arithmetic(run, operator, a, b);
+    }
+    if let (Operator::Mod, Value::Str(format)) = (operator, left) {
+        return format::percent(run, format, right);
+    }
+    for value in [left, right] {
+        if let Value::Undefined(undefined) = value {
+            return Err(undefined.raise());
+        }
+    }
+    if let Value::Object(object) = left
+        && let Some(result) = object.operate(operator, right, false)
+    {
+        return result;
+    }
+    if let Value::Object(object) = right
+        && let Some(result) = object.operate(operator, left, true)
+    {
+        return result;
+    }
+    match operator {
+        Operator::Add => add(run, left, right),
+        Operator::Mul => multiply(run, left, right),
+        _ => unsupported(operator, left, right),
+    }
+}
+
+fn unsupported(operator: Operator, left: &Value, right: &Value) -> Res {
+    type_error(format!(
+        "unsupported operand type(s) for {}: '{}' and '{}'",
+        operator.symbol(),
+        left.operand_name(),
+        right.operand_name()
+    ))
+}
+
+fn add(run: &Run, left: &Value, right: &Value) -> Res {
+    match (left, right) {
+        (Value::Str(a), Value::Str(b)) => {
+            run.allocate(a.len() + b.len())?;
+            Ok(if a.safe || b.safe {
+                Value::Str(Text::safe([escaped(a), escaped(b)].concat()))
+            } else {
+                Value::text([&*a.text, &*b.text].concat())
+            })
+        }
+        (Value::List(a), Value::List(b)) => {
+            let items = [a.items().as_slice(), b.items().as_slice()].concat();
+            run.allocate(size_of_val(items.as_slice()))?;
+            Ok(Value::list(items))
+        }
+        (Value::Tuple(a), Value::Tuple(b)) => {
+            let items = [a.items.as_slice(), b.items.as_slice()].concat();
+            run.allocate(size_of_val(items.as_slice()))?;
+            Ok(Value::tuple(items))
+        }
+        (Value::Str(Text { safe: true, .. }), _) => unsupported(Operator::Add, left, right),
+        (Value::Str(_) | Value::List(_) | Value::Tuple(_), other) => {
+            let kind = match left {
+                Value::Str(_) => "str",
+                Value::List(_) => "list",
+                _ => "tuple",
+            };
+            type_error(format!("can only concatenate {kind} (not \"{}\") to {kind}", other.operand_name()))
+        }
+        _ => unsupported(Operator::Add, left, right),
+    }
+}
+
+/// The text as it stands in markup.
+pub(crate) fn escaped(text: &Text) -> Cow<'_, str> {
+    if text.safe { Cow::Borrowed(&text.text) } else { Cow::Owned(escape(text)) }
+}
+
+fn multiply(run: &Run, left: &Value, right: &Value) -> Res {
+    let sequence = |value: &Value| matches!(value, Value::Str(_) | Value::List(_) | Value::Tuple(_));
+    let (items, count) = match (sequence(left), sequence(right)) {
+        (true, _) => (left, right),
+        (false, true) => (right, left),
+        (false, false) => return unsupported(Operator::Mul, left, right),
+    };
+    let times = match count {
+        Value::Bool(_) | Value::Int(_) => usize::try_from(count.index()?).unwrap_or(0),
+        Value::Big(value) if value.is_negative() => 0,
+        Value::Big(_) => return other_error("cannot fit 'int' into an index-sized integer"),
+        other if matches!(items, Value::Str(Text { safe: true, .. })) => return other.index().map(Value::Int),
+        other => {
+            return type_error(format!("can't multiply sequence by non-int of type '{}'", other.operand_name()));
+        }
+    };
+    Ok(match items {
+        Value::Str(text) => {
+            run.allocate(text.len().saturating_mul(times))?;
+            text.like(text.repeat(if text.is_empty() { 0 } else { times }))
+        }
+        Value::List(list) => Value::list(repeated(run, &list.items(), times)?),
+        Value::Tuple(tuple) => Value::tuple(repeated(run, &tuple.items, times)?),
+        _ => return unsupported(Operator::Mul, left, right),
+    })
+}
+
+fn repeated(run: &Run, items: &[Value], times: usize) -> Res<Vec<Value>> {
+    run.allocate(size_of_val(items).saturating_mul(times))?;
+    let length = items.len().saturating_mul(times);
+    Ok(items.iter().cycle().take(length).cloned().collect())
+}
+
+/// `a ~ b ~ …`
+pub(crate) fn concatenate(run: &Run, values: &[Value]) -> Res {
+    let markup =
+        run.autoescape.get() && values.iter().any(|value| matches!(value, Value::Str(Text { safe: true, .. })));
+    let mut out = String::new();
+    for value in values {
+        let text = print::string(run, value)?;
+        run.allocate(text.len())?;
+        match value {
+            Value::Str(Text { safe: true, .. }) => out.push_str(&text),
+            _ if markup => out.push_str(&escape(&text)),
+            _ => out.push_str(&text),
+        }
+    }
+    Ok(if markup { Value::Str(Text::safe(out)) } else { Value::text(out) })
+}
+
+/// `-x` and `+x`
+pub(crate) fn unary(operator: Operator, value: &Value) -> Res {
+    match (Number::of(value), value) {
+        (Some(Number::Int(number)), _) => Ok(match operator {
+            Operator::Neg => number.checked_neg().map_or_else(|| Value::int(-BigInt::from(number)), Value::Int),
+            _ => Value::Int(number),
+        }),
+        (Some(Number::Big(number)), _) => {
+            budget::spend(usize::try_from(number.bits() / 1024).unwrap_or(usize::MAX));
+            Ok(Value::int(if operator == Operator::Neg { -number.into_owned() } else { number.into_owned() }))
+        }
+        (Some(Number::Float(number)), _) => Ok(Value::Float(if operator == Operator::Neg { -number } else { number })),
+        (None, Value::Undefined(undefined)) => Err(undefined.raise()),
+        (None, Value::Object(object)) if let Some(result) = object.operate(operator, &Value::None, false) => result,
+        (None, other) => type_error(format!("bad operand type for {}: '{}'", operator.symbol(), other.operand_name())),
+    }
+}
+
+enum Number<'a> {
+    Int(i64),
+    Big(Cow<'a, BigInt>),
+    Float(f64),
+}
+
+impl<'a> Number<'a> {
+    fn of(value: &'a Value) -> Option<Self> {
+        match value {
+            Value::Bool(value) => Some(Self::Int(i64::from(*value))),
+            Value::Int(value) => Some(Self::Int(*value)),
+            Value::Big(value) => Some(Self::Big(Cow::Borrowed(value))),
+            Value::Float(value) => Some(Self::Float(*value)),
+            _ => None,
+        }
+    }
+
+    fn big(self) -> Option<Cow<'a, BigInt>> {
+        match self {
+            Self::Int(value) => Some(Cow::Owned(BigInt::from(value))),
+            Self::Big(value) => Some(value),
+            Self::Float(_) => None,
+        }
+    }
+
+    fn float(&self) -> Res<f64> {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "as Python rounds it")]
+            Self::Int(value) => Ok(*value as f64),
+            Self::Big(value) => crate::python::numbers::float_from_int(value),
+            Self::Float(value) => Ok(*value),
+        }
+    }
+}
+
+fn arithmetic(run: &Run, operator: Operator, left: Number, right: Number) -> Res {
+    if let (Number::Int(a), Number::Int(b)) = (&left, &right)
+        && let Some(result) = small(operator, *a, *b)
+    {
+        return Ok(result);
+    }
+    if matches!(left, Number::Float(_)) || matches!(right, Number::Float(_)) {
+        return floats(operator, left.float()?, right.float()?);
+    }
+    match (left.big(), right.big()) {
+        (Some(a), Some(b)) => integers(run, operator, &a, &b),
+        _ => other_error("not a number"),
+    }
+}
+
+/// What fits 64 bits, which nearly everything does.
+fn small(operator: Operator, a: i64, b: i64) -> Option<Value> {
+    const EXACT: u64 = 1 << 53;
+    match operator {
+        Operator::Add => a.checked_add(b).map(Value::Int),
+        Operator::Sub => a.checked_sub(b).map(Value::Int),
+        Operator::Mul => a.checked_mul(b).map(Value::Int),
+        #[expect(clippy::cast_precision_loss, reason = "both are exact")]
+        Operator::Div if b != 0 && a.unsigned_abs() <= EXACT && b.unsigned_abs() <= EXACT => {
+            Some(Value::Float(a as f64 / b as f64))
+        }
+        Operator::FloorDiv if b != 0 && a != i64::MIN => Some(Value::Int(Integer::div_floor(&a, &b))),
+        Operator::Mod if b != 0 && a != i64::MIN => Some(Value::Int(Integer::mod_floor(&a, &b))),
+        Operator::Pow => a.checked_pow(u32::try_from(b).ok()?).map(Value::Int),
+        _ => None,
+    }
+}
+
+fn integers(run: &Run, operator: Operator, a: &BigInt, b: &BigInt) -> Res {
+    let bytes = |number: &BigInt| usize::try_from(number.bits() / 8 + 1).unwrap_or(usize::MAX);
+    run.allocate(bytes(a).saturating_add(bytes(b)))?;
+    // What takes long takes it in the square of the digits.
+    run.work(bytes(a).saturating_mul(bytes(b)) / 4096)?;
+    match operator {
+        Operator::Add => Ok(Value::int(a + b)),
+        Operator::Sub => Ok(Value::int(a - b)),
+        Operator::Mul => Ok(Value::int(a * b)),
+        Operator::Div if b.is_zero() => other_error("division by zero"),
+        Operator::Div => divide(a, b),
+        Operator::FloorDiv if b.is_zero() => other_error("integer division or modulo by zero"),
+        Operator::FloorDiv => Ok(Value::int(a.div_floor(b))),
+        Operator::Mod if b.is_zero() => other_error("integer modulo by zero"),
+        Operator::Mod => Ok(Value::int(a.mod_floor(b))),
+        Operator::Pow if b.is_negative() => floats(
+            Operator::Pow,
+            crate::python::numbers::float_from_int(a)?,
+            crate::python::numbers::float_from_int(b)?,
+        ),
+        Operator::Pow => {
+            let exponent = b.to_usize().unwrap_or(usize::MAX);
+            if exponent > 1 && a.magnitude() > BigInt::from(1).magnitude() {
+                let size = bytes(a).saturating_mul(exponent);
+                run.allocate(size)?;
+                run.work(size.saturating_mul(size) / 4096)?;
+            }
+            // -1, 0 and 1 to a power as large as one likes.
+            let exponent = if exponent == usize::MAX { usize::from(b.is_odd()) + 2 } else { exponent };
+            Ok(Value::int(Pow::pow(a, exponent)))
+        }
+        Operator::Neg | Operator::Pos => other_error("not a binary operator"),
+    }
+}
+
+/// The float that is nearest to a/b.
+fn divide(a: &BigInt, b: &BigInt) -> Res {
+    let signs = [a.is_negative(), b.is_negative()];
+    // A quotient of more than 64 bits, its last one set if there is a rest, rounds as the exact one does.
+    let shift = 66 + i64::try_from(b.bits()).unwrap_or(i64::MAX) - i64::try_from(a.bits()).unwrap_or(0);
+    let (a, b) = match usize::try_from(shift) {
+        Ok(shift) => (a.abs() << shift, b.clone()),
+        Err(_) => (a.abs(), b << usize::try_from(-shift).unwrap_or(0)),
+    };
+    let negative = signs[0] != signs[1];
+    let (mut quotient, rest) = a.div_rem(&b.abs());
+    if !rest.is_zero() && quotient.is_even() {
+        quotient += 1;
+    }
+    let exponent = i32::try_from(-shift).unwrap_or(if shift < 0 { i32::MAX } else { i32::MIN });
+    let float = quotient.to_f64().unwrap_or(f64::INFINITY) * 2_f64.powi(exponent);
+    if float.is_infinite() {
+        return other_error("integer division result too large for a float");
+    }
+    Ok(Value::Float(if negative { -float } else { float }))
+}
+
+fn floats(operator: Operator, a: f64, b: f64) -> Res {
+    Ok(Value::Float(match operator {
+        Operator::Add => a + b,
+        Operator::Sub => a - b,
+        Operator::Mul => a * b,
+        Operator::Div if b == 0.0 => return other_error("float division by zero"),
+        Operator::Div => a / b,
+        Operator::FloorDiv if b == 0.0 => return other_error("float floor division by zero"),
+        Operator::FloorDiv => {
+            let quotient = (a - modulo(a, b)) / b;
+            if quotient == 0.0 {
+                0_f64.copysign(a / b)
+            } else {
+                // Division may leave it a bit below or above a whole number.
+                let floor = quotient.floor();
+                if quotient - floor > 0.5 { floor + 1.0 } else { floor }
+            }
+        }
+        Operator::Mod if b == 0.0 => return other_error("float modulo by zero"),
+        Operator::Mod => modulo(a, b),
+        Operator::Pow => return power(a, b),
+        Operator::Neg | Operator::Pos => return other_error("not a binary operator"),
+    }))
+}
+
+fn modulo(a: f64, b: f64) -> f64 {
+    let rest = a % b;
+    if rest == 0.0 {
+        0_f64.copysign(b)
+    } else if (rest < 0.0) != (b < 0.0) {
+        rest + b
+    } else {
+        rest
+    }
+}
+
+fn power(a: f64, b: f64) -> Res {
+    if a == 0.0 && b < 0.0 {
+        return other_error("0.0 cannot be raised to a negative power");
+    }
+    if a < 0.0 && a.is_finite() && b.is_finite() && b.fract() != 0.0 {
+        return value_error("a negative number to a fractional power is complex, which is not supported");
+    }
+    let result = a.powf(b);
+    if result.is_infinite() && a.is_finite() && b.is_finite() {
+        return other_error("(34, 'Numerical result out of range')");
+    }
+    Ok(Value::Float(result))
+}
+
+/// `left == right`
+pub(crate) fn equal(left: &Value, right: &Value) -> bool {
+    let simple = |value: &Value| matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Undefined(_));
+    // What is beyond a bound is not equal; the next step of the template stops there.
+    if !simple(left) && budget::spend(1 + left.weight().min(right.weight()) / 16).is_some() {
+        return false;
+    }
+    let Some(_level) = budget::deeper() else { return false };
+    match (left, right) {
+        (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
+        (Value::Str(a), Value::Str(b)) => a.text == b.text,
+        (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items(), &b.items()),
+        (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items, &b.items),
+        (Value::Dict(a), Value::Dict(b)) => {
+            Rc::ptr_eq(a, b) || {
+                let (a, b) = (a.entries(), b.entries());
+                a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
+            }
+        }
+        (Value::Object(a), Value::Object(b)) if Rc::ptr_eq(a, b) => true,
+        (Value::Object(a), b) if let Some(equal) = a.equals(b) => equal,
+        (a, Value::Object(b)) => b.equals(a).unwrap_or(false),
+        _ => numbers_compare(left, right) == Some(Some(Ordering::Equal)),
+    }
+}
+fn all_equal(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+}
+
+/// How two numbers compare: None inside if one is NaN, None if they are not both numbers.
+fn numbers_compare(left: &Value, right: &Value) -> Option<Option<Ordering>> {
+    Some(match (Number::of(left)?, Number::of(right)?) {
+        (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
+        (Number::Float(a), Number::Float(b)) => a.partial_cmp(&b),
+        (Number::Float(a), b) => int_and_float(b.big()?.as_ref(), a).map(Ordering::reverse),
+        (a, Number::Float(b)) => int_and_float(a.big()?.as_ref(), b),
+        (a, b) => Some(a.big()?.cmp(&b.big()?)),
+    })
+}
+
+/// Exact, as Python compares them.
+fn int_and_float(int: &BigInt, float: f64) -> Option<Ordering> {
+    if float.is_nan() {
+        return None;
+    }
+    Some(match BigInt::from_f64(float.trunc()) {
+        None => 0_f64.total_cmp(&float),
+        Some(whole) => int.cmp(&whole).then_with(|| 0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)),
+    })
+}
+
+/// Which of the two comes first where `left < right` has to hold, and whether that is so at all for NaN.
+fn order(comparison: Comparison, left: &Value, right: &Value) -> Res<Option<Ordering>> {
+    let Some(_level) = budget::deeper() else {
+        return other_error("maximum recursion depth exceeded in comparison");
+    };
+    budget::spend(left.weight().min(right.weight()) / 16);
+    if let Some(ordering) = numbers_compare(left, right) {
+        return Ok(ordering);
+    }
+    for value in [left, right] {
+        if let Value::Undefined(undefined) = value {
+            return Err(undefined.raise());
+        }
+    }
+    let sequences = |a: &[Value], b: &[Value]| match a.iter().zip(b).find(|(a, b)| !equal(a, b)) {
+        Some((a, b)) => order(comparison, a, b),
+        None => Ok(Some(a.len().cmp(&b.len()))),
+    };
+    match (left, right) {
+        (Value::Str(a), Value::Str(b)) => Ok(Some(a.text.cmp(&b.text))),
+        (Value::List(a), Value::List(b)) => sequences(&a.items(), &b.items()),
+        (Value::Tuple(a), Value::Tuple(b)) => sequences(&a.items, &b.items),
+        (Value::Object(a), b) if let Some(result) = a.order(b) => result.map(Some),
+        (a, Value::Object(b)) if let Some(result) = b.order(a) => Ok(Some(result?.reverse())),
+        _ => {
+            let symbol = match comparison {
+                Comparison::Le => "<=",
+                Comparison::Gt => ">",
+                Comparison::Ge => ">=",
+                _ => "<",
+            };
+            type_error(format!(
+                "'{symbol}' not supported between instances of '{}' and '{}'",
+                left.operand_name(),
+                right.operand_name()
+            ))
+        }
+    }
+}
+
+/// `left < right`
+pub(crate) fn less(left: &Value, right: &Value) -> Res<bool> {
+    Ok(order(Comparison::Lt, left, right)? == Some(Ordering::Less))
+}
+
+/// `left comparison right`
+pub(crate) fn comparison(run: &Run, comparison: Comparison, left: &Value, right: &Value) -> Res<bool> {
+    run.work(left.weight().min(right.weight()))?;
+    let ordered =
+        |wanted: &[Ordering]| Ok(order(comparison, left, right)?.is_some_and(|ordering| wanted.contains(&ordering)));
+    match comparison {
+        Comparison::Eq => Ok(equal(left, right)),
+        Comparison::Ne => Ok(!equal(left, right)),
+        Comparison::Lt => ordered(&[Ordering::Less]),
+        Comparison::Le => ordered(&[Ordering::Less, Ordering::Equal]),
+        Comparison::Gt => ordered(&[Ordering::Greater]),
+        Comparison::Ge => ordered(&[Ordering::Greater, Ordering::Equal]),
+        Comparison::In => contains(run, right, left),
+        Comparison::NotIn => Ok(!contains(run, right, left)?),
+    }
+}
+
+/// `item in container`
+pub(crate) fn contains(run: &Run, container: &Value, item: &Value) -> Res<bool> {
+    match (container, item) {
+        (Value::Str(text), Value::Str(part)) => {
+            run.work(text.len() / 64)?;
+            Ok(text.contains(&**part))
+        }
+        (Value::Str(_), other) => {
+            type_error(format!("'in <string>' requires string as left operand, not {}", other.operand_name()))
+        }
+        (Value::Dict(dict), Value::Str(key)) => Ok(dict.entries().contains_key(&**key)),
+        (Value::Dict(dict), key) => Ok(dict.entries().contains_key(&key.key()?)),
+        (Value::List(list), _) => {
+            run.work(list.items().len())?;
+            Ok(list.items().iter().any(|other| equal(other, item)))
+        }
+        (Value::Undefined(_) | Value::Tuple(_) | Value::Object(_), _) => match container.iterate(run) {
+            Ok(items) => {
+                run.work(items.len())?;
+                Ok(items.iter().any(|other| equal(other, item)))
+            }
+            Err(_) => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),
+        },
+        _ => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),
+    }
+}
+
+/// `x[start:stop:step]`
+pub(crate) fn slice(run: &Run, value: &Value, bounds: [&Value; 3]) -> Res {
+    match value {
+        Value::Str(text) => {
+            run.work(text.len() / 64)?;
+            let picked: String = if text.is_ascii() {
+                let bytes = text.as_bytes();
+                picks(bytes.len(), bounds)?.filter_map(|at| bytes.get(at).copied().map(char::from)).collect()
+            } else {
+                run.allocate(text.len())?;
+                let chars: Vec<char> = text.chars().collect();
+                picks(chars.len(), bounds)?.filter_map(|at| chars.get(at)).collect()
+            };
+            run.allocate(picked.len())?;
+            Ok(text.like(picked))
+        }
+        Value::List(list) => Ok(Value::list(sliced(run, &list.items(), bounds)?)),
+        Value::Tuple(tuple) => Ok(Value::tuple(sliced(run, &tuple.items, bounds)?)),
+        Value::Undefined(undefined) => Err(undefined.raise()),
+        Value::Dict(_) => {
+            let shown: Vec<String> = bounds.iter().map(|bound| print::repr(run, bound)).collect::<Res<_>>()?;
+            Err(Raise::new(Exception::KeyError, format!("slice({})", shown.join(", "))))
+        }
+        other => type_error(format!("'{}' object is not subscriptable", other.operand_name())),
+    }
+}
+
+fn sliced(run: &Run, items: &[Value], bounds: [&Value; 3]) -> Res<Vec<Value>> {
+    let picked: Vec<Value> = picks(items.len(), bounds)?.filter_map(|at| items.get(at).cloned()).collect();
+    run.allocate(size_of_val(picked.as_slice()))?;
+    Ok(picked)
+}
+
+/// The indexes that a slice picks, in its order.
+fn picks(length: usize, [start, stop, step]: [&Value; 3]) -> Res<impl Iterator<Item = usize>> {
+    let bound = |value: &Value| match value {
+        Value::None => Ok(None),
+        Value::Bool(_) | Value::Int(_) | Value::Big(_) => value.index().map(Some),
+        _ => type_error("slice indices must be integers or None or have an __index__ method"),
+    };
+    let step = bound(step)?.unwrap_or(1).max(-i64::MAX);
+    if step == 0 {
+        return value_error("slice step cannot be zero");
+    }
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    // Where a walk in this direction may begin and end.
+    let (low, high) = if step < 0 { (-1, length - 1) } else { (0, length) };
+    let clamp = |at: i64| if at < 0 { (at.saturating_add(length)).max(low) } else { at.min(high) };
+    let start = bound(start)?.map_or(if step < 0 { high } else { low }, clamp);
+    let stop = bound(stop)?.map_or(if step < 0 { low } else { high }, clamp);
+    let walk = std::iter::successors(Some(start), move |at| at.checked_add(step));
+    Ok(walk
+        .take_while(move |at| if step < 0 { *at > stop } else { *at < stop })
+        .filter_map(|at| usize::try_from(at).ok()))
+}
+
+/// `x[index]` of a list, tuple or text, negative indexes counted from the end.
+pub(crate) fn element(value: &Value, index: i64) -> Option<Value> {
+    let at = |length: usize| {
+        let length = i64::try_from(length).ok()?;
+        usize::try_from(if index < 0 { index.checked_add(length)? } else { index }).ok()
+    };
+    match value {
+        Value::List(list) => {
+            let items = list.items();
+            items.get(at(items.len())?).cloned()
+        }
+        Value::Tuple(tuple) => tuple.items.get(at(tuple.items.len())?).cloned(),
+        Value::Str(text) if text.is_ascii() => {
+            let at = at(text.len())?;
+            text.get(at..=at).map(|one| text.like(one))
+        }
+        Value::Str(text) => text.chars().nth(at(text.chars().count())?).map(|c| text.like(c.to_string())),
+        _ => None,
+    }
+}

@@ -1,0 +1,5 @@
+//! From a template's text to its program.
+
+pub(crate) mod dialect;
+pub(crate) mod errors;
+pub(crate) mod program;
