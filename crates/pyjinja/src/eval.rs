@@ -2,22 +2,25 @@
 
 pub(crate) mod budget;
 pub(crate) mod objects;
-pub(crate) mod run;
+pub(crate) mod rendering;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use crate::{
     builtins::globals,
-    eval::objects::{Loop, MacroValue, Method, Namespace},
-    eval::run::Run,
-    python::arguments::Args,
-    python::containers,
-    python::numbers,
-    python::operators::{self, comparison},
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::text,
-    python::value::{Text, Undefined, Value},
+    eval::{
+        objects::{Loop, MacroValue, Method, Namespace},
+        rendering::Rendering,
+    },
+    python::{
+        arguments::Args,
+        containers,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        numbers,
+        operators::{self, comparison},
+        print, text,
+        value::{Text, Undefined, Value},
+    },
     syntax::program::{Arguments, Const, Expr, For, Macro, Node, Program, Symbol, Target},
 };
 
@@ -58,30 +61,30 @@ impl Frame {
 /// One rendering of one template.
 #[derive(Clone)]
 pub(crate) struct Evaluator<'a> {
-    run: &'a Run,
+    rendering: &'a Rendering,
     program: &'a Arc<Program>,
     frame: Rc<Frame>,
 }
 
 /// Renders `program` with the data of `run`.
-pub(crate) fn render(program: &Arc<Program>, run: &Run) -> Res<String> {
+pub(crate) fn render(program: &Arc<Program>, rendering: &Rendering) -> PyResult<String> {
     let frame = Rc::new(Frame { variables: RefCell::default(), parent: None });
-    let text = Evaluator { run, program, frame }.text_of(&program.body)?;
+    let text = Evaluator { rendering, program, frame }.text_of(&program.body)?;
     // A comparison that met a bound said no.
-    run.work(0)?;
+    rendering.work(0)?;
     Ok(text)
 }
 
 /// Runs a macro with arguments that are bound already.
 pub(crate) fn call_macro(
-    run: &Run,
+    rendering: &Rendering,
     program: &Arc<Program>,
     definition: &Macro,
     closure: &Rc<Frame>,
     arguments: Vec<Option<Value>>,
     special: Vec<(Symbol, Value)>,
-) -> Res {
-    let evaluator = Evaluator { run, program, frame: Frame::inside(closure) };
+) -> PyResult {
+    let evaluator = Evaluator { rendering, program, frame: Frame::inside(closure) };
     let without_default = definition.parameters.len() - definition.defaults.len();
     for (symbol, value) in special {
         evaluator.frame.set(symbol, value);
@@ -98,20 +101,20 @@ pub(crate) fn call_macro(
         };
         evaluator.frame.set(*symbol, value);
     }
-    let text = evaluator.text_of(&definition.body).map_err(|raise| raise.at(definition.line))?;
+    let text = evaluator.text_of(&definition.body).map_err(|exception| exception.at(definition.line))?;
     Ok(evaluator.output(text))
 }
 
 /// Runs the body of a loop again, over other items.
 pub(crate) fn call_loop(
-    run: &Run,
+    rendering: &Rendering,
     program: &Arc<Program>,
     node: &Arc<For>,
     frame: &Rc<Frame>,
     items: &Value,
     depth: usize,
-) -> Res {
-    let evaluator = Evaluator { run, program, frame: Rc::clone(frame) };
+) -> PyResult {
+    let evaluator = Evaluator { rendering, program, frame: Rc::clone(frame) };
     let mut out = String::new();
     evaluator.for_loop(node, items, depth, &mut out)?;
     Ok(evaluator.output(out))
@@ -124,25 +127,25 @@ impl Evaluator<'_> {
 
     /// Text that the template made itself is safe where everything else is escaped.
     fn output(&self, text: String) -> Value {
-        if self.run.autoescape.get() { Value::Str(Text::safe(text)) } else { Value::text(text) }
+        if self.rendering.autoescape.get() { Value::Str(Text::safe(text)) } else { Value::text(text) }
     }
 
-    fn text_of(&self, body: &[Node]) -> Res<String> {
+    fn text_of(&self, body: &[Node]) -> PyResult<String> {
         let mut out = String::new();
         self.body(body, &mut out)?;
         Ok(out)
     }
 
-    fn body(&self, body: &[Node], out: &mut String) -> Res<()> {
-        let _deeper = self.run.deeper()?;
+    fn body(&self, body: &[Node], out: &mut String) -> PyResult<()> {
+        let _deeper = self.rendering.deeper()?;
         body.iter().try_for_each(|node| self.node(node, out))
     }
 
-    fn node(&self, node: &Node, out: &mut String) -> Res<()> {
-        self.run.work(1)?;
+    fn node(&self, node: &Node, out: &mut String) -> PyResult<()> {
+        self.rendering.work(1)?;
         let line = match node {
             Node::Raw(text) => {
-                self.run.allocate(text.len())?;
+                self.rendering.allocate(text.len())?;
                 out.push_str(text);
                 return Ok(());
             }
@@ -162,10 +165,10 @@ impl Evaluator<'_> {
             | Node::CallBlock { line, .. }
             | Node::Missing { line, .. } => *line,
         };
-        self.statement(node, out).map_err(|raise| raise.at(line))
+        self.statement(node, out).map_err(|exception| exception.at(line))
     }
 
-    fn statement(&self, node: &Node, out: &mut String) -> Res<()> {
+    fn statement(&self, node: &Node, out: &mut String) -> PyResult<()> {
         match node {
             Node::Raw(_) | Node::Block(_) => Ok(()),
             Node::Emit { value, .. } => self.emit(&self.expression(value)?, out),
@@ -194,9 +197,9 @@ impl Evaluator<'_> {
                 self.assign(target, value)
             }
             Node::AutoEscape { enabled, body, .. } => {
-                let before = self.run.autoescape.replace(self.expression(enabled)?.truth());
+                let before = self.rendering.autoescape.replace(self.expression(enabled)?.truth());
                 let result = self.inside().body(body, out);
-                self.run.autoescape.set(before);
+                self.rendering.autoescape.set(before);
                 result
             }
             Node::FilterBlock { filter, body, .. } => {
@@ -217,7 +220,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn missing(&self, template: &Value, ignore: bool) -> Res<()> {
+    fn missing(&self, template: &Value, ignore: bool) -> PyResult<()> {
         if ignore {
             return Ok(());
         }
@@ -225,16 +228,19 @@ impl Evaluator<'_> {
             Value::Str(name) => other_error(&**name),
             Value::Undefined(undefined) => Err(undefined.raise()),
             Value::List(_) | Value::Tuple(_) => {
-                let names: Vec<_> =
-                    template.iterate(self.run)?.iter().map(|name| print::string(self.run, name)).collect::<Res<_>>()?;
+                let names: Vec<_> = template
+                    .iterate(self.rendering)?
+                    .iter()
+                    .map(|name| print::string(self.rendering, name))
+                    .collect::<PyResult<_>>()?;
                 other_error(format!("none of the templates given were found: {}", names.join(", ")))
             }
             other => type_error(format!("'{}' object is not iterable", other.operand_name())),
         }
     }
 
-    fn closure(&self, definition: &Arc<Macro>) -> Res {
-        self.run.hold_scope(&self.frame)?;
+    fn closure(&self, definition: &Arc<Macro>) -> PyResult {
+        self.rendering.hold_scope(&self.frame)?;
         Ok(Value::object(MacroValue {
             definition: Arc::clone(definition),
             program: Arc::clone(self.program),
@@ -242,10 +248,10 @@ impl Evaluator<'_> {
         }))
     }
 
-    fn emit(&self, value: &Value, out: &mut String) -> Res<()> {
-        let text = print::string(self.run, value)?;
-        self.run.allocate(text.len())?;
-        if self.run.autoescape.get() && !matches!(value, Value::Str(Text { safe: true, .. })) {
+    fn emit(&self, value: &Value, out: &mut String) -> PyResult<()> {
+        let text = print::string(self.rendering, value)?;
+        self.rendering.allocate(text.len())?;
+        if self.rendering.autoescape.get() && !matches!(value, Value::Str(Text { safe: true, .. })) {
             out.push_str(&text::escape(&text));
         } else {
             out.push_str(&text);
@@ -253,8 +259,8 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn for_loop(&self, node: &Arc<For>, items: &Value, depth: usize, out: &mut String) -> Res<()> {
-        let mut items = items.iterate(self.run)?;
+    fn for_loop(&self, node: &Arc<For>, items: &Value, depth: usize, out: &mut String) -> PyResult<()> {
+        let mut items = items.iterate(self.rendering)?;
         if let Some(filter) = &node.filter {
             let mut kept = Vec::new();
             for item in items {
@@ -275,7 +281,7 @@ impl Evaluator<'_> {
             node.recursive.then(|| (Arc::clone(node), Arc::clone(self.program), Rc::clone(&self.frame))),
         ));
         while let Some(item) = state.advance() {
-            self.run.work(1)?;
+            self.rendering.work(1)?;
             let inside = self.inside();
             inside.frame.set(node.loop_symbol, Value::Object(Rc::clone(&state) as Rc<_>));
             inside.assign(&node.target, item)?;
@@ -284,7 +290,7 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn assign(&self, target: &Target, value: Value) -> Res<()> {
+    fn assign(&self, target: &Target, value: Value) -> PyResult<()> {
         match target {
             Target::Name(symbol) => {
                 self.frame.set(*symbol, value);
@@ -294,14 +300,14 @@ impl Evaluator<'_> {
                 let holder = self.namespace(*symbol)?;
                 if let Some(namespace) = holder.downcast::<Namespace>() {
                     if !namespace.holds(name) {
-                        self.run.hold(&holder)?;
+                        self.rendering.hold(&holder)?;
                     }
                     namespace.set(name, value);
                 }
                 Ok(())
             }
             Target::Tuple(targets) => {
-                let Ok(items) = value.iterate(self.run) else {
+                let Ok(items) = value.iterate(self.rendering) else {
                     return type_error(format!("cannot unpack non-iterable {} object", value.operand_name()));
                 };
                 let (expected, got) = (targets.len(), items.len());
@@ -317,7 +323,7 @@ impl Evaluator<'_> {
     }
 
     /// The variable, which has to be a namespace.
-    fn namespace(&self, symbol: Symbol) -> Res {
+    fn namespace(&self, symbol: Symbol) -> PyResult {
         let value = self.variable(symbol);
         if value.downcast::<Namespace>().is_none() {
             return other_error("cannot assign attribute on non-namespace object");
@@ -330,43 +336,43 @@ impl Evaluator<'_> {
             return value;
         }
         let Some(name) = self.program.names.get(symbol) else { return Value::None };
-        self.run
+        self.rendering
             .data(name)
             .or_else(|| globals::global(name))
             .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Name(Arc::clone(name)))))
     }
 
-    fn all(&self, expressions: &[Expr]) -> Res<Vec<Value>> {
+    fn all(&self, expressions: &[Expr]) -> PyResult<Vec<Value>> {
         expressions.iter().map(|expression| self.expression(expression)).collect()
     }
 
-    fn expression(&self, expression: &Expr) -> Res {
-        self.run.work(1)?;
+    fn expression(&self, expression: &Expr) -> PyResult {
+        self.rendering.work(1)?;
         match expression {
             Expr::Const(constant) => Ok(literal(constant)),
             Expr::Name(symbol) => Ok(self.variable(*symbol)),
             compound => {
-                let _deeper = self.run.deeper()?;
+                let _deeper = self.rendering.deeper()?;
                 self.compound(compound)
             }
         }
     }
 
-    fn compound(&self, expression: &Expr) -> Res {
-        let run = self.run;
+    fn compound(&self, expression: &Expr) -> PyResult {
+        let rendering = self.rendering;
         match expression {
             Expr::Const(constant) => Ok(literal(constant)),
             Expr::Name(symbol) => Ok(self.variable(*symbol)),
             Expr::List(items) => {
-                run.allocate(items.len() * size_of::<Value>())?;
+                rendering.allocate(items.len() * size_of::<Value>())?;
                 Ok(Value::list(self.all(items)?))
             }
             Expr::Tuple(items) => {
-                run.allocate(items.len() * size_of::<Value>())?;
+                rendering.allocate(items.len() * size_of::<Value>())?;
                 Ok(Value::tuple(self.all(items)?))
             }
             Expr::Dict(pairs) => {
-                run.allocate(pairs.len() * 4 * size_of::<Value>())?;
+                rendering.allocate(pairs.len() * 4 * size_of::<Value>())?;
                 let mut entries = indexmap::IndexMap::with_capacity(pairs.len());
                 for (key, value) in pairs {
                     let (key, value) = (self.expression(key)?, self.expression(value)?);
@@ -374,21 +380,21 @@ impl Evaluator<'_> {
                 }
                 Ok(Value::dict(entries))
             }
-            Expr::Attribute(value, name) => attribute(run, &self.expression(value)?, name),
-            Expr::Item(pair) => item(run, &self.expression(&pair[0])?, &self.expression(&pair[1])?),
+            Expr::Attribute(value, name) => attribute(rendering, &self.expression(value)?, name),
+            Expr::Item(pair) => item(rendering, &self.expression(&pair[0])?, &self.expression(&pair[1])?),
             Expr::Slice(parts) => {
                 let [value, bounds @ ..] = &**parts;
                 let value = self.expression(value)?;
                 let [start, stop, step] = bounds;
                 let (start, stop, step) = (self.expression(start)?, self.expression(stop)?, self.expression(step)?);
-                operators::slice(run, &value, [&start, &stop, &step])
+                operators::slice(rendering, &value, [&start, &stop, &step])
             }
             Expr::Sign(operator, value) => operators::unary(*operator, &self.expression(value)?),
             Expr::Not(value) => Ok(Value::Bool(!self.expression(value)?.truth())),
             Expr::Binary(operator, pair) => {
-                operators::binary(run, *operator, &self.expression(&pair[0])?, &self.expression(&pair[1])?)
+                operators::binary(rendering, *operator, &self.expression(&pair[0])?, &self.expression(&pair[1])?)
             }
-            Expr::Concatenate(values) => operators::concatenate(run, &self.all(values)?),
+            Expr::Concatenate(values) => operators::concatenate(rendering, &self.all(values)?),
             Expr::And(pair) => {
                 let left = self.expression(&pair[0])?;
                 if left.truth() { self.expression(&pair[1]) } else { Ok(left) }
@@ -401,7 +407,7 @@ impl Evaluator<'_> {
                 let mut left = self.expression(first)?;
                 for (operator, right) in rest {
                     let right = self.expression(right)?;
-                    if !comparison(run, *operator, &left, &right)? {
+                    if !comparison(rendering, *operator, &left, &right)? {
                         return Ok(Value::Bool(false));
                     }
                     left = right;
@@ -423,11 +429,11 @@ impl Evaluator<'_> {
             }
             Expr::Filter { function, value, arguments } => {
                 let value = value.as_ref().map_or(Ok(Value::None), |value| self.expression(value))?;
-                function.apply(run, self.arguments(arguments, vec![value])?)
+                function.apply(rendering, self.arguments(arguments, vec![value])?)
             }
             Expr::Test { function, value, arguments } => {
                 let value = self.expression(value)?;
-                function.apply(run, self.arguments(arguments, vec![value])?)
+                function.apply(rendering, self.arguments(arguments, vec![value])?)
             }
             Expr::Unknown(what, name) => other_error(format!("No {what} named '{name}' found.")),
             Expr::Call { callee, arguments } => self.call(callee, self.arguments(arguments, Vec::new())?),
@@ -435,17 +441,17 @@ impl Evaluator<'_> {
     }
 
     /// Applies the chain of filters of a block, the first of which has no value of its own, to the block's text.
-    fn filtered(&self, filter: &Expr, text: Value) -> Res {
+    fn filtered(&self, filter: &Expr, text: Value) -> PyResult {
         match filter {
             Expr::Filter { function, value, arguments } => {
                 let value = value.as_ref().map_or(Ok(text.clone()), |inner| self.filtered(inner, text))?;
-                function.apply(self.run, self.arguments(arguments, vec![value])?)
+                function.apply(self.rendering, self.arguments(arguments, vec![value])?)
             }
             other => self.expression(other),
         }
     }
 
-    fn arguments(&self, arguments: &Arguments, mut positional: Vec<Value>) -> Res<Args> {
+    fn arguments(&self, arguments: &Arguments, mut positional: Vec<Value>) -> PyResult<Args> {
         for value in &arguments.positional {
             positional.push(self.expression(value)?);
         }
@@ -453,10 +459,10 @@ impl Evaluator<'_> {
             .named
             .iter()
             .map(|(name, value)| Ok((name.to_string(), self.expression(value)?)))
-            .collect::<Res<_>>()?;
+            .collect::<PyResult<_>>()?;
         if let Some(splat) = &arguments.splat {
             let value = self.expression(splat)?;
-            let Ok(items) = value.iterate(self.run) else {
+            let Ok(items) = value.iterate(self.rendering) else {
                 return type_error(format!("Value after * must be an iterable, not {}", value.operand_name()));
             };
             positional.extend(items);
@@ -479,16 +485,16 @@ impl Evaluator<'_> {
         Ok(Args { positional, named })
     }
 
-    fn call(&self, callee: &Expr, args: Args) -> Res {
+    fn call(&self, callee: &Expr, args: Args) -> PyResult {
         // A method that is called at once needs no object of its own.
         if let Expr::Attribute(receiver, name) = callee {
             let receiver = self.expression(receiver)?;
-            return match attribute_or_method(self.run, &receiver, name)? {
-                Found::Method => call_method(self.run, &receiver, name, args),
-                Found::Value(value) => call(self.run, &value, args),
+            return match attribute_or_method(self.rendering, &receiver, name)? {
+                Found::Method => call_method(self.rendering, &receiver, name, args),
+                Found::Value(value) => call(self.rendering, &value, args),
             };
         }
-        call(self.run, &self.expression(callee)?, args)
+        call(self.rendering, &self.expression(callee)?, args)
     }
 }
 
@@ -504,13 +510,13 @@ fn literal(constant: &Const) -> Value {
 }
 
 /// `x(args)`
-pub(crate) fn call(run: &Run, callee: &Value, args: Args) -> Res {
-    run.work(args.weight())?;
+pub(crate) fn call(rendering: &Rendering, callee: &Value, args: Args) -> PyResult {
+    rendering.work(args.weight())?;
     match callee {
         Value::Undefined(undefined) => Err(undefined.raise()),
         Value::Object(object) => {
-            let _deeper = run.deeper()?;
-            object.call(run, args)
+            let _deeper = rendering.deeper()?;
+            object.call(rendering, args)
         }
         other => type_error(format!("'{}' object is not callable", other.operand_name())),
     }
@@ -522,19 +528,19 @@ enum Found {
 }
 
 /// `x.name` in a template: an attribute or method, or else an item.
-pub(crate) fn attribute(run: &Run, value: &Value, name: &str) -> Res {
-    match attribute_or_method(run, value, name)? {
+pub(crate) fn attribute(rendering: &Rendering, value: &Value, name: &str) -> PyResult {
+    match attribute_or_method(rendering, value, name)? {
         Found::Value(value) => Ok(value),
         Found::Method => Ok(Value::object(Method { receiver: value.clone(), name: name.to_owned() })),
     }
 }
 
-fn attribute_or_method(run: &Run, value: &Value, name: &str) -> Res<Found> {
+fn attribute_or_method(rendering: &Rendering, value: &Value, name: &str) -> PyResult<Found> {
     if let Some(found) = python_attribute(value, name)? {
         return Ok(found);
     }
     let found = match value {
-        Value::Dict(dict) if dict.defaulting => dict.subscript(run, &Value::from(name))?,
+        Value::Dict(dict) if dict.defaulting => dict.subscript(rendering, &Value::from(name))?,
         Value::Dict(dict) => dict.get(name),
         _ => None,
     };
@@ -544,19 +550,19 @@ fn attribute_or_method(run: &Run, value: &Value, name: &str) -> Res<Found> {
 }
 
 /// `x[key]` in a template: an item, or else an attribute.
-pub(crate) fn item(run: &Run, value: &Value, key: &Value) -> Res {
+pub(crate) fn item(rendering: &Rendering, value: &Value, key: &Value) -> PyResult {
     if let Value::Undefined(undefined) = value {
         return Err(undefined.raise());
     }
     let found = match (value, key) {
         (Value::Dict(_), key) if !matches!(key, Value::Str(_)) && key.key().is_err() => None,
-        (Value::Dict(dict), key) => dict.subscript(run, key)?,
+        (Value::Dict(dict), key) => dict.subscript(rendering, key)?,
         (Value::Object(object), key) => object.item(key),
         (_, Value::Int(_) | Value::Bool(_) | Value::Big(_)) => {
             if let Value::Str(text) = value
                 && !text.is_ascii()
             {
-                run.work(value.weight())?;
+                rendering.work(value.weight())?;
             }
             operators::element(value, key.index()?)
         }
@@ -566,7 +572,7 @@ pub(crate) fn item(run: &Run, value: &Value, key: &Value) -> Res {
         return Ok(found);
     }
     let Value::Str(name) = key else {
-        let shown = print::repr(run, key)?;
+        let shown = print::repr(rendering, key)?;
         return Ok(Value::Undefined(Rc::new(Undefined::Element(value.described(), shown))));
     };
     Ok(match python_attribute(value, name)? {
@@ -610,12 +616,12 @@ const INTERNAL_OF_CONTAINERS: &[&str] =
     &["__contains__", "__getitem__", "__iter__", "__len__", "__add__", "__mul__", "__rmul__", "__mod__", "__setitem__"];
 
 /// What `getattr` finds, if the sandbox lets it through.
-fn python_attribute(value: &Value, name: &str) -> Res<Option<Found>> {
+fn python_attribute(value: &Value, name: &str) -> PyResult<Option<Found>> {
     let container = matches!(value, Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_));
     if INTERNAL.contains(&name) || (container && INTERNAL_OF_CONTAINERS.contains(&name)) {
         let message =
             format!("access to attribute {} of '{}' object is unsafe.", print::quote(name), value.type_name());
-        return Ok(Some(Found::Value(Value::Undefined(Rc::new(Undefined::Hint(Exception::Other, message))))));
+        return Ok(Some(Found::Value(Value::Undefined(Rc::new(Undefined::Hint(ExceptionClass::Other, message))))));
     }
     let data = match value {
         Value::Undefined(undefined) => return Err(undefined.raise()),
@@ -636,7 +642,7 @@ fn python_attribute(value: &Value, name: &str) -> Res<Option<Found>> {
 }
 
 /// `getattr(x, name)` without a look at items, as the filter `attr` has it.
-pub(crate) fn attribute_only(value: &Value, name: &str) -> Res<Option<Value>> {
+pub(crate) fn attribute_only(value: &Value, name: &str) -> PyResult<Option<Value>> {
     Ok(python_attribute(value, name)?.map(|found| match found {
         Found::Value(found) => found,
         Found::Method => Value::object(Method { receiver: value.clone(), name: name.to_owned() }),
@@ -654,15 +660,17 @@ fn methods(value: &Value) -> &'static [&'static str] {
 }
 
 /// `x.name(args)` of a method that is there.
-pub(crate) fn call_method(run: &Run, receiver: &Value, name: &str, args: Args) -> Res {
-    run.work(receiver.weight() + args.weight())?;
+pub(crate) fn call_method(rendering: &Rendering, receiver: &Value, name: &str, args: Args) -> PyResult {
+    rendering.work(receiver.weight() + args.weight())?;
     match receiver {
-        Value::Str(text) => text::call(run, text, name, args),
-        Value::List(_) | Value::Tuple(_) | Value::Dict(_) => containers::call(run, receiver, name, args),
-        Value::Int(_) | Value::Big(_) | Value::Bool(_) | Value::Float(_) => numbers::call(run, receiver, name, args),
-        Value::Object(object) => object.call_method(run, name, args),
-        Value::None | Value::Undefined(_) => Err(Raise::new(
-            Exception::AttributeError,
+        Value::Str(text) => text::call(rendering, text, name, args),
+        Value::List(_) | Value::Tuple(_) | Value::Dict(_) => containers::call(rendering, receiver, name, args),
+        Value::Int(_) | Value::Big(_) | Value::Bool(_) | Value::Float(_) => {
+            numbers::call(rendering, receiver, name, args)
+        }
+        Value::Object(object) => object.call_method(rendering, name, args),
+        Value::None | Value::Undefined(_) => Err(Exception::new(
+            ExceptionClass::AttributeError,
             format!("'{}' object has no attribute '{name}'", receiver.operand_name()),
         )),
     }

@@ -30,9 +30,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use self::{
-    eval::run::Run,
+    eval::rendering::Rendering,
     json::Json,
-    python::{raise::Raise, value::Value},
+    python::{exception::Exception, value::Value},
     syntax::program::{self, Program},
 };
 
@@ -69,9 +69,9 @@ pub struct TemplateError {
     pub line: Option<usize>,
 }
 
-impl From<Raise> for TemplateError {
-    fn from(raise: Raise) -> Self {
-        Self { fault: raise.fault(), message: raise.message, line: raise.line }
+impl From<Exception> for TemplateError {
+    fn from(exception: Exception) -> Self {
+        Self { fault: exception.fault(), message: exception.message, line: exception.line }
     }
 }
 
@@ -118,12 +118,12 @@ impl Template {
 
     fn tried(source: &str) -> Result<String, TemplateError> {
         let template = Self::compile(source, Mode::Raw)?;
-        let run = Run::new(&[]);
-        run.define("alert_payload", Value::defaulting(IndexMap::new()));
-        run.define("alert_group_id", Value::from("alert_group_1"));
+        let rendering = Rendering::new(&[]);
+        rendering.define("alert_payload", Value::defaulting(IndexMap::new()));
+        rendering.define("alert_group_id", Value::from("alert_group_1"));
         // As everywhere in OnCall.
-        run.define("payload", Value::None);
-        Ok(eval::render(&template.program, &run)?)
+        rendering.define("payload", Value::None);
+        Ok(eval::render(&template.program, &rendering)?)
     }
 
     /// What the data must have been prepared for.
@@ -136,7 +136,7 @@ impl Template {
     /// # Errors
     /// The template can't work with this data, or at all, or meets a bound.
     pub fn render(&self, context: &[(Arc<str>, Json)]) -> Result<String, TemplateError> {
-        let mut text = eval::render(&self.program, &Run::new(context))?;
+        let mut text = eval::render(&self.program, &Rendering::new(context))?;
         if let Some((end, _)) = text.char_indices().nth(LIMIT) {
             text.truncate(end);
             text.push_str("..");

@@ -8,45 +8,47 @@ use base64::{
 
 use crate::json;
 use crate::{
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::datetime as time,
-    python::dumps::{Options, dumps},
-    python::print,
-    python::raise::{Exception, Raise, Res, type_error, value_error},
-    python::re as pattern,
-    python::value::{Undefined, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        datetime as time,
+        dumps::{Options, dumps},
+        exception::{Exception, ExceptionClass, PyResult, type_error, value_error},
+        print, re as pattern,
+        value::{Undefined, Value},
+    },
 };
 
 const FORMAT: &str = "%H:%M / %d-%m-%Y";
 
-type Filter = fn(&Run, Args) -> Res;
+type Filter = fn(&Rendering, Args) -> PyResult;
 
 /// The filter of this name.
 pub(crate) fn filter(name: &str) -> Option<Filter> {
     Some(match name {
-        "datetimeformat" => |run, args| lenient(datetimeformat(run, args)),
-        "datetimeformat_as_timezone" => |run, args| lenient(datetimeformat_as_timezone(run, args)),
+        "datetimeformat" => |rendering, args| lenient(datetimeformat(rendering, args)),
+        "datetimeformat_as_timezone" => |rendering, args| lenient(datetimeformat_as_timezone(rendering, args)),
         "datetimeparse" => |_, args| lenient(datetimeparse(args)),
         "iso8601_to_time" => |_, args| lenient(iso8601_to_time(args)),
         "timestamp_to_datetime" => |_, args| lenient(timestamp_to_datetime(args)),
         "timedeltaparse" => |_, args| lenient(timedeltaparse(args)),
-        "tojson_pretty" => |run, args| lenient(tojson_pretty(run, args)),
-        "json_dumps" => |run, args| lenient(json_dumps(run, args)),
-        "parse_json" => |run, args| lenient(parse_json(run, args)),
-        "b64decode" => |run, args| lenient(b64decode(run, args)),
-        "regex_replace" => |run, args| lenient(regex_replace(run, args)),
-        "regex_match" => |run, args| lenient(regex_match(run, args)),
-        "regex_search" => |run, args| lenient(regex_search(run, args)),
+        "tojson_pretty" => |rendering, args| lenient(tojson_pretty(rendering, args)),
+        "json_dumps" => |rendering, args| lenient(json_dumps(rendering, args)),
+        "parse_json" => |rendering, args| lenient(parse_json(rendering, args)),
+        "b64decode" => |rendering, args| lenient(b64decode(rendering, args)),
+        "regex_replace" => |rendering, args| lenient(regex_replace(rendering, args)),
+        "regex_match" => |rendering, args| lenient(regex_match(rendering, args)),
+        "regex_search" => |rendering, args| lenient(regex_search(rendering, args)),
         _ => return None,
     })
 }
 
-fn lenient(result: Res) -> Res {
+fn lenient(result: PyResult) -> PyResult {
     match result {
-        Err(Raise { exception: Exception::ValueError | Exception::AttributeError | Exception::TypeError, .. }) => {
-            Ok(Value::None)
-        }
+        Err(Exception {
+            class: ExceptionClass::ValueError | ExceptionClass::AttributeError | ExceptionClass::TypeError,
+            ..
+        }) => Ok(Value::None),
         other => other,
     }
 }
@@ -57,98 +59,102 @@ fn bind<const N: usize>(
     name: &'static str,
     required: &'static [&'static str],
     optional: &'static [&'static str],
-) -> Res<[Option<Value>; N]> {
+) -> PyResult<[Option<Value>; N]> {
     let mut bound = args.bind(&Signature::new(name, 0, required, optional))?.into_iter();
     Ok(std::array::from_fn(|_| bound.next().flatten()))
 }
 
-fn required<const N: usize>(args: Args, name: &'static str, parameters: &'static [&'static str]) -> Res<[Value; N]> {
+fn required<const N: usize>(
+    args: Args,
+    name: &'static str,
+    parameters: &'static [&'static str],
+) -> PyResult<[Value; N]> {
     Ok(bind::<N>(args, name, parameters, &[])?.map(|value| value.unwrap_or(Value::None)))
 }
 
 /// `value.name`, called with one text or none.
-fn method(run: &Run, value: &Value, name: &str, argument: Value) -> Res {
+fn method(rendering: &Rendering, value: &Value, name: &str, argument: Value) -> PyResult {
     match value {
         Value::Undefined(undefined) => Err(Undefined::raise(undefined)),
         Value::Object(object) if object.methods().contains(&name) => {
-            object.call_method(run, name, Args { positional: vec![argument], named: Vec::new() })
+            object.call_method(rendering, name, Args { positional: vec![argument], named: Vec::new() })
         }
-        other => Err(Raise::new(
-            Exception::AttributeError,
+        other => Err(Exception::new(
+            ExceptionClass::AttributeError,
             format!("'{}' object has no attribute '{name}'", other.operand_name()),
         )),
     }
 }
 
-fn datetimeformat(run: &Run, args: Args) -> Res {
+fn datetimeformat(rendering: &Rendering, args: Args) -> PyResult {
     let [value, format] = bind(args, "datetimeformat", &["value"], &["format"])?;
-    method(run, &value.unwrap_or(Value::None), "strftime", format.unwrap_or(Value::from(FORMAT)))
+    method(rendering, &value.unwrap_or(Value::None), "strftime", format.unwrap_or(Value::from(FORMAT)))
 }
 
-fn datetimeformat_as_timezone(run: &Run, args: Args) -> Res {
+fn datetimeformat_as_timezone(rendering: &Rendering, args: Args) -> PyResult {
     let [value, format, zone] = bind(args, "datetimeformat_as_timezone", &["value"], &["format", "tz"])?;
     let value = value.unwrap_or(Value::None);
     let Some(moment) = value.downcast::<time::Moment>() else {
-        return method(run, &value, "astimezone", Value::None);
+        return method(rendering, &value, "astimezone", Value::None);
     };
     let zone = zone.unwrap_or(Value::from("UTC"));
     let Some(known) = zone.as_str().and_then(|name| time::named_zone(name)) else {
-        return Err(Raise::new(Exception::KeyError, print::repr(run, &zone)?));
+        return Err(Exception::new(ExceptionClass::KeyError, print::repr(rendering, &zone)?));
     };
     moment.at_named(&known)?.strftime(text(&format.unwrap_or(Value::from(FORMAT)))?).map(Value::from)
 }
 
-fn text(value: &Value) -> Res<&str> {
+fn text(value: &Value) -> PyResult<&str> {
     match value {
         Value::Str(text) => Ok(text),
         other => type_error(format!("expected str, not {}", other.operand_name())),
     }
 }
 
-fn datetimeparse(args: Args) -> Res {
+fn datetimeparse(args: Args) -> PyResult {
     let [value, format] = bind(args, "datetimeparse", &["value"], &["format"])?;
     let value = value.unwrap_or(Value::None);
     time::strptime(text(&value)?, text(&format.unwrap_or(Value::from(FORMAT)))?).map(time::Moment::value)
 }
 
-fn iso8601_to_time(args: Args) -> Res {
+fn iso8601_to_time(args: Args) -> PyResult {
     let [value] = required(args, "iso8601_to_time", &["value"])?;
     Ok(time::parse_iso(text(&value)?)?.map_or(Value::None, time::Moment::value))
 }
 
-fn timestamp_to_datetime(args: Args) -> Res {
+fn timestamp_to_datetime(args: Args) -> PyResult {
     let [value] = required(args, "timestamp_to_datetime", &["value"])?;
     time::from_timestamp(&value).map(time::Moment::value)
 }
 
-fn timedeltaparse(args: Args) -> Res {
+fn timedeltaparse(args: Args) -> PyResult {
     let [value] = required(args, "timedeltaparse", &["value"])?;
     Ok(time::parse_span(text(&value)?)?.map_or(Value::None, time::Span::value))
 }
 
-fn tojson_pretty(run: &Run, args: Args) -> Res {
+fn tojson_pretty(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = required(args, "tojson_pretty", &["value"])?;
     let options = Options { sort_keys: true, indent: Some("    ".into()), ensure_ascii: false };
-    dumps(run, &value, options).map(Value::from)
+    dumps(rendering, &value, options).map(Value::from)
 }
 
-fn json_dumps(run: &Run, args: Args) -> Res {
+fn json_dumps(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = required(args, "json_dumps", &["value"])?;
-    dumps(run, &value, Options::default()).map(Value::from)
+    dumps(rendering, &value, Options::default()).map(Value::from)
 }
 
-fn parse_json(run: &Run, args: Args) -> Res {
+fn parse_json(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = required(args, "parse_json", &["value"])?;
     let text = text(&value)?;
     // Each character can become a value of its own.
-    run.allocate(text.len().saturating_mul(8))?;
+    rendering.allocate(text.len().saturating_mul(8))?;
     match json::loads(text) {
         Ok(json) => Ok(Value::from(&json)),
         Err(message) => value_error(message),
     }
 }
 
-fn b64decode(run: &Run, args: Args) -> Res {
+fn b64decode(rendering: &Rendering, args: Args) -> PyResult {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new()
@@ -160,10 +166,12 @@ fn b64decode(run: &Run, args: Args) -> Res {
     if !text.is_ascii() {
         return value_error("string argument should contain only ASCII characters");
     }
-    run.allocate(text.len().saturating_mul(2))?;
+    rendering.allocate(text.len().saturating_mul(2))?;
     let Some(digits) = base64_digits(text) else { return value_error("Incorrect padding") };
-    let bytes = LENIENT.decode(digits).map_err(|error| Raise::new(Exception::ValueError, error.to_string()))?;
-    let decoded = String::from_utf8(bytes).map_err(|error| Raise::new(Exception::ValueError, error.to_string()))?;
+    let bytes =
+        LENIENT.decode(digits).map_err(|error| Exception::new(ExceptionClass::ValueError, error.to_string()))?;
+    let decoded =
+        String::from_utf8(bytes).map_err(|error| Exception::new(ExceptionClass::ValueError, error.to_string()))?;
     Ok(Value::from(decoded))
 }
 
@@ -189,20 +197,20 @@ fn base64_digits(text: &str) -> Option<String> {
     (digits.len() % 4 == 0).then_some(digits)
 }
 
-fn regex_replace(run: &Run, args: Args) -> Res {
+fn regex_replace(rendering: &Rendering, args: Args) -> PyResult {
     let [value, find, replace] = required(args, "regex_replace", &["value", "find", "replace"])?;
-    pattern::replace(run, text(&find)?, &replace, &value)
+    pattern::replace(rendering, text(&find)?, &replace, &value)
 }
 
-fn regex_match(run: &Run, args: Args) -> Res {
+fn regex_match(rendering: &Rendering, args: Args) -> PyResult {
     // The text comes first, the pattern second, whatever the names say.
     let [searched, find] = required(args, "regex_match", &["pattern", "value"])?;
-    pattern::matches(run, text(&find)?, &searched, pattern::Anchor::Start).map(Value::Bool)
+    pattern::matches(rendering, text(&find)?, &searched, pattern::Anchor::Start).map(Value::Bool)
 }
 
-fn regex_search(run: &Run, args: Args) -> Res {
+fn regex_search(rendering: &Rendering, args: Args) -> PyResult {
     let [searched, find] = required(args, "regex_search", &["pattern", "value"])?;
-    pattern::matches(run, text(&find)?, &searched, pattern::Anchor::Anywhere).map(Value::Bool)
+    pattern::matches(rendering, text(&find)?, &searched, pattern::Anchor::Anywhere).map(Value::Bool)
 }
 
 #[cfg(test)]
@@ -370,13 +378,13 @@ mod tests {
             ("regex_replace", "[5, \"a\", \"b\"]", Ok("None")),
         ];
         for (name, args, expected) in cases {
-            let run = Run::new(&[]);
-            let args = Value::from(&json::loads(args).unwrap()).iterate(&run).unwrap();
-            let result = filter(name).unwrap()(&run, Args { positional: args.clone(), named: Vec::new() })
-                .and_then(|value| print::string(&run, &value))
+            let rendering = Rendering::new(&[]);
+            let args = Value::from(&json::loads(args).unwrap()).iterate(&rendering).unwrap();
+            let result = filter(name).unwrap()(&rendering, Args { positional: args.clone(), named: Vec::new() })
+                .and_then(|value| print::string(&rendering, &value))
                 .map(|text| text.as_ref().to_owned())
-                .map_err(|raise| raise.message);
-            let shown = print::repr(&run, &Value::list(args)).unwrap();
+                .map_err(|exception| exception.message);
+            let shown = print::repr(&rendering, &Value::list(args)).unwrap();
             assert_eq!(result.as_deref().map_err(String::as_str), expected, "{name} {shown}");
         }
     }

@@ -7,16 +7,17 @@ use num_traits::Signed;
 
 use crate::{
     eval,
-    eval::run::Run,
+    eval::rendering::Rendering,
     oncall,
-    python::arguments::{Args, Signature},
-    python::dumps,
-    python::numbers,
-    python::operators::{self, Operator},
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error},
-    python::text,
-    python::value::{Text, Undefined, Value},
+    python::{
+        arguments::{Args, Signature},
+        dumps,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error},
+        numbers,
+        operators::{self, Operator},
+        print, text,
+        value::{Text, Undefined, Value},
+    },
     syntax::program::Function,
 };
 
@@ -95,24 +96,24 @@ fn flag(value: Option<Value>) -> bool {
 }
 
 /// `markupsafe.soft_str`: text of whatever it is, which stays safe if it was.
-fn soft(run: &Run, value: &Value) -> Res<Text> {
+fn soft(rendering: &Rendering, value: &Value) -> PyResult<Text> {
     Ok(match value {
         Value::Str(text) => text.clone(),
-        other => Text { text: print::string(run, other)?, safe: false },
+        other => Text { text: print::string(rendering, other)?, safe: false },
     })
 }
 
-fn missing_attribute<T>(value: &Value, name: &str) -> Res<T> {
+fn missing_attribute<T>(value: &Value, name: &str) -> PyResult<T> {
     match value {
         Value::Undefined(undefined) => Err(undefined.raise()),
-        other => Err(Raise::new(
-            Exception::AttributeError,
+        other => Err(Exception::new(
+            ExceptionClass::AttributeError,
             format!("'{}' object has no attribute '{name}'", other.operand_name()),
         )),
     }
 }
 
-fn abs(_run: &Run, args: Args) -> Res {
+fn abs(_rendering: &Rendering, args: Args) -> PyResult {
     match args.only("abs")? {
         Value::Bool(value) => Ok(Value::Int(i64::from(value))),
         Value::Int(value) => Ok(value.checked_abs().map_or_else(|| Value::int(BigInt::from(value).abs()), Value::Int)),
@@ -127,7 +128,7 @@ fn abs(_run: &Run, args: Args) -> Res {
     }
 }
 
-fn attr(_run: &Run, args: Args) -> Res {
+fn attr(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, name] = args.take_all(&Signature::new("do_attr", 1, &["obj", "name"], &[]))?;
     let (value, name) = (given(value), given(name));
     let Value::Str(name) = &name else {
@@ -137,11 +138,11 @@ fn attr(_run: &Run, args: Args) -> Res {
         .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string())))))
 }
 
-fn length(_run: &Run, args: Args) -> Res {
+fn length(_rendering: &Rendering, args: Args) -> PyResult {
     args.only("len")?.length().map(Value::size)
 }
 
-fn default(_run: &Run, args: Args) -> Res {
+fn default(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, default, boolean] =
         args.take_all(&Signature::new("do_default", 0, &["value"], &["default_value", "boolean"]))?;
     let value = given(value);
@@ -151,29 +152,29 @@ fn default(_run: &Run, args: Args) -> Res {
     Ok(value)
 }
 
-fn escape_filter(run: &Run, args: Args) -> Res {
+fn escape_filter(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("escape", 0, &["s"], &[]))?;
-    text::escaped(run, &given(value)).map(|text| Value::Str(Text::safe(text)))
+    text::escaped(rendering, &given(value)).map(|text| Value::Str(Text::safe(text)))
 }
 
-fn forceescape(run: &Run, args: Args) -> Res {
+fn forceescape(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_forceescape", 0, &["value"], &[]))?;
-    let text = Value::text(print::string(run, &given(value))?);
-    text::escaped(run, &text).map(|text| Value::Str(Text::safe(text)))
+    let text = Value::text(print::string(rendering, &given(value))?);
+    text::escaped(rendering, &text).map(|text| Value::Str(Text::safe(text)))
 }
 
-fn safe(run: &Run, args: Args) -> Res {
+fn safe(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_mark_safe", 0, &["value"], &[]))?;
-    Ok(Value::Str(Text::safe(print::string(run, &given(value))?)))
+    Ok(Value::Str(Text::safe(print::string(rendering, &given(value))?)))
 }
 
-fn string(run: &Run, args: Args) -> Res {
+fn string(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("soft_str", 0, &["s"], &[]))?;
-    soft(run, &given(value)).map(Value::Str)
+    soft(rendering, &given(value)).map(Value::Str)
 }
 
 /// `float(x)`
-fn to_float(value: &Value) -> Res<f64> {
+fn to_float(value: &Value) -> PyResult<f64> {
     match value {
         Value::Bool(value) => Ok(f64::from(u8::from(*value))),
         #[expect(clippy::cast_precision_loss, reason = "as Python rounds it")]
@@ -189,7 +190,7 @@ fn to_float(value: &Value) -> Res<f64> {
 }
 
 /// `int(x)` or `int(x, base)` for text.
-fn to_int(value: &Value, base: i64) -> Res<BigInt> {
+fn to_int(value: &Value, base: i64) -> PyResult<BigInt> {
     match value {
         Value::Str(text) => numbers::int_from_text(text, base),
         Value::Float(value) => numbers::int_from_float(*value),
@@ -204,56 +205,56 @@ fn to_int(value: &Value, base: i64) -> Res<BigInt> {
     }
 }
 
-fn does_not_fit(raise: &Raise) -> bool {
-    matches!(raise.exception, Exception::TypeError | Exception::ValueError)
+fn does_not_fit(exception: &Exception) -> bool {
+    matches!(exception.class, ExceptionClass::TypeError | ExceptionClass::ValueError)
 }
 
-fn int(_run: &Run, args: Args) -> Res {
+fn int(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, default, base] = args.take_all(&Signature::new("do_int", 0, &["value"], &["default", "base"]))?;
     let value = given(value);
     match base.map_or(Ok(10), |base| base.index()).and_then(|base| to_int(&value, base)) {
-        Err(raise) if does_not_fit(&raise) => {}
+        Err(exception) if does_not_fit(&exception) => {}
         result => return result.map(Value::int),
     }
     match to_float(&value).and_then(numbers::int_from_float) {
         // Infinity too.
-        Err(raise) if does_not_fit(&raise) || raise.exception == Exception::Other => {
+        Err(exception) if does_not_fit(&exception) || exception.class == ExceptionClass::Other => {
             Ok(default.unwrap_or(Value::Int(0)))
         }
         result => result.map(Value::int),
     }
 }
 
-fn float(_run: &Run, args: Args) -> Res {
+fn float(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, default] = args.take_all(&Signature::new("do_float", 0, &["value"], &["default"]))?;
     match to_float(&given(value)) {
-        Err(raise) if does_not_fit(&raise) => Ok(default.unwrap_or(Value::Float(0.0))),
+        Err(exception) if does_not_fit(&exception) => Ok(default.unwrap_or(Value::Float(0.0))),
         result => result.map(Value::Float),
     }
 }
 
-fn round(run: &Run, args: Args) -> Res {
+fn round(rendering: &Rendering, args: Args) -> PyResult {
     let [value, precision, method] =
         args.take_all(&Signature::new("do_round", 0, &["value"], &["precision", "method"]))?;
     let (value, precision) = (given(value), precision.unwrap_or(Value::Int(0)));
     let method = method.unwrap_or_else(|| Value::text("common"));
     let up = match method.as_str().map_or("", |method| &**method) {
-        "common" => return common_round(run, &value, &precision),
+        "common" => return common_round(rendering, &value, &precision),
         "ceil" => true,
         "floor" => false,
         _ => return other_error("method must be common, ceil or floor"),
     };
-    let scale = operators::binary(run, Operator::Pow, &Value::Int(10), &precision)?;
-    let scaled = operators::binary(run, Operator::Mul, &value, &scale)?;
+    let scale = operators::binary(rendering, Operator::Pow, &Value::Int(10), &precision)?;
+    let scaled = operators::binary(rendering, Operator::Mul, &value, &scale)?;
     let whole = match scaled {
         Value::Float(scaled) => Value::int(numbers::int_from_float(if up { scaled.ceil() } else { scaled.floor() })?),
         other if other.as_int().is_some() => other,
         other => return type_error(format!("must be real number, not {}", other.operand_name())),
     };
-    operators::binary(run, Operator::Div, &whole, &scale)
+    operators::binary(rendering, Operator::Div, &whole, &scale)
 }
 
-fn common_round(run: &Run, value: &Value, precision: &Value) -> Res {
+fn common_round(rendering: &Rendering, value: &Value, precision: &Value) -> PyResult {
     if !matches!(value, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_)) {
         return type_error(format!("type {} doesn't define __round__ method", value.operand_name()));
     }
@@ -267,7 +268,7 @@ fn common_round(run: &Run, value: &Value, precision: &Value) -> Res {
                 if u64::from(zeros) > int.bits() {
                     return Ok(Value::Int(0));
                 }
-                run.allocate(zeros as usize)?;
+                rendering.allocate(zeros as usize)?;
                 let scale = BigInt::from(10).pow(zeros);
                 let (quotient, rest) = num_integer::Integer::div_mod_floor(&*int, &scale);
                 let twice: BigInt = rest * 2;
@@ -279,7 +280,7 @@ fn common_round(run: &Run, value: &Value, precision: &Value) -> Res {
     }
 }
 
-fn filesizeformat(_run: &Run, args: Args) -> Res {
+fn filesizeformat(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, binary] = args.take_all(&Signature::new("do_filesizeformat", 0, &["value"], &["binary"]))?;
     let bytes = to_float(&given(value))?;
     let (base, suffix) = if flag(binary) { (1024_f64, "iB") } else { (1000_f64, "B") };

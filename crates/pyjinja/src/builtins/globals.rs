@@ -6,21 +6,24 @@ use indexmap::IndexMap;
 
 use crate::{
     builtins::random::below,
-    eval::objects::{Cycler, Joiner, Namespace},
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::containers,
-    python::datetime as time,
-    python::raise::{Res, other_error, type_error, value_error},
-    python::text::escape,
-    python::value::{Object, Text, Value},
+    eval::{
+        objects::{Cycler, Joiner, Namespace},
+        rendering::Rendering,
+    },
+    python::{
+        arguments::{Args, Signature},
+        containers, datetime as time,
+        exception::{PyResult, other_error, type_error, value_error},
+        text::escape,
+        value::{Object, Text, Value},
+    },
 };
 
 /// The value of a global name.
 pub(crate) fn global(name: &str) -> Option<Value> {
     let function = |type_name, function| Some(Value::object(Global { name: type_name, function }));
     match name {
-        "range" => function("range", range as fn(&Run, Args) -> Res),
+        "range" => function("range", range as fn(&Rendering, Args) -> PyResult),
         "dict" => function("dict", dict),
         "lipsum" => function("generate_lorem_ipsum", lipsum),
         "cycler" => function("Cycler", cycler),
@@ -33,7 +36,7 @@ pub(crate) fn global(name: &str) -> Option<Value> {
 
 struct Global {
     name: &'static str,
-    function: fn(&Run, Args) -> Res,
+    function: fn(&Rendering, Args) -> PyResult,
 }
 
 impl Object for Global {
@@ -44,7 +47,7 @@ impl Object for Global {
         }
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(match self.name {
             "dict" => "<class 'dict'>".to_owned(),
             "Cycler" | "Joiner" | "Namespace" => format!("<class 'jinja2.utils.{}'>", self.name),
@@ -60,23 +63,23 @@ impl Object for Global {
         true
     }
 
-    fn call(&self, run: &Run, args: Args) -> Res {
-        (self.function)(run, args)
+    fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
+        (self.function)(rendering, args)
     }
 }
 
-fn range(_run: &Run, _args: Args) -> Res {
+fn range(_rendering: &Rendering, _args: Args) -> PyResult {
     other_error("use of 'range' is restricted")
 }
 
 /// `dict(pairs, **named)`
-fn entries(run: &Run, args: Args, what: &str) -> Res<IndexMap<crate::python::value::Key, Value>> {
+fn entries(rendering: &Rendering, args: Args, what: &str) -> PyResult<IndexMap<crate::python::value::Key, Value>> {
     if args.positional.len() > 1 {
         return type_error(format!("{what} expected at most 1 argument, got {}", args.positional.len()));
     }
     let mut entries: IndexMap<_, _> = match args.positional.first() {
         None => IndexMap::new(),
-        Some(source) => containers::pairs(run, source)?.into_iter().collect(),
+        Some(source) => containers::pairs(rendering, source)?.into_iter().collect(),
     };
     for (name, value) in args.named {
         entries.insert(Value::text(name).key()?, value);
@@ -84,36 +87,36 @@ fn entries(run: &Run, args: Args, what: &str) -> Res<IndexMap<crate::python::val
     Ok(entries)
 }
 
-fn dict(run: &Run, args: Args) -> Res {
-    entries(run, args, "dict").map(Value::dict)
+fn dict(rendering: &Rendering, args: Args) -> PyResult {
+    entries(rendering, args, "dict").map(Value::dict)
 }
 
-fn namespace(run: &Run, args: Args) -> Res {
-    let entries = entries(run, args, "dict")?;
+fn namespace(rendering: &Rendering, args: Args) -> PyResult {
+    let entries = entries(rendering, args, "dict")?;
     let named = entries.into_iter().filter_map(|(key, value)| Some((key.value().as_str()?.to_string(), value)));
     Ok(Value::object(Namespace::new(named.collect())))
 }
 
-fn cycler(_run: &Run, args: Args) -> Res {
+fn cycler(_rendering: &Rendering, args: Args) -> PyResult {
     if args.positional.is_empty() {
         return other_error("at least one item has to be provided");
     }
     Ok(Value::object(Cycler { items: args.positional, position: Cell::new(0) }))
 }
 
-fn joiner(_run: &Run, args: Args) -> Res {
+fn joiner(_rendering: &Rendering, args: Args) -> PyResult {
     let [separator] = args.take_all(&Signature::new("Joiner.__init__", 1, &[], &["sep"]))?;
     let separator = separator.unwrap_or_else(|| Value::text(", "));
     Ok(Value::object(Joiner { separator, used: Cell::new(false) }))
 }
 
-fn now(_run: &Run, args: Args) -> Res {
+fn now(_rendering: &Rendering, args: Args) -> PyResult {
     let [] = args.take_all(&Signature::new("now", 0, &[], &[]))?;
     Ok(time::now_utc())
 }
 
 /// Filler text, as `lipsum(n, html, min, max)` gives it.
-fn lipsum(run: &Run, args: Args) -> Res {
+fn lipsum(rendering: &Rendering, args: Args) -> PyResult {
     let [count, html, least, most] =
         args.take_all(&Signature::new("generate_lorem_ipsum", 0, &[], &["n", "html", "min", "max"]))?;
     let number = |value: Option<Value>, default: i64| value.map_or(Ok(default), |value| value.index());
@@ -126,8 +129,8 @@ fn lipsum(run: &Run, args: Args) -> Res {
     let mut paragraphs = Vec::new();
     for _ in 0..count {
         let words = usize::try_from(least).unwrap_or(0).saturating_add(below(spread));
-        run.work(words)?;
-        run.allocate(words.saturating_mul(12))?;
+        rendering.work(words)?;
+        rendering.allocate(words.saturating_mul(12))?;
         paragraphs.push(paragraph(words));
     }
     if html.is_none_or(|html| html.truth()) {

@@ -4,21 +4,22 @@ use std::rc::Rc;
 
 use crate::{
     builtins::filters,
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::operators::{self, Comparison, Operator, equal},
-    python::print,
-    python::raise::Res,
-    python::text,
-    python::value::{Text, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        exception::PyResult,
+        operators::{self, Comparison, Operator, equal},
+        print, text,
+        value::{Text, Value},
+    },
     syntax::program::Function,
 };
 
 /// The test of this name.
 pub(crate) fn test(name: &str) -> Option<Function> {
-    let function: fn(&Run, Args) -> Res = match name {
-        "odd" => |run, args| divisible(run, args, "test_odd", 1),
-        "even" => |run, args| divisible(run, args, "test_even", 0),
+    let function: fn(&Rendering, Args) -> PyResult = match name {
+        "odd" => |rendering, args| divisible(rendering, args, "test_odd", 1),
+        "even" => |rendering, args| divisible(rendering, args, "test_even", 0),
         "divisibleby" => divisibleby,
         "defined" => |_, args| one(args, "test_defined", |value| !matches!(value, Value::Undefined(_))),
         "undefined" => |_, args| one(args, "test_undefined", |value| matches!(value, Value::Undefined(_))),
@@ -30,8 +31,8 @@ pub(crate) fn test(name: &str) -> Option<Function> {
         "true" => |_, args| one(args, "test_true", |value| matches!(value, Value::Bool(true))),
         "integer" => |_, args| one(args, "test_integer", |value| matches!(value, Value::Int(_) | Value::Big(_))),
         "float" => |_, args| one(args, "test_float", |value| matches!(value, Value::Float(_))),
-        "lower" => |run, args| cased(run, args, "test_lower", "islower"),
-        "upper" => |run, args| cased(run, args, "test_upper", "isupper"),
+        "lower" => |rendering, args| cased(rendering, args, "test_lower", "islower"),
+        "upper" => |rendering, args| cased(rendering, args, "test_upper", "isupper"),
         "string" => |_, args| one(args, "test_string", |value| matches!(value, Value::Str(_))),
         "mapping" => |_, args| one(args, "test_mapping", |value| matches!(value, Value::Dict(_))),
         "number" => |_, args| {
@@ -44,49 +45,50 @@ pub(crate) fn test(name: &str) -> Option<Function> {
         "callable" => |_, args| Ok(Value::Bool(args.only("callable")?.callable())),
         "sameas" => sameas,
         "escaped" => |_, args| one(args, "test_escaped", |value| matches!(value, Value::Str(Text { safe: true, .. }))),
-        "in" => |run, args| {
+        "in" => |rendering, args| {
             let [value, container] = args.take_all(&Signature::new("test_in", 0, &["value", "seq"], &[]))?;
-            compared(run, Comparison::In, value, container)
+            compared(rendering, Comparison::In, value, container)
         },
-        "==" | "eq" | "equalto" => |run, args| comparison(run, args, "eq", Comparison::Eq),
-        "!=" | "ne" => |run, args| comparison(run, args, "ne", Comparison::Ne),
-        ">" | "gt" | "greaterthan" => |run, args| comparison(run, args, "gt", Comparison::Gt),
-        ">=" | "ge" => |run, args| comparison(run, args, "ge", Comparison::Ge),
-        "<" | "lt" | "lessthan" => |run, args| comparison(run, args, "lt", Comparison::Lt),
-        "<=" | "le" => |run, args| comparison(run, args, "le", Comparison::Le),
+        "==" | "eq" | "equalto" => |rendering, args| comparison(rendering, args, "eq", Comparison::Eq),
+        "!=" | "ne" => |rendering, args| comparison(rendering, args, "ne", Comparison::Ne),
+        ">" | "gt" | "greaterthan" => |rendering, args| comparison(rendering, args, "gt", Comparison::Gt),
+        ">=" | "ge" => |rendering, args| comparison(rendering, args, "ge", Comparison::Ge),
+        "<" | "lt" | "lessthan" => |rendering, args| comparison(rendering, args, "lt", Comparison::Lt),
+        "<=" | "le" => |rendering, args| comparison(rendering, args, "le", Comparison::Le),
         _ => return None,
     };
     Some(Function(function))
 }
 
-fn one(args: Args, name: &'static str, test: impl Fn(&Value) -> bool) -> Res {
+fn one(args: Args, name: &'static str, test: impl Fn(&Value) -> bool) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
     Ok(Value::Bool(value.is_some_and(|value| test(&value))))
 }
 
-fn named(args: Args, name: &'static str, test: impl Fn(&str) -> bool) -> Res {
+fn named(args: Args, name: &'static str, test: impl Fn(&str) -> bool) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 1, &["value"], &[]))?;
     let value = value.unwrap_or(Value::None);
     value.key()?;
     Ok(Value::Bool(value.as_str().is_some_and(|name| test(name))))
 }
 
-fn divisible(run: &Run, args: Args, name: &'static str, rest: i64) -> Res {
+fn divisible(rendering: &Rendering, args: Args, name: &'static str, rest: i64) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
-    let found = operators::binary(run, Operator::Mod, &value.unwrap_or(Value::None), &Value::Int(2))?;
+    let found = operators::binary(rendering, Operator::Mod, &value.unwrap_or(Value::None), &Value::Int(2))?;
     Ok(Value::Bool(equal(&found, &Value::Int(rest))))
 }
 
-fn divisibleby(run: &Run, args: Args) -> Res {
+fn divisibleby(rendering: &Rendering, args: Args) -> PyResult {
     let [value, number] = args.take_all(&Signature::new("test_divisibleby", 0, &["value", "num"], &[]))?;
-    let rest = operators::binary(run, Operator::Mod, &value.unwrap_or(Value::None), &number.unwrap_or(Value::None))?;
+    let rest =
+        operators::binary(rendering, Operator::Mod, &value.unwrap_or(Value::None), &number.unwrap_or(Value::None))?;
     Ok(Value::Bool(equal(&rest, &Value::Int(0))))
 }
 
-fn cased(run: &Run, args: Args, name: &'static str, method: &str) -> Res {
+fn cased(rendering: &Rendering, args: Args, name: &'static str, method: &str) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
-    let value = print::string(run, &value.unwrap_or(Value::None))?;
-    text::call(run, &Text { text: value, safe: false }, method, Args::default())
+    let value = print::string(rendering, &value.unwrap_or(Value::None))?;
+    text::call(rendering, &Text { text: value, safe: false }, method, Args::default())
 }
 
 fn is_sequence(value: &Value) -> bool {
@@ -105,7 +107,7 @@ fn is_iterable(value: &Value) -> bool {
 }
 
 /// `is`: the same object, not only an equal one.
-fn sameas(_run: &Run, args: Args) -> Res {
+fn sameas(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, other] = args.take_all(&Signature::new("test_sameas", 0, &["value", "other"], &[]))?;
     let (value, other) = (value.unwrap_or(Value::None), other.unwrap_or(Value::None));
     Ok(Value::Bool(match (&value, &other) {
@@ -122,12 +124,12 @@ fn sameas(_run: &Run, args: Args) -> Res {
     }))
 }
 
-fn comparison(run: &Run, args: Args, name: &'static str, comparison: Comparison) -> Res {
+fn comparison(rendering: &Rendering, args: Args, name: &'static str, comparison: Comparison) -> PyResult {
     let mut values = args.builtin(&format!("_operator.{name}"), 2, 2)?.into_iter();
-    compared(run, comparison, values.next(), values.next())
+    compared(rendering, comparison, values.next(), values.next())
 }
 
-fn compared(run: &Run, comparison: Comparison, left: Option<Value>, right: Option<Value>) -> Res {
+fn compared(rendering: &Rendering, comparison: Comparison, left: Option<Value>, right: Option<Value>) -> PyResult {
     let (left, right) = (left.unwrap_or(Value::None), right.unwrap_or(Value::None));
-    operators::comparison(run, comparison, &left, &right).map(Value::Bool)
+    operators::comparison(rendering, comparison, &left, &right).map(Value::Bool)
 }

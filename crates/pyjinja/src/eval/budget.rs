@@ -1,6 +1,6 @@
 //! What the rendering on this thread has used up of its bounds.
 //!
-//! Kept for the thread, not in [`crate::eval::run::Run`]: values compare and hash themselves in places that no argument
+//! Kept for the thread, not in [`crate::eval::rendering::Rendering`]: values compare and hash themselves in places that no argument
 //! reaches, such as the keys of a dict, and one comparison or printing may go on inside another.
 
 use std::{

@@ -8,18 +8,19 @@ use std::{
 };
 
 use crate::{
-    eval::run::Run,
-    eval::{self, Frame},
-    python::arguments::Args,
-    python::operators::equal,
-    python::print,
-    python::raise::{Res, type_error},
-    python::value::{Object, Undefined, Value, dismantle},
+    eval::{self, Frame, rendering::Rendering},
+    python::{
+        arguments::Args,
+        exception::{PyResult, type_error},
+        operators::equal,
+        print,
+        value::{Object, Undefined, Value, dismantle},
+    },
     syntax::program::{For, Macro, Program},
 };
 
 /// What yields the items of a generator.
-type Function = fn(&Run, Args) -> Res<Vec<Value>>;
+type Function = fn(&Rendering, Args) -> PyResult<Vec<Value>>;
 
 /// What is computed only when somebody iterates it, and once.
 pub(crate) struct Generator {
@@ -44,7 +45,7 @@ impl Object for Generator {
         "generator"
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!("<generator object {}>", self.name))
     }
 
@@ -56,10 +57,10 @@ impl Object for Generator {
         true
     }
 
-    fn iterate(&self, run: &Run) -> Option<Res<Vec<Value>>> {
+    fn iterate(&self, rendering: &Rendering) -> Option<PyResult<Vec<Value>>> {
         Some(self.args.take().map_or(Ok(Vec::new()), |args| {
-            let _deeper = run.deeper()?;
-            (self.function)(run, args)
+            let _deeper = rendering.deeper()?;
+            (self.function)(rendering, args)
         }))
     }
 
@@ -80,7 +81,7 @@ impl Object for Method {
         "builtin_function_or_method"
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!("<built-in method {} of {} object>", self.name, self.receiver.type_name()))
     }
 
@@ -88,8 +89,8 @@ impl Object for Method {
         true
     }
 
-    fn call(&self, run: &Run, args: Args) -> Res {
-        eval::call_method(run, &self.receiver, &self.name, args)
+    fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
+        eval::call_method(rendering, &self.receiver, &self.name, args)
     }
 
     fn take_values(&mut self) -> Vec<Value> {
@@ -119,7 +120,7 @@ impl Object for MacroValue {
         Cow::Borrowed("jinja2.runtime.Macro")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         let name = if self.definition.name.is_some() { self.name() } else { "anonymous".to_owned() };
         Ok(format!("<Macro {name}>"))
     }
@@ -141,7 +142,7 @@ impl Object for MacroValue {
         true
     }
 
-    fn call(&self, run: &Run, mut args: Args) -> Res {
+    fn call(&self, rendering: &Rendering, mut args: Args) -> PyResult {
         let definition = &self.definition;
         let count = definition.parameters.len();
         let rest = args.positional.split_off(args.positional.len().min(count));
@@ -156,7 +157,7 @@ impl Object for MacroValue {
         }
         if let Some(symbol) = definition.kwargs {
             let entries = args.named.drain(..).map(|(name, value)| Ok((Value::text(name).key()?, value)));
-            special.push((symbol, Value::dict(entries.collect::<Res<_>>()?)));
+            special.push((symbol, Value::dict(entries.collect::<PyResult<_>>()?)));
         } else if let Some((name, _)) = args.named.first() {
             return type_error(if args.named.iter().any(|(name, _)| name == "caller") {
                 format!(
@@ -172,7 +173,7 @@ impl Object for MacroValue {
         } else if !rest.is_empty() {
             return type_error(format!("macro {} takes not more than {count} argument(s)", self.name()));
         }
-        eval::call_macro(run, &self.program, definition, &self.closure, arguments, special)
+        eval::call_macro(rendering, &self.program, definition, &self.closure, arguments, special)
     }
 }
 
@@ -208,7 +209,7 @@ impl Object for Loop {
         Cow::Borrowed("jinja2.runtime.LoopContext")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!("<LoopContext {}/{}>", self.begun.get(), self.items.len()))
     }
 
@@ -240,7 +241,7 @@ impl Object for Loop {
         &["cycle", "changed"]
     }
 
-    fn call_method(&self, _run: &Run, name: &str, args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
         if name == "changed" {
             let changed = self.changed.borrow().as_ref().is_none_or(|before| {
                 before.len() != args.positional.len()
@@ -260,7 +261,7 @@ impl Object for Loop {
         true
     }
 
-    fn call(&self, run: &Run, args: Args) -> Res {
+    fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
         const SIGNATURE: crate::python::arguments::Signature =
             crate::python::arguments::Signature::new("LoopContext.__call__", 1, &["iterable"], &[]);
         let Some((node, program, frame)) = &self.recursion else {
@@ -268,7 +269,7 @@ impl Object for Loop {
         };
         let bound = args.bind(&SIGNATURE)?;
         let items = bound.into_iter().next().flatten().unwrap_or(Value::None);
-        eval::call_loop(run, program, node, frame, &items, self.depth + 1)
+        eval::call_loop(rendering, program, node, frame, &items, self.depth + 1)
     }
 
     fn length(&self) -> Option<usize> {
@@ -316,13 +317,13 @@ impl Object for Namespace {
         Cow::Borrowed("jinja2.utils.Namespace")
     }
 
-    fn repr(&self, run: &Run) -> Res<String> {
-        let _deeper = run.deeper()?;
+    fn repr(&self, rendering: &Rendering) -> PyResult<String> {
+        let _deeper = rendering.deeper()?;
         let entries = self.0.borrow();
         let shown: Vec<String> = entries
             .iter()
-            .map(|(name, value)| Ok(format!("{}: {}", print::quote(name), print::repr(run, value)?)))
-            .collect::<Res<_>>()?;
+            .map(|(name, value)| Ok(format!("{}: {}", print::quote(name), print::repr(rendering, value)?)))
+            .collect::<PyResult<_>>()?;
         Ok(format!("<Namespace {{{}}}>", shown.join(", ")))
     }
 
@@ -373,7 +374,7 @@ impl Object for Cycler {
         &["next", "reset"]
     }
 
-    fn call_method(&self, _run: &Run, name: &str, _args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, _args: Args) -> PyResult {
         if name == "reset" {
             self.position.set(0);
             return Ok(Value::None);
@@ -415,7 +416,7 @@ impl Object for Joiner {
         true
     }
 
-    fn call(&self, _run: &Run, _args: Args) -> Res {
+    fn call(&self, _rendering: &Rendering, _args: Args) -> PyResult {
         Ok(if self.used.replace(true) { self.separator.clone() } else { Value::text("") })
     }
 

@@ -1,8 +1,8 @@
 //! The arguments of a call, bound to parameters as Python binds them, with its messages.
 
-use crate::{
-    python::raise::{Res, type_error},
-    python::value::Value,
+use crate::python::{
+    exception::{PyResult, type_error},
+    value::Value,
 };
 
 /// The arguments of a call.
@@ -50,7 +50,7 @@ impl Args {
     }
 
     /// One value for each parameter, the required ones first; None where an optional one is not given.
-    pub(crate) fn bind(self, signature: &Signature) -> Res<Vec<Option<Value>>> {
+    pub(crate) fn bind(self, signature: &Signature) -> PyResult<Vec<Option<Value>>> {
         let Signature { name, hidden, required, optional } = *signature;
         let most = required.len() + optional.len();
         let given = self.positional.len();
@@ -97,12 +97,12 @@ impl Args {
     }
 
     /// The one argument of a builtin function.
-    pub(crate) fn only(self, name: &str) -> Res {
+    pub(crate) fn only(self, name: &str) -> PyResult {
         Ok(self.builtin(name, 1, 1)?.into_iter().next().unwrap_or(Value::None))
     }
 
     /// Like [`Args::bind`], for `N` parameters. Required ones are never None.
-    pub(crate) fn take_all<const N: usize>(self, signature: &Signature) -> Res<[Option<Value>; N]> {
+    pub(crate) fn take_all<const N: usize>(self, signature: &Signature) -> PyResult<[Option<Value>; N]> {
         let mut bound = self.bind(signature)?;
         bound.resize(N, None);
         bound.try_into().or_else(|_| type_error(format!("{}() has other parameters", signature.name)))
@@ -111,7 +111,7 @@ impl Args {
     /// The positional arguments of a builtin's method, which takes from `least` to `most` and none by name.
     ///
     /// `name` is as messages give it: `str.upper`, or `upper` where Python leaves the type out.
-    pub(crate) fn builtin(self, name: &str, least: usize, most: usize) -> Res<Vec<Value>> {
+    pub(crate) fn builtin(self, name: &str, least: usize, most: usize) -> PyResult<Vec<Value>> {
         if !self.named.is_empty() {
             return type_error(format!("{name}() takes no keyword arguments"));
         }
@@ -142,7 +142,7 @@ impl Args {
         required: &[&str],
         optional: &[&str],
         positional: usize,
-    ) -> Res<Vec<Option<Value>>> {
+    ) -> PyResult<Vec<Option<Value>>> {
         let most = required.len() + optional.len();
         let (given, named) = (self.positional.len(), self.named.len());
         if given + named > most {

@@ -3,13 +3,15 @@
 use std::{fmt::Write, ops::Deref};
 
 use crate::{
-    eval::run::Run,
-    python::arguments::Args,
-    python::numbers::size,
-    python::operators::Operator,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::text::{argument_type, search_arguments},
-    python::value::{Object, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        numbers::size,
+        operators::Operator,
+        text::{argument_type, search_arguments},
+        value::{Object, Value},
+    },
 };
 
 /// A `bytes`.
@@ -59,8 +61,8 @@ impl Object for Bytes {
         "bytes"
     }
 
-    fn repr(&self, run: &Run) -> Res<String> {
-        run.allocate(self.0.len().saturating_mul(4))?;
+    fn repr(&self, rendering: &Rendering) -> PyResult<String> {
+        rendering.allocate(self.0.len().saturating_mul(4))?;
         let quote = if self.0.contains(&b'\'') && !self.0.contains(&b'"') { '"' } else { '\'' };
         let mut out = format!("b{quote}");
         for byte in &self.0 {
@@ -83,16 +85,16 @@ impl Object for Bytes {
         METHODS
     }
 
-    fn call_method(&self, run: &Run, name: &str, args: Args) -> Res {
-        run.work(1 + self.0.len() / 64)?;
-        run.allocate(self.0.len())?;
+    fn call_method(&self, rendering: &Rendering, name: &str, args: Args) -> PyResult {
+        rendering.work(1 + self.0.len() / 64)?;
+        rendering.allocate(self.0.len())?;
         match name {
-            "decode" => self.decode(run, args),
-            "hex" => self.hex(run, args),
+            "decode" => self.decode(rendering, args),
+            "hex" => self.hex(rendering, args),
             "count" | "find" | "index" => self.find(name, args),
             "startswith" | "endswith" => self.starts_or_ends(name, args),
-            "replace" => self.replace(run, args),
-            "split" => self.split(run, args),
+            "replace" => self.replace(rendering, args),
+            "split" => self.split(rendering, args),
             "strip" | "lstrip" | "rstrip" => self.strip(name, args),
             _ => {
                 args.builtin(&format!("bytes.{name}"), 0, 0)?;
@@ -109,7 +111,7 @@ impl Object for Bytes {
         true
     }
 
-    fn iterate(&self, _run: &Run) -> Option<Res<Vec<Value>>> {
+    fn iterate(&self, _rendering: &Rendering) -> Option<PyResult<Vec<Value>>> {
         Some(Ok(self.0.iter().map(|byte| Value::Int(i64::from(*byte))).collect()))
     }
 
@@ -117,7 +119,7 @@ impl Object for Bytes {
         other.downcast::<Self>().map(|other| self == other)
     }
 
-    fn order(&self, other: &Value) -> Option<Res<std::cmp::Ordering>> {
+    fn order(&self, other: &Value) -> Option<PyResult<std::cmp::Ordering>> {
         other.downcast::<Self>().map(|other| Ok(self.0.cmp(&other.0)))
     }
 
@@ -130,7 +132,7 @@ impl Object for Bytes {
         )
     }
 
-    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<Res> {
+    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<PyResult> {
         match (operator, other.downcast::<Self>()) {
             (Operator::Add, Some(other)) if !reflected => {
                 Some(Ok(Value::object(Self([self.0.as_slice(), other.0.as_slice()].concat()))))
@@ -141,20 +143,20 @@ impl Object for Bytes {
 }
 
 impl Bytes {
-    fn decode(&self, run: &Run, args: Args) -> Res {
+    fn decode(&self, rendering: &Rendering, args: Args) -> PyResult {
         let mut args = args.keywords("decode", &[], &["encoding", "errors"], 2)?.into_iter();
         let encoding = codec_argument("decode", "encoding", args.next().flatten(), "utf-8")?;
         let errors = codec_argument("decode", "errors", args.next().flatten(), "strict")?;
-        decode(run, &self.0, &encoding, &errors).map(Value::from)
+        decode(rendering, &self.0, &encoding, &errors).map(Value::from)
     }
 
-    fn hex(&self, run: &Run, args: Args) -> Res {
+    fn hex(&self, rendering: &Rendering, args: Args) -> PyResult {
         let mut args = args.keywords("hex", &[], &["sep", "bytes_per_sep"], 2)?.into_iter();
         let separator = args.next().flatten();
         let group = args.next().flatten().map_or(Ok(1), |group| size(&group))?;
         let separator = separator.map(|separator| separator_character(&separator)).transpose()?;
         let length = usize::try_from(group.unsigned_abs()).unwrap_or(usize::MAX);
-        run.allocate(self.0.len().saturating_mul(3))?;
+        rendering.allocate(self.0.len().saturating_mul(3))?;
         let mut out = String::new();
         for (index, byte) in self.0.iter().enumerate() {
             let from_end = if group > 0 { self.0.len() - index } else { index };
@@ -170,7 +172,7 @@ impl Bytes {
         Ok(Value::from(out))
     }
 
-    fn find(&self, name: &str, args: Args) -> Res {
+    fn find(&self, name: &str, args: Args) -> PyResult {
         let (wanted, start, end) = search_arguments(name, args, self.0.len())?;
         let wanted = match (wanted.downcast::<Self>(), wanted.as_int()) {
             (Some(bytes), _) => bytes.clone(),
@@ -205,7 +207,7 @@ impl Bytes {
         }
     }
 
-    fn starts_or_ends(&self, name: &str, args: Args) -> Res {
+    fn starts_or_ends(&self, name: &str, args: Args) -> PyResult {
         let (affix, start, end) = search_arguments(name, args, self.0.len())?;
         let Some(bytes) = affix.downcast::<Self>() else {
             return type_error(format!(
@@ -219,7 +221,7 @@ impl Bytes {
         })))
     }
 
-    fn replace(&self, run: &Run, args: Args) -> Res {
+    fn replace(&self, rendering: &Rendering, args: Args) -> PyResult {
         let args = args.builtin("bytes.replace", 2, 3)?;
         let (old, new) = (bytes_like(args.first())?, bytes_like(args.get(1))?);
         let most = args.get(2).map_or(Ok(-1), size)?;
@@ -228,8 +230,8 @@ impl Bytes {
         while let Some(at) = position(rest, &old).filter(|_| left > 0) {
             // Nothing is found before each byte, and once more at the end.
             let next = at + old.len().max(1);
-            run.allocate(next + new.len())?;
-            run.work(1)?;
+            rendering.allocate(next + new.len())?;
+            rendering.work(1)?;
             out.extend_from_slice(rest.get(..at).unwrap_or_default());
             out.extend_from_slice(&new);
             left -= 1;
@@ -249,14 +251,14 @@ impl Bytes {
         Ok(Value::object(Self(out)))
     }
 
-    fn split(&self, run: &Run, args: Args) -> Res {
+    fn split(&self, rendering: &Rendering, args: Args) -> PyResult {
         let mut args = args.keywords("split", &[], &["sep", "maxsplit"], 2)?.into_iter();
         let separator = args.next().flatten().unwrap_or(Value::None);
         let most = args.next().flatten().map_or(Ok(-1), |most| size(&most))?;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let (mut parts, mut rest) = (Vec::new(), self.0.as_slice());
         let push = |parts: &mut Vec<Value>, part: &[u8]| {
-            run.allocate(part.len() + size_of::<Value>())?;
+            rendering.allocate(part.len() + size_of::<Value>())?;
             parts.push(Value::object(Self(part.to_vec())));
             Ok(())
         };
@@ -282,7 +284,7 @@ impl Bytes {
         Ok(Value::list(parts))
     }
 
-    fn strip(&self, name: &str, args: Args) -> Res {
+    fn strip(&self, name: &str, args: Args) -> PyResult {
         let unwanted = match args.builtin(&format!("bytes.{name}"), 0, 1)?.into_iter().next() {
             None | Some(Value::None) => None,
             other => Some(bytes_like(other.as_ref())?),
@@ -313,7 +315,7 @@ impl Bytes {
     }
 }
 
-fn separator_character(separator: &Value) -> Res<char> {
+fn separator_character(separator: &Value) -> PyResult<char> {
     if separator.length()? != 1 {
         return value_error("sep must be length 1.");
     }
@@ -329,7 +331,7 @@ fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
 
-fn bytes_like(value: Option<&Value>) -> Res<Bytes> {
+fn bytes_like(value: Option<&Value>) -> PyResult<Bytes> {
     match value.and_then(|value| value.downcast::<Bytes>()) {
         Some(bytes) => Ok(bytes.clone()),
         None => type_error(format!(
@@ -347,7 +349,7 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 /// The name of a codec, or of what it does about errors.
-pub(crate) fn codec_argument(method: &str, parameter: &str, value: Option<Value>, default: &str) -> Res<String> {
+pub(crate) fn codec_argument(method: &str, parameter: &str, value: Option<Value>, default: &str) -> PyResult<String> {
     match value {
         None => Ok(default.to_owned()),
         Some(Value::Str(text)) => Ok(text.to_string()),
@@ -374,7 +376,7 @@ enum Codec {
     },
 }
 
-fn codec(name: &str) -> Res<Codec> {
+fn codec(name: &str) -> PyResult<Codec> {
     let plain = name.to_lowercase().replace(['-', ' '], "_");
     Ok(match plain.as_str() {
         "utf_8" | "utf8" | "u8" | "utf" | "cp65001" | "utf8_ucs2" | "utf8_ucs4" => Codec::Utf8,
@@ -395,14 +397,14 @@ fn codec(name: &str) -> Res<Codec> {
 }
 
 /// `text.encode(encoding, errors)`
-pub(crate) fn encode(run: &Run, text: &str, encoding: &str, errors: &str) -> Res {
+pub(crate) fn encode(rendering: &Rendering, text: &str, encoding: &str, errors: &str) -> PyResult {
     let bytes = match codec(encoding)? {
         Codec::Utf8 => text.as_bytes().to_vec(),
         Codec::Utf8Marked => [b"\xef\xbb\xbf".as_slice(), text.as_bytes()].concat(),
-        Codec::Ascii => encode_narrow(run, text, errors, "ascii", 0x80)?,
-        Codec::Latin1 => encode_narrow(run, text, errors, "latin-1", 0x100)?,
+        Codec::Ascii => encode_narrow(rendering, text, errors, "ascii", 0x80)?,
+        Codec::Latin1 => encode_narrow(rendering, text, errors, "latin-1", 0x100)?,
         Codec::Utf16 { big, marked } => {
-            run.allocate(text.len() * 2)?;
+            rendering.allocate(text.len() * 2)?;
             let mark = marked.then_some(0xfeff);
             mark.into_iter()
                 .chain(text.encode_utf16())
@@ -410,7 +412,7 @@ pub(crate) fn encode(run: &Run, text: &str, encoding: &str, errors: &str) -> Res
                 .collect()
         }
         Codec::Utf32 { big, marked } => {
-            run.allocate(text.len() * 4)?;
+            rendering.allocate(text.len() * 4)?;
             let mark = marked.then_some(0xfeff);
             mark.into_iter()
                 .chain(text.chars().map(u32::from))
@@ -422,7 +424,7 @@ pub(crate) fn encode(run: &Run, text: &str, encoding: &str, errors: &str) -> Res
 }
 
 /// Encodes into a codec whose characters are the first `limit` of Unicode.
-fn encode_narrow(run: &Run, text: &str, errors: &str, codec: &str, limit: u32) -> Res<Vec<u8>> {
+fn encode_narrow(rendering: &Rendering, text: &str, errors: &str, codec: &str, limit: u32) -> PyResult<Vec<u8>> {
     let mut out = Vec::new();
     for (index, c) in text.chars().enumerate() {
         let code = u32::from(c);
@@ -430,7 +432,7 @@ fn encode_narrow(run: &Run, text: &str, errors: &str, codec: &str, limit: u32) -
             out.push(byte);
             continue;
         }
-        run.allocate(10)?;
+        rendering.allocate(10)?;
         match errors {
             "ignore" => {}
             "replace" => out.push(b'?'),
@@ -462,8 +464,8 @@ fn escaped(c: char) -> String {
 }
 
 /// `bytes.decode(encoding, errors)`
-pub(crate) fn decode(run: &Run, bytes: &[u8], encoding: &str, errors: &str) -> Res<String> {
-    run.allocate(bytes.len().saturating_mul(2))?;
+pub(crate) fn decode(rendering: &Rendering, bytes: &[u8], encoding: &str, errors: &str) -> PyResult<String> {
+    rendering.allocate(bytes.len().saturating_mul(2))?;
     match codec(encoding)? {
         Codec::Utf8 => decode_utf8(bytes, errors),
         Codec::Utf8Marked => decode_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), errors),
@@ -540,7 +542,7 @@ pub(crate) fn decode(run: &Run, bytes: &[u8], encoding: &str, errors: &str) -> R
     }
 }
 
-fn decode_utf8(bytes: &[u8], errors: &str) -> Res<String> {
+fn decode_utf8(bytes: &[u8], errors: &str) -> PyResult<String> {
     let mut out = String::new();
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
@@ -570,7 +572,7 @@ struct Fault<'a> {
 }
 
 impl Fault<'_> {
-    fn handle(&self, errors: &str) -> Res<String> {
+    fn handle(&self, errors: &str) -> PyResult<String> {
         match errors {
             "ignore" => Ok(String::new()),
             "replace" => Ok(char::REPLACEMENT_CHARACTER.to_string()),
@@ -582,12 +584,15 @@ impl Fault<'_> {
         }
     }
 
-    fn raise(&self) -> Raise {
+    fn raise(&self) -> Exception {
         let place = match self.bytes {
             [byte] => format!("byte 0x{byte:02x} in position {}", self.start),
             bytes => format!("bytes in position {}-{}", self.start, self.start + bytes.len() - 1),
         };
-        Raise::new(Exception::ValueError, format!("'{}' codec can't decode {place}: {}", self.codec, self.reason))
+        Exception::new(
+            ExceptionClass::ValueError,
+            format!("'{}' codec can't decode {place}: {}", self.codec, self.reason),
+        )
     }
 }
 

@@ -6,14 +6,15 @@ use indexmap::IndexMap;
 
 use crate::{
     eval,
-    eval::run::Run,
-    python::arguments::Args,
-    python::numbers::size,
-    python::operators::equal,
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::sorting,
-    python::value::{Dict, Key, List, Object, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        numbers::size,
+        operators::equal,
+        print, sorting,
+        value::{Dict, Key, List, Object, Value},
+    },
 };
 
 /// The names of the methods of a `list`, `tuple` or `dict`.
@@ -31,27 +32,27 @@ pub(crate) fn methods(value: &Value) -> &'static [&'static str] {
 }
 
 /// `value.method(args)`
-pub(crate) fn call(run: &Run, value: &Value, method: &str, args: Args) -> Res {
+pub(crate) fn call(rendering: &Rendering, value: &Value, method: &str, args: Args) -> PyResult {
     if matches!(method, "append" | "extend" | "insert" | "setdefault" | "update") {
-        run.hold(value)?;
+        rendering.hold(value)?;
     }
     match value {
-        Value::List(list) => list_method(run, list, method, args),
+        Value::List(list) => list_method(rendering, list, method, args),
         Value::Tuple(tuple) => match method {
-            "count" => count(run, &tuple.items, args, "tuple.count"),
-            _ => index(run, &tuple.items, args, "tuple.index(x): x not in tuple"),
+            "count" => count(rendering, &tuple.items, args, "tuple.count"),
+            _ => index(rendering, &tuple.items, args, "tuple.index(x): x not in tuple"),
         },
-        Value::Dict(dict) => dict_method(run, dict, method, args),
+        Value::Dict(dict) => dict_method(rendering, dict, method, args),
         other => type_error(format!("'{}' object has no methods", other.type_name())),
     }
 }
 
-fn list_method(run: &Run, list: &Rc<List>, method: &str, args: Args) -> Res {
+fn list_method(rendering: &Rendering, list: &Rc<List>, method: &str, args: Args) -> PyResult {
     let name = format!("list.{method}");
     match method {
         "append" => {
             let item = one(args, &name)?;
-            run.allocate(size_of::<Value>())?;
+            rendering.allocate(size_of::<Value>())?;
             list.items_mut().push(item);
         }
         "clear" => {
@@ -61,34 +62,34 @@ fn list_method(run: &Run, list: &Rc<List>, method: &str, args: Args) -> Res {
         }
         "copy" => {
             args.builtin(&name, 0, 0)?;
-            return Ok(Value::list(Value::List(Rc::clone(list)).iterate(run)?));
+            return Ok(Value::list(Value::List(Rc::clone(list)).iterate(rendering)?));
         }
-        "count" => return count(run, &list.items(), args, &name),
+        "count" => return count(rendering, &list.items(), args, &name),
         "index" => {
             let items = list.items();
             let missing = match args.positional.first() {
-                Some(item) if args.positional.len() <= 3 => format!("{} is not in list", print::repr(run, item)?),
+                Some(item) if args.positional.len() <= 3 => format!("{} is not in list", print::repr(rendering, item)?),
                 _ => String::new(),
             };
-            return index(run, &items, args, &missing);
+            return index(rendering, &items, args, &missing);
         }
         "extend" => {
-            let items = one(args, &name)?.iterate(run)?;
+            let items = one(args, &name)?.iterate(rendering)?;
             list.items_mut().extend(items);
         }
         "insert" => {
             let mut args = args.builtin(&name, 2, 2)?.into_iter();
             let at = size(&args.next().unwrap_or(Value::None))?;
             let mut items = list.items_mut();
-            run.allocate(size_of::<Value>())?;
-            run.work(items.len() / 64)?;
+            rendering.allocate(size_of::<Value>())?;
+            rendering.work(items.len() / 64)?;
             let at = from_end(at, items.len()).min(items.len());
             items.insert(at, args.next().unwrap_or(Value::None));
         }
-        "pop" => return pop(run, list, args),
+        "pop" => return pop(rendering, list, args),
         "remove" => {
             let item = one(args, &name)?;
-            run.work(list.items().len() / 16)?;
+            rendering.work(list.items().len() / 16)?;
             let found = list.items().iter().position(|other| equal(other, &item));
             match found {
                 Some(at) => drop(list.items_mut().remove(at)),
@@ -97,15 +98,15 @@ fn list_method(run: &Run, list: &Rc<List>, method: &str, args: Args) -> Res {
         }
         "reverse" => {
             args.builtin(&name, 0, 0)?;
-            run.work(list.items().len() / 16)?;
+            rendering.work(list.items().len() / 16)?;
             list.items_mut().reverse();
         }
-        _ => return sort_method(run, list, args),
+        _ => return sort_method(rendering, list, args),
     }
     Ok(Value::None)
 }
 
-fn one(args: Args, name: &str) -> Res {
+fn one(args: Args, name: &str) -> PyResult {
     Ok(args.builtin(name, 1, 1)?.into_iter().next().unwrap_or(Value::None))
 }
 
@@ -116,13 +117,13 @@ fn from_end(index: i64, length: usize) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX)
 }
 
-fn count(run: &Run, items: &[Value], args: Args, name: &str) -> Res {
+fn count(rendering: &Rendering, items: &[Value], args: Args, name: &str) -> PyResult {
     let item = one(args, name)?;
-    run.work(items.len() / 16)?;
+    rendering.work(items.len() / 16)?;
     Ok(Value::size(items.iter().filter(|other| equal(other, &item)).count()))
 }
 
-fn index(run: &Run, items: &[Value], args: Args, missing: &str) -> Res {
+fn index(rendering: &Rendering, items: &[Value], args: Args, missing: &str) -> PyResult {
     let owner = if missing.starts_with("tuple") { "tuple.index" } else { "list.index" };
     let args = args.builtin(owner, 1, 3)?;
     let bound = |at: usize, default: usize| match args.get(at) {
@@ -133,20 +134,20 @@ fn index(run: &Run, items: &[Value], args: Args, missing: &str) -> Res {
         Some(value) => Ok(from_end(value.index()?, items.len())),
     };
     let (start, end) = (bound(1, 0)?, bound(2, items.len())?);
-    run.work(items.len() / 16)?;
+    rendering.work(items.len() / 16)?;
     let wanted = args.first().unwrap_or(&Value::None);
     let found = items.iter().enumerate().take(end).skip(start).find(|(_, item)| equal(item, wanted));
     found.map_or_else(|| value_error(missing), |(at, _)| Ok(Value::size(at)))
 }
 
-fn pop(run: &Run, list: &List, args: Args) -> Res {
+fn pop(rendering: &Rendering, list: &List, args: Args) -> PyResult {
     let args = args.builtin("list.pop", 0, 1)?;
     let at = args.first().map_or(Ok(-1), size)?;
     let mut items = list.items_mut();
     if items.is_empty() {
         return other_error("pop from empty list");
     }
-    run.work(items.len() / 64)?;
+    rendering.work(items.len() / 64)?;
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let at = if at < 0 { at.saturating_add(length) } else { at };
     match usize::try_from(at) {
@@ -155,21 +156,21 @@ fn pop(run: &Run, list: &List, args: Args) -> Res {
     }
 }
 
-fn sort_method(run: &Run, list: &List, args: Args) -> Res {
+fn sort_method(rendering: &Rendering, list: &List, args: Args) -> PyResult {
     let mut args = args.keywords("sort", &[], &["key", "reverse"], 0)?.into_iter();
     let key = args.next().flatten().filter(|key| !matches!(key, Value::None));
     let reverse = args.next().flatten().is_some_and(|reverse| reverse.truth());
     // As in Python the list is empty while it is sorted.
     let items = std::mem::take(&mut *list.items_mut());
-    run.allocate(items.len() * 2 * size_of::<Value>())?;
-    let keyed: Res<Vec<(Value, Value)>> = items
+    rendering.allocate(items.len() * 2 * size_of::<Value>())?;
+    let keyed: PyResult<Vec<(Value, Value)>> = items
         .iter()
         .map(|item| match &key {
-            Some(key) => Ok((eval::call(run, key, Args::of(vec![item.clone()]))?, item.clone())),
+            Some(key) => Ok((eval::call(rendering, key, Args::of(vec![item.clone()]))?, item.clone())),
             None => Ok((item.clone(), item.clone())),
         })
         .collect();
-    let sorted = keyed.and_then(|keyed| sorting::sorted(run, keyed, reverse));
+    let sorted = keyed.and_then(|keyed| sorting::sorted(rendering, keyed, reverse));
     let modified = !list.items().is_empty();
     *list.items_mut() = match &sorted {
         Ok(sorted) => sorted.iter().map(|(_, item)| item.clone()).collect(),
@@ -179,7 +180,7 @@ fn sort_method(run: &Run, list: &List, args: Args) -> Res {
     if modified { value_error("list modified during sort") } else { Ok(Value::None) }
 }
 
-fn dict_method(run: &Run, dict: &Rc<Dict>, method: &str, args: Args) -> Res {
+fn dict_method(rendering: &Rendering, dict: &Rc<Dict>, method: &str, args: Args) -> PyResult {
     let name = format!("dict.{method}");
     match method {
         "keys" | "values" | "items" => {
@@ -198,12 +199,12 @@ fn dict_method(run: &Run, dict: &Rc<Dict>, method: &str, args: Args) -> Res {
         "setdefault" => {
             let (key, default) = key_and_default(args.builtin(&name, 1, 2)?);
             let key = key.key()?;
-            run.allocate(2 * size_of::<Value>())?;
+            rendering.allocate(2 * size_of::<Value>())?;
             Ok(dict.entries_mut().entry(key).or_insert(default.unwrap_or(Value::None)).clone())
         }
         "pop" => {
             let (key, default) = key_and_default(args.builtin(&name, 1, 2)?);
-            run.work(dict.len() / 64)?;
+            rendering.work(dict.len() / 64)?;
             let found = match dict.len() {
                 // Python looks at no key where there is none.
                 0 => None,
@@ -211,14 +212,14 @@ fn dict_method(run: &Run, dict: &Rc<Dict>, method: &str, args: Args) -> Res {
             };
             match found.or(default) {
                 Some(value) => Ok(value),
-                None => Err(Raise::new(Exception::KeyError, print::repr(run, &key)?)),
+                None => Err(Exception::new(ExceptionClass::KeyError, print::repr(rendering, &key)?)),
             }
         }
         "popitem" => {
             args.builtin(&name, 0, 0)?;
             let last = dict.entries_mut().pop();
             last.map_or_else(
-                || Err(Raise::new(Exception::KeyError, "'popitem(): dictionary is empty'")),
+                || Err(Exception::new(ExceptionClass::KeyError, "'popitem(): dictionary is empty'")),
                 |(key, value)| Ok(Value::tuple(vec![key.value().clone(), value])),
             )
         }
@@ -230,20 +231,20 @@ fn dict_method(run: &Run, dict: &Rc<Dict>, method: &str, args: Args) -> Res {
         }
         "copy" => {
             args.builtin(&name, 0, 0)?;
-            run.allocate(dict.len() * 2 * size_of::<Value>())?;
+            rendering.allocate(dict.len() * 2 * size_of::<Value>())?;
             let entries = dict.entries().clone();
             Ok(if dict.defaulting { Value::defaulting(entries) } else { Value::dict(entries) })
         }
         "fromkeys" => {
             let (keys, value) = key_and_default(args.builtin(&name, 1, 2)?);
             let mut entries = IndexMap::new();
-            for key in keys.iterate(run)? {
-                run.allocate(2 * size_of::<Value>())?;
+            for key in keys.iterate(rendering)? {
+                rendering.allocate(2 * size_of::<Value>())?;
                 entries.insert(key.key()?, value.clone().unwrap_or(Value::None));
             }
             Ok(Value::dict(entries))
         }
-        _ => update(run, dict, args),
+        _ => update(rendering, dict, args),
     }
 }
 
@@ -252,43 +253,43 @@ fn key_and_default(args: Vec<Value>) -> (Value, Option<Value>) {
     (args.next().unwrap_or(Value::None), args.next())
 }
 
-fn look_up(dict: &Dict, key: &Value) -> Res<Option<Value>> {
+fn look_up(dict: &Dict, key: &Value) -> PyResult<Option<Value>> {
     match key {
         Value::Str(key) => Ok(dict.get(key)),
         other => Ok(dict.entries().get(&other.key()?).cloned()),
     }
 }
 
-fn update(run: &Run, dict: &Dict, args: Args) -> Res {
+fn update(rendering: &Rendering, dict: &Dict, args: Args) -> PyResult {
     let Args { positional, named } = args;
     let given = Args::of(positional).builtin("dict.update", 0, 1)?;
     if let Some(more) = given.first() {
-        for (key, value) in pairs(run, more)? {
-            run.allocate(2 * size_of::<Value>())?;
+        for (key, value) in pairs(rendering, more)? {
+            rendering.allocate(2 * size_of::<Value>())?;
             dict.entries_mut().insert(key, value);
         }
     }
     for (name, value) in named {
-        run.allocate(2 * size_of::<Value>())?;
+        rendering.allocate(2 * size_of::<Value>())?;
         dict.entries_mut().insert(Value::from(name).key()?, value);
     }
     Ok(Value::None)
 }
 
 /// The entries that `dict(x)` has.
-pub(crate) fn pairs(run: &Run, source: &Value) -> Res<Vec<(Key, Value)>> {
+pub(crate) fn pairs(rendering: &Rendering, source: &Value) -> PyResult<Vec<(Key, Value)>> {
     match source {
         Value::Dict(dict) => {
-            run.allocate(dict.len() * 2 * size_of::<Value>())?;
+            rendering.allocate(dict.len() * 2 * size_of::<Value>())?;
             return Ok(dict.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect());
         }
         Value::Undefined(undefined) => return Err(undefined.raise()),
         _ => {}
     }
     let mut pairs = Vec::new();
-    for (index, item) in source.iterate(run)?.into_iter().enumerate() {
-        run.work(1)?;
-        let Ok(pair) = item.iterate(run) else {
+    for (index, item) in source.iterate(rendering)?.into_iter().enumerate() {
+        rendering.work(1)?;
+        let Ok(pair) = item.iterate(rendering) else {
             return type_error(format!("cannot convert dictionary update sequence element #{index} to a sequence"));
         };
         match pair.as_slice() {
@@ -339,10 +340,10 @@ impl Object for View {
         }
     }
 
-    fn repr(&self, run: &Run) -> Res<String> {
-        let _deeper = run.deeper()?;
-        run.allocate(self.dict.len() * 2 * size_of::<Value>())?;
-        Ok(format!("{}({})", self.type_name(), print::repr(run, &Value::list(self.items()))?))
+    fn repr(&self, rendering: &Rendering) -> PyResult<String> {
+        let _deeper = rendering.deeper()?;
+        rendering.allocate(self.dict.len() * 2 * size_of::<Value>())?;
+        Ok(format!("{}({})", self.type_name(), print::repr(rendering, &Value::list(self.items()))?))
     }
 
     fn hashable(&self) -> bool {
@@ -353,10 +354,10 @@ impl Object for View {
         if self.kind == Kind::Values { &[] } else { &["isdisjoint"] }
     }
 
-    fn call_method(&self, run: &Run, name: &str, args: Args) -> Res {
-        let others = one(args, &format!("{}.{name}", self.type_name()))?.iterate(run)?;
+    fn call_method(&self, rendering: &Rendering, name: &str, args: Args) -> PyResult {
+        let others = one(args, &format!("{}.{name}", self.type_name()))?.iterate(rendering)?;
         let own = self.items();
-        run.work(own.len().saturating_mul(others.len()) / 16)?;
+        rendering.work(own.len().saturating_mul(others.len()) / 16)?;
         Ok(Value::Bool(!others.iter().any(|other| own.iter().any(|item| equal(item, other)))))
     }
 
@@ -368,7 +369,7 @@ impl Object for View {
         true
     }
 
-    fn iterate(&self, _run: &Run) -> Option<Res<Vec<Value>>> {
+    fn iterate(&self, _rendering: &Rendering) -> Option<PyResult<Vec<Value>>> {
         Some(Ok(self.items()))
     }
 
@@ -404,13 +405,13 @@ pub(crate) mod table {
     use serde_json::Value as Json;
 
     use crate::{
-        eval::run::Run,
+        eval::rendering::Rendering,
         python::{
             arguments::Args,
             bytes::Bytes,
-            containers, format, numbers, print,
-            raise::{Exception, Res},
-            text,
+            containers,
+            exception::{ExceptionClass, PyResult},
+            format, numbers, print, text,
             value::{Text, Undefined, Value},
         },
     };
@@ -421,20 +422,20 @@ pub(crate) mod table {
 
     pub(crate) fn check(rows: &[Row]) {
         for (receiver, method, arguments, expected) in rows {
-            let run = Run::new(&[]);
+            let rendering = Rendering::new(&[]);
             let (receiver, arguments) = (parse(receiver), parse(arguments));
-            let args = Args::of(arguments.iterate(&run).expect("a list"));
-            let result = call(&run, &receiver, method, args).and_then(|value| print::repr(&run, &value));
-            let shown = result.unwrap_or_else(|raise| {
-                let name = match raise.exception {
-                    Exception::Other => "Other".to_owned(),
+            let args = Args::of(arguments.iterate(&rendering).expect("a list"));
+            let result = call(&rendering, &receiver, method, args).and_then(|value| print::repr(&rendering, &value));
+            let shown = result.unwrap_or_else(|exception| {
+                let name = match exception.class {
+                    ExceptionClass::Other => "Other".to_owned(),
                     exception => format!("{exception:?}"),
                 };
-                format!("{name}: {}", raise.message)
+                format!("{name}: {}", exception.message)
             });
             let after = match receiver {
                 Value::List(_) | Value::Dict(_) => {
-                    format!(" => {}", print::repr(&run, &receiver).expect("printable"))
+                    format!(" => {}", print::repr(&rendering, &receiver).expect("printable"))
                 }
                 _ => String::new(),
             };
@@ -442,18 +443,20 @@ pub(crate) mod table {
         }
     }
 
-    fn call(run: &Run, receiver: &Value, method: &str, args: Args) -> Res {
+    fn call(rendering: &Rendering, receiver: &Value, method: &str, args: Args) -> PyResult {
         let first = args.positional.first().cloned().unwrap_or(Value::None);
         match (method, receiver) {
-            ("%", Value::Str(text)) => format::percent(run, text, &first),
-            ("fmt", value) => format::format_spec(run, value, first.as_str().expect("text")).map(Value::from),
+            ("%", Value::Str(text)) => format::percent(rendering, text, &first),
+            ("fmt", value) => format::format_spec(rendering, value, first.as_str().expect("text")).map(Value::from),
             ("int", Value::Str(text)) => numbers::int_from_text(text, first.index()?).map(Value::int),
             ("float", Value::Str(text)) => numbers::float_from_text(text).map(Value::Float),
             ("round", Value::Float(number)) => Ok(Value::Float(numbers::round_half_even(*number, first.index()?))),
-            (_, Value::Str(text)) => text::call(run, text, method, args),
-            (_, Value::List(_) | Value::Tuple(_) | Value::Dict(_)) => containers::call(run, receiver, method, args),
-            (_, Value::Object(object)) => object.call_method(run, method, args),
-            _ => numbers::call(run, receiver, method, args),
+            (_, Value::Str(text)) => text::call(rendering, text, method, args),
+            (_, Value::List(_) | Value::Tuple(_) | Value::Dict(_)) => {
+                containers::call(rendering, receiver, method, args)
+            }
+            (_, Value::Object(object)) => object.call_method(rendering, method, args),
+            _ => numbers::call(rendering, receiver, method, args),
         }
     }
 

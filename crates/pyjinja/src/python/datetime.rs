@@ -19,12 +19,14 @@ use num_traits::{Signed, ToPrimitive, Zero};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::{
-    eval::run::Run,
-    python::arguments::Args,
-    python::operators::Operator,
-    python::print::quote,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::value::{Object, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        operators::Operator,
+        print::quote,
+        value::{Object, Value},
+    },
 };
 
 const SECOND: i128 = 1_000_000;
@@ -103,7 +105,7 @@ fn now() -> Moment {
 }
 
 /// `format(value, spec)`, if it is a date or a time.
-pub(crate) fn format(value: &Value, spec: &str) -> Option<Res<String>> {
+pub(crate) fn format(value: &Value, spec: &str) -> Option<PyResult<String>> {
     let given = if let Some(moment) = value.downcast::<Moment>() {
         (moment.civil, moment.zone.as_ref(), moment.text(" ", "auto"))
     } else if let Some(day) = value.downcast::<Day>() {
@@ -118,7 +120,7 @@ pub(crate) fn format(value: &Value, spec: &str) -> Option<Res<String>> {
 }
 
 /// `datetime.fromtimestamp(value)`, where local time is UTC.
-pub(crate) fn from_timestamp(value: &Value) -> Res<Moment> {
+pub(crate) fn from_timestamp(value: &Value) -> PyResult<Moment> {
     const EARLIEST: i128 = -62_135_510_400;
     const OF_C: i128 = 67_768_036_191_676_800;
     let micros = match value {
@@ -153,7 +155,7 @@ pub(crate) fn from_timestamp(value: &Value) -> Res<Moment> {
 }
 
 /// What `([+-]?)(\d+)([smhdw])` gives of a timedelta, or None.
-pub(crate) fn parse_span(text: &str) -> Res<Option<Span>> {
+pub(crate) fn parse_span(text: &str) -> PyResult<Option<Span>> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let (sign, rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -180,7 +182,7 @@ pub(crate) fn parse_span(text: &str) -> Res<Option<Span>> {
 }
 
 /// django's `parse_datetime`
-pub(crate) fn parse_iso(text: &str) -> Res<Option<Moment>> {
+pub(crate) fn parse_iso(text: &str) -> PyResult<Option<Moment>> {
     static LENIENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
             r"\A(?<Y>\d{4})-(?<m>\d{1,2})-(?<d>\d{1,2})[T ](?<H>\d{1,2}):(?<M>\d{1,2})(?::(?<S>\d{1,2})(?:[.,](?<f>\d{1,6})\d{0,6})?)?\s*(?<z>Z|[+-]\d{2}(?::?\d{2})?)?\n?\z",
@@ -238,7 +240,7 @@ fn number_padded(text: &str) -> i64 {
     number(text) * 10_i64.pow(6_u32.saturating_sub(digits))
 }
 
-fn new_date(year: i64, month: i64, day: i64) -> Res<Date> {
+fn new_date(year: i64, month: i64, day: i64) -> PyResult<Date> {
     if !(1..=9999).contains(&year) {
         return value_error(format!("year {year} is out of range"));
     }
@@ -247,10 +249,10 @@ fn new_date(year: i64, month: i64, day: i64) -> Res<Date> {
     }
     let small = |number: i64| i8::try_from(number).unwrap_or(0);
     Date::new(i16::try_from(year).unwrap_or(0), small(month), small(day))
-        .map_err(|_| Raise::new(Exception::ValueError, "day is out of range for month"))
+        .map_err(|_| Exception::new(ExceptionClass::ValueError, "day is out of range for month"))
 }
 
-fn new_time(hour: i64, minute: i64, second: i64, microsecond: i64) -> Res<Time> {
+fn new_time(hour: i64, minute: i64, second: i64, microsecond: i64) -> PyResult<Time> {
     for (value, most, name) in
         [(hour, 23, "hour"), (minute, 59, "minute"), (second, 59, "second"), (microsecond, 999_999, "microsecond")]
     {
@@ -260,7 +262,7 @@ fn new_time(hour: i64, minute: i64, second: i64, microsecond: i64) -> Res<Time> 
     }
     let small = |number: i64| i8::try_from(number).unwrap_or(0);
     Time::new(small(hour), small(minute), small(second), i32::try_from(microsecond * 1000).unwrap_or(0))
-        .map_err(|error| Raise::new(Exception::ValueError, error.to_string()))
+        .map_err(|error| Exception::new(ExceptionClass::ValueError, error.to_string()))
 }
 
 fn microsecond(time: Time) -> i64 {
@@ -275,7 +277,7 @@ fn ordinal(day: Date) -> i64 {
     i64::try_from(since(FIRST, day.to_datetime(Time::midnight())) / DAY + 1).unwrap_or(0)
 }
 
-fn from_ordinal(ordinal: i64) -> Res<Date> {
+fn from_ordinal(ordinal: i64) -> PyResult<Date> {
     if ordinal < 1 {
         return value_error("ordinal must be >= 1");
     }
@@ -292,7 +294,7 @@ fn weekday(day: Date) -> i64 {
 // ---------------------------------------------------------------------------------------------------- zones
 
 impl Zone {
-    fn new(offset: i128, name: Option<Arc<str>>) -> Res<Self> {
+    fn new(offset: i128, name: Option<Arc<str>>) -> PyResult<Self> {
         if offset.abs() >= DAY {
             return value_error(format!(
                 "offset must be a timedelta strictly between -timedelta(hours=24) and timedelta(hours=24), not {}",
@@ -336,7 +338,7 @@ fn offset_text(offset: i128, separator: &str) -> String {
     text
 }
 
-fn zone_argument(value: Option<Value>) -> Res<Option<Zone>> {
+fn zone_argument(value: Option<Value>) -> PyResult<Option<Zone>> {
     match value {
         None | Some(Value::None) => Ok(None),
         Some(value) => match value.downcast::<Zone>() {
@@ -370,11 +372,11 @@ impl Object for Zone {
         Cow::Borrowed("datetime.timezone")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(self.shown())
     }
 
-    fn str(&self, _run: &Run) -> Res<String> {
+    fn str(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(self.name().as_ref().to_owned())
     }
 
@@ -393,7 +395,7 @@ impl Object for Zone {
         &["utcoffset", "tzname", "dst", "fromutc"]
     }
 
-    fn call_method(&self, _run: &Run, name: &str, args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
         let given = args.builtin(&format!("timezone.{name}"), 1, 1)?.into_iter().next().unwrap_or(Value::None);
         let moment = given.downcast::<Moment>();
         if name == "fromutc" {
@@ -433,7 +435,7 @@ fn hashed(value: impl Hash) -> u64 {
 // ------------------------------------------------------------------------------------------------- timedelta
 
 impl Span {
-    fn new(micros: &BigInt) -> Res<Self> {
+    fn new(micros: &BigInt) -> PyResult<Self> {
         let days = micros.div_floor(&BigInt::from(DAY));
         match (days.to_i32(), micros.to_i128()) {
             (Some(days), Some(micros)) if i128::from(days).abs() <= MOST_DAYS => Ok(Self(micros)),
@@ -442,7 +444,7 @@ impl Span {
         }
     }
 
-    fn checked(micros: i128) -> Res {
+    fn checked(micros: i128) -> PyResult {
         Self::new(&BigInt::from(micros)).map(Self::value)
     }
 
@@ -481,7 +483,7 @@ impl Span {
     }
 
     /// Times or divided by a number.
-    fn scaled(self, numerator: &BigInt, denominator: &BigInt) -> Res {
+    fn scaled(self, numerator: &BigInt, denominator: &BigInt) -> PyResult {
         Self::new(&nearest(&(BigInt::from(self.0) * numerator), denominator)).map(Self::value)
     }
 }
@@ -498,7 +500,7 @@ fn nearest(a: &BigInt, b: &BigInt) -> BigInt {
 }
 
 /// `float.as_integer_ratio()`
-fn ratio(float: f64) -> Res<(BigInt, BigInt)> {
+fn ratio(float: f64) -> PyResult<(BigInt, BigInt)> {
     if float.is_nan() {
         return value_error("cannot convert NaN to integer ratio");
     }
@@ -530,11 +532,11 @@ impl Object for Span {
         Cow::Borrowed("datetime.timedelta")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(self.shown())
     }
 
-    fn str(&self, _run: &Run) -> Res<String> {
+    fn str(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(self.text())
     }
 
@@ -560,7 +562,7 @@ impl Object for Span {
         &["total_seconds"]
     }
 
-    fn call_method(&self, _run: &Run, name: &str, args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
         args.builtin(&format!("timedelta.{name}"), 0, 0)?;
         Ok(Value::Float(quotient(self.0, SECOND)))
     }
@@ -569,7 +571,7 @@ impl Object for Span {
         other.downcast::<Self>().map(|other| other == self)
     }
 
-    fn order(&self, other: &Value) -> Option<Res<Ordering>> {
+    fn order(&self, other: &Value) -> Option<PyResult<Ordering>> {
         other.downcast::<Self>().map(|other| Ok(self.0.cmp(&other.0)))
     }
 
@@ -577,7 +579,7 @@ impl Object for Span {
         Some(hashed(self.0))
     }
 
-    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<Res> {
+    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<PyResult> {
         match operator {
             Operator::Neg => return Some(Self::checked(-self.0)),
             Operator::Pos => return Some(Ok(self.value())),
@@ -595,7 +597,7 @@ impl Object for Span {
             Value::Float(_) if operator == Operator::FloorDiv => return None,
             Value::Float(float) => match ratio(*float) {
                 Ok(ratio) => ratio,
-                Err(raise) => return Some(Err(raise)),
+                Err(exception) => return Some(Err(exception)),
             },
             other => (other.as_int()?.into_owned(), one),
         };
@@ -613,7 +615,7 @@ impl Object for Span {
     }
 }
 
-fn spans(operator: Operator, a: i128, b: i128) -> Option<Res> {
+fn spans(operator: Operator, a: i128, b: i128) -> Option<PyResult> {
     Some(match operator {
         Operator::Add => Span::checked(a + b),
         Operator::Sub => Span::checked(a - b),
@@ -630,7 +632,7 @@ fn spans(operator: Operator, a: i128, b: i128) -> Option<Res> {
 // ------------------------------------------------------------------------------------------------- arguments
 
 /// The arguments of a function written in C that takes some by name.
-fn parsed(args: Args, name: &str, parameters: &[&str], required: usize) -> Res<Vec<Option<Value>>> {
+fn parsed(args: Args, name: &str, parameters: &[&str], required: usize) -> PyResult<Vec<Option<Value>>> {
     let (positional, given) = (args.positional.len(), args.positional.len() + args.named.len());
     if given > parameters.len() {
         let (most, s) = (parameters.len(), if parameters.len() == 1 { "" } else { "s" });
@@ -657,7 +659,7 @@ fn parsed(args: Args, name: &str, parameters: &[&str], required: usize) -> Res<V
     Ok(bound)
 }
 
-fn integer(value: &Value) -> Res<i64> {
+fn integer(value: &Value) -> PyResult<i64> {
     match value {
         Value::Float(_) => type_error("'float' object cannot be interpreted as an integer"),
         other => match other.index()? {
@@ -668,14 +670,14 @@ fn integer(value: &Value) -> Res<i64> {
     }
 }
 
-fn integer_or(value: Option<&Option<Value>>, default: i64) -> Res<i64> {
+fn integer_or(value: Option<&Option<Value>>, default: i64) -> PyResult<i64> {
     match value {
         Some(Some(value)) => integer(value),
         _ => Ok(default),
     }
 }
 
-fn text_argument(value: &Value, name: &str, position: usize) -> Res<Arc<str>> {
+fn text_argument(value: &Value, name: &str, position: usize) -> PyResult<Arc<str>> {
     match value {
         Value::Str(text) => Ok(Arc::clone(&text.text)),
         other => {
@@ -685,20 +687,20 @@ fn text_argument(value: &Value, name: &str, position: usize) -> Res<Arc<str>> {
     }
 }
 
-fn only(args: Args, name: &str) -> Res<Value> {
+fn only(args: Args, name: &str) -> PyResult<Value> {
     Ok(args.builtin(name, 1, 1)?.into_iter().next().unwrap_or(Value::None))
 }
 
-fn format_argument(args: Args) -> Res<Arc<str>> {
+fn format_argument(args: Args) -> PyResult<Arc<str>> {
     let format = parsed(args, "strftime", &["format"], 1)?.into_iter().next().flatten();
     text_argument(&format.unwrap_or(Value::None), "strftime", 1)
 }
 
-fn spec_argument(args: Args) -> Res<Arc<str>> {
+fn spec_argument(args: Args) -> PyResult<Arc<str>> {
     text_argument(&only(args, "__format__")?, "__format__", 1)
 }
 
-fn fold_argument(value: Option<&Option<Value>>, default: bool) -> Res<bool> {
+fn fold_argument(value: Option<&Option<Value>>, default: bool) -> PyResult<bool> {
     match integer_or(value, default.into())? {
         0 => Ok(false),
         1 => Ok(true),
@@ -717,7 +719,7 @@ impl Day {
         format!("{:04}-{:02}-{:02}", self.0.year(), self.0.month(), self.0.day())
     }
 
-    fn plus(self, micros: i128) -> Res {
+    fn plus(self, micros: i128) -> PyResult {
         // Only whole days count.
         let moment = Moment::naive(self.0.to_datetime(Time::midnight())).plus(micros.div_euclid(DAY) * DAY)?;
         Ok(Self(moment.civil.date()).value())
@@ -752,7 +754,7 @@ const DATE_METHODS: &[&str] = &[
 ];
 
 /// What is the same for `date` and `datetime`.
-fn date_method(day: DateTime, name: &str, args: Args, zone: Option<&Zone>, class: &str) -> Res {
+fn date_method(day: DateTime, name: &str, args: Args, zone: Option<&Zone>, class: &str) -> PyResult {
     if name == "strftime" {
         return strftime(&format_argument(args)?, day, zone).map(Value::from);
     }
@@ -780,17 +782,17 @@ fn date_method(day: DateTime, name: &str, args: Args, zone: Option<&Zone>, class
     })
 }
 
-fn missing(class: &str, name: &str) -> Res {
-    Err(Raise::new(Exception::AttributeError, format!("'datetime.{class}' object has no attribute '{name}'")))
+fn missing(class: &str, name: &str) -> PyResult {
+    Err(Exception::new(ExceptionClass::AttributeError, format!("'datetime.{class}' object has no attribute '{name}'")))
 }
 
-fn iso_calendar_date(args: Args) -> Res {
+fn iso_calendar_date(args: Args) -> PyResult {
     let bound = parsed(args, "fromisocalendar", &["year", "week", "day"], 3)?;
     let part = |at: usize| integer_or(bound.get(at), 0);
     iso_week_date(part(0)?, part(1)?, part(2)?).map(|day| Day(day).value())
 }
 
-fn iso_week_date(year: i64, week: i64, day: i64) -> Res<Date> {
+fn iso_week_date(year: i64, week: i64, day: i64) -> PyResult<Date> {
     if !(1..=9999).contains(&year) {
         return value_error(format!("Year is out of range: {year}"));
     }
@@ -837,11 +839,11 @@ impl Object for Day {
         Cow::Borrowed("datetime.date")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!("datetime.date({}, {}, {})", self.0.year(), self.0.month(), self.0.day()))
     }
 
-    fn str(&self, _run: &Run) -> Res<String> {
+    fn str(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(self.text())
     }
 
@@ -858,7 +860,7 @@ impl Object for Day {
         DATE_METHODS
     }
 
-    fn call_method(&self, _run: &Run, name: &str, args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
         let civil = self.0.to_datetime(Time::midnight());
         Ok(Self(match name {
             "isoformat" => {
@@ -896,7 +898,7 @@ impl Object for Day {
         other.downcast::<Self>().map(|other| other.0 == self.0)
     }
 
-    fn order(&self, other: &Value) -> Option<Res<Ordering>> {
+    fn order(&self, other: &Value) -> Option<PyResult<Ordering>> {
         match other.downcast::<Self>() {
             Some(other) => Some(Ok(self.0.cmp(&other.0))),
             None => other.downcast::<Moment>().map(|_| type_error(MOMENT_AND_DAY)),
@@ -907,7 +909,7 @@ impl Object for Day {
         Some(hashed(self.0))
     }
 
-    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<Res> {
+    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<PyResult> {
         match (operator, other.downcast::<Span>(), other.downcast::<Self>()) {
             (Operator::Add, Some(span), _) => Some(self.plus(span.0)),
             (Operator::Sub, Some(span), _) if !reflected => Some(self.plus(-(span.0.div_euclid(DAY) * DAY))),
@@ -921,13 +923,13 @@ impl Object for Day {
 
 const MOMENT_AND_DAY: &str = "can't compare datetime.datetime to datetime.date";
 
-fn replaced_date(day: Date, bound: &[Option<Value>]) -> Res<Date> {
+fn replaced_date(day: Date, bound: &[Option<Value>]) -> PyResult<Date> {
     let year = integer_or(bound.first(), day.year().into())?;
     let month = integer_or(bound.get(1), day.month().into())?;
     new_date(year, month, integer_or(bound.get(2), day.day().into())?)
 }
 
-fn replaced_time(time: Time, bound: &[Option<Value>]) -> Res<Time> {
+fn replaced_time(time: Time, bound: &[Option<Value>]) -> PyResult<Time> {
     let hour = integer_or(bound.first(), time.hour().into())?;
     let minute = integer_or(bound.get(1), time.minute().into())?;
     let second = integer_or(bound.get(2), time.second().into())?;
@@ -936,7 +938,7 @@ fn replaced_time(time: Time, bound: &[Option<Value>]) -> Res<Time> {
 
 // ------------------------------------------------------------------------------------------------------ time
 
-fn time_text(time: Time, precision: &str) -> Res<String> {
+fn time_text(time: Time, precision: &str) -> PyResult<String> {
     let [hour, minute, second] = [time.hour(), time.minute(), time.second()];
     let micros = microsecond(time);
     Ok(match precision {
@@ -990,7 +992,7 @@ impl Clock {
         date(1900, 1, 1).to_datetime(self.time)
     }
 
-    fn text(&self, precision: &str) -> Res<String> {
+    fn text(&self, precision: &str) -> PyResult<String> {
         Ok(time_text(self.time, precision)? + &zone_text(self.zone.as_ref()))
     }
 
@@ -1009,11 +1011,11 @@ impl Object for Clock {
         Cow::Borrowed("datetime.time")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!("datetime.time({}{})", time_parts(self.time), keywords(self.zone.as_ref(), self.fold)))
     }
 
-    fn str(&self, _run: &Run) -> Res<String> {
+    fn str(&self, _rendering: &Rendering) -> PyResult<String> {
         self.text("auto")
     }
 
@@ -1029,7 +1031,7 @@ impl Object for Clock {
         &["isoformat", "strftime", "replace", "utcoffset", "dst", "tzname", "fromisoformat", "__format__"]
     }
 
-    fn call_method(&self, _run: &Run, name: &str, args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
         match name {
             "isoformat" => {
                 let bound = parsed(args, "isoformat", &["timespec"], 0)?;
@@ -1075,7 +1077,7 @@ impl Object for Clock {
             .map(|other| self.zone.is_some() == other.zone.is_some() && self.micros() == other.micros())
     }
 
-    fn order(&self, other: &Value) -> Option<Res<Ordering>> {
+    fn order(&self, other: &Value) -> Option<PyResult<Ordering>> {
         other.downcast::<Self>().map(|other| {
             if self.zone.is_some() != other.zone.is_some() {
                 return type_error("can't compare offset-naive and offset-aware times");
@@ -1098,7 +1100,7 @@ fn zone_method(zone: Option<&Zone>, name: &str) -> Value {
     }
 }
 
-fn precision_argument(value: Option<&Option<Value>>, position: usize) -> Res<Arc<str>> {
+fn precision_argument(value: Option<&Option<Value>>, position: usize) -> PyResult<Arc<str>> {
     match value {
         Some(Some(value)) => text_argument(value, "isoformat", position),
         _ => Ok(Arc::from("auto")),
@@ -1116,7 +1118,7 @@ impl Moment {
         Value::object(self)
     }
 
-    fn plus(&self, micros: i128) -> Res<Self> {
+    fn plus(&self, micros: i128) -> PyResult<Self> {
         let moved = i64::try_from(micros)
             .ok()
             .and_then(|micros| self.civil.checked_add(SignedDuration::from_micros(micros)).ok())
@@ -1136,7 +1138,7 @@ impl Moment {
         since(UNIX, self.civil) - self.offset()
     }
 
-    fn text(&self, separator: &str, precision: &str) -> Res<String> {
+    fn text(&self, separator: &str, precision: &str) -> PyResult<String> {
         let time = time_text(self.civil.time(), precision)?;
         Ok(format!("{}{separator}{time}{}", Day(self.civil.date()).text(), zone_text(self.zone.as_ref())))
     }
@@ -1149,20 +1151,20 @@ impl Moment {
     }
 
     /// The same moment in UTC, without a zone.
-    fn utc(&self) -> Res<Self> {
+    fn utc(&self) -> PyResult<Self> {
         if self.zone.is_none() && self.civil < date(1, 1, 2).to_datetime(Time::midnight()) {
             return value_error("year 0 is out of range");
         }
         Self::naive(self.civil).plus(-self.offset())
     }
 
-    fn at(&self, zone: Zone) -> Res<Self> {
+    fn at(&self, zone: Zone) -> PyResult<Self> {
         let moved = self.utc()?.plus(zone.offset)?;
         Ok(Self { zone: Some(zone), ..moved })
     }
 
     /// `self.astimezone(pytz.timezone(name))`
-    pub(crate) fn at_named(&self, zone: &TimeZone) -> Res<Self> {
+    pub(crate) fn at_named(&self, zone: &TimeZone) -> PyResult<Self> {
         // The data of pytz ends with 2037, and has only the first offset before 1901; offsets are whole minutes.
         const LAST_KNOWN: i64 = 2_145_916_800;
         const FIRST_KNOWN: i64 = -2_147_483_648;
@@ -1174,11 +1176,11 @@ impl Moment {
         self.at(Zone { offset: minutes * MINUTE, name: Some(Arc::from(info.abbreviation())) })
     }
 
-    pub(crate) fn strftime(&self, format: &str) -> Res<String> {
+    pub(crate) fn strftime(&self, format: &str) -> PyResult<String> {
         strftime(format, self.civil, self.zone.as_ref())
     }
 
-    fn from_timestamp(args: Args) -> Res {
+    fn from_timestamp(args: Args) -> PyResult {
         let mut bound = parsed(args, "fromtimestamp", &["timestamp", "tz"], 1)?.into_iter();
         let moment = from_timestamp(&bound.next().flatten().unwrap_or(Value::None))?;
         match zone_argument(bound.next().flatten())? {
@@ -1187,7 +1189,7 @@ impl Moment {
         }
     }
 
-    fn combine(args: Args) -> Res {
+    fn combine(args: Args) -> PyResult {
         let mut bound = parsed(args, "combine", &["date", "time", "tzinfo"], 2)?.into_iter();
         let (day, clock, zone) = (
             bound.next().flatten().unwrap_or(Value::None),
@@ -1208,7 +1210,7 @@ impl Moment {
         Ok(Self { civil: date.to_datetime(clock.time), zone, fold: clock.fold }.value())
     }
 
-    fn replaced(&self, args: Args) -> Res {
+    fn replaced(&self, args: Args) -> PyResult {
         let names = ["year", "month", "day", "hour", "minute", "second", "microsecond", "tzinfo", "fold"];
         let mut bound = parsed(args, "replace", &names, 0)?;
         let zone = bound.get_mut(7).and_then(Option::take);
@@ -1221,7 +1223,7 @@ impl Moment {
         .value())
     }
 
-    fn iso_format(&self, args: Args) -> Res {
+    fn iso_format(&self, args: Args) -> PyResult {
         let bound = parsed(args, "isoformat", &["sep", "timespec"], 0)?;
         let separator = match bound.first() {
             Some(Some(Value::Str(text))) if text.chars().count() == 1 => Arc::clone(&text.text),
@@ -1236,7 +1238,7 @@ impl Moment {
         self.text(&separator, &precision_argument(bound.get(1), 2)?).map(Value::from)
     }
 
-    fn without_arguments(&self, name: &str, args: Args) -> Res {
+    fn without_arguments(&self, name: &str, args: Args) -> PyResult {
         if !["date", "time", "timetz", "timestamp", "utctimetuple", "utcnow", "today", "utcoffset", "dst", "tzname"]
             .contains(&name)
         {
@@ -1265,7 +1267,7 @@ impl Object for Moment {
         Cow::Borrowed("datetime.datetime")
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!(
             "datetime.datetime({}, {}, {}, {}{})",
             self.civil.year(),
@@ -1276,7 +1278,7 @@ impl Object for Moment {
         ))
     }
 
-    fn str(&self, _run: &Run) -> Res<String> {
+    fn str(&self, _rendering: &Rendering) -> PyResult<String> {
         self.text(" ", "auto")
     }
 
@@ -1323,7 +1325,7 @@ impl Object for Moment {
         ]
     }
 
-    fn call_method(&self, _run: &Run, name: &str, args: Args) -> Res {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
         match name {
             "isoformat" => self.iso_format(args),
             "replace" => self.replaced(args),
@@ -1384,7 +1386,7 @@ impl Object for Moment {
             .map(|other| self.zone.is_some() == other.zone.is_some() && self.micros() == other.micros())
     }
 
-    fn order(&self, other: &Value) -> Option<Res<Ordering>> {
+    fn order(&self, other: &Value) -> Option<PyResult<Ordering>> {
         if other.downcast::<Day>().is_some() {
             return Some(type_error(MOMENT_AND_DAY));
         }
@@ -1400,7 +1402,7 @@ impl Object for Moment {
         Some(hashed(self.micros()))
     }
 
-    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<Res> {
+    fn operate(&self, operator: Operator, other: &Value, reflected: bool) -> Option<PyResult> {
         match (operator, other.downcast::<Span>(), other.downcast::<Self>()) {
             (Operator::Add, Some(span), _) => Some(self.plus(span.0).map(Self::value)),
             (Operator::Sub, Some(span), _) if !reflected => Some(self.plus(-span.0).map(Self::value)),
@@ -1429,7 +1431,7 @@ impl Object for Record {
         Cow::Owned(format!("{}.{}", self.module, self.class))
     }
 
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         let parts: Vec<String> =
             self.fields.iter().zip(&self.values).map(|(field, value)| format!("{field}={value}")).collect();
         Ok(format!("{}({})", self.described(), parts.join(", ")))
@@ -1448,7 +1450,7 @@ impl Object for Record {
         true
     }
 
-    fn iterate(&self, _run: &Run) -> Option<Res<Vec<Value>>> {
+    fn iterate(&self, _rendering: &Rendering) -> Option<PyResult<Vec<Value>>> {
         Some(Ok(self.values.iter().map(|value| Value::Int(*value)).collect()))
     }
 
@@ -1473,19 +1475,19 @@ impl Object for Record {
 
 // -------------------------------------------------------------------------------------------------- ISO 8601
 
-fn iso_argument(args: Args, class: &str) -> Res<Arc<str>> {
+fn iso_argument(args: Args, class: &str) -> PyResult<Arc<str>> {
     match only(args, &format!("{class}.fromisoformat"))? {
         Value::Str(text) => Ok(text.text),
         _ => type_error("fromisoformat: argument must be str"),
     }
 }
 
-fn invalid_iso<T>(text: &str) -> Res<T> {
+fn invalid_iso<T>(text: &str) -> PyResult<T> {
     value_error(format!("Invalid isoformat string: {}", quote(text)))
 }
 
 /// `datetime.fromisoformat(text)`
-fn from_iso(text: &str) -> Res<Moment> {
+fn from_iso(text: &str) -> PyResult<Moment> {
     let bytes = text.as_bytes();
     if bytes.len() < 7 {
         return invalid_iso(text);
@@ -1503,7 +1505,7 @@ fn from_iso(text: &str) -> Res<Moment> {
         None => (Ok(Time::midnight()), Ok(None)),
         Some(None) => return invalid_iso(text),
         Some(Some(Ok((time, zone)))) => (Ok(time), Ok(zone)),
-        Some(Some(Err(raise))) => (Err(raise.clone()), Err(raise)),
+        Some(Some(Err(exception))) => (Err(exception.clone()), Err(exception)),
     };
     Ok(Moment { civil: day?.to_datetime(time?), zone: zone?, fold: false })
 }
@@ -1561,7 +1563,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// None if it is not of the form at all.
-    fn date(mut self, length: usize) -> Option<Res<Date>> {
+    fn date(mut self, length: usize) -> Option<PyResult<Date>> {
         let year = self.digits(4)?;
         let separated = self.take(b'-');
         if self.take(b'W') {
@@ -1584,7 +1586,7 @@ impl<'a> Cursor<'a> {
         (self.at == length).then(|| new_date(year, month, day))
     }
 
-    fn time(self) -> Option<Res<(Time, Option<Zone>)>> {
+    fn time(self) -> Option<PyResult<(Time, Option<Zone>)>> {
         let length = self.text.len();
         let end = self.text.iter().position(|byte| b"+-Z".contains(byte)).unwrap_or(length);
         let ([hour, minute, second, micros], rest) = clock(self.text, end)?;
@@ -1645,7 +1647,7 @@ fn clock(text: &[u8], end: usize) -> Option<([i64; 4], bool)> {
 
 // -------------------------------------------------------------------------------------------------- strftime
 
-fn strftime(format: &str, civil: DateTime, zone: Option<&Zone>) -> Res<String> {
+fn strftime(format: &str, civil: DateTime, zone: Option<&Zone>) -> PyResult<String> {
     if format.contains('\0') {
         return value_error("embedded null character");
     }
@@ -1839,7 +1841,7 @@ fn directive_pattern(directive: char) -> Option<String> {
     Some(format!("(?P<{directive}>{pattern})"))
 }
 
-fn format_pattern(format: &str) -> Res<String> {
+fn format_pattern(format: &str) -> PyResult<String> {
     let mut pattern = String::new();
     let mut chars = format.chars().peekable();
     while let Some(c) = chars.next() {
@@ -1869,7 +1871,7 @@ fn format_pattern(format: &str) -> Res<String> {
 }
 
 /// A directive can stand only once.
-fn unique(pattern: &str) -> Res<()> {
+fn unique(pattern: &str) -> PyResult<()> {
     let mut known: Vec<(char, usize)> = Vec::new();
     let mut groups = 0;
     let mut before = ' ';
@@ -1893,11 +1895,11 @@ fn unique(pattern: &str) -> Res<()> {
 }
 
 /// `datetime.strptime(text, format)`
-pub(crate) fn strptime(text: &str, format: &str) -> Res<Moment> {
+pub(crate) fn strptime(text: &str, format: &str) -> PyResult<Moment> {
     let pattern = format_pattern(format)?;
     unique(&pattern)?;
-    let regex =
-        Regex::new(&format!(r"\A(?i:{pattern})")).map_err(|error| Raise::new(Exception::Other, error.to_string()))?;
+    let regex = Regex::new(&format!(r"\A(?i:{pattern})"))
+        .map_err(|error| Exception::new(ExceptionClass::Other, error.to_string()))?;
     let Some(found) = regex.captures(text).ok().flatten() else {
         return value_error(format!("time data {} does not match format {}", quote(text), quote(format)));
     };
@@ -1918,7 +1920,7 @@ pub(crate) fn strptime(text: &str, format: &str) -> Res<Moment> {
 
 type Part<'a> = dyn Fn(char) -> Option<&'a str> + 'a;
 
-fn parsed_time(part: &Part) -> Res<Time> {
+fn parsed_time(part: &Part) -> PyResult<Time> {
     let value = |name: char| part(name).map(number);
     let mut hour = value('H').unwrap_or(0);
     if let Some(twelve) = value('I') {
@@ -1929,7 +1931,7 @@ fn parsed_time(part: &Part) -> Res<Time> {
     new_time(hour, value('M').unwrap_or(0), value('S').unwrap_or(0), fraction)
 }
 
-fn parsed_zone(offset: &str, name: Option<&str>) -> Res<Zone> {
+fn parsed_zone(offset: &str, name: Option<&str>) -> PyResult<Zone> {
     let name = name.map(Arc::from);
     if offset == "Z" {
         return Zone::new(0, name);
@@ -1952,7 +1954,7 @@ fn parsed_zone(offset: &str, name: Option<&str>) -> Res<Zone> {
     Zone::new(if offset.starts_with('-') { -offset_size } else { offset_size }, name)
 }
 
-fn parsed_date(part: &Part) -> Res<Date> {
+fn parsed_date(part: &Part) -> PyResult<Date> {
     let value = |name: char| part(name).map(number);
     let position = |names: &[&str], length: usize, text: &str| {
         let at = names.iter().position(|name| name.get(..length).unwrap_or(name).eq_ignore_ascii_case(text));
@@ -2009,7 +2011,7 @@ fn parsed_date(part: &Part) -> Res<Date> {
 }
 
 /// The day of the year that is this day of this week, counted from the first day `start` of the year.
-fn day_of_week(year: i64, week: i64, day: i64, start: i64) -> Res<i64> {
+fn day_of_week(year: i64, week: i64, day: i64, start: i64) -> PyResult<i64> {
     let shift = i64::from(start == 6);
     let first = (weekday(new_date(year, 1, 1)?) + shift) % 7;
     let day = (day + shift) % 7;

@@ -4,12 +4,13 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use crate::json::float_repr;
 use crate::{
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::operators,
-    python::raise::{Res, other_error, type_error, value_error},
-    python::sorting,
-    python::value::{DEPTH, Text, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        exception::{PyResult, other_error, type_error, value_error},
+        operators, sorting,
+        value::{DEPTH, Text, Value},
+    },
 };
 
 /// The keywords of `json.dumps`.
@@ -28,38 +29,38 @@ impl Default for Options {
 }
 
 /// `json.dumps(value, **options)`
-pub(crate) fn dumps(run: &Run, value: &Value, options: Options) -> Res<String> {
-    let mut writer = Writer { run, options, out: String::new(), counted: 0, open: Vec::new() };
+pub(crate) fn dumps(rendering: &Rendering, value: &Value, options: Options) -> PyResult<String> {
+    let mut writer = Writer { rendering, options, out: String::new(), counted: 0, open: Vec::new() };
     writer.value(value)?;
     Ok(writer.out)
 }
 
 /// The filter `tojson`: JSON that may stand in HTML.
-pub(crate) fn tojson(run: &Run, args: Args) -> Res {
+pub(crate) fn tojson(rendering: &Rendering, args: Args) -> PyResult {
     const SIGNATURE: Signature = Signature::new("do_tojson", 1, &["value"], &["indent"]);
     let mut bound = args.bind(&SIGNATURE)?.into_iter();
     let value = bound.next().flatten().unwrap_or(Value::None);
     let indent = match (&value, bound.next().flatten()) {
         // Text alone is written before the indent is looked at.
         (Value::Str(_), _) | (_, None | Some(Value::None)) => None,
-        (_, Some(indent)) => Some(indentation(run, &indent)?),
+        (_, Some(indent)) => Some(indentation(rendering, &indent)?),
     };
-    let json = dumps(run, &value, Options { sort_keys: true, indent, ensure_ascii: true })?;
-    Ok(Value::Str(Text::safe(html_safe(run, &json)?)))
+    let json = dumps(rendering, &value, Options { sort_keys: true, indent, ensure_ascii: true })?;
+    Ok(Value::Str(Text::safe(html_safe(rendering, &json)?)))
 }
 
-fn indentation(run: &Run, indent: &Value) -> Res<Arc<str>> {
-    match operators::binary(run, operators::Operator::Mul, &Value::from(" "), indent) {
+fn indentation(rendering: &Rendering, indent: &Value) -> PyResult<Arc<str>> {
+    match operators::binary(rendering, operators::Operator::Mul, &Value::from(" "), indent) {
         _ if let Value::Str(text) = indent => Ok(Arc::clone(&text.text)),
         Ok(Value::Str(text)) => Ok(text.text),
         Ok(_) => Ok(Arc::from("")),
-        Err(raise) => Err(raise),
+        Err(exception) => Err(exception),
     }
 }
 
-fn html_safe(run: &Run, json: &str) -> Res<String> {
+fn html_safe(rendering: &Rendering, json: &str) -> PyResult<String> {
     let special = json.bytes().filter(|byte| b"<>&'".contains(byte)).count();
-    run.allocate(json.len() + special * 5)?;
+    rendering.allocate(json.len() + special * 5)?;
     let mut out = String::with_capacity(json.len() + special * 5);
     for c in json.chars() {
         match c {
@@ -76,7 +77,7 @@ fn escape(out: &mut String, unit: u32) {
 }
 
 struct Writer<'a> {
-    run: &'a Run,
+    rendering: &'a Rendering,
     options: Options,
     out: String,
     /// How much of `out` is counted already.
@@ -86,7 +87,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn value(&mut self, value: &Value) -> Res<()> {
+    fn value(&mut self, value: &Value) -> PyResult<()> {
         match value {
             Value::Str(text) => self.text(text),
             Value::List(list) => {
@@ -97,9 +98,9 @@ impl Writer<'_> {
             Value::Dict(dict) => {
                 let mut entries: Vec<(Value, Value)> =
                     dict.entries().iter().map(|(key, value)| (key.value().clone(), value.clone())).collect();
-                self.run.allocate(size_of_val(entries.as_slice()))?;
+                self.rendering.allocate(size_of_val(entries.as_slice()))?;
                 if self.options.sort_keys {
-                    entries = sorting::sorted(self.run, entries, false)?;
+                    entries = sorting::sorted(self.rendering, entries, false)?;
                 }
                 self.object(Rc::as_ptr(dict).cast(), &entries)?;
             }
@@ -113,7 +114,7 @@ impl Writer<'_> {
         self.count()
     }
 
-    fn array(&mut self, address: *const (), items: &[Value]) -> Res<()> {
+    fn array(&mut self, address: *const (), items: &[Value]) -> PyResult<()> {
         if items.is_empty() {
             self.out.push_str("[]");
             return Ok(());
@@ -127,7 +128,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn object(&mut self, address: *const (), entries: &[(Value, Value)]) -> Res<()> {
+    fn object(&mut self, address: *const (), entries: &[(Value, Value)]) -> PyResult<()> {
         if entries.is_empty() {
             self.out.push_str("{}");
             return Ok(());
@@ -152,7 +153,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, address: *const ()) -> Res<()> {
+    fn enter(&mut self, address: *const ()) -> PyResult<()> {
         if self.open.contains(&address) {
             return value_error("Circular reference detected");
         }
@@ -160,7 +161,7 @@ impl Writer<'_> {
             return other_error("maximum recursion depth exceeded while encoding a JSON object");
         }
         self.open.push(address);
-        self.run.work(1)
+        self.rendering.work(1)
     }
 
     fn leave(&mut self, bracket: &str) {
@@ -210,10 +211,10 @@ impl Writer<'_> {
         self.out.push('"');
     }
 
-    fn count(&mut self) -> Res<()> {
+    fn count(&mut self) -> PyResult<()> {
         let more = self.out.len() - self.counted;
         self.counted = self.out.len();
-        self.run.allocate(more)
+        self.rendering.allocate(more)
     }
 }
 

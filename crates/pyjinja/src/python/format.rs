@@ -6,14 +6,16 @@ use num_traits::{Signed, ToPrimitive};
 use crate::json::float_repr;
 use crate::{
     eval,
-    eval::run::Run,
-    python::arguments::Args,
-    python::datetime as time,
-    python::numbers::{self, DIGITS},
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::text::{escape, escaped},
-    python::value::{Text, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        datetime as time,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        numbers::{self, DIGITS},
+        print,
+        text::{escape, escaped},
+        value::{Text, Value},
+    },
 };
 
 /// No float has more decimals: what is asked for beyond them is zeros.
@@ -30,11 +32,11 @@ struct Number {
 }
 
 /// The text of a finite or infinite `number` without its sign, by one of `e`, `f` and `g`.
-fn float_digits(run: &Run, number: f64, kind: char, precision: usize, alternate: bool) -> Res<String> {
+fn float_digits(rendering: &Rendering, number: f64, kind: char, precision: usize, alternate: bool) -> PyResult<String> {
     if !number.is_finite() {
         return Ok(float_repr(number.abs()));
     }
-    run.allocate(precision.saturating_add(320))?;
+    rendering.allocate(precision.saturating_add(320))?;
     let shown = precision.min(DECIMALS);
     let zeros = "0".repeat(precision - shown);
     let point = if alternate && precision == 0 { "." } else { "" };
@@ -82,8 +84,8 @@ fn general(number: f64, precision: usize, alternate: bool, pointed: bool) -> Str
 }
 
 /// The digits of an int in base 2, 8, 10 or 16.
-fn int_digits(run: &Run, number: &BigInt, radix: u32) -> Res<String> {
-    run.allocate(usize::try_from(number.bits() / u64::from(radix.ilog2())).unwrap_or(usize::MAX))?;
+fn int_digits(rendering: &Rendering, number: &BigInt, radix: u32) -> PyResult<String> {
+    rendering.allocate(usize::try_from(number.bits() / u64::from(radix.ilog2())).unwrap_or(usize::MAX))?;
     // No int of 4300 digits has as many bits: it need not be printed to know.
     let text = (radix != 10 || number.bits() < 14_300)
         .then(|| number.magnitude().to_str_radix(radix))
@@ -110,8 +112,8 @@ fn radix_of(kind: char) -> (u32, &'static str) {
 }
 
 /// `ascii(x)`
-fn ascii(run: &Run, value: &Value) -> Res<String> {
-    Ok(ascii_text(&print::repr(run, value)?))
+fn ascii(rendering: &Rendering, value: &Value) -> PyResult<String> {
+    Ok(ascii_text(&print::repr(rendering, value)?))
 }
 
 fn ascii_text(text: &str) -> String {
@@ -139,7 +141,7 @@ struct Specification {
 }
 
 impl Specification {
-    fn parse(text: &str, value: &Value, default_align: char, default_kind: Option<char>) -> Res<Self> {
+    fn parse(text: &str, value: &Value, default_align: char, default_kind: Option<char>) -> PyResult<Self> {
         let mut rest = Characters { text, at: 0 };
         let mut spec = Self {
             fill: ' ',
@@ -199,7 +201,7 @@ impl Specification {
         Ok(spec)
     }
 
-    fn check_group(&self) -> Res<()> {
+    fn check_group(&self) -> PyResult<()> {
         match (self.group, self.kind) {
             (None, _) | (_, None | Some('d' | 'e' | 'f' | 'g' | 'E' | 'G' | '%' | 'F')) => Ok(()),
             (Some('_'), Some('b' | 'o' | 'x' | 'X')) => Ok(()),
@@ -221,10 +223,10 @@ impl Specification {
     }
 
     /// `text` with what it takes to fill the width.
-    fn pad(&self, run: &Run, before: &str, text: &str) -> Res<String> {
+    fn pad(&self, rendering: &Rendering, before: &str, text: &str) -> PyResult<String> {
         let length = before.chars().count() + text.chars().count();
         let missing = self.width.saturating_sub(length);
-        run.allocate(missing.saturating_mul(self.fill.len_utf8()))?;
+        rendering.allocate(missing.saturating_mul(self.fill.len_utf8()))?;
         let fill = |count: usize| self.fill.to_string().repeat(count);
         Ok(match self.align {
             '<' => format!("{before}{text}{}", fill(missing)),
@@ -234,7 +236,7 @@ impl Specification {
         })
     }
 
-    fn number(&self, run: &Run, number: Number) -> Res<String> {
+    fn number(&self, rendering: &Rendering, number: Number) -> PyResult<String> {
         let before = format!("{}{}", number.sign, number.prefix);
         let zeros = if self.fill == '0' && self.align == '=' {
             self.width.saturating_sub(before.len() + number.rest.len())
@@ -244,14 +246,14 @@ impl Specification {
         let digits = match self.group {
             Some(separator) if !number.digits.is_empty() => {
                 let size = if matches!(self.kind, Some('b' | 'o' | 'x' | 'X')) { 4 } else { 3 };
-                grouped(run, &number.digits, separator, size, zeros)?
+                grouped(rendering, &number.digits, separator, size, zeros)?
             }
             _ => number.digits,
         };
-        self.pad(run, &before, &format!("{digits}{}", number.rest))
+        self.pad(rendering, &before, &format!("{digits}{}", number.rest))
     }
 
-    fn unknown<T>(&self, value: &Value) -> Res<T> {
+    fn unknown<T>(&self, value: &Value) -> PyResult<T> {
         let kind = self.kind.unwrap_or(' ');
         let shown = match kind {
             '!'..='~' => kind.to_string(),
@@ -262,9 +264,9 @@ impl Specification {
 }
 
 /// `digits` with separators, and as many zeros before them as it takes to be `least` long.
-fn grouped(run: &Run, digits: &str, separator: char, size: usize, least: usize) -> Res<String> {
+fn grouped(rendering: &Rendering, digits: &str, separator: char, size: usize, least: usize) -> PyResult<String> {
     let length = |count: usize| count + (count.max(1) - 1) / size;
-    run.allocate(length(digits.len().max(least)))?;
+    rendering.allocate(length(digits.len().max(least)))?;
     let mut count = digits.len().max(least.saturating_sub(least / (size + 1)));
     while length(count) < least {
         count += 1;
@@ -309,7 +311,7 @@ impl<'a> Characters<'a> {
         self.next()
     }
 
-    fn integer(&mut self) -> Res<Option<usize>> {
+    fn integer(&mut self) -> PyResult<Option<usize>> {
         let mut value = None;
         while let Some(digit) = self.peek(0).and_then(numbers::decimal) {
             self.next();
@@ -324,26 +326,26 @@ impl<'a> Characters<'a> {
 }
 
 /// `format(value, spec)`
-pub(crate) fn format_spec(run: &Run, value: &Value, spec: &str) -> Res<String> {
+pub(crate) fn format_spec(rendering: &Rendering, value: &Value, spec: &str) -> PyResult<String> {
     if let Some(formatted) = time::format(value, spec) {
         return formatted;
     }
     if spec.is_empty() {
-        return Ok(print::string(run, value)?.to_string());
+        return Ok(print::string(rendering, value)?.to_string());
     }
     match value {
-        Value::Str(text) => format_text(run, value, text, spec),
+        Value::Str(text) => format_text(rendering, value, text, spec),
         Value::Float(number) => {
             let spec = Specification::parse(spec, value, '>', None)?;
-            format_float(run, value, *number, &spec)
+            format_float(rendering, value, *number, &spec)
         }
         Value::Bool(_) | Value::Int(_) | Value::Big(_) => {
             let spec = Specification::parse(spec, value, '>', Some('d'))?;
             let number = value.as_int().unwrap_or_default();
             match spec.kind {
-                Some('b' | 'c' | 'd' | 'o' | 'x' | 'X' | 'n') => format_int(run, &number, &spec),
+                Some('b' | 'c' | 'd' | 'o' | 'x' | 'X' | 'n') => format_int(rendering, &number, &spec),
                 Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%') => {
-                    format_float(run, value, numbers::float_from_int(&number)?, &spec)
+                    format_float(rendering, value, numbers::float_from_int(&number)?, &spec)
                 }
                 _ => spec.unknown(value),
             }
@@ -352,7 +354,7 @@ pub(crate) fn format_spec(run: &Run, value: &Value, spec: &str) -> Res<String> {
     }
 }
 
-fn format_text(run: &Run, value: &Value, text: &Text, spec: &str) -> Res<String> {
+fn format_text(rendering: &Rendering, value: &Value, text: &Text, spec: &str) -> PyResult<String> {
     let spec = Specification::parse(spec, value, '<', Some('s'))?;
     if spec.kind != Some('s') {
         return spec.unknown(value);
@@ -372,10 +374,10 @@ fn format_text(run: &Run, value: &Value, text: &Text, spec: &str) -> Res<String>
         return value_error("'=' alignment not allowed in string format specifier");
     }
     let cut: String = text.chars().take(spec.precision.unwrap_or(usize::MAX)).collect();
-    spec.pad(run, "", &cut)
+    spec.pad(rendering, "", &cut)
 }
 
-fn format_int(run: &Run, number: &BigInt, spec: &Specification) -> Res<String> {
+fn format_int(rendering: &Rendering, number: &BigInt, spec: &Specification) -> PyResult<String> {
     if spec.precision.is_some() {
         return value_error("Precision not allowed in integer format specifier");
     }
@@ -384,12 +386,12 @@ fn format_int(run: &Run, number: &BigInt, spec: &Specification) -> Res<String> {
     }
     let kind = spec.kind.unwrap_or('d');
     if kind == 'c' {
-        return format_character(run, number, spec);
+        return format_character(rendering, number, spec);
     }
     let (radix, prefix) = radix_of(kind);
-    let digits = int_digits(run, number, radix)?;
+    let digits = int_digits(rendering, number, radix)?;
     spec.number(
-        run,
+        rendering,
         Number {
             sign: spec.sign(number.is_negative()),
             prefix: if spec.alternate { prefix } else { "" },
@@ -399,7 +401,7 @@ fn format_int(run: &Run, number: &BigInt, spec: &Specification) -> Res<String> {
     )
 }
 
-fn format_character(run: &Run, number: &BigInt, spec: &Specification) -> Res<String> {
+fn format_character(rendering: &Rendering, number: &BigInt, spec: &Specification) -> PyResult<String> {
     if spec.sign.is_some() {
         return value_error("Sign not allowed with integer format specifier 'c'");
     }
@@ -407,11 +409,11 @@ fn format_character(run: &Run, number: &BigInt, spec: &Specification) -> Res<Str
         return value_error("Alternate form (#) not allowed with integer format specifier 'c'");
     }
     let c = character(number)?;
-    spec.number(run, Number { sign: "", prefix: "", digits: String::new(), rest: c.to_string() })
+    spec.number(rendering, Number { sign: "", prefix: "", digits: String::new(), rest: c.to_string() })
 }
 
 /// `%c` of an int.
-fn character(number: &BigInt) -> Res<char> {
+fn character(number: &BigInt) -> PyResult<char> {
     match number.to_u32() {
         // Half of a surrogate pair can't be held.
         Some(code @ ..0x11_0000) => Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)),
@@ -420,22 +422,22 @@ fn character(number: &BigInt) -> Res<char> {
     }
 }
 
-fn format_float(run: &Run, value: &Value, number: f64, spec: &Specification) -> Res<String> {
+fn format_float(rendering: &Rendering, value: &Value, number: f64, spec: &Specification) -> PyResult<String> {
     let kind = spec.kind.unwrap_or('r');
     let precision = spec.precision.unwrap_or(6);
     if spec.precision.is_some_and(|precision| precision > i32::MAX as usize) {
         return value_error("precision too big");
     }
     let mut text = match (kind.to_ascii_lowercase(), spec.precision) {
-        ('e' | 'f' | 'g', _) => float_digits(run, number, kind.to_ascii_lowercase(), precision, spec.alternate)?,
-        ('%', _) if number.is_finite() => float_digits(run, number * 100.0, 'f', precision, spec.alternate)?,
+        ('e' | 'f' | 'g', _) => float_digits(rendering, number, kind.to_ascii_lowercase(), precision, spec.alternate)?,
+        ('%', _) if number.is_finite() => float_digits(rendering, number * 100.0, 'f', precision, spec.alternate)?,
         ('%', _) => float_repr(number.abs()),
-        ('n', _) if kind == 'n' => float_digits(run, number, 'g', precision, spec.alternate)?,
+        ('n', _) if kind == 'n' => float_digits(rendering, number, 'g', precision, spec.alternate)?,
         ('r', _) if spec.kind.is_some() => return spec.unknown(value),
         ('r', None) => pointed(float_repr(number.abs()), spec.alternate),
         ('r', Some(_)) if !number.is_finite() => float_repr(number.abs()),
         ('r', Some(precision)) => {
-            run.allocate(precision.saturating_add(320))?;
+            rendering.allocate(precision.saturating_add(320))?;
             general(number.abs(), precision.max(1), spec.alternate, true)
         }
         _ => return spec.unknown(value),
@@ -450,7 +452,7 @@ fn format_float(run: &Run, value: &Value, number: f64, spec: &Specification) -> 
     }
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let rest = text.split_off(digits);
-    spec.number(run, Number { sign: spec.sign(negative), prefix: "", digits: text, rest })
+    spec.number(rendering, Number { sign: spec.sign(negative), prefix: "", digits: text, rest })
 }
 
 /// `repr` of a float keeps its point in the alternate form.
@@ -462,21 +464,22 @@ fn pointed(text: String, alternate: bool) -> String {
 }
 
 /// `format.format(*args, **kwargs)`, as the sandbox runs it.
-pub(crate) fn str_format(run: &Run, format: &Text, args: Args) -> Res {
+pub(crate) fn str_format(rendering: &Rendering, format: &Text, args: Args) -> PyResult {
     let mut named = indexmap::IndexMap::new();
     for (name, value) in args.named {
         named.insert(Value::from(name).key()?, value);
     }
-    formatted(run, format, &args.positional, &Value::dict(named))
+    formatted(rendering, format, &args.positional, &Value::dict(named))
 }
 
 /// `format.format_map(mapping)`
-pub(crate) fn format_map(run: &Run, format: &Text, args: Args) -> Res {
-    formatted(run, format, &[], &args.only("format_map")?)
+pub(crate) fn format_map(rendering: &Rendering, format: &Text, args: Args) -> PyResult {
+    formatted(rendering, format, &[], &args.only("format_map")?)
 }
 
-fn formatted(run: &Run, format: &Text, positional: &[Value], named: &Value) -> Res {
-    let mut formatter = Formatter { run, positional, named, safe: format.safe, numbering: Numbering::Automatic(0) };
+fn formatted(rendering: &Rendering, format: &Text, positional: &[Value], named: &Value) -> PyResult {
+    let mut formatter =
+        Formatter { rendering, positional, named, safe: format.safe, numbering: Numbering::Automatic(0) };
     Ok(format.like(formatter.format(format, 2)?))
 }
 
@@ -487,7 +490,7 @@ enum Numbering {
 
 /// `string.Formatter`
 struct Formatter<'a> {
-    run: &'a Run,
+    rendering: &'a Rendering,
     positional: &'a [Value],
     named: &'a Value,
     safe: bool,
@@ -495,7 +498,7 @@ struct Formatter<'a> {
 }
 
 impl Formatter<'_> {
-    fn format(&mut self, format: &str, depth: i32) -> Res<String> {
+    fn format(&mut self, format: &str, depth: i32) -> PyResult<String> {
         if depth < 0 {
             return value_error("Max string recursion exceeded");
         }
@@ -510,9 +513,9 @@ impl Formatter<'_> {
                 '}' => return value_error("Single '}' encountered in format string"),
                 '{' if rest.peek(0).is_none() => return value_error("Single '{' encountered in format string"),
                 '{' => {
-                    self.run.work(1)?;
+                    self.rendering.work(1)?;
                     let text = self.field(&Field::parse(&mut rest)?, depth)?;
-                    self.run.allocate(text.len())?;
+                    self.rendering.allocate(text.len())?;
                     out.push_str(&text);
                 }
                 other => out.push(other),
@@ -521,31 +524,31 @@ impl Formatter<'_> {
         Ok(out)
     }
 
-    fn field(&mut self, field: &Field, depth: i32) -> Res<String> {
+    fn field(&mut self, field: &Field, depth: i32) -> PyResult<String> {
         let name = self.numbered(field.name)?;
         let value = self.value(&name)?;
         let value = match field.conversion {
             None => value,
-            Some('s') => Value::text(print::string(self.run, &value)?),
-            Some('r') => Value::text(print::repr(self.run, &value)?),
-            Some('a') => Value::text(ascii(self.run, &value)?),
+            Some('s') => Value::text(print::string(self.rendering, &value)?),
+            Some('r') => Value::text(print::repr(self.rendering, &value)?),
+            Some('a') => Value::text(ascii(self.rendering, &value)?),
             Some(other) => return value_error(format!("Unknown conversion specifier {other}")),
         };
         let spec = self.format(field.spec, depth - 1)?;
         if !self.safe {
-            return format_spec(self.run, &value, &spec);
+            return format_spec(self.rendering, &value, &spec);
         }
         match value {
             Value::Str(Text { safe: true, .. }) if !spec.is_empty() => {
                 value_error("Unsupported format specification for Markup.")
             }
             Value::Str(Text { text, safe: true }) => Ok(text.to_string()),
-            other => Ok(escape(&format_spec(self.run, &other, &spec)?)),
+            other => Ok(escape(&format_spec(self.rendering, &other, &spec)?)),
         }
     }
 
     /// The field's name, with a number if it has none.
-    fn numbered(&mut self, name: &str) -> Res<String> {
+    fn numbered(&mut self, name: &str) -> PyResult<String> {
         let switched = || value_error("cannot switch from manual field specification to automatic field numbering");
         if name.is_empty() {
             let Numbering::Automatic(next) = &mut self.numbering else {
@@ -563,7 +566,7 @@ impl Formatter<'_> {
         Ok(name.to_owned())
     }
 
-    fn value(&self, name: &str) -> Res {
+    fn value(&self, name: &str) -> PyResult {
         let end = name.find(['.', '[']).unwrap_or(name.len());
         let (first, mut rest) = name.split_at(end);
         let mut value = match whole_number(first)? {
@@ -574,22 +577,22 @@ impl Formatter<'_> {
             None => self.named_value(first)?,
         };
         while !rest.is_empty() {
-            self.run.work(1)?;
+            self.rendering.work(1)?;
             let step;
             (step, rest) = next_step(rest)?;
             value = match step {
-                Step::Attribute(name) => eval::attribute(self.run, &value, name)?,
-                Step::Item(key) => eval::item(self.run, &value, &key)?,
+                Step::Attribute(name) => eval::attribute(self.rendering, &value, name)?,
+                Step::Item(key) => eval::item(self.rendering, &value, &key)?,
             };
         }
         Ok(value)
     }
 
-    fn named_value(&self, name: &str) -> Res {
+    fn named_value(&self, name: &str) -> PyResult {
         match self.named {
             Value::Dict(dict) => dict
-                .subscript(self.run, &Value::from(name))?
-                .ok_or_else(|| Raise::new(Exception::KeyError, print::quote(name))),
+                .subscript(self.rendering, &Value::from(name))?
+                .ok_or_else(|| Exception::new(ExceptionClass::KeyError, print::quote(name))),
             Value::Undefined(undefined) => Err(undefined.raise()),
             Value::Str(_) => type_error("string indices must be integers, not 'str'"),
             Value::List(_) => type_error("list indices must be integers or slices, not str"),
@@ -599,7 +602,7 @@ impl Formatter<'_> {
     }
 }
 
-fn whole_number(text: &str) -> Res<Option<usize>> {
+fn whole_number(text: &str) -> PyResult<Option<usize>> {
     let mut digits = Characters { text, at: 0 };
     let number = digits.integer();
     if digits.rest().is_empty() || number.is_err() { number } else { Ok(None) }
@@ -611,7 +614,7 @@ enum Step<'a> {
 }
 
 /// Takes `.name` or `[key]` off the front.
-fn next_step(text: &str) -> Res<(Step<'_>, &str)> {
+fn next_step(text: &str) -> PyResult<(Step<'_>, &str)> {
     if let Some(text) = text.strip_prefix('.') {
         let end = text.find(['.', '[']).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
@@ -642,7 +645,7 @@ struct Field<'a> {
 
 impl<'a> Field<'a> {
     /// Reads on behind the opening brace, past the closing one.
-    fn parse(rest: &mut Characters<'a>) -> Res<Self> {
+    fn parse(rest: &mut Characters<'a>) -> PyResult<Self> {
         let start = rest.at;
         let mut bracket = false;
         let end = loop {
@@ -689,13 +692,13 @@ impl<'a> Field<'a> {
 }
 
 /// `format % args`
-pub(crate) fn percent(run: &Run, format: &Text, args: &Value) -> Res {
+pub(crate) fn percent(rendering: &Rendering, format: &Text, args: &Value) -> PyResult {
     let (list, mapping) = match args {
         Value::Tuple(tuple) => (tuple.items.clone(), None),
         other => (vec![other.clone()], Some(other).filter(|value| is_mapping(value))),
     };
     let mut formatter = Percent {
-        run,
+        rendering,
         rest: Characters { text: format, at: 0 },
         list,
         next: 0,
@@ -716,7 +719,7 @@ fn is_mapping(value: &Value) -> bool {
 }
 
 struct Percent<'a> {
-    run: &'a Run,
+    rendering: &'a Rendering,
     rest: Characters<'a>,
     list: Vec<Value>,
     next: usize,
@@ -739,16 +742,16 @@ struct Flags {
 }
 
 impl Percent<'_> {
-    fn format(&mut self) -> Res<String> {
+    fn format(&mut self) -> PyResult<String> {
         let mut out = String::new();
         while let Some(c) = self.rest.next() {
             if c != '%' {
                 out.push(c);
                 continue;
             }
-            self.run.work(1)?;
+            self.rendering.work(1)?;
             let text = self.conversion()?;
-            self.run.allocate(text.len())?;
+            self.rendering.allocate(text.len())?;
             out.push_str(&text);
         }
         if self.mapping.is_none() && self.next < self.list.len() {
@@ -757,7 +760,7 @@ impl Percent<'_> {
         Ok(out)
     }
 
-    fn conversion(&mut self) -> Res<String> {
+    fn conversion(&mut self) -> PyResult<String> {
         if self.rest.take(|c| c == '%').is_some() {
             return Ok("%".to_owned());
         }
@@ -809,7 +812,7 @@ impl Percent<'_> {
     }
 
     /// The value at a key in parentheses.
-    fn key(&mut self) -> Res {
+    fn key(&mut self) -> PyResult {
         let Some(mapping) = self.mapping else {
             return type_error("format requires a mapping");
         };
@@ -825,8 +828,8 @@ impl Percent<'_> {
                 let key = self.rest.text.get(start..self.rest.at - 1).unwrap_or("");
                 return match mapping {
                     Value::Dict(dict) => dict
-                        .subscript(self.run, &Value::from(key))?
-                        .ok_or_else(|| Raise::new(Exception::KeyError, print::quote(key))),
+                        .subscript(self.rendering, &Value::from(key))?
+                        .ok_or_else(|| Exception::new(ExceptionClass::KeyError, print::quote(key))),
                     Value::Undefined(undefined) => Err(undefined.raise()),
                     Value::List(_) => type_error("list indices must be integers or slices, not str"),
                     _ => type_error("byte indices must be integers or slices, not str"),
@@ -837,7 +840,7 @@ impl Percent<'_> {
     }
 
     /// A width or a precision.
-    fn size(&mut self, too_big: &str, limit: &str) -> Res<Option<i64>> {
+    fn size(&mut self, too_big: &str, limit: &str) -> PyResult<Option<i64>> {
         if self.rest.take(|c| c == '*').is_some() {
             return match self.argument()? {
                 number if number.as_int().is_none() || self.safe => type_error("* wants int"),
@@ -856,7 +859,7 @@ impl Percent<'_> {
         Ok(size)
     }
 
-    fn argument(&mut self) -> Res {
+    fn argument(&mut self) -> PyResult {
         let argument = self.list.get(self.next).cloned();
         self.next += 1;
         argument.map_or_else(|| type_error("not enough arguments for format string"), Ok)
@@ -867,12 +870,12 @@ impl Percent<'_> {
         if self.safe { "_MarkupEscapeHelper" } else { value.type_name() }
     }
 
-    fn text(&mut self, kind: char, flags: &Flags) -> Res<String> {
+    fn text(&mut self, kind: char, flags: &Flags) -> PyResult<String> {
         let value = self.argument()?;
         let text = match kind {
-            's' if self.safe => escaped(self.run, &value)?.to_string(),
-            's' => print::string(self.run, &value)?.to_string(),
-            _ => print::repr(self.run, &value)?,
+            's' if self.safe => escaped(self.rendering, &value)?.to_string(),
+            's' => print::string(self.rendering, &value)?.to_string(),
+            _ => print::repr(self.rendering, &value)?,
         };
         let text = if self.safe && kind != 's' { escape(&text) } else { text };
         let text = if kind == 'a' { ascii_text(&text) } else { text };
@@ -880,10 +883,10 @@ impl Percent<'_> {
             Some(precision) => text.chars().take(precision).collect(),
             None => text,
         };
-        flags.pad(self.run, &cut)
+        flags.pad(self.rendering, &cut)
     }
 
-    fn character(&mut self, flags: &Flags) -> Res<String> {
+    fn character(&mut self, flags: &Flags) -> PyResult<String> {
         let value = self.argument()?;
         let c = match (&value, value.as_int()) {
             (Value::Str(text), _) if !self.safe && text.chars().count() == 1 => text.to_string(),
@@ -893,10 +896,10 @@ impl Percent<'_> {
             },
             _ => return type_error("%c requires int or char"),
         };
-        flags.pad(self.run, &c)
+        flags.pad(self.rendering, &c)
     }
 
-    fn int(&mut self, kind: char, flags: &Flags) -> Res<String> {
+    fn int(&mut self, kind: char, flags: &Flags) -> PyResult<String> {
         let value = self.argument()?;
         let decimal = matches!(kind, 'd' | 'i' | 'u');
         let number = match &value {
@@ -912,20 +915,20 @@ impl Percent<'_> {
             },
         };
         let (radix, prefix) = radix_of(kind);
-        let mut digits = int_digits(self.run, &number, radix)?;
+        let mut digits = int_digits(self.rendering, &number, radix)?;
         if kind == 'X' {
             digits = digits.to_uppercase();
         }
         if let Some(precision) = flags.precision {
             let missing = precision.saturating_sub(digits.len());
-            self.run.allocate(missing)?;
+            self.rendering.allocate(missing)?;
             digits.insert_str(0, &"0".repeat(missing));
         }
         let prefix = if flags.alternate { prefix } else { "" };
-        flags.number(self.run, number.is_negative(), prefix, &digits)
+        flags.number(self.rendering, number.is_negative(), prefix, &digits)
     }
 
-    fn float(&mut self, kind: char, flags: &Flags) -> Res<String> {
+    fn float(&mut self, kind: char, flags: &Flags) -> PyResult<String> {
         let value = self.argument()?;
         let number = match (&value, value.as_int()) {
             (Value::Float(number), _) => *number,
@@ -941,23 +944,23 @@ impl Percent<'_> {
             (other, _) => return type_error(format!("must be real number, not {}", other.type_name())),
         };
         let precision = flags.precision.unwrap_or(6);
-        let mut text = float_digits(self.run, number, kind.to_ascii_lowercase(), precision, flags.alternate)?;
+        let mut text = float_digits(self.rendering, number, kind.to_ascii_lowercase(), precision, flags.alternate)?;
         if kind.is_ascii_uppercase() {
             text = text.to_uppercase();
         }
-        flags.number(self.run, number.is_sign_negative() && !number.is_nan(), "", &text)
+        flags.number(self.rendering, number.is_sign_negative() && !number.is_nan(), "", &text)
     }
 }
 
 impl Flags {
-    fn pad(&self, run: &Run, text: &str) -> Res<String> {
+    fn pad(&self, rendering: &Rendering, text: &str) -> PyResult<String> {
         let missing = self.width.saturating_sub(text.chars().count());
-        run.allocate(missing)?;
+        rendering.allocate(missing)?;
         let fill = " ".repeat(missing);
         Ok(if self.left { format!("{text}{fill}") } else { format!("{fill}{text}") })
     }
 
-    fn number(&self, run: &Run, negative: bool, prefix: &str, digits: &str) -> Res<String> {
+    fn number(&self, rendering: &Rendering, negative: bool, prefix: &str, digits: &str) -> PyResult<String> {
         let sign = match negative {
             true => "-",
             false if self.plus => "+",
@@ -966,10 +969,10 @@ impl Flags {
         };
         let missing = self.width.saturating_sub(sign.len() + prefix.len() + digits.len());
         if self.zero && !self.left {
-            run.allocate(missing)?;
+            rendering.allocate(missing)?;
             return Ok(format!("{sign}{prefix}{}{digits}", "0".repeat(missing)));
         }
-        self.pad(run, &format!("{sign}{prefix}{digits}"))
+        self.pad(rendering, &format!("{sign}{prefix}{digits}"))
     }
 }
 

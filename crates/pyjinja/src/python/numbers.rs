@@ -7,20 +7,22 @@ use num_traits::{FromPrimitive, One, Signed, ToPrimitive, Zero};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::{
-    eval::run::Run,
-    python::arguments::Args,
-    python::bytes::Bytes,
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::text::{argument_type, is_space},
-    python::value::Value,
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        bytes::Bytes,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        print,
+        text::{argument_type, is_space},
+        value::Value,
+    },
 };
 
 /// Python refuses to read or print an int with more decimal digits.
 pub(crate) const DIGITS: usize = 4300;
 
 /// `int(text, base)`
-pub(crate) fn int_from_text(text: &str, base: i64) -> Res<BigInt> {
+pub(crate) fn int_from_text(text: &str, base: i64) -> PyResult<BigInt> {
     if base != 0 && !(2..=36).contains(&base) {
         return value_error("int() base must be >= 2 and <= 36, or 0");
     }
@@ -29,7 +31,7 @@ pub(crate) fn int_from_text(text: &str, base: i64) -> Res<BigInt> {
     let (radix, digits) = split_prefix(unsigned, base);
     let invalid = || {
         let quoted: String = print::quote(text).chars().take(200).collect();
-        Raise::new(Exception::ValueError, format!("invalid literal for int() with base {base}: {quoted}"))
+        Exception::new(ExceptionClass::ValueError, format!("invalid literal for int() with base {base}: {quoted}"))
     };
     let digits = without_underscores(digits, |c| c.is_digit(radix)).ok_or_else(invalid)?;
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
@@ -51,17 +53,20 @@ pub(crate) fn int_from_text(text: &str, base: i64) -> Res<BigInt> {
 }
 
 /// `float(text)`
-pub(crate) fn float_from_text(text: &str) -> Res<f64> {
+pub(crate) fn float_from_text(text: &str) -> PyResult<f64> {
     let plain = plain_digits(text);
     without_underscores(plain.trim_matches(is_space), |c| c.is_ascii_digit())
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| {
-            Raise::new(Exception::ValueError, format!("could not convert string to float: {}", print::quote(text)))
+            Exception::new(
+                ExceptionClass::ValueError,
+                format!("could not convert string to float: {}", print::quote(text)),
+            )
         })
 }
 
 /// `int(number)`
-pub(crate) fn int_from_float(number: f64) -> Res<BigInt> {
+pub(crate) fn int_from_float(number: f64) -> PyResult<BigInt> {
     if number.is_nan() {
         return value_error("cannot convert float NaN to integer");
     }
@@ -69,7 +74,7 @@ pub(crate) fn int_from_float(number: f64) -> Res<BigInt> {
 }
 
 /// `float(number)`
-pub(crate) fn float_from_int(number: &BigInt) -> Res<f64> {
+pub(crate) fn float_from_int(number: &BigInt) -> PyResult<f64> {
     number
         .to_f64()
         .filter(|number| number.is_finite())
@@ -77,7 +82,7 @@ pub(crate) fn float_from_int(number: &BigInt) -> Res<f64> {
 }
 
 /// An int that counts or sizes, as most builtins take it: one beyond 64 bits is an OverflowError.
-pub(crate) fn size(value: &Value) -> Res<i64> {
+pub(crate) fn size(value: &Value) -> PyResult<i64> {
     match value {
         Value::Big(_) => other_error("Python int too large to convert to C ssize_t"),
         other => other.index(),
@@ -189,10 +194,10 @@ pub(crate) fn methods(value: &Value) -> &'static [&'static str] {
 }
 
 /// `value.method(args)`
-pub(crate) fn call(run: &Run, value: &Value, method: &str, args: Args) -> Res {
+pub(crate) fn call(rendering: &Rendering, value: &Value, method: &str, args: Args) -> PyResult {
     match (value, value.as_int()) {
         (Value::Float(float), _) => float_method(*float, method, args),
-        (_, Some(int)) => int_method(run, value, &int, method, args),
+        (_, Some(int)) => int_method(rendering, value, &int, method, args),
         _ => type_error(format!("'{}' object is not a number", value.type_name())),
     }
 }
@@ -205,10 +210,10 @@ fn number(value: &Value) -> Value {
     }
 }
 
-fn int_method(run: &Run, value: &Value, int: &BigInt, method: &str, args: Args) -> Res {
+fn int_method(rendering: &Rendering, value: &Value, int: &BigInt, method: &str, args: Args) -> PyResult {
     match method {
-        "to_bytes" => return to_bytes(run, int, args),
-        "from_bytes" => return from_bytes(run, args),
+        "to_bytes" => return to_bytes(rendering, int, args),
+        "from_bytes" => return from_bytes(rendering, args),
         _ => {}
     }
     args.builtin(&format!("{}.{method}", value.type_name()), 0, 0)?;
@@ -221,7 +226,7 @@ fn int_method(run: &Run, value: &Value, int: &BigInt, method: &str, args: Args) 
     })
 }
 
-fn to_bytes(run: &Run, int: &BigInt, args: Args) -> Res {
+fn to_bytes(rendering: &Rendering, int: &BigInt, args: Args) -> PyResult {
     let mut args = args.keywords("to_bytes", &[], &["length", "byteorder", "signed"], 2)?.into_iter();
     let length = args.next().flatten().map_or(Ok(1), |length| size(&length))?;
     let little = is_little("to_bytes", args.next().flatten())?;
@@ -242,7 +247,7 @@ fn to_bytes(run: &Run, int: &BigInt, args: Args) -> Res {
     if bytes.len() > length {
         return other_error("int too big to convert");
     }
-    run.allocate(length)?;
+    rendering.allocate(length)?;
     bytes.resize(length, if int.is_negative() { 0xff } else { 0 });
     if !little {
         bytes.reverse();
@@ -250,7 +255,7 @@ fn to_bytes(run: &Run, int: &BigInt, args: Args) -> Res {
     Ok(Value::object(Bytes::from(bytes)))
 }
 
-fn from_bytes(run: &Run, args: Args) -> Res {
+fn from_bytes(rendering: &Rendering, args: Args) -> PyResult {
     let mut args = args.keywords("from_bytes", &["bytes"], &["byteorder", "signed"], 2)?.into_iter();
     let source = args.next().flatten().unwrap_or(Value::None);
     let little = is_little("from_bytes", args.next().flatten())?;
@@ -260,7 +265,7 @@ fn from_bytes(run: &Run, args: Args) -> Res {
         None if source.as_str().is_some() || source.as_int().is_some() || matches!(source, Value::Float(_)) => {
             return type_error(format!("cannot convert '{}' object to bytes", source.type_name()));
         }
-        None => source.iterate(run)?.iter().map(byte).collect::<Res<_>>()?,
+        None => source.iterate(rendering)?.iter().map(byte).collect::<PyResult<_>>()?,
     };
     if !little {
         bytes.reverse();
@@ -272,11 +277,11 @@ fn from_bytes(run: &Run, args: Args) -> Res {
     }))
 }
 
-fn byte(value: &Value) -> Res<u8> {
+fn byte(value: &Value) -> PyResult<u8> {
     u8::try_from(value.index()?).or_else(|_| value_error("bytes must be in range(0, 256)"))
 }
 
-fn is_little(method: &str, order: Option<Value>) -> Res<bool> {
+fn is_little(method: &str, order: Option<Value>) -> PyResult<bool> {
     match order {
         None => Ok(false),
         Some(Value::Str(order)) => match &*order {
@@ -290,7 +295,7 @@ fn is_little(method: &str, order: Option<Value>) -> Res<bool> {
     }
 }
 
-fn float_method(float: f64, method: &str, args: Args) -> Res {
+fn float_method(float: f64, method: &str, args: Args) -> PyResult {
     args.builtin(&format!("float.{method}"), 0, 0)?;
     match method {
         "as_integer_ratio" => ratio(float),
@@ -300,7 +305,7 @@ fn float_method(float: f64, method: &str, args: Args) -> Res {
     }
 }
 
-fn ratio(float: f64) -> Res {
+fn ratio(float: f64) -> PyResult {
     if float.is_nan() {
         return value_error("cannot convert NaN to integer ratio");
     }

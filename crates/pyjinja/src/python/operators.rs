@@ -7,13 +7,13 @@ use num_integer::Integer;
 use num_traits::{FromPrimitive, Pow, Signed, ToPrimitive, Zero};
 
 use crate::{
-    eval::budget,
-    eval::run::Run,
-    python::format,
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::text::escape,
-    python::value::{Text, Value},
+    eval::{budget, rendering::Rendering},
+    python::{
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        format, print,
+        text::escape,
+        value::{Text, Value},
+    },
 };
 
 /// An operator of arithmetic.
@@ -62,12 +62,12 @@ pub(crate) enum Comparison {
 }
 
 /// `left operator right`
-pub(crate) fn binary(run: &Run, operator: Operator, left: &Value, right: &Value) -> Res {
+pub(crate) fn binary(rendering: &Rendering, operator: Operator, left: &Value, right: &Value) -> PyResult {
     if let (Some(a), Some(b)) = (Number::of(left), Number::of(right)) {
-        return arithmetic(run, operator, a, b);
+        return arithmetic(rendering, operator, a, b);
     }
     if let (Operator::Mod, Value::Str(format)) = (operator, left) {
-        return format::percent(run, format, right);
+        return format::percent(rendering, format, right);
     }
     for value in [left, right] {
         if let Value::Undefined(undefined) = value {
@@ -85,13 +85,13 @@ pub(crate) fn binary(run: &Run, operator: Operator, left: &Value, right: &Value)
         return result;
     }
     match operator {
-        Operator::Add => add(run, left, right),
-        Operator::Mul => multiply(run, left, right),
+        Operator::Add => add(rendering, left, right),
+        Operator::Mul => multiply(rendering, left, right),
         _ => unsupported(operator, left, right),
     }
 }
 
-fn unsupported(operator: Operator, left: &Value, right: &Value) -> Res {
+fn unsupported(operator: Operator, left: &Value, right: &Value) -> PyResult {
     type_error(format!(
         "unsupported operand type(s) for {}: '{}' and '{}'",
         operator.symbol(),
@@ -100,10 +100,10 @@ fn unsupported(operator: Operator, left: &Value, right: &Value) -> Res {
     ))
 }
 
-fn add(run: &Run, left: &Value, right: &Value) -> Res {
+fn add(rendering: &Rendering, left: &Value, right: &Value) -> PyResult {
     match (left, right) {
         (Value::Str(a), Value::Str(b)) => {
-            run.allocate(a.len() + b.len())?;
+            rendering.allocate(a.len() + b.len())?;
             Ok(if a.safe || b.safe {
                 Value::Str(Text::safe([escaped(a), escaped(b)].concat()))
             } else {
@@ -112,12 +112,12 @@ fn add(run: &Run, left: &Value, right: &Value) -> Res {
         }
         (Value::List(a), Value::List(b)) => {
             let items = [a.items().as_slice(), b.items().as_slice()].concat();
-            run.allocate(size_of_val(items.as_slice()))?;
+            rendering.allocate(size_of_val(items.as_slice()))?;
             Ok(Value::list(items))
         }
         (Value::Tuple(a), Value::Tuple(b)) => {
             let items = [a.items.as_slice(), b.items.as_slice()].concat();
-            run.allocate(size_of_val(items.as_slice()))?;
+            rendering.allocate(size_of_val(items.as_slice()))?;
             Ok(Value::tuple(items))
         }
         (Value::Str(Text { safe: true, .. }), _) => unsupported(Operator::Add, left, right),
@@ -138,7 +138,7 @@ pub(crate) fn escaped(text: &Text) -> Cow<'_, str> {
     if text.safe { Cow::Borrowed(&text.text) } else { Cow::Owned(escape(text)) }
 }
 
-fn multiply(run: &Run, left: &Value, right: &Value) -> Res {
+fn multiply(rendering: &Rendering, left: &Value, right: &Value) -> PyResult {
     let sequence = |value: &Value| matches!(value, Value::Str(_) | Value::List(_) | Value::Tuple(_));
     let (items, count) = match (sequence(left), sequence(right)) {
         (true, _) => (left, right),
@@ -156,29 +156,29 @@ fn multiply(run: &Run, left: &Value, right: &Value) -> Res {
     };
     Ok(match items {
         Value::Str(text) => {
-            run.allocate(text.len().saturating_mul(times))?;
+            rendering.allocate(text.len().saturating_mul(times))?;
             text.like(text.repeat(if text.is_empty() { 0 } else { times }))
         }
-        Value::List(list) => Value::list(repeated(run, &list.items(), times)?),
-        Value::Tuple(tuple) => Value::tuple(repeated(run, &tuple.items, times)?),
+        Value::List(list) => Value::list(repeated(rendering, &list.items(), times)?),
+        Value::Tuple(tuple) => Value::tuple(repeated(rendering, &tuple.items, times)?),
         _ => return unsupported(Operator::Mul, left, right),
     })
 }
 
-fn repeated(run: &Run, items: &[Value], times: usize) -> Res<Vec<Value>> {
-    run.allocate(size_of_val(items).saturating_mul(times))?;
+fn repeated(rendering: &Rendering, items: &[Value], times: usize) -> PyResult<Vec<Value>> {
+    rendering.allocate(size_of_val(items).saturating_mul(times))?;
     let length = items.len().saturating_mul(times);
     Ok(items.iter().cycle().take(length).cloned().collect())
 }
 
 /// `a ~ b ~ …`
-pub(crate) fn concatenate(run: &Run, values: &[Value]) -> Res {
+pub(crate) fn concatenate(rendering: &Rendering, values: &[Value]) -> PyResult {
     let markup =
-        run.autoescape.get() && values.iter().any(|value| matches!(value, Value::Str(Text { safe: true, .. })));
+        rendering.autoescape.get() && values.iter().any(|value| matches!(value, Value::Str(Text { safe: true, .. })));
     let mut out = String::new();
     for value in values {
-        let text = print::string(run, value)?;
-        run.allocate(text.len())?;
+        let text = print::string(rendering, value)?;
+        rendering.allocate(text.len())?;
         match value {
             Value::Str(Text { safe: true, .. }) => out.push_str(&text),
             _ if markup => out.push_str(&escape(&text)),
@@ -189,7 +189,7 @@ pub(crate) fn concatenate(run: &Run, values: &[Value]) -> Res {
 }
 
 /// `-x` and `+x`
-pub(crate) fn unary(operator: Operator, value: &Value) -> Res {
+pub(crate) fn unary(operator: Operator, value: &Value) -> PyResult {
     match (Number::of(value), value) {
         (Some(Number::Int(number)), _) => Ok(match operator {
             Operator::Neg => number.checked_neg().map_or_else(|| Value::int(-BigInt::from(number)), Value::Int),
@@ -231,7 +231,7 @@ impl<'a> Number<'a> {
         }
     }
 
-    fn float(&self) -> Res<f64> {
+    fn float(&self) -> PyResult<f64> {
         match self {
             #[expect(clippy::cast_precision_loss, reason = "as Python rounds it")]
             Self::Int(value) => Ok(*value as f64),
@@ -241,7 +241,7 @@ impl<'a> Number<'a> {
     }
 }
 
-fn arithmetic(run: &Run, operator: Operator, left: Number, right: Number) -> Res {
+fn arithmetic(rendering: &Rendering, operator: Operator, left: Number, right: Number) -> PyResult {
     if let (Number::Int(a), Number::Int(b)) = (&left, &right)
         && let Some(result) = small(operator, *a, *b)
     {
@@ -251,7 +251,7 @@ fn arithmetic(run: &Run, operator: Operator, left: Number, right: Number) -> Res
         return floats(operator, left.float()?, right.float()?);
     }
     match (left.big(), right.big()) {
-        (Some(a), Some(b)) => integers(run, operator, &a, &b),
+        (Some(a), Some(b)) => integers(rendering, operator, &a, &b),
         _ => other_error("not a number"),
     }
 }
@@ -274,11 +274,11 @@ fn small(operator: Operator, a: i64, b: i64) -> Option<Value> {
     }
 }
 
-fn integers(run: &Run, operator: Operator, a: &BigInt, b: &BigInt) -> Res {
+fn integers(rendering: &Rendering, operator: Operator, a: &BigInt, b: &BigInt) -> PyResult {
     let bytes = |number: &BigInt| usize::try_from(number.bits() / 8 + 1).unwrap_or(usize::MAX);
-    run.allocate(bytes(a).saturating_add(bytes(b)))?;
+    rendering.allocate(bytes(a).saturating_add(bytes(b)))?;
     // What takes long takes it in the square of the digits.
-    run.work(bytes(a).saturating_mul(bytes(b)) / 4096)?;
+    rendering.work(bytes(a).saturating_mul(bytes(b)) / 4096)?;
     match operator {
         Operator::Add => Ok(Value::int(a + b)),
         Operator::Sub => Ok(Value::int(a - b)),
@@ -298,8 +298,8 @@ fn integers(run: &Run, operator: Operator, a: &BigInt, b: &BigInt) -> Res {
             let exponent = b.to_usize().unwrap_or(usize::MAX);
             if exponent > 1 && a.magnitude() > BigInt::from(1).magnitude() {
                 let size = bytes(a).saturating_mul(exponent);
-                run.allocate(size)?;
-                run.work(size.saturating_mul(size) / 4096)?;
+                rendering.allocate(size)?;
+                rendering.work(size.saturating_mul(size) / 4096)?;
             }
             // -1, 0 and 1 to a power as large as one likes.
             let exponent = if exponent == usize::MAX { usize::from(b.is_odd()) + 2 } else { exponent };
@@ -310,7 +310,7 @@ fn integers(run: &Run, operator: Operator, a: &BigInt, b: &BigInt) -> Res {
 }
 
 /// The float that is nearest to a/b.
-fn divide(a: &BigInt, b: &BigInt) -> Res {
+fn divide(a: &BigInt, b: &BigInt) -> PyResult {
     let signs = [a.is_negative(), b.is_negative()];
     // A quotient of more than 64 bits, its last one set if there is a rest, rounds as the exact one does.
     let shift = 66 + i64::try_from(b.bits()).unwrap_or(i64::MAX) - i64::try_from(a.bits()).unwrap_or(0);
@@ -331,7 +331,7 @@ fn divide(a: &BigInt, b: &BigInt) -> Res {
     Ok(Value::Float(if negative { -float } else { float }))
 }
 
-fn floats(operator: Operator, a: f64, b: f64) -> Res {
+fn floats(operator: Operator, a: f64, b: f64) -> PyResult {
     Ok(Value::Float(match operator {
         Operator::Add => a + b,
         Operator::Sub => a - b,
@@ -367,7 +367,7 @@ fn modulo(a: f64, b: f64) -> f64 {
     }
 }
 
-fn power(a: f64, b: f64) -> Res {
+fn power(a: f64, b: f64) -> PyResult {
     if a == 0.0 && b < 0.0 {
         return other_error("0.0 cannot be raised to a negative power");
     }
@@ -433,7 +433,7 @@ fn int_and_float(int: &BigInt, float: f64) -> Option<Ordering> {
 }
 
 /// Which of the two comes first where `left < right` has to hold, and whether that is so at all for NaN.
-fn order(comparison: Comparison, left: &Value, right: &Value) -> Res<Option<Ordering>> {
+fn order(comparison: Comparison, left: &Value, right: &Value) -> PyResult<Option<Ordering>> {
     let Some(_level) = budget::deeper() else {
         return other_error("maximum recursion depth exceeded in comparison");
     };
@@ -473,13 +473,13 @@ fn order(comparison: Comparison, left: &Value, right: &Value) -> Res<Option<Orde
 }
 
 /// `left < right`
-pub(crate) fn less(left: &Value, right: &Value) -> Res<bool> {
+pub(crate) fn less(left: &Value, right: &Value) -> PyResult<bool> {
     Ok(order(Comparison::Lt, left, right)? == Some(Ordering::Less))
 }
 
 /// `left comparison right`
-pub(crate) fn comparison(run: &Run, comparison: Comparison, left: &Value, right: &Value) -> Res<bool> {
-    run.work(left.weight().min(right.weight()))?;
+pub(crate) fn comparison(rendering: &Rendering, comparison: Comparison, left: &Value, right: &Value) -> PyResult<bool> {
+    rendering.work(left.weight().min(right.weight()))?;
     let ordered =
         |wanted: &[Ordering]| Ok(order(comparison, left, right)?.is_some_and(|ordering| wanted.contains(&ordering)));
     match comparison {
@@ -489,16 +489,16 @@ pub(crate) fn comparison(run: &Run, comparison: Comparison, left: &Value, right:
         Comparison::Le => ordered(&[Ordering::Less, Ordering::Equal]),
         Comparison::Gt => ordered(&[Ordering::Greater]),
         Comparison::Ge => ordered(&[Ordering::Greater, Ordering::Equal]),
-        Comparison::In => contains(run, right, left),
-        Comparison::NotIn => Ok(!contains(run, right, left)?),
+        Comparison::In => contains(rendering, right, left),
+        Comparison::NotIn => Ok(!contains(rendering, right, left)?),
     }
 }
 
 /// `item in container`
-pub(crate) fn contains(run: &Run, container: &Value, item: &Value) -> Res<bool> {
+pub(crate) fn contains(rendering: &Rendering, container: &Value, item: &Value) -> PyResult<bool> {
     match (container, item) {
         (Value::Str(text), Value::Str(part)) => {
-            run.work(text.len() / 64)?;
+            rendering.work(text.len() / 64)?;
             Ok(text.contains(&**part))
         }
         (Value::Str(_), other) => {
@@ -507,12 +507,12 @@ pub(crate) fn contains(run: &Run, container: &Value, item: &Value) -> Res<bool> 
         (Value::Dict(dict), Value::Str(key)) => Ok(dict.entries().contains_key(&**key)),
         (Value::Dict(dict), key) => Ok(dict.entries().contains_key(&key.key()?)),
         (Value::List(list), _) => {
-            run.work(list.items().len())?;
+            rendering.work(list.items().len())?;
             Ok(list.items().iter().any(|other| equal(other, item)))
         }
-        (Value::Undefined(_) | Value::Tuple(_) | Value::Object(_), _) => match container.iterate(run) {
+        (Value::Undefined(_) | Value::Tuple(_) | Value::Object(_), _) => match container.iterate(rendering) {
             Ok(items) => {
-                run.work(items.len())?;
+                rendering.work(items.len())?;
                 Ok(items.iter().any(|other| equal(other, item)))
             }
             Err(_) => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),
@@ -522,40 +522,41 @@ pub(crate) fn contains(run: &Run, container: &Value, item: &Value) -> Res<bool> 
 }
 
 /// `x[start:stop:step]`
-pub(crate) fn slice(run: &Run, value: &Value, bounds: [&Value; 3]) -> Res {
+pub(crate) fn slice(rendering: &Rendering, value: &Value, bounds: [&Value; 3]) -> PyResult {
     match value {
         Value::Str(text) => {
-            run.work(text.len() / 64)?;
+            rendering.work(text.len() / 64)?;
             let picked: String = if text.is_ascii() {
                 let bytes = text.as_bytes();
                 picks(bytes.len(), bounds)?.filter_map(|at| bytes.get(at).copied().map(char::from)).collect()
             } else {
-                run.allocate(text.len())?;
+                rendering.allocate(text.len())?;
                 let chars: Vec<char> = text.chars().collect();
                 picks(chars.len(), bounds)?.filter_map(|at| chars.get(at)).collect()
             };
-            run.allocate(picked.len())?;
+            rendering.allocate(picked.len())?;
             Ok(text.like(picked))
         }
-        Value::List(list) => Ok(Value::list(sliced(run, &list.items(), bounds)?)),
-        Value::Tuple(tuple) => Ok(Value::tuple(sliced(run, &tuple.items, bounds)?)),
+        Value::List(list) => Ok(Value::list(sliced(rendering, &list.items(), bounds)?)),
+        Value::Tuple(tuple) => Ok(Value::tuple(sliced(rendering, &tuple.items, bounds)?)),
         Value::Undefined(undefined) => Err(undefined.raise()),
         Value::Dict(_) => {
-            let shown: Vec<String> = bounds.iter().map(|bound| print::repr(run, bound)).collect::<Res<_>>()?;
-            Err(Raise::new(Exception::KeyError, format!("slice({})", shown.join(", "))))
+            let shown: Vec<String> =
+                bounds.iter().map(|bound| print::repr(rendering, bound)).collect::<PyResult<_>>()?;
+            Err(Exception::new(ExceptionClass::KeyError, format!("slice({})", shown.join(", "))))
         }
         other => type_error(format!("'{}' object is not subscriptable", other.operand_name())),
     }
 }
 
-fn sliced(run: &Run, items: &[Value], bounds: [&Value; 3]) -> Res<Vec<Value>> {
+fn sliced(rendering: &Rendering, items: &[Value], bounds: [&Value; 3]) -> PyResult<Vec<Value>> {
     let picked: Vec<Value> = picks(items.len(), bounds)?.filter_map(|at| items.get(at).cloned()).collect();
-    run.allocate(size_of_val(picked.as_slice()))?;
+    rendering.allocate(size_of_val(picked.as_slice()))?;
     Ok(picked)
 }
 
 /// The indexes that a slice picks, in its order.
-fn picks(length: usize, [start, stop, step]: [&Value; 3]) -> Res<impl Iterator<Item = usize>> {
+fn picks(length: usize, [start, stop, step]: [&Value; 3]) -> PyResult<impl Iterator<Item = usize>> {
     let bound = |value: &Value| match value {
         Value::None => Ok(None),
         Value::Bool(_) | Value::Int(_) | Value::Big(_) => value.index().map(Some),

@@ -6,28 +6,29 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::json::float_repr;
 use crate::{
-    eval::budget,
-    eval::run::Run,
-    python::raise::{Res, other_error, value_error},
-    python::value::{Text, Value},
+    eval::{budget, rendering::Rendering},
+    python::{
+        exception::{PyResult, other_error, value_error},
+        value::{Text, Value},
+    },
 };
 
 /// Python's bound on the digits of an int as text.
 const DIGITS: usize = 4300;
 
 /// `str(x)`
-pub(crate) fn string(run: &Run, value: &Value) -> Res<Arc<str>> {
+pub(crate) fn string(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
     match value {
         Value::Str(text) => Ok(Arc::clone(&text.text)),
         Value::Undefined(_) => Ok(Arc::from("")),
-        Value::Object(object) => Ok(Arc::from(object.str(run)?)),
-        other => Ok(Arc::from(repr(run, other)?)),
+        Value::Object(object) => Ok(Arc::from(object.str(rendering)?)),
+        other => Ok(Arc::from(repr(rendering, other)?)),
     }
 }
 
 /// `repr(x)`
-pub(crate) fn repr(run: &Run, value: &Value) -> Res<String> {
-    let mut printer = Printer { run, out: String::new(), counted: 0, open: Vec::new() };
+pub(crate) fn repr(rendering: &Rendering, value: &Value) -> PyResult<String> {
+    let mut printer = Printer { rendering, out: String::new(), counted: 0, open: Vec::new() };
     printer.value(value)?;
     Ok(printer.out)
 }
@@ -74,7 +75,7 @@ pub(crate) fn printable(c: char) -> bool {
 }
 
 struct Printer<'a> {
-    run: &'a Run,
+    rendering: &'a Rendering,
     out: String,
     /// How much of `out` is counted already.
     counted: usize,
@@ -83,7 +84,7 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn value(&mut self, value: &Value) -> Res<()> {
+    fn value(&mut self, value: &Value) -> PyResult<()> {
         match value {
             Value::Undefined(_) => self.out.push_str("Undefined"),
             Value::None => self.out.push_str("None"),
@@ -129,14 +130,14 @@ impl Printer<'_> {
                 })?;
             }
             Value::Object(object) => {
-                let text = object.repr(self.run)?;
+                let text = object.repr(self.rendering)?;
                 self.out.push_str(&text);
             }
         }
         self.count()
     }
 
-    fn items(&mut self, items: &[Value]) -> Res<()> {
+    fn items(&mut self, items: &[Value]) -> PyResult<()> {
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 self.out.push_str(", ");
@@ -150,8 +151,8 @@ impl Printer<'_> {
         &mut self,
         address: *const (),
         brackets: [&str; 2],
-        inside: impl FnOnce(&mut Self) -> Res<()>,
-    ) -> Res<()> {
+        inside: impl FnOnce(&mut Self) -> PyResult<()>,
+    ) -> PyResult<()> {
         let Some(_level) = budget::deeper() else {
             return other_error("maximum recursion depth exceeded while getting the repr of an object");
         };
@@ -167,10 +168,10 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn count(&mut self) -> Res<()> {
+    fn count(&mut self) -> PyResult<()> {
         let more = self.out.len() - self.counted;
         self.counted = self.out.len();
-        self.run.allocate(more)
+        self.rendering.allocate(more)
     }
 }
 

@@ -7,10 +7,12 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
 use crate::{
-    eval::run::Run,
-    python::arguments::Args,
-    python::raise::{Exception, Raise, Res, other_error, type_error},
-    python::value::Value,
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error},
+        value::Value,
+    },
 };
 
 /// Where a match has to begin.
@@ -33,19 +35,19 @@ thread_local! {
 }
 
 /// `bool(regex.match(pattern, text))`, or of `regex.search`
-pub(crate) fn matches(run: &Run, pattern: &str, text: &Value, anchor: Anchor) -> Res<bool> {
-    let pattern = compile(run, pattern)?;
+pub(crate) fn matches(rendering: &Rendering, pattern: &str, text: &Value, anchor: Anchor) -> PyResult<bool> {
+    let pattern = compile(rendering, pattern)?;
     let Value::Str(text) = text else { return type_error("expected string or buffer") };
-    run.work(text.len() / 64 + 1)?;
+    rendering.work(text.len() / 64 + 1)?;
     let regex = pattern.regex(text, anchor)?;
     let found = regex.is_match(&**text).map_err(timed_out)?;
-    run.clock()?;
+    rendering.clock()?;
     Ok(found)
 }
 
 /// `regex.sub(pattern, replacement, text)`
-pub(crate) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Value) -> Res {
-    let pattern = compile(run, pattern)?;
+pub(crate) fn replace(rendering: &Rendering, pattern: &str, replacement: &Value, text: &Value) -> PyResult {
+    let pattern = compile(rendering, pattern)?;
     let template = match replacement {
         Value::Str(template) => Some(Template::parse(template, &pattern)?),
         _ => None,
@@ -54,9 +56,9 @@ pub(crate) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Valu
     let (mut out, mut copied) = (String::new(), 0);
     let (mut last_empty, mut changed) = (false, false);
     loop {
-        run.clock()?;
+        rendering.clock()?;
         let rest = text.len().saturating_sub(copied);
-        run.work(1 + rest / if pattern.looks_around { 64 } else { 4096 })?;
+        rendering.work(1 + rest / if pattern.looks_around { 64 } else { 4096 })?;
         // Behind an empty match, the next one begins no earlier and is not empty right there.
         let regex = pattern.regex(text, if last_empty { Anchor::Further } else { Anchor::Anywhere })?;
         let Some(found) = regex.captures_from_pos(&**text, copied).map_err(timed_out)? else { break };
@@ -65,14 +67,14 @@ pub(crate) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Valu
         out.push_str(text.get(copied..whole.start()).unwrap_or_default());
         match &template {
             Some(template) => template.expand(&pattern, &found, &mut out)?,
-            None => called(run, replacement, &mut out)?,
+            None => called(rendering, replacement, &mut out)?,
         }
-        run.allocate(out.len() - before)?;
+        rendering.allocate(out.len() - before)?;
         copied = whole.end();
         last_empty = whole.start() == whole.end();
         changed = true;
     }
-    run.allocate(text.len())?;
+    rendering.allocate(text.len())?;
     if !changed {
         return Ok(Value::text(Arc::clone(&text.text)));
     }
@@ -81,11 +83,11 @@ pub(crate) fn replace(run: &Run, pattern: &str, replacement: &Value, text: &Valu
 }
 
 /// A replacement that is no text is called with the match, which templates can do nothing with.
-fn called(run: &Run, replacement: &Value, out: &mut String) -> Res<()> {
+fn called(rendering: &Rendering, replacement: &Value, out: &mut String) -> PyResult<()> {
     let given = match replacement {
         Value::Undefined(undefined) => return Err(undefined.raise()),
         Value::Object(object) if object.callable() => {
-            object.call(run, Args { positional: vec![Value::None], named: Vec::new() })?
+            object.call(rendering, Args { positional: vec![Value::None], named: Vec::new() })?
         }
         _ => {
             return other_error("<built-in function __import__> returned a result with an exception set");
@@ -101,11 +103,11 @@ fn called(run: &Run, replacement: &Value, out: &mut String) -> Res<()> {
     Ok(())
 }
 
-fn timed_out(_: fancy_regex::Error) -> Raise {
-    Raise::new(Exception::Other, "regex timed out")
+fn timed_out(_: fancy_regex::Error) -> Exception {
+    Exception::new(ExceptionClass::Other, "regex timed out")
 }
 
-fn compile(run: &Run, pattern: &str) -> Res<Rc<Pattern>> {
+fn compile(rendering: &Rendering, pattern: &str) -> PyResult<Rc<Pattern>> {
     let known =
         CACHE.with_borrow(|cache| cache.iter().find(|(key, _)| key == pattern).map(|(_, known)| Rc::clone(known)));
     if let Some(known) = known {
@@ -114,9 +116,9 @@ fn compile(run: &Run, pattern: &str) -> Res<Rc<Pattern>> {
     if pattern.len() > LONGEST {
         return other_error(format!("pattern is longer than {LONGEST} characters"));
     }
-    run.allocate(pattern.len().saturating_mul(64))?;
-    run.work(pattern.len() / 8 + 16)?;
-    run.clock()?;
+    rendering.allocate(pattern.len().saturating_mul(64))?;
+    rendering.work(pattern.len() / 8 + 16)?;
+    rendering.clock()?;
     let compiled = Rc::new(Parser::new(pattern).pattern()?);
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHED {
@@ -141,7 +143,7 @@ struct Pattern {
 
 impl Pattern {
     /// Each step back can cost as much as the text is long: long texts get fewer of them.
-    fn regex(&self, text: &str, anchor: Anchor) -> Res<Rc<Regex>> {
+    fn regex(&self, text: &str, anchor: Anchor) -> PyResult<Rc<Regex>> {
         let size = text.len().next_power_of_two();
         let limit = (10_000 + 200_000_000 / (size + 1)).min(1_000_000);
         let fits = |known: &&(Anchor, usize, Rc<Regex>)| (known.0, known.1) == (anchor, limit);
@@ -158,7 +160,7 @@ impl Pattern {
             .delegate_size_limit(4 << 20)
             .delegate_dfa_size_limit(4 << 20)
             .build()
-            .map_err(|error| Raise::new(Exception::Other, error.to_string()))?;
+            .map_err(|error| Exception::new(ExceptionClass::Other, error.to_string()))?;
         let regex = Rc::new(regex);
         let mut compiled = self.compiled.borrow_mut();
         compiled.truncate(2);
@@ -186,7 +188,7 @@ enum Piece {
 struct Template(Vec<Piece>);
 
 impl Template {
-    fn parse(text: &str, pattern: &Pattern) -> Res<Self> {
+    fn parse(text: &str, pattern: &Pattern) -> PyResult<Self> {
         let mut source = Parser::new(text);
         let mut pieces = Vec::new();
         let mut plain = String::new();
@@ -207,7 +209,7 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    fn expand(&self, pattern: &Pattern, found: &Captures<str>, out: &mut String) -> Res<()> {
+    fn expand(&self, pattern: &Pattern, found: &Captures<str>, out: &mut String) -> PyResult<()> {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.push_str(text),
@@ -310,7 +312,7 @@ impl Parser {
         }
     }
 
-    fn pattern(mut self) -> Res<Pattern> {
+    fn pattern(mut self) -> PyResult<Pattern> {
         let text = self.alternatives()?;
         if self.at < self.text.len() {
             return self.error("unbalanced parenthesis", self.at);
@@ -321,7 +323,7 @@ impl Parser {
     }
 
     /// Writes the references, which stand as private characters so far.
-    fn resolved(&self, text: &str) -> Res<String> {
+    fn resolved(&self, text: &str) -> PyResult<String> {
         let mut out = String::with_capacity(text.len());
         let mut parts = text.split('\u{f8ff}');
         out.push_str(parts.next().unwrap_or_default());
@@ -353,7 +355,7 @@ impl Parser {
         Ok(out)
     }
 
-    fn error<T>(&self, message: &str, at: usize) -> Res<T> {
+    fn error<T>(&self, message: &str, at: usize) -> PyResult<T> {
         let mut message = format!("{message} at position {at}");
         if self.text.contains(&'\n') {
             let before = self.text.get(..at.min(self.text.len())).unwrap_or_default();
@@ -405,7 +407,7 @@ impl Parser {
         true
     }
 
-    fn expect(&mut self, wanted: &str) -> Res<()> {
+    fn expect(&mut self, wanted: &str) -> PyResult<()> {
         if self.take(wanted) {
             return Ok(());
         }
@@ -422,7 +424,7 @@ impl Parser {
         taken
     }
 
-    fn alternatives(&mut self) -> Res<String> {
+    fn alternatives(&mut self) -> PyResult<String> {
         self.depth += 1;
         if self.depth > 100 {
             return other_error("maximum recursion depth exceeded");
@@ -436,7 +438,7 @@ impl Parser {
         Ok(text)
     }
 
-    fn sequence(&mut self) -> Res<String> {
+    fn sequence(&mut self) -> PyResult<String> {
         // None marks what can't be repeated, and is why.
         let mut elements: Vec<Option<Element>> = vec![None];
         loop {
@@ -482,7 +484,7 @@ impl Parser {
         if self.flags.ignore_case { format!("(?i:{text})") } else { text }
     }
 
-    fn quantifier(&mut self, c: char) -> Res<Option<(u64, Option<u64>)>> {
+    fn quantifier(&mut self, c: char) -> PyResult<Option<(u64, Option<u64>)>> {
         match c {
             '?' => return Ok(Some((0, Some(1)))),
             '*' => return Ok(Some((0, None))),
@@ -520,7 +522,7 @@ impl Parser {
         elements: &mut Vec<Option<Element>>,
         counts: (u64, Option<u64>),
         before: usize,
-    ) -> Res<Element> {
+    ) -> PyResult<Element> {
         let element = match elements.pop().flatten() {
             Some(element) if !element.repeated => element,
             Some(_) => return self.error("multiple repeat", before),
@@ -556,7 +558,7 @@ impl Parser {
 
     // ------------------------------------------------------------------------------------------- parentheses
 
-    fn parenthesis(&mut self) -> Res<Option<Element>> {
+    fn parenthesis(&mut self) -> PyResult<Option<Element>> {
         let before = self.at;
         match self.get_any() {
             Some('?') => {}
@@ -622,14 +624,14 @@ impl Parser {
         Element::new(self.cased(format!("\u{f8ff}{kind}")))
     }
 
-    fn scoped<T>(&mut self, inside: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+    fn scoped<T>(&mut self, inside: impl FnOnce(&mut Self) -> PyResult<T>) -> PyResult<T> {
         let flags = self.flags;
         let result = inside(self);
         self.flags = flags;
         result
     }
 
-    fn around(&mut self, opening: &str) -> Res<Element> {
+    fn around(&mut self, opening: &str) -> PyResult<Element> {
         let text = self.scoped(|parser| {
             let text = parser.alternatives()?;
             parser.expect(")")?;
@@ -639,7 +641,7 @@ impl Parser {
         Ok(Element { text: format!("{opening}{text})"), repeated: false, looks })
     }
 
-    fn capture(&mut self, name: Option<&str>) -> Res<Element> {
+    fn capture(&mut self, name: Option<&str>) -> PyResult<Element> {
         let group = self.open_group(name);
         if name.is_some() {
             self.expect(">")?;
@@ -678,7 +680,7 @@ impl Parser {
         group.is_some_and(|group| self.open.contains(&group))
     }
 
-    fn extension(&mut self) -> Res<Element> {
+    fn extension(&mut self) -> PyResult<Element> {
         let before = self.at;
         match self.get() {
             Some('<') => {
@@ -702,7 +704,7 @@ impl Parser {
         }
     }
 
-    fn comment(&mut self) -> Res<Option<Element>> {
+    fn comment(&mut self) -> PyResult<Option<Element>> {
         loop {
             let before = self.at;
             match self.get_any() {
@@ -717,7 +719,7 @@ impl Parser {
         }
     }
 
-    fn conditional(&mut self) -> Res<Element> {
+    fn conditional(&mut self) -> PyResult<Element> {
         let before = self.at;
         let condition = if self.get() == Some('?') {
             let kind = match (self.get(), self.peek()) {
@@ -747,7 +749,7 @@ impl Parser {
         })
     }
 
-    fn reset(&mut self) -> Res<Element> {
+    fn reset(&mut self) -> PyResult<Element> {
         let (start, mut most) = (self.next, self.next);
         let mut text = self.sequence()?;
         most = most.max(self.next);
@@ -762,7 +764,7 @@ impl Parser {
         Ok(Element::new(format!("(?:{text})")))
     }
 
-    fn flagged(&mut self) -> Res<Option<Element>> {
+    fn flagged(&mut self) -> PyResult<Option<Element>> {
         let on = self.flag_letters();
         let off = if self.take("-") {
             let off = self.flag_letters();
@@ -822,7 +824,7 @@ impl Parser {
         }
     }
 
-    fn name(&mut self, numeric: bool, zero: bool) -> Res<String> {
+    fn name(&mut self, numeric: bool, zero: bool) -> PyResult<String> {
         let name = self.take_while(|c| c != ')' && c != '>');
         if name.is_empty() {
             return self.error("missing group name", self.at);
@@ -839,7 +841,7 @@ impl Parser {
 
     // ----------------------------------------------------------------------------------------------- escapes
 
-    fn escape(&mut self) -> Res<Element> {
+    fn escape(&mut self) -> PyResult<Element> {
         if let Some(c @ '1'..='9') = self.peek() {
             self.at += 1;
             return self.numbered(c);
@@ -866,7 +868,7 @@ impl Parser {
         })
     }
 
-    fn numbered(&mut self, first: char) -> Res<Element> {
+    fn numbered(&mut self, first: char) -> PyResult<Element> {
         let mut digits = first.to_string();
         if let Some(second) = self.peek().filter(char::is_ascii_digit) {
             self.at += 1;
@@ -884,7 +886,7 @@ impl Parser {
         Ok(self.reference(digits, self.at, 'r'))
     }
 
-    fn escaped(&mut self, in_set: bool) -> Res<Item> {
+    fn escaped(&mut self, in_set: bool) -> PyResult<Item> {
         let Some(c) = self.get_any() else {
             return self.error("bad escape (end of pattern)", self.at);
         };
@@ -956,7 +958,7 @@ impl Parser {
         Some(Item::Class(class.to_owned()))
     }
 
-    fn hexadecimal(&mut self, kind: char, replacement: bool) -> Res<char> {
+    fn hexadecimal(&mut self, kind: char, replacement: bool) -> PyResult<char> {
         let count = match kind {
             'x' => 2,
             'u' => 4,
@@ -980,7 +982,7 @@ impl Parser {
         }
     }
 
-    fn property(&mut self, positive: bool) -> Res<Item> {
+    fn property(&mut self, positive: bool) -> PyResult<Item> {
         let before = self.at;
         let letter = if positive { 'p' } else { 'P' };
         match self.get() {
@@ -1005,7 +1007,7 @@ impl Parser {
 
     // -------------------------------------------------------------------------------------------------- sets
 
-    fn set(&mut self) -> Res<Element> {
+    fn set(&mut self) -> PyResult<Element> {
         let flags = self.flags;
         self.flags.verbose = false;
         let negated = self.take("^");
@@ -1018,7 +1020,7 @@ impl Parser {
         Ok(Element::new(self.cased(format!("[{}{class}]", if negated { "^" } else { "" }))))
     }
 
-    fn member(&mut self) -> Res<String> {
+    fn member(&mut self) -> PyResult<String> {
         let start = match self.item()? {
             Item::Class(class) | Item::Other(class) => return Ok(class),
             Item::Character(start) => start,
@@ -1047,7 +1049,7 @@ impl Parser {
         Ok(class)
     }
 
-    fn item(&mut self) -> Res<Item> {
+    fn item(&mut self) -> PyResult<Item> {
         if self.take("\\") {
             return self.escaped(true);
         }
@@ -1072,7 +1074,7 @@ impl Parser {
 
     // ------------------------------------------------------------------------------------------ replacements
 
-    fn replacement(&mut self, pattern: &Pattern) -> Res<Piece> {
+    fn replacement(&mut self, pattern: &Pattern) -> PyResult<Piece> {
         let Some(c) = self.get_any() else {
             return self.error("bad escape (end of pattern)", self.at);
         };
@@ -1114,7 +1116,7 @@ impl Parser {
         }
     }
 
-    fn replacement_group(&mut self, pattern: &Pattern) -> Res<Group> {
+    fn replacement_group(&mut self, pattern: &Pattern) -> PyResult<Group> {
         self.expect("<")?;
         let name = self.name(true, true)?;
         self.expect(">")?;

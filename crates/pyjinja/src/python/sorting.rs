@@ -1,13 +1,20 @@
 //! Python's `sorted`.
 
-use crate::{eval::run::Run, python::operators::less, python::raise::Res, python::value::Value};
+use crate::{
+    eval::rendering::Rendering,
+    python::{exception::PyResult, operators::less, value::Value},
+};
 
 /// Values sorted by the keys before them. Compares first what Python compares first, so that the same pair is named
 /// where two can't be compared.
-pub(crate) fn sorted(run: &Run, mut items: Vec<(Value, Value)>, reverse: bool) -> Res<Vec<(Value, Value)>> {
+pub(crate) fn sorted(
+    rendering: &Rendering,
+    mut items: Vec<(Value, Value)>,
+    reverse: bool,
+) -> PyResult<Vec<(Value, Value)>> {
     // Text is what is sorted nearly always, and can always be.
     if !reverse && items.iter().all(|(key, _)| matches!(key, Value::Str(_))) {
-        run.work(items.len() * 4)?;
+        rendering.work(items.len() * 4)?;
         items.sort_by(|(a, _), (b, _)| a.as_str().map(|a| &a.text).cmp(&b.as_str().map(|b| &b.text)));
         return Ok(items);
     }
@@ -19,14 +26,14 @@ pub(crate) fn sorted(run: &Run, mut items: Vec<(Value, Value)>, reverse: bool) -
     let length = run_length(items.len());
     let mut rest = items.into_iter().peekable();
     while rest.peek().is_some() {
-        runs.push(insertion_sorted(run, rest.by_ref().take(length).collect())?);
+        runs.push(insertion_sorted(rendering, rest.by_ref().take(length).collect())?);
     }
     while runs.len() > 1 {
         let mut merged = Vec::with_capacity(runs.len().div_ceil(2));
         let mut pairs = runs.into_iter();
         while let Some(first) = pairs.next() {
             merged.push(match pairs.next() {
-                Some(second) => merge(run, first, second)?,
+                Some(second) => merge(rendering, first, second)?,
                 None => first,
             });
         }
@@ -48,12 +55,12 @@ fn run_length(mut length: usize) -> usize {
     (length + odd).max(1)
 }
 
-fn insertion_sorted(run: &Run, mut items: Vec<(Value, Value)>) -> Res<Vec<(Value, Value)>> {
-    let ordered = leading_run(run, &mut items)?;
+fn insertion_sorted(rendering: &Rendering, mut items: Vec<(Value, Value)>) -> PyResult<Vec<(Value, Value)>> {
+    let ordered = leading_run(rendering, &mut items)?;
     for at in ordered..items.len() {
         let (mut low, mut high) = (0, at);
         while low < high {
-            run.work(1)?;
+            rendering.work(1)?;
             let middle = usize::midpoint(low, high);
             if less(&items[at].0, &items[middle].0)? {
                 high = middle;
@@ -67,11 +74,11 @@ fn insertion_sorted(run: &Run, mut items: Vec<(Value, Value)>) -> Res<Vec<(Value
 }
 
 /// How many items at the start are in order; a falling run is turned round.
-fn leading_run(run: &Run, items: &mut [(Value, Value)]) -> Res<usize> {
+fn leading_run(rendering: &Rendering, items: &mut [(Value, Value)]) -> PyResult<usize> {
     let mut falling = None;
     let mut length = items.len().min(1);
     for at in 1..items.len() {
-        run.work(1)?;
+        rendering.work(1)?;
         let falls = less(&items[at].0, &items[at - 1].0)?;
         if *falling.get_or_insert(falls) != falls {
             break;
@@ -84,11 +91,15 @@ fn leading_run(run: &Run, items: &mut [(Value, Value)]) -> Res<usize> {
     Ok(length)
 }
 
-fn merge(run: &Run, first: Vec<(Value, Value)>, second: Vec<(Value, Value)>) -> Res<Vec<(Value, Value)>> {
+fn merge(
+    rendering: &Rendering,
+    first: Vec<(Value, Value)>,
+    second: Vec<(Value, Value)>,
+) -> PyResult<Vec<(Value, Value)>> {
     let mut merged = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter().peekable(), second.into_iter().peekable());
     while let (Some(a), Some(b)) = (first.peek(), second.peek()) {
-        run.work(1)?;
+        rendering.work(1)?;
         let next = if less(&b.0, &a.0)? { second.next() } else { first.next() };
         merged.extend(next);
     }

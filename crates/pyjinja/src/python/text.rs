@@ -6,14 +6,16 @@ use indexmap::IndexMap;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::{
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::bytes,
-    python::format,
-    python::numbers::size,
-    python::print,
-    python::raise::{Raise, Res, other_error, type_error, value_error},
-    python::value::{Text, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        bytes,
+        exception::{Exception, PyResult, other_error, type_error, value_error},
+        format,
+        numbers::size,
+        print,
+        value::{Text, Value},
+    },
 };
 
 /// The methods that `str` and `Markup` have.
@@ -103,24 +105,24 @@ const MARKUP: &[(&str, &[&str], &[&str], usize)] = &[
 ];
 
 /// `receiver.method(args)`
-pub(crate) fn call(run: &Run, receiver: &Text, method: &str, args: Args) -> Res {
-    run.work(1 + receiver.len() / 64)?;
+pub(crate) fn call(rendering: &Rendering, receiver: &Text, method: &str, args: Args) -> PyResult {
+    rendering.work(1 + receiver.len() / 64)?;
     match method {
-        "format" => return format::str_format(run, receiver, args),
-        "format_map" => return format::format_map(run, receiver, args),
+        "format" => return format::str_format(rendering, receiver, args),
+        "format_map" => return format::format_map(rendering, receiver, args),
         _ => {}
     }
-    let args = if receiver.safe { markup_args(run, method, args)? } else { args };
+    let args = if receiver.safe { markup_args(rendering, method, args)? } else { args };
     match method {
         "capitalize" | "casefold" | "lower" | "swapcase" | "title" | "upper" => {
             args.builtin(&format!("str.{method}"), 0, 0)?;
-            run.allocate(receiver.len())?;
+            rendering.allocate(receiver.len())?;
             Ok(receiver.like(cased(receiver, method)))
         }
         "striptags" => Ok(Value::from(striptags(receiver))),
         "unescape" => Ok(Value::from(unescape(receiver))),
         "escape" => match args.positional.first() {
-            Some(value) => Ok(Value::Str(Text::safe(escaped(run, value)?))),
+            Some(value) => Ok(Value::Str(Text::safe(escaped(rendering, value)?))),
             None => Ok(Value::None),
         },
         "isalnum" | "isalpha" | "isascii" | "isdecimal" | "isdigit" | "isidentifier" | "islower" | "isnumeric"
@@ -129,30 +131,30 @@ pub(crate) fn call(run: &Run, receiver: &Text, method: &str, args: Args) -> Res 
             args.builtin(&format!("{owner}.{method}"), 0, 0)?;
             Ok(Value::Bool(is(receiver, method)))
         }
-        "center" | "ljust" | "rjust" => justify(run, receiver, method, args),
-        "zfill" => fill_zeros(run, receiver, args),
+        "center" | "ljust" | "rjust" => justify(rendering, receiver, method, args),
+        "zfill" => fill_zeros(rendering, receiver, args),
         "strip" | "lstrip" | "rstrip" => strip(receiver, method, args),
         "removeprefix" | "removesuffix" => remove(receiver, method, args),
         "find" | "index" | "rfind" | "rindex" | "count" => find(receiver, method, args),
         "startswith" | "endswith" => starts_or_ends(receiver, method, args),
         "partition" | "rpartition" => partition(receiver, method, args),
-        "split" | "rsplit" => split(run, receiver, method, args),
-        "splitlines" => split_lines(run, receiver, args),
-        "join" => join(run, receiver, args),
-        "replace" => replace(run, receiver, args),
-        "expandtabs" => expand_tabs(run, receiver, args),
-        "encode" => encode(run, receiver, args),
-        "translate" => translate(run, receiver, args),
-        "maketrans" => make_translation(run, args),
-        _ => Err(Raise::new(
-            crate::python::raise::Exception::AttributeError,
+        "split" | "rsplit" => split(rendering, receiver, method, args),
+        "splitlines" => split_lines(rendering, receiver, args),
+        "join" => join(rendering, receiver, args),
+        "replace" => replace(rendering, receiver, args),
+        "expandtabs" => expand_tabs(rendering, receiver, args),
+        "encode" => encode(rendering, receiver, args),
+        "translate" => translate(rendering, receiver, args),
+        "maketrans" => make_translation(rendering, args),
+        _ => Err(Exception::new(
+            crate::python::exception::ExceptionClass::AttributeError,
             format!("'{}' object has no attribute '{method}'", if receiver.safe { "Markup" } else { "str" }),
         )),
     }
 }
 
 /// The arguments of one of `Markup`'s own methods, escaped as it does.
-fn markup_args(run: &Run, method: &str, args: Args) -> Res<Args> {
+fn markup_args(rendering: &Rendering, method: &str, args: Args) -> PyResult<Args> {
     let own = MARKUP.iter().find(|(name, ..)| name.strip_prefix("Markup.") == Some(method));
     let Some((name, required, optional, positional_only)) = own else {
         return Ok(args);
@@ -180,7 +182,7 @@ fn markup_args(run: &Run, method: &str, args: Args) -> Res<Args> {
             continue;
         };
         let escapes = matches!((method, at), ("center" | "ljust" | "rjust" | "replace", 1));
-        values.push(if escapes { Value::Str(Text::safe(escaped(run, &value)?)) } else { value });
+        values.push(if escapes { Value::Str(Text::safe(escaped(rendering, &value)?)) } else { value });
     }
     while matches!(values.last(), Some(Value::None)) && values.len() > given.max(required.len()) {
         values.pop();
@@ -189,12 +191,12 @@ fn markup_args(run: &Run, method: &str, args: Args) -> Res<Args> {
 }
 
 /// `escape(x)` of markupsafe.
-pub(crate) fn escaped(run: &Run, value: &Value) -> Res<Arc<str>> {
+pub(crate) fn escaped(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
     match value {
         Value::Str(Text { text, safe: true }) => Ok(Arc::clone(text)),
         other => {
-            let text = print::string(run, other)?;
-            run.allocate(text.len() * 2)?;
+            let text = print::string(rendering, other)?;
+            rendering.allocate(text.len() * 2)?;
             Ok(Arc::from(escape(&text)))
         }
     }
@@ -512,7 +514,7 @@ pub(crate) fn argument_type(value: &Value) -> &'static str {
 }
 
 /// The one argument that must be text.
-fn text_argument(args: Args, method: &str, refused: &str) -> Res<Text> {
+fn text_argument(args: Args, method: &str, refused: &str) -> PyResult<Text> {
     match args.builtin(&format!("str.{method}"), 1, 1)?.into_iter().next() {
         Some(Value::Str(text)) => Ok(text),
         other => {
@@ -527,7 +529,7 @@ fn width_of(length: usize, width: i64) -> usize {
     usize::try_from(width).unwrap_or(0).saturating_sub(length)
 }
 
-fn justify(run: &Run, receiver: &Text, method: &str, args: Args) -> Res {
+fn justify(rendering: &Rendering, receiver: &Text, method: &str, args: Args) -> PyResult {
     let mut args = args.builtin(&format!("str.{method}"), 1, 2)?.into_iter();
     let width = size(&args.next().unwrap_or(Value::None))?;
     let fill = match args.next() {
@@ -544,7 +546,7 @@ fn justify(run: &Run, receiver: &Text, method: &str, args: Args) -> Res {
         }
     };
     let missing = width_of(receiver.chars().count(), width);
-    run.allocate(missing.saturating_mul(fill.len_utf8()).saturating_add(receiver.len()))?;
+    rendering.allocate(missing.saturating_mul(fill.len_utf8()).saturating_add(receiver.len()))?;
     let left = match method {
         "ljust" => 0,
         "rjust" => missing,
@@ -555,16 +557,16 @@ fn justify(run: &Run, receiver: &Text, method: &str, args: Args) -> Res {
     Ok(receiver.like(format!("{}{}{}", fill(left), &**receiver, fill(missing - left))))
 }
 
-fn fill_zeros(run: &Run, receiver: &Text, args: Args) -> Res {
+fn fill_zeros(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let args = args.builtin("str.zfill", 1, 1)?;
     let width = args.first().map_or(Ok(0), size)?;
     let missing = width_of(receiver.chars().count(), width);
-    run.allocate(missing.saturating_add(receiver.len()))?;
+    rendering.allocate(missing.saturating_add(receiver.len()))?;
     let (sign, digits) = receiver.split_at(usize::from(missing > 0 && receiver.starts_with(['+', '-'])));
     Ok(receiver.like(format!("{sign}{}{digits}", "0".repeat(missing))))
 }
 
-fn strip(receiver: &Text, method: &str, args: Args) -> Res {
+fn strip(receiver: &Text, method: &str, args: Args) -> PyResult {
     let chars = match args.builtin(&format!("str.{method}"), 0, 1)?.into_iter().next() {
         None | Some(Value::None) => None,
         Some(Value::Str(chars)) => Some(chars),
@@ -578,7 +580,7 @@ fn strip(receiver: &Text, method: &str, args: Args) -> Res {
     }))
 }
 
-fn remove(receiver: &Text, method: &str, args: Args) -> Res {
+fn remove(receiver: &Text, method: &str, args: Args) -> PyResult {
     let affix = text_argument(args, method, &format!("{method}() argument "))?;
     let rest = match method {
         "removeprefix" => receiver.strip_prefix(&*affix),
@@ -594,7 +596,7 @@ struct Window<'a> {
 }
 
 /// The arguments of a search: what is looked for, and where; None for a place beyond the end.
-fn window<'a>(receiver: &'a str, method: &str, args: Args) -> Res<(Value, Option<Window<'a>>)> {
+fn window<'a>(receiver: &'a str, method: &str, args: Args) -> PyResult<(Value, Option<Window<'a>>)> {
     let length = receiver.chars().count();
     let (wanted, start, end) = search_arguments(method, args, length)?;
     if matches!(method, "find" | "index" | "rfind" | "rindex" | "count") && wanted.as_str().is_none() {
@@ -609,7 +611,7 @@ fn window<'a>(receiver: &'a str, method: &str, args: Args) -> Res<(Value, Option
 }
 
 /// What a search is for, and its start and end in a text of this length.
-pub(crate) fn search_arguments(method: &str, args: Args, length: usize) -> Res<(Value, usize, usize)> {
+pub(crate) fn search_arguments(method: &str, args: Args, length: usize) -> PyResult<(Value, usize, usize)> {
     if !args.named.is_empty() {
         return type_error(format!("{method}() takes no keyword arguments"));
     }
@@ -624,7 +626,7 @@ pub(crate) fn search_arguments(method: &str, args: Args, length: usize) -> Res<(
     Ok((wanted, start, boundary(args.next(), length, length)?.min(length)))
 }
 
-fn boundary(value: Option<Value>, default: usize, length: usize) -> Res<usize> {
+fn boundary(value: Option<Value>, default: usize, length: usize) -> PyResult<usize> {
     let index = match value {
         None | Some(Value::None) => return Ok(default),
         Some(value) if value.as_int().is_none() => {
@@ -642,7 +644,7 @@ fn offset(text: &str, position: usize) -> usize {
     text.char_indices().nth(position).map_or(text.len(), |(at, _)| at)
 }
 
-fn find(receiver: &Text, method: &str, args: Args) -> Res {
+fn find(receiver: &Text, method: &str, args: Args) -> PyResult {
     let (wanted, window) = window(receiver, method, args)?;
     let wanted = wanted.as_str().map_or("", |text| text);
     if method == "count" {
@@ -659,7 +661,7 @@ fn find(receiver: &Text, method: &str, args: Args) -> Res {
     }
 }
 
-fn starts_or_ends(receiver: &Text, method: &str, args: Args) -> Res {
+fn starts_or_ends(receiver: &Text, method: &str, args: Args) -> PyResult {
     let (wanted, window) = window(receiver, method, args)?;
     let matches = |affix: &Text| {
         window.as_ref().is_some_and(|window| match method {
@@ -688,7 +690,7 @@ fn starts_or_ends(receiver: &Text, method: &str, args: Args) -> Res {
     }
 }
 
-fn partition(receiver: &Text, method: &str, args: Args) -> Res {
+fn partition(receiver: &Text, method: &str, args: Args) -> PyResult {
     let separator = text_argument(args, method, "")?;
     if separator.is_empty() {
         return value_error("empty separator");
@@ -703,7 +705,7 @@ fn partition(receiver: &Text, method: &str, args: Args) -> Res {
     Ok(Value::tuple(vec![receiver.like(parts.0), middle, receiver.like(parts.2)]))
 }
 
-fn split(run: &Run, receiver: &Text, method: &str, args: Args) -> Res {
+fn split(rendering: &Rendering, receiver: &Text, method: &str, args: Args) -> PyResult {
     let mut args = args.keywords(method, &[], &["sep", "maxsplit"], 2)?.into_iter();
     let separator = args.next().flatten().unwrap_or(Value::None);
     let most = args.next().flatten().map_or(Ok(-1), |most| size(&most))?;
@@ -716,19 +718,19 @@ fn split(run: &Run, receiver: &Text, method: &str, args: Args) -> Res {
             while !rest.is_empty() {
                 // The last part keeps the space at its far end.
                 let (part, after) = if parts.len() < most { next_word(rest, backwards) } else { (rest, "") };
-                push_part(run, receiver, &mut parts, part)?;
+                push_part(rendering, receiver, &mut parts, part)?;
                 rest = trimmed(after, backwards);
             }
         }
         Value::Str(separator) if separator.is_empty() => return value_error("empty separator"),
         Value::Str(separator) if backwards => {
             for part in receiver.rsplitn(most.saturating_add(1), &**separator) {
-                push_part(run, receiver, &mut parts, part)?;
+                push_part(rendering, receiver, &mut parts, part)?;
             }
         }
         Value::Str(separator) => {
             for part in receiver.splitn(most.saturating_add(1), &**separator) {
-                push_part(run, receiver, &mut parts, part)?;
+                push_part(rendering, receiver, &mut parts, part)?;
             }
         }
         other => return type_error(format!("must be str or None, not {}", other.type_name())),
@@ -753,13 +755,13 @@ fn next_word(text: &str, backwards: bool) -> (&str, &str) {
     }
 }
 
-fn push_part(run: &Run, receiver: &Text, parts: &mut Vec<Value>, part: &str) -> Res<()> {
-    run.allocate(part.len() + size_of::<Value>())?;
+fn push_part(rendering: &Rendering, receiver: &Text, parts: &mut Vec<Value>, part: &str) -> PyResult<()> {
+    rendering.allocate(part.len() + size_of::<Value>())?;
     parts.push(receiver.like(part));
     Ok(())
 }
 
-fn split_lines(run: &Run, receiver: &Text, args: Args) -> Res {
+fn split_lines(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let keep = args.keywords("splitlines", &[], &["keepends"], 1)?.into_iter().next().flatten();
     let keep = keep.is_some_and(|keep| keep.truth());
     let mut lines = Vec::new();
@@ -769,22 +771,23 @@ fn split_lines(run: &Run, receiver: &Text, args: Args) -> Res {
         let (line, after) = rest.split_at(end);
         let broken = if after.starts_with("\r\n") { 2 } else { after.chars().next().map_or(0, char::len_utf8) };
         let kept = if keep { rest.get(..end + broken).unwrap_or(line) } else { line };
-        push_part(run, receiver, &mut lines, kept)?;
+        push_part(rendering, receiver, &mut lines, kept)?;
         rest = after.get(broken..).unwrap_or("");
     }
     Ok(Value::list(lines))
 }
 
-fn join(run: &Run, receiver: &Text, args: Args) -> Res {
+fn join(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let items = args.builtin("str.join", 1, 1)?.into_iter().next().unwrap_or(Value::None);
-    let items = items.iterate(run).or_else(|raise| match raise.message.ends_with("object is not iterable") {
-        true if !receiver.safe => type_error("can only join an iterable"),
-        _ => Err(raise),
-    })?;
+    let items =
+        items.iterate(rendering).or_else(|exception| match exception.message.ends_with("object is not iterable") {
+            true if !receiver.safe => type_error("can only join an iterable"),
+            _ => Err(exception),
+        })?;
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
         let text = match item {
-            _ if receiver.safe => escaped(run, item)?,
+            _ if receiver.safe => escaped(rendering, item)?,
             Value::Str(text) => Arc::clone(&text.text),
             other => {
                 return type_error(format!(
@@ -793,7 +796,7 @@ fn join(run: &Run, receiver: &Text, args: Args) -> Res {
                 ));
             }
         };
-        run.allocate(text.len() + receiver.len())?;
+        rendering.allocate(text.len() + receiver.len())?;
         if index > 0 {
             out.push_str(receiver);
         }
@@ -803,7 +806,7 @@ fn join(run: &Run, receiver: &Text, args: Args) -> Res {
     Ok(receiver.like(out))
 }
 
-fn replace(run: &Run, receiver: &Text, args: Args) -> Res {
+fn replace(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let mut args = args.builtin("str.replace", 2, 3)?.into_iter();
     let mut text = |position: usize| match args.next() {
         Some(Value::Str(text)) => Ok(text),
@@ -816,11 +819,11 @@ fn replace(run: &Run, receiver: &Text, args: Args) -> Res {
     let most = args.next().map_or(Ok(-1), |most| size(&most))?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let found = receiver.matches(&*old).take(most).count();
-    run.allocate(receiver.len().saturating_add(found.saturating_mul(new.len())))?;
+    rendering.allocate(receiver.len().saturating_add(found.saturating_mul(new.len())))?;
     Ok(receiver.like(receiver.replacen(&*old, &new, found)))
 }
 
-fn expand_tabs(run: &Run, receiver: &Text, args: Args) -> Res {
+fn expand_tabs(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let size = args.keywords("expandtabs", &[], &["tabsize"], 1)?.into_iter().next().flatten();
     let size = match size {
         None => 8,
@@ -832,12 +835,12 @@ fn expand_tabs(run: &Run, receiver: &Text, args: Args) -> Res {
     };
     let mut out = String::with_capacity(receiver.len());
     let mut column = 0;
-    run.allocate(receiver.len())?;
+    rendering.allocate(receiver.len())?;
     for c in receiver.chars() {
         match c {
             '\t' if size > 0 => {
                 let spaces = size - column % size;
-                run.allocate(spaces)?;
+                rendering.allocate(spaces)?;
                 out.push_str(&" ".repeat(spaces));
                 column += spaces;
             }
@@ -851,24 +854,24 @@ fn expand_tabs(run: &Run, receiver: &Text, args: Args) -> Res {
     Ok(receiver.like(out))
 }
 
-fn encode(run: &Run, receiver: &Text, args: Args) -> Res {
+fn encode(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let mut args = args.keywords("encode", &[], &["encoding", "errors"], 2)?.into_iter();
     let encoding = bytes::codec_argument("encode", "encoding", args.next().flatten(), "utf-8")?;
     let errors = bytes::codec_argument("encode", "errors", args.next().flatten(), "strict")?;
-    run.allocate(receiver.len())?;
-    bytes::encode(run, receiver, &encoding, &errors)
+    rendering.allocate(receiver.len())?;
+    bytes::encode(rendering, receiver, &encoding, &errors)
 }
 
-fn translate(run: &Run, receiver: &Text, args: Args) -> Res {
+fn translate(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let table = args.builtin("str.translate", 1, 1)?.into_iter().next().unwrap_or(Value::None);
     let mut out = String::with_capacity(receiver.len());
-    run.allocate(receiver.len())?;
+    rendering.allocate(receiver.len())?;
     for c in receiver.chars() {
-        match looked_up(run, &table, c)? {
+        match looked_up(rendering, &table, c)? {
             None => out.push(c),
             Some(Value::None) => {}
             Some(Value::Str(text)) => {
-                run.allocate(text.len())?;
+                rendering.allocate(text.len())?;
                 out.push_str(&text);
             }
             Some(other) => match other.as_int() {
@@ -885,10 +888,10 @@ fn translate(run: &Run, receiver: &Text, args: Args) -> Res {
 }
 
 /// What a table of `translate` has for a character.
-fn looked_up(run: &Run, table: &Value, c: char) -> Res<Option<Value>> {
+fn looked_up(rendering: &Rendering, table: &Value, c: char) -> PyResult<Option<Value>> {
     let at = c as usize;
     match table {
-        Value::Dict(dict) => dict.subscript(run, &Value::size(at)),
+        Value::Dict(dict) => dict.subscript(rendering, &Value::size(at)),
         Value::List(list) => Ok(list.items().get(at).cloned()),
         Value::Tuple(tuple) => Ok(tuple.items.get(at).cloned()),
         Value::Str(text) => Ok(text.chars().nth(at).map(|c| text.like(c.to_string()))),
@@ -897,7 +900,7 @@ fn looked_up(run: &Run, table: &Value, c: char) -> Res<Option<Value>> {
     }
 }
 
-fn make_translation(run: &Run, args: Args) -> Res {
+fn make_translation(rendering: &Rendering, args: Args) -> PyResult {
     let given = args.builtin("str.maketrans", 1, 3)?;
     if let Some(at) = given.iter().skip(1).position(|value| value.as_str().is_none()) {
         let name = given.get(at + 1).map_or("None", argument_type);
@@ -906,7 +909,7 @@ fn make_translation(run: &Run, args: Args) -> Res {
     let mut table = IndexMap::new();
     match given.as_slice() {
         [Value::Dict(dict)] => {
-            run.allocate(dict.len() * 2 * size_of::<Value>())?;
+            rendering.allocate(dict.len() * 2 * size_of::<Value>())?;
             for (key, value) in &*dict.entries() {
                 table.insert(translation_key(key.value())?.key()?, value.clone());
             }
@@ -916,13 +919,13 @@ fn make_translation(run: &Run, args: Args) -> Res {
             if from.chars().count() != to.chars().count() {
                 return value_error("the first two maketrans arguments must have equal length");
             }
-            run.allocate(from.len() * 2 * size_of::<Value>())?;
+            rendering.allocate(from.len() * 2 * size_of::<Value>())?;
             for (from, to) in from.chars().zip(to.chars()) {
                 table.insert(Value::size(from as usize).key()?, Value::size(to as usize));
             }
             if let [Value::Str(removed), ..] = more {
                 for c in removed.chars() {
-                    run.allocate(2 * size_of::<Value>())?;
+                    rendering.allocate(2 * size_of::<Value>())?;
                     table.insert(Value::size(c as usize).key()?, Value::None);
                 }
             }
@@ -932,7 +935,7 @@ fn make_translation(run: &Run, args: Args) -> Res {
     Ok(Value::dict(table))
 }
 
-fn translation_key(key: &Value) -> Res {
+fn translation_key(key: &Value) -> PyResult {
     match key {
         Value::Str(text) => {
             let mut chars = text.chars();

@@ -18,10 +18,11 @@ use num_traits::{FromPrimitive, ToPrimitive, Zero};
 
 use crate::json::{self, Json};
 use crate::{
-    eval::budget,
-    eval::run::Run,
-    python::arguments::Args,
-    python::raise::{Exception, Raise, Res, type_error},
+    eval::{budget, rendering::Rendering},
+    python::{
+        arguments::Args,
+        exception::{Exception, ExceptionClass, PyResult, type_error},
+    },
 };
 
 /// Deeper nesting than this is refused wherever a value is walked, as Python's recursion limit does.
@@ -84,26 +85,27 @@ pub(crate) enum Undefined {
     /// An object, described, without this element, shown as `repr` does.
     Element(String, String),
     /// Anything else, with the exception it raises.
-    Hint(Exception, String),
+    Hint(ExceptionClass, String),
 }
 
 impl Undefined {
-    pub(crate) fn raise(&self) -> Raise {
+    pub(crate) fn raise(&self) -> Exception {
         let (exception, message) = match self {
             Self::Name(name) => {
-                (Exception::UndefinedError, format!("{} is undefined", crate::python::print::quote(name)))
+                (ExceptionClass::UndefinedError, format!("{} is undefined", crate::python::print::quote(name)))
             }
-            Self::Attribute(owner, name) => {
-                (Exception::UndefinedError, format!("'{owner}' has no attribute {}", crate::python::print::quote(name)))
-            }
-            Self::Element(owner, key) => (Exception::UndefinedError, format!("{owner} has no element {key}")),
+            Self::Attribute(owner, name) => (
+                ExceptionClass::UndefinedError,
+                format!("'{owner}' has no attribute {}", crate::python::print::quote(name)),
+            ),
+            Self::Element(owner, key) => (ExceptionClass::UndefinedError, format!("{owner} has no element {key}")),
             Self::Hint(exception, hint) => (*exception, hint.clone()),
         };
-        Raise::new(exception, message)
+        Exception::new(exception, message)
     }
 
     pub(crate) fn hint(message: impl Into<String>) -> Value {
-        Value::Undefined(Rc::new(Self::Hint(Exception::UndefinedError, message.into())))
+        Value::Undefined(Rc::new(Self::Hint(ExceptionClass::UndefinedError, message.into())))
     }
 }
 
@@ -139,7 +141,7 @@ enum Entries {
 
 impl Dict {
     /// `d[key]`; a key that a `defaultdict` does not have is added with the empty text.
-    pub(crate) fn subscript(&self, run: &Run, key: &Value) -> Res<Option<Value>> {
+    pub(crate) fn subscript(&self, rendering: &Rendering, key: &Value) -> PyResult<Option<Value>> {
         let found = match key {
             Value::Str(key) => self.get(key),
             key => self.entries().get(&key.key()?).cloned(),
@@ -147,7 +149,7 @@ impl Dict {
         if found.is_some() || !self.defaulting {
             return Ok(found);
         }
-        run.allocate(2 * size_of::<Value>() + key.as_str().map_or(0, |text| text.len()))?;
+        rendering.allocate(2 * size_of::<Value>() + key.as_str().map_or(0, |text| text.len()))?;
         let empty = Value::from("");
         self.entries_mut().insert(key.key()?, empty.clone());
         Ok(Some(empty))
@@ -272,13 +274,13 @@ pub(crate) trait Object: Any {
     }
 
     /// `repr(x)`
-    fn repr(&self, _run: &Run) -> Res<String> {
+    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
         Ok(format!("<{} object>", self.described()))
     }
 
     /// `str(x)`
-    fn str(&self, run: &Run) -> Res<String> {
-        self.repr(run)
+    fn str(&self, rendering: &Rendering) -> PyResult<String> {
+        self.repr(rendering)
     }
 
     /// `bool(x)`
@@ -302,8 +304,11 @@ pub(crate) trait Object: Any {
     }
 
     /// `x.name(args)`
-    fn call_method(&self, _run: &Run, name: &str, _args: Args) -> Res {
-        Err(Raise::new(Exception::AttributeError, format!("'{}' object has no attribute '{name}'", self.type_name())))
+    fn call_method(&self, _rendering: &Rendering, name: &str, _args: Args) -> PyResult {
+        Err(Exception::new(
+            ExceptionClass::AttributeError,
+            format!("'{}' object has no attribute '{name}'", self.type_name()),
+        ))
     }
 
     /// Whether it is callable.
@@ -312,7 +317,7 @@ pub(crate) trait Object: Any {
     }
 
     /// `x(args)`
-    fn call(&self, _run: &Run, _args: Args) -> Res {
+    fn call(&self, _rendering: &Rendering, _args: Args) -> PyResult {
         type_error(format!("'{}' object is not callable", self.type_name()))
     }
 
@@ -327,7 +332,7 @@ pub(crate) trait Object: Any {
     }
 
     /// The items of `iter(x)`, all of them. Who has it says so in [`Object::iterable`].
-    fn iterate(&self, _run: &Run) -> Option<Res<Vec<Value>>> {
+    fn iterate(&self, _rendering: &Rendering) -> Option<PyResult<Vec<Value>>> {
         None
     }
 
@@ -337,7 +342,7 @@ pub(crate) trait Object: Any {
     }
 
     /// How it compares to another, which may raise; None if it can't be compared to such.
-    fn order(&self, _other: &Value) -> Option<Res<std::cmp::Ordering>> {
+    fn order(&self, _other: &Value) -> Option<PyResult<std::cmp::Ordering>> {
         None
     }
 
@@ -347,7 +352,12 @@ pub(crate) trait Object: Any {
     }
 
     /// `x op other`, or `other op x` if `reflected`.
-    fn operate(&self, _operator: crate::python::operators::Operator, _other: &Value, _reflected: bool) -> Option<Res> {
+    fn operate(
+        &self,
+        _operator: crate::python::operators::Operator,
+        _other: &Value,
+        _reflected: bool,
+    ) -> Option<PyResult> {
         None
     }
 
@@ -551,7 +561,7 @@ impl Value {
     }
 
     /// An int that is used to index, count or size, cut to 64 bits; raises as `operator.index` does.
-    pub(crate) fn index(&self) -> Res<i64> {
+    pub(crate) fn index(&self) -> PyResult<i64> {
         match self {
             Self::Bool(value) => Ok(i64::from(*value)),
             Self::Int(value) => Ok(*value),
@@ -564,7 +574,7 @@ impl Value {
     ///
     /// # Errors
     /// It is of a type that can't be one.
-    pub(crate) fn key(&self) -> Res<Key> {
+    pub(crate) fn key(&self) -> PyResult<Key> {
         match self {
             Self::Str(_) | Self::Int(_) => Ok(Key(self.clone())),
             _ => {
@@ -574,7 +584,7 @@ impl Value {
         }
     }
 
-    fn hashable(&self, parts: &mut usize, depth: usize) -> Res<()> {
+    fn hashable(&self, parts: &mut usize, depth: usize) -> PyResult<()> {
         *parts = parts.saturating_sub(1);
         match self {
             Self::List(_) | Self::Dict(_) => type_error(format!("unhashable type: '{}'", self.type_name())),
@@ -588,18 +598,18 @@ impl Value {
     }
 
     /// `list(x)`: its items, all of them. What is iterated is a copy, so that a loop may change it.
-    pub(crate) fn iterate(&self, run: &Run) -> Res<Vec<Self>> {
+    pub(crate) fn iterate(&self, rendering: &Rendering) -> PyResult<Vec<Self>> {
         let items = match self {
             Self::Undefined(_) => Vec::new(),
             Self::Str(text) => {
                 // Each character is a text of its own.
-                run.allocate(text.len() * 2 * size_of::<Self>())?;
+                rendering.allocate(text.len() * 2 * size_of::<Self>())?;
                 text.chars().map(|c| Self::text(c.encode_utf8(&mut [0; 4]) as &str)).collect()
             }
             Self::List(list) => list.items().clone(),
             Self::Tuple(tuple) => tuple.items.clone(),
             Self::Dict(dict) => dict.entries().keys().map(|key| key.value().clone()).collect(),
-            Self::Object(object) => match object.iterate(run) {
+            Self::Object(object) => match object.iterate(rendering) {
                 Some(items) => items?,
                 None => return type_error(format!("'{}' object is not iterable", self.operand_name())),
             },
@@ -607,12 +617,12 @@ impl Value {
                 return type_error(format!("'{}' object is not iterable", self.type_name()));
             }
         };
-        run.allocate(items.len() * size_of::<Self>())?;
+        rendering.allocate(items.len() * size_of::<Self>())?;
         Ok(items)
     }
 
     /// `len(x)`
-    pub(crate) fn length(&self) -> Res<usize> {
+    pub(crate) fn length(&self) -> PyResult<usize> {
         match self {
             Self::Undefined(_) => Some(0),
             Self::Str(text) => Some(if text.is_ascii() { text.len() } else { text.chars().count() }),

@@ -5,10 +5,10 @@
 
 use minijinja::machinery::{Span, Token, Tokenizer};
 
-use crate::python::raise::{Exception, Raise, Res};
+use crate::python::exception::{Exception, ExceptionClass, PyResult};
 
 /// Why Jinja2 refuses `source`; None if it does not.
-pub(crate) fn fault(source: &str) -> Option<Raise> {
+pub(crate) fn fault(source: &str) -> Option<Exception> {
     Walker::new(source).and_then(|mut walker| walker.body(None)).err()
 }
 
@@ -37,7 +37,7 @@ const DEPTH: usize = 100;
 const HEIGHT: usize = 200;
 
 impl<'s> Walker<'s> {
-    fn new(source: &'s str) -> Res<Self> {
+    fn new(source: &'s str) -> PyResult<Self> {
         let mut walker = Self {
             source,
             tokenizer: Tokenizer::new(source, "", false, minijinja::syntax::SyntaxConfig::default()),
@@ -54,11 +54,11 @@ impl<'s> Walker<'s> {
         Ok(walker)
     }
 
-    fn fail<T>(&self, message: impl Into<String>) -> Res<T> {
-        Err(Raise::new(Exception::Other, message).at(usize::from(self.span.start_line)))
+    fn fail<T>(&self, message: impl Into<String>) -> PyResult<T> {
+        Err(Exception::new(ExceptionClass::Other, message).at(usize::from(self.span.start_line)))
     }
 
-    fn lex(&mut self) -> Res<Option<(Token<'s>, Span)>> {
+    fn lex(&mut self) -> PyResult<Option<(Token<'s>, Span)>> {
         let end = self.span.end_offset as usize;
         match self.tokenizer.next_token() {
             Ok(token) => Ok(token),
@@ -79,7 +79,7 @@ impl<'s> Walker<'s> {
     }
 
     /// Makes the next token the current one.
-    fn advance(&mut self) -> Res<()> {
+    fn advance(&mut self) -> PyResult<()> {
         let next = match self.ahead.take() {
             Some(next) => next,
             None => self.lex()?,
@@ -96,7 +96,7 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn balance(&mut self, token: &Token) -> Res<()> {
+    fn balance(&mut self, token: &Token) -> PyResult<()> {
         let closing = match token {
             Token::ParenOpen => {
                 return {
@@ -131,7 +131,7 @@ impl<'s> Walker<'s> {
     }
 
     /// What minijinja reads as one token and Jinja2 does not.
-    fn differs(&self, token: &Token) -> Res<()> {
+    fn differs(&self, token: &Token) -> PyResult<()> {
         let text = self.source.get(self.span.start_offset as usize..self.span.end_offset as usize).unwrap_or_default();
         match token {
             Token::Float(_) if text.ends_with('.') => self.fail("expected name or number"),
@@ -140,7 +140,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn next_is(&mut self, test: impl Fn(&Token) -> bool) -> Res<bool> {
+    fn next_is(&mut self, test: impl Fn(&Token) -> bool) -> PyResult<bool> {
         if self.ahead.is_none() {
             self.ahead = Some(self.lex()?);
         }
@@ -155,7 +155,7 @@ impl<'s> Walker<'s> {
         matches!(&self.current, Some(Token::Ident(name)) if names.contains(name))
     }
 
-    fn skip(&mut self, test: impl Fn(&Token) -> bool) -> Res<bool> {
+    fn skip(&mut self, test: impl Fn(&Token) -> bool) -> PyResult<bool> {
         let found = self.at(test);
         if found {
             self.advance()?;
@@ -163,11 +163,11 @@ impl<'s> Walker<'s> {
         Ok(found)
     }
 
-    fn skip_name(&mut self, name: &str) -> Res<bool> {
+    fn skip_name(&mut self, name: &str) -> PyResult<bool> {
         self.skip(|token| matches!(token, Token::Ident(found) if *found == name))
     }
 
-    fn expect(&mut self, description: &str, test: impl Fn(&Token) -> bool) -> Res<()> {
+    fn expect(&mut self, description: &str, test: impl Fn(&Token) -> bool) -> PyResult<()> {
         if self.skip(test)? {
             return Ok(());
         }
@@ -178,14 +178,14 @@ impl<'s> Walker<'s> {
     }
 
     /// The comma before each item but the first.
-    fn comma(&mut self, first: &mut bool) -> Res<()> {
+    fn comma(&mut self, first: &mut bool) -> PyResult<()> {
         if std::mem::replace(first, false) {
             return Ok(());
         }
         self.expect(",", |token| matches!(token, Token::Comma))
     }
 
-    fn name(&mut self) -> Res<&'s str> {
+    fn name(&mut self) -> PyResult<&'s str> {
         match self.current {
             Some(Token::Ident(name)) => {
                 self.advance()?;
@@ -201,7 +201,7 @@ impl<'s> Walker<'s> {
 
     // Statements
 
-    fn body(&mut self, ends: Option<&'static [&'static str]>) -> Res<()> {
+    fn body(&mut self, ends: Option<&'static [&'static str]>) -> PyResult<()> {
         self.ends.extend(ends);
         while let Some(token) = &self.current {
             match token {
@@ -228,7 +228,7 @@ impl<'s> Walker<'s> {
     }
 
     /// The rest of a tag and what follows up to one of `ends`, which becomes the current token.
-    fn block(&mut self, ends: &'static [&'static str]) -> Res<()> {
+    fn block(&mut self, ends: &'static [&'static str]) -> PyResult<()> {
         self.skip(|token| matches!(token, Token::Colon))?;
         self.expect("end of statement block", |token| matches!(token, Token::BlockEnd))?;
         self.body(Some(ends))?;
@@ -239,13 +239,13 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn whole_block(&mut self, ends: &'static [&'static str]) -> Res<()> {
+    fn whole_block(&mut self, ends: &'static [&'static str]) -> PyResult<()> {
         self.block(ends)?;
         self.advance()
     }
 
     /// A tag that does not belong here, or the end of the template.
-    fn lost(&self, tag: Option<&str>) -> Res<()> {
+    fn lost(&self, tag: Option<&str>) -> PyResult<()> {
         let mut message = match tag {
             None => "Unexpected end of template.".to_owned(),
             Some(tag) => format!("Encountered unknown tag '{tag}'."),
@@ -266,7 +266,7 @@ impl<'s> Walker<'s> {
         self.fail(message)
     }
 
-    fn statement(&mut self) -> Res<()> {
+    fn statement(&mut self) -> PyResult<()> {
         let Some(Token::Ident(tag)) = self.current else { return self.fail("tag name expected") };
         self.tags.push(tag);
         if self.tags.len() > DEPTH {
@@ -337,7 +337,7 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn for_loop(&mut self) -> Res<()> {
+    fn for_loop(&mut self) -> PyResult<()> {
         self.advance()?;
         self.target(false)?;
         self.expect("in", |token| matches!(token, Token::Ident("in")))?;
@@ -355,7 +355,7 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn condition(&mut self) -> Res<()> {
+    fn condition(&mut self) -> PyResult<()> {
         self.advance()?;
         for _ in 0..HEIGHT {
             self.tuple(false)?;
@@ -372,7 +372,7 @@ impl<'s> Walker<'s> {
         self.fail(format!("a condition has more than {HEIGHT} branches"))
     }
 
-    fn set(&mut self) -> Res<()> {
+    fn set(&mut self) -> PyResult<()> {
         self.advance()?;
         self.target(true)?;
         if self.skip(|token| matches!(token, Token::Assign))? {
@@ -383,7 +383,7 @@ impl<'s> Walker<'s> {
         self.whole_block(&["endset"])
     }
 
-    fn with(&mut self) -> Res<()> {
+    fn with(&mut self) -> PyResult<()> {
         self.advance()?;
         let mut first = true;
         while !self.at(|token| matches!(token, Token::BlockEnd)) {
@@ -395,7 +395,7 @@ impl<'s> Walker<'s> {
         self.whole_block(&["endwith"])
     }
 
-    fn named_block(&mut self) -> Res<()> {
+    fn named_block(&mut self) -> PyResult<()> {
         self.advance()?;
         let name = self.name()?;
         self.skip_name("scoped")?;
@@ -411,7 +411,7 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn signature(&mut self) -> Res<()> {
+    fn signature(&mut self) -> PyResult<()> {
         self.expect("(", |token| matches!(token, Token::ParenOpen))?;
         let (mut first, mut defaults) = (true, false);
         while !self.at(|token| matches!(token, Token::ParenClose)) {
@@ -427,7 +427,7 @@ impl<'s> Walker<'s> {
         self.advance()
     }
 
-    fn target(&mut self, namespaces: bool) -> Res<()> {
+    fn target(&mut self, namespaces: bool) -> PyResult<()> {
         let kind = self.list(&mut |walker| walker.primary(namespaces), false)?;
         match kind {
             Kind::Name | Kind::Tuple => Ok(()),
@@ -438,7 +438,7 @@ impl<'s> Walker<'s> {
     // Expressions
 
     /// Puts what was walked last beside something of this height, under one node.
-    fn grow(&mut self, other: usize) -> Res<()> {
+    fn grow(&mut self, other: usize) -> PyResult<()> {
         self.height = 1 + self.height.max(other);
         if self.height > HEIGHT {
             return self.fail(format!("an expression has more than {HEIGHT} operators in a row or in one another"));
@@ -447,11 +447,11 @@ impl<'s> Walker<'s> {
     }
 
     /// One expression, or several with commas between.
-    fn tuple(&mut self, conditional: bool) -> Res<Kind> {
+    fn tuple(&mut self, conditional: bool) -> PyResult<Kind> {
         self.list(&mut |walker| walker.expression(conditional), false)
     }
 
-    fn list(&mut self, item: &mut dyn FnMut(&mut Self) -> Res<Kind>, in_parentheses: bool) -> Res<Kind> {
+    fn list(&mut self, item: &mut dyn FnMut(&mut Self) -> PyResult<Kind>, in_parentheses: bool) -> PyResult<Kind> {
         let mut first = None;
         let mut is_tuple = false;
         let mut highest = 0;
@@ -478,7 +478,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn expression(&mut self, conditional: bool) -> Res<Kind> {
+    fn expression(&mut self, conditional: bool) -> PyResult<Kind> {
         self.depth += 1;
         if self.depth > DEPTH {
             return self.fail(format!("expressions are nested deeper than {DEPTH} levels"));
@@ -500,7 +500,7 @@ impl<'s> Walker<'s> {
     }
 
     /// Everything that joins operands: which binds closer does not matter for what is a fault.
-    fn logical(&mut self) -> Res<Kind> {
+    fn logical(&mut self) -> PyResult<Kind> {
         let mut kind = self.operand()?;
         loop {
             let left = self.height;
@@ -528,7 +528,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn operand(&mut self) -> Res<Kind> {
+    fn operand(&mut self) -> PyResult<Kind> {
         let mut negations = 0;
         while self.skip_name("not")? {
             negations += 1;
@@ -539,7 +539,7 @@ impl<'s> Walker<'s> {
         Ok(if negations > 0 { Kind::Other } else { kind })
     }
 
-    fn arithmetic(&mut self) -> Res<Kind> {
+    fn arithmetic(&mut self) -> PyResult<Kind> {
         let mut kind = self.unary()?;
         let mut left = self.height;
         while self.skip(|token| {
@@ -563,7 +563,7 @@ impl<'s> Walker<'s> {
         Ok(kind)
     }
 
-    fn unary(&mut self) -> Res<Kind> {
+    fn unary(&mut self) -> PyResult<Kind> {
         let mut kind = self.signed()?;
         loop {
             let left = self.height;
@@ -583,7 +583,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn signed(&mut self) -> Res<Kind> {
+    fn signed(&mut self) -> PyResult<Kind> {
         let mut signs = 0;
         while self.skip(|token| matches!(token, Token::Plus | Token::Minus))? {
             // A plus is spelled as two minuses.
@@ -596,7 +596,7 @@ impl<'s> Walker<'s> {
         Ok(if signs > 0 { Kind::Other } else { kind })
     }
 
-    fn primary(&mut self, namespaces: bool) -> Res<Kind> {
+    fn primary(&mut self, namespaces: bool) -> PyResult<Kind> {
         self.height = 1;
         match &self.current {
             Some(Token::Ident(name)) => {
@@ -630,7 +630,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn items(&mut self, close: &str, closes: fn(&Token) -> bool, pairs: bool) -> Res<()> {
+    fn items(&mut self, close: &str, closes: fn(&Token) -> bool, pairs: bool) -> PyResult<()> {
         self.advance()?;
         let mut first = true;
         let mut highest = 0;
@@ -651,7 +651,7 @@ impl<'s> Walker<'s> {
         self.expect(close, closes)
     }
 
-    fn postfix(&mut self, mut kind: Kind) -> Res<Kind> {
+    fn postfix(&mut self, mut kind: Kind) -> PyResult<Kind> {
         loop {
             let left = self.height;
             match self.current {
@@ -682,7 +682,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn subscript(&mut self) -> Res<()> {
+    fn subscript(&mut self) -> PyResult<()> {
         let ends = |token: &Token| matches!(token, Token::BracketClose | Token::Comma | Token::Colon);
         if !self.at(|token| matches!(token, Token::Colon)) {
             self.expression(true)?;
@@ -695,7 +695,7 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn arguments(&mut self) -> Res<()> {
+    fn arguments(&mut self) -> PyResult<()> {
         self.expect("(", |token| matches!(token, Token::ParenOpen))?;
         let mut highest = 0;
         let (mut first, mut named, mut splat, mut splats) = (true, false, false, false);
@@ -731,7 +731,7 @@ impl<'s> Walker<'s> {
         self.expect(")", |token| matches!(token, Token::ParenClose))
     }
 
-    fn filters(&mut self, mut inline: bool) -> Res<Kind> {
+    fn filters(&mut self, mut inline: bool) -> PyResult<Kind> {
         while inline || self.at(|token| matches!(token, Token::Pipe)) {
             if !inline {
                 self.advance()?;
@@ -747,7 +747,7 @@ impl<'s> Walker<'s> {
         Ok(Kind::Other)
     }
 
-    fn dotted(&mut self) -> Res<()> {
+    fn dotted(&mut self) -> PyResult<()> {
         self.name()?;
         while self.skip(|token| matches!(token, Token::Dot))? {
             self.name()?;
@@ -755,7 +755,7 @@ impl<'s> Walker<'s> {
         Ok(())
     }
 
-    fn test(&mut self) -> Res<()> {
+    fn test(&mut self) -> PyResult<()> {
         self.advance()?;
         self.skip_name("not")?;
         self.dotted()?;

@@ -9,25 +9,25 @@ use minijinja::{
 use num_bigint::BigInt;
 
 use crate::{
-    builtins::filters,
-    builtins::tests as jinja_tests,
-    eval::run::Run,
-    python::arguments::Args,
-    python::operators::{Comparison, Operator},
-    python::raise::{Exception, Raise, Res, other_error},
-    syntax::dialect,
-    syntax::errors as syntax,
+    builtins::{filters, tests as jinja_tests},
+    eval::rendering::Rendering,
+    python::{
+        arguments::Args,
+        exception::{Exception, ExceptionClass, PyResult, other_error},
+        operators::{Comparison, Operator},
+    },
+    syntax::{dialect, errors as syntax},
 };
 
 /// What filters and tests are: the value comes first among the arguments.
 #[derive(Clone, Copy)]
-pub(crate) struct Function(pub(crate) fn(&Run, Args) -> Res);
+pub(crate) struct Function(pub(crate) fn(&Rendering, Args) -> PyResult);
 
 impl Function {
     /// Applies it, which counts as more work the more there is to look at.
-    pub(crate) fn apply(self, run: &Run, args: Args) -> Res {
-        run.work(args.weight())?;
-        (self.0)(run, args)
+    pub(crate) fn apply(self, rendering: &Rendering, args: Args) -> PyResult {
+        rendering.work(args.weight())?;
+        (self.0)(rendering, args)
     }
 }
 
@@ -198,14 +198,14 @@ pub(crate) enum Const {
 ///
 /// # Errors
 /// Jinja2 would refuse it.
-pub(crate) fn compile(source: &str) -> Res<Program> {
+pub(crate) fn compile(source: &str) -> PyResult<Program> {
     let source = dialect::with_newlines(source);
     if let Some(fault) = syntax::fault(&source) {
         return Err(fault);
     }
     let spelled = dialect::for_minijinja(&source);
-    let tree = parse(&spelled, "template", minijinja::syntax::SyntaxConfig::default()).map_err(|error| Raise {
-        exception: Exception::Other,
+    let tree = parse(&spelled, "template", minijinja::syntax::SyntaxConfig::default()).map_err(|error| Exception {
+        class: ExceptionClass::Other,
         message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
         line: error.line(),
     })?;
@@ -240,21 +240,21 @@ impl Compiler {
         })
     }
 
-    fn body(&mut self, statements: &[ast::Stmt]) -> Res<Vec<Node>> {
+    fn body(&mut self, statements: &[ast::Stmt]) -> PyResult<Vec<Node>> {
         statements.iter().map(|statement| self.statement(statement)).collect()
     }
 
-    fn statement(&mut self, statement: &ast::Stmt) -> Res<Node> {
+    fn statement(&mut self, statement: &ast::Stmt) -> PyResult<Node> {
         use ast::Stmt;
         Ok(match statement {
             Stmt::EmitRaw(raw) => Node::Raw(Arc::from(raw.raw)),
             Stmt::EmitExpr(emit) => {
                 let line = line(emit.span());
-                Node::Emit { value: self.expression(&emit.expr).map_err(|raise| raise.at(line))?, line }
+                Node::Emit { value: self.expression(&emit.expr).map_err(|exception| exception.at(line))?, line }
             }
             Stmt::ForLoop(node) => {
                 let line = line(node.span());
-                Node::For(Arc::new(self.for_loop(node, line).map_err(|raise| raise.at(line))?))
+                Node::For(Arc::new(self.for_loop(node, line).map_err(|exception| exception.at(line))?))
             }
             Stmt::IfCond(node) => {
                 self.soft += 1;
@@ -272,7 +272,7 @@ impl Compiler {
                     .assignments
                     .iter()
                     .map(|(target, value)| Ok((self.target(target)?, self.expression(value)?)))
-                    .collect::<Res<_>>()?,
+                    .collect::<PyResult<_>>()?,
                 body: self.body(&node.body)?,
                 line: line(node.span()),
             },
@@ -321,11 +321,11 @@ impl Compiler {
         })
     }
 
-    fn missing(&mut self, template: &ast::Expr, span: Span) -> Res<Node> {
+    fn missing(&mut self, template: &ast::Expr, span: Span) -> PyResult<Node> {
         Ok(Node::Missing { template: self.expression(template)?, ignore: false, line: line(span) })
     }
 
-    fn for_loop(&mut self, node: &ast::ForLoop, line: usize) -> Res<For> {
+    fn for_loop(&mut self, node: &ast::ForLoop, line: usize) -> PyResult<For> {
         let loop_symbol = self.symbol("loop");
         let target = self.target(&node.target)?;
         if target.names().contains(&loop_symbol) {
@@ -343,7 +343,7 @@ impl Compiler {
         })
     }
 
-    fn macro_definition(&mut self, node: &ast::Macro, name: Option<Arc<str>>, line: usize) -> Res<Macro> {
+    fn macro_definition(&mut self, node: &ast::Macro, name: Option<Arc<str>>, line: usize) -> PyResult<Macro> {
         let names: Vec<&str> = node
             .args
             .iter()
@@ -374,11 +374,11 @@ impl Compiler {
         })
     }
 
-    fn target(&mut self, target: &ast::Expr) -> Res<Target> {
+    fn target(&mut self, target: &ast::Expr) -> PyResult<Target> {
         Ok(match target {
             ast::Expr::Var(name) => Target::Name(self.symbol(name.id)),
             ast::Expr::List(list) => {
-                Target::Tuple(list.items.iter().map(|item| self.target(item)).collect::<Res<_>>()?)
+                Target::Tuple(list.items.iter().map(|item| self.target(item)).collect::<PyResult<_>>()?)
             }
             ast::Expr::GetAttr(attribute) => match &attribute.expr {
                 ast::Expr::Var(name) => Target::Attribute(self.symbol(name.id), Arc::from(attribute.name)),
@@ -388,19 +388,19 @@ impl Compiler {
         })
     }
 
-    fn boxed(&mut self, expression: &ast::Expr) -> Res<Box<Expr>> {
+    fn boxed(&mut self, expression: &ast::Expr) -> PyResult<Box<Expr>> {
         self.expression(expression).map(Box::new)
     }
 
-    fn pair(&mut self, left: &ast::Expr, right: &ast::Expr) -> Res<Box<[Expr; 2]>> {
+    fn pair(&mut self, left: &ast::Expr, right: &ast::Expr) -> PyResult<Box<[Expr; 2]>> {
         Ok(Box::new([self.expression(left)?, self.expression(right)?]))
     }
 
-    fn all(&mut self, expressions: &[ast::Expr]) -> Res<Vec<Expr>> {
+    fn all(&mut self, expressions: &[ast::Expr]) -> PyResult<Vec<Expr>> {
         expressions.iter().map(|expression| self.expression(expression)).collect()
     }
 
-    fn expression(&mut self, expression: &ast::Expr) -> Res<Expr> {
+    fn expression(&mut self, expression: &ast::Expr) -> PyResult<Expr> {
         Ok(match expression {
             ast::Expr::Var(name) => {
                 if let Some(at) = SPECIAL.iter().position(|special| *special == name.id) {
@@ -443,7 +443,7 @@ impl Compiler {
                         };
                         Ok((comparison, self.expression(&operand.expr)?))
                     })
-                    .collect::<Res<_>>()?,
+                    .collect::<PyResult<_>>()?,
             ),
             ast::Expr::IfExpr(conditional) => {
                 self.soft += 1;
@@ -484,19 +484,19 @@ impl Compiler {
                     .iter()
                     .zip(&map.values)
                     .map(|(key, value)| Ok((self.expression(key)?, self.expression(value)?)))
-                    .collect::<Res<_>>()?,
+                    .collect::<PyResult<_>>()?,
             ),
         })
     }
 
-    fn unknown(&self, what: &'static str, name: &str, line: usize) -> Res<Expr> {
+    fn unknown(&self, what: &'static str, name: &str, line: usize) -> PyResult<Expr> {
         if self.soft > 0 {
             return Ok(Expr::Unknown(what, name.to_owned()));
         }
-        Err(Raise::new(Exception::Other, format!("No {what} named '{name}'.")).at(line))
+        Err(Exception::new(ExceptionClass::Other, format!("No {what} named '{name}'.")).at(line))
     }
 
-    fn binary(&mut self, binary: &ast::BinOp) -> Res<Expr> {
+    fn binary(&mut self, binary: &ast::BinOp) -> PyResult<Expr> {
         use ast::BinOpKind;
         let arithmetic = match binary.op {
             BinOpKind::Add => Operator::Add,
@@ -541,7 +541,7 @@ impl Compiler {
         Ok(Expr::Binary(arithmetic, self.pair(&binary.left, &binary.right)?))
     }
 
-    fn arguments(&mut self, arguments: &[ast::CallArg]) -> Res<Arguments> {
+    fn arguments(&mut self, arguments: &[ast::CallArg]) -> PyResult<Arguments> {
         let mut compiled = Arguments::default();
         for argument in arguments {
             match argument {

@@ -6,17 +6,17 @@ use std::rc::Rc;
 
 use super::{flag, given, missing_attribute, soft};
 use crate::{
-    builtins::random::below,
-    builtins::tests as jinja_tests,
+    builtins::{random::below, tests as jinja_tests},
     eval,
-    eval::objects::lazy,
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::operators::{self, Operator, equal, escaped, less},
-    python::print,
-    python::raise::{Res, other_error, type_error},
-    python::sorting::sorted,
-    python::value::{Key, Text, Tuple, Undefined, Value},
+    eval::{objects::lazy, rendering::Rendering},
+    python::{
+        arguments::{Args, Signature},
+        exception::{PyResult, other_error, type_error},
+        operators::{self, Operator, equal, escaped, less},
+        print,
+        sorting::sorted,
+        value::{Key, Text, Tuple, Undefined, Value},
+    },
 };
 
 /// The parts of an attribute's path: `labels.0` is the first of the labels.
@@ -51,18 +51,18 @@ impl Getter {
         Self { path: path(attribute), default, fold_case: false }
     }
 
-    fn get(&self, run: &Run, item: &Value) -> Res {
+    fn get(&self, rendering: &Rendering, item: &Value) -> PyResult {
         let mut value = item.clone();
         for part in &self.path {
-            value = eval::item(run, &value, part)?;
+            value = eval::item(rendering, &value, part)?;
             if let (Value::Undefined(_), Some(default)) = (&value, &self.default) {
                 value = default.clone();
             }
         }
         Ok(match value {
             Value::Str(text) if self.fold_case => {
-                run.work(text.len() / 64)?;
-                run.allocate(text.len())?;
+                rendering.work(text.len() / 64)?;
+                rendering.allocate(text.len())?;
                 text.like(text.to_lowercase())
             }
             other => other,
@@ -71,16 +71,16 @@ impl Getter {
 }
 
 /// `sorted`'s own argument, which has to be a number.
-fn descending(reverse: Option<Value>) -> Res<bool> {
+fn descending(reverse: Option<Value>) -> PyResult<bool> {
     reverse.map_or(Ok(false), |reverse| Ok(reverse.index()? != 0))
 }
 
-fn keyed(run: &Run, items: Vec<Value>, key: impl Fn(&Value) -> Res) -> Res<Vec<(Value, Value)>> {
-    run.allocate(items.len() * 2 * size_of::<Value>())?;
+fn keyed(rendering: &Rendering, items: Vec<Value>, key: impl Fn(&Value) -> PyResult) -> PyResult<Vec<(Value, Value)>> {
+    rendering.allocate(items.len() * 2 * size_of::<Value>())?;
     items.into_iter().map(|item| Ok((key(&item)?, item))).collect()
 }
 
-pub(super) fn sort(run: &Run, args: Args) -> Res {
+pub(super) fn sort(rendering: &Rendering, args: Args) -> PyResult {
     let [value, reverse, case_sensitive, attribute] =
         args.take_all(&Signature::new("do_sort", 1, &["value"], &["reverse", "case_sensitive", "attribute"]))?;
     let case_sensitive = flag(case_sensitive);
@@ -90,14 +90,14 @@ pub(super) fn sort(run: &Run, args: Args) -> Res {
         }
         other => vec![Getter::new(other.as_ref(), case_sensitive)],
     };
-    let items = keyed(run, given(value).iterate(run)?, |item| {
-        Ok(Value::list(getters.iter().map(|getter| getter.get(run, item)).collect::<Res<_>>()?))
+    let items = keyed(rendering, given(value).iterate(rendering)?, |item| {
+        Ok(Value::list(getters.iter().map(|getter| getter.get(rendering, item)).collect::<PyResult<_>>()?))
     })?;
-    let items = sorted(run, items, descending(reverse)?)?;
+    let items = sorted(rendering, items, descending(reverse)?)?;
     Ok(Value::list(items.into_iter().map(|(_, item)| item).collect()))
 }
 
-pub(super) fn dictsort(run: &Run, args: Args) -> Res {
+pub(super) fn dictsort(rendering: &Rendering, args: Args) -> PyResult {
     let [value, case_sensitive, by, reverse] =
         args.take_all(&Signature::new("do_dictsort", 0, &["value"], &["case_sensitive", "by", "reverse"]))?;
     let by = by.unwrap_or_else(|| Value::text("key"));
@@ -107,12 +107,16 @@ pub(super) fn dictsort(run: &Run, args: Args) -> Res {
         _ => return other_error("You can only sort by either \"key\" or \"value\""),
     };
     let getter = Getter::new(Some(&Value::Int(position)), flag(case_sensitive));
-    let items = sorted(run, keyed(run, pairs(&given(value))?, |item| getter.get(run, item))?, descending(reverse)?)?;
+    let items = sorted(
+        rendering,
+        keyed(rendering, pairs(&given(value))?, |item| getter.get(rendering, item))?,
+        descending(reverse)?,
+    )?;
     Ok(Value::list(items.into_iter().map(|(_, item)| item).collect()))
 }
 
 /// `x.items()`
-fn pairs(value: &Value) -> Res<Vec<Value>> {
+fn pairs(value: &Value) -> PyResult<Vec<Value>> {
     match value {
         Value::Dict(dict) => Ok(dict
             .entries()
@@ -125,12 +129,12 @@ fn pairs(value: &Value) -> Res<Vec<Value>> {
 
 const ITEMS: Signature = Signature::new("do_items", 0, &["value"], &[]);
 
-pub(super) fn items(_run: &Run, args: Args) -> Res {
+pub(super) fn items(_rendering: &Rendering, args: Args) -> PyResult {
     args.clone().bind(&ITEMS)?;
     Ok(lazy("do_items", mapping_items, args))
 }
 
-fn mapping_items(_run: &Run, args: Args) -> Res<Vec<Value>> {
+fn mapping_items(_rendering: &Rendering, args: Args) -> PyResult<Vec<Value>> {
     let [value] = args.take_all(&ITEMS)?;
     match given(value) {
         Value::Undefined(_) => Ok(Vec::new()),
@@ -141,45 +145,45 @@ fn mapping_items(_run: &Run, args: Args) -> Res<Vec<Value>> {
 
 const UNIQUE: Signature = Signature::new("sync_do_unique", 1, &["value"], &["case_sensitive", "attribute"]);
 
-pub(super) fn unique(_run: &Run, args: Args) -> Res {
+pub(super) fn unique(_rendering: &Rendering, args: Args) -> PyResult {
     args.clone().bind(&UNIQUE)?;
     Ok(lazy("sync_do_unique", first_of_each, args))
 }
 
-fn first_of_each(run: &Run, args: Args) -> Res<Vec<Value>> {
+fn first_of_each(rendering: &Rendering, args: Args) -> PyResult<Vec<Value>> {
     let [value, case_sensitive, attribute] = args.take_all(&UNIQUE)?;
     let getter = Getter::new(attribute.as_ref(), flag(case_sensitive));
     let mut seen = indexmap::IndexSet::<Key>::new();
     let mut kept = Vec::new();
-    for item in given(value).iterate(run)? {
-        if seen.insert(getter.get(run, &item)?.key()?) {
+    for item in given(value).iterate(rendering)? {
+        if seen.insert(getter.get(rendering, &item)?.key()?) {
             kept.push(item);
         }
     }
     Ok(kept)
 }
 
-pub(super) fn min(run: &Run, args: Args) -> Res {
-    extreme(run, args, "do_min", false)
+pub(super) fn min(rendering: &Rendering, args: Args) -> PyResult {
+    extreme(rendering, args, "do_min", false)
 }
 
-pub(super) fn max(run: &Run, args: Args) -> Res {
-    extreme(run, args, "do_max", true)
+pub(super) fn max(rendering: &Rendering, args: Args) -> PyResult {
+    extreme(rendering, args, "do_max", true)
 }
 
-fn extreme(run: &Run, args: Args, name: &'static str, largest: bool) -> Res {
+fn extreme(rendering: &Rendering, args: Args, name: &'static str, largest: bool) -> PyResult {
     let [value, case_sensitive, attribute] =
         args.take_all(&Signature::new(name, 1, &["value"], &["case_sensitive", "attribute"]))?;
     let getter = Getter::new(attribute.as_ref(), flag(case_sensitive));
-    let mut items = given(value).iterate(run)?.into_iter();
+    let mut items = given(value).iterate(rendering)?.into_iter();
     let Some(mut best) = items.next() else {
         return Ok(Undefined::hint("No aggregated item, sequence was empty."));
     };
-    let mut best_key = getter.get(run, &best)?;
+    let mut best_key = getter.get(rendering, &best)?;
     for item in items {
-        let key = getter.get(run, &item)?;
+        let key = getter.get(rendering, &item)?;
         let better = if largest {
-            operators::comparison(run, operators::Comparison::Gt, &key, &best_key)?
+            operators::comparison(rendering, operators::Comparison::Gt, &key, &best_key)?
         } else {
             less(&key, &best_key)?
         };
@@ -190,15 +194,16 @@ fn extreme(run: &Run, args: Args, name: &'static str, largest: bool) -> Res {
     Ok(best)
 }
 
-pub(super) fn join(run: &Run, args: Args) -> Res {
+pub(super) fn join(rendering: &Rendering, args: Args) -> PyResult {
     let [value, separator, attribute] =
         args.take_all(&Signature::new("sync_do_join", 1, &["value"], &["d", "attribute"]))?;
     let getter = Getter::plain(attribute.as_ref(), None);
-    let items: Vec<Value> = given(value).iterate(run)?.iter().map(|item| getter.get(run, item)).collect::<Res<_>>()?;
-    let separator = soft(run, &separator.unwrap_or_else(|| Value::text("")))?;
-    let texts: Vec<Text> = items.iter().map(|item| soft(run, item)).collect::<Res<_>>()?;
-    run.allocate(texts.iter().map(|text| text.len() + separator.len()).sum())?;
-    if !run.autoescape.get() {
+    let items: Vec<Value> =
+        given(value).iterate(rendering)?.iter().map(|item| getter.get(rendering, item)).collect::<PyResult<_>>()?;
+    let separator = soft(rendering, &separator.unwrap_or_else(|| Value::text("")))?;
+    let texts: Vec<Text> = items.iter().map(|item| soft(rendering, item)).collect::<PyResult<_>>()?;
+    rendering.allocate(texts.iter().map(|text| text.len() + separator.len()).sum())?;
+    if !rendering.autoescape.get() {
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         return Ok(Value::text(texts.join(&*separator.text)));
     }
@@ -210,18 +215,18 @@ pub(super) fn join(run: &Run, args: Args) -> Res {
     Ok(Value::Str(Text::safe(texts.join(&*escaped(&separator)))))
 }
 
-pub(super) fn first(run: &Run, args: Args) -> Res {
+pub(super) fn first(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("sync_do_first", 1, &["seq"], &[]))?;
     let first = match given(value) {
         // Not the whole of what can be long.
         Value::Str(text) => text.chars().next().map(|c| text.like(c.to_string())),
         Value::List(list) => list.items().first().cloned(),
-        other => other.iterate(run)?.into_iter().next(),
+        other => other.iterate(rendering)?.into_iter().next(),
     };
     Ok(first.unwrap_or_else(|| Undefined::hint("No first item, sequence was empty.")))
 }
 
-pub(super) fn last(run: &Run, args: Args) -> Res {
+pub(super) fn last(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_last", 1, &["seq"], &[]))?;
     let value = given(value);
     let last = match &value {
@@ -229,23 +234,23 @@ pub(super) fn last(run: &Run, args: Args) -> Res {
         Value::List(list) => list.items().last().cloned(),
         Value::Object(object) if object.length().is_none() => return not_reversible(&value),
         Value::Tuple(_) | Value::Dict(_) | Value::Undefined(_) | Value::Object(_) => {
-            value.iterate(run)?.into_iter().next_back()
+            value.iterate(rendering)?.into_iter().next_back()
         }
         _ => return not_reversible(&value),
     };
     Ok(last.unwrap_or_else(|| Undefined::hint("No last item, sequence was empty.")))
 }
 
-fn not_reversible(value: &Value) -> Res {
+fn not_reversible(value: &Value) -> PyResult {
     type_error(format!("'{}' object is not reversible", value.operand_name()))
 }
 
-pub(super) fn reverse(run: &Run, args: Args) -> Res {
+pub(super) fn reverse(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_reverse", 0, &["value"], &[]))?;
     match given(value) {
         Value::Str(text) => Ok(text.like(text.chars().rev().collect::<String>())),
         other => {
-            let Ok(mut items) = other.iterate(run) else { return other_error("argument must be iterable") };
+            let Ok(mut items) = other.iterate(rendering) else { return other_error("argument must be iterable") };
             items.reverse();
             Ok(match &other {
                 // What can't be read backwards becomes a list first.
@@ -256,7 +261,7 @@ pub(super) fn reverse(run: &Run, args: Args) -> Res {
     }
 }
 
-pub(super) fn random(run: &Run, args: Args) -> Res {
+pub(super) fn random(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_random", 1, &["seq"], &[]))?;
     let value = given(value);
     let length = value.length()?;
@@ -265,31 +270,31 @@ pub(super) fn random(run: &Run, args: Args) -> Res {
     }
     let at = below(length);
     let picked = operators::element(&value, i64::try_from(at).unwrap_or(0));
-    picked.map_or_else(|| eval::item(run, &value, &Value::size(at)), Ok)
+    picked.map_or_else(|| eval::item(rendering, &value, &Value::size(at)), Ok)
 }
 
-pub(super) fn list(run: &Run, args: Args) -> Res {
+pub(super) fn list(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("sync_do_list", 0, &["value"], &[]))?;
-    given(value).iterate(run).map(Value::list)
+    given(value).iterate(rendering).map(Value::list)
 }
 
 const SLICE: Signature = Signature::new("sync_do_slice", 0, &["value", "slices"], &["fill_with"]);
 
-pub(super) fn slice(_run: &Run, args: Args) -> Res {
+pub(super) fn slice(_rendering: &Rendering, args: Args) -> PyResult {
     args.clone().bind(&SLICE)?;
     Ok(lazy("sync_do_slice", slices, args))
 }
 
-fn slices(run: &Run, args: Args) -> Res<Vec<Value>> {
+fn slices(rendering: &Rendering, args: Args) -> PyResult<Vec<Value>> {
     let [value, slices, fill] = args.take_all(&SLICE)?;
-    let items = given(value).iterate(run)?;
+    let items = given(value).iterate(rendering)?;
     let slices = given(slices).index()?;
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
     if slices == 0 {
         return other_error("integer division or modulo by zero");
     }
     let slices = usize::try_from(slices).unwrap_or(0);
-    run.allocate(slices.saturating_mul(64))?;
+    rendering.allocate(slices.saturating_mul(64))?;
     let (each, longer) = (items.len() / slices.max(1), items.len() % slices.max(1));
     let mut rest = items.into_iter();
     let parts = (0..slices).map(|number| {
@@ -302,14 +307,14 @@ fn slices(run: &Run, args: Args) -> Res<Vec<Value>> {
 
 const BATCH: Signature = Signature::new("do_batch", 0, &["value", "linecount"], &["fill_with"]);
 
-pub(super) fn batch(_run: &Run, args: Args) -> Res {
+pub(super) fn batch(_rendering: &Rendering, args: Args) -> PyResult {
     args.clone().bind(&BATCH)?;
     Ok(lazy("do_batch", batches, args))
 }
 
-fn batches(run: &Run, args: Args) -> Res<Vec<Value>> {
+fn batches(rendering: &Rendering, args: Args) -> PyResult<Vec<Value>> {
     let [value, size, fill] = args.take_all(&BATCH)?;
-    let (items, size) = (given(value).iterate(run)?, given(size));
+    let (items, size) = (given(value).iterate(rendering)?, given(size));
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
     // Without items there is nothing to compare with.
     if items.is_empty() {
@@ -327,7 +332,7 @@ fn batches(run: &Run, args: Args) -> Res<Vec<Value>> {
     let mut batch = Vec::new();
     for item in items {
         if batch.len() == size {
-            run.allocate(4 * size_of::<Value>())?;
+            rendering.allocate(4 * size_of::<Value>())?;
             batches.push(Value::list(std::mem::take(&mut batch)));
         }
         batch.push(item);
@@ -336,20 +341,24 @@ fn batches(run: &Run, args: Args) -> Res<Vec<Value>> {
         && batch.len() < size
         && size < usize::MAX
     {
-        run.allocate(size.saturating_mul(size_of::<Value>()))?;
+        rendering.allocate(size.saturating_mul(size_of::<Value>()))?;
         batch.resize(size, fill);
     }
     batches.push(Value::list(batch));
     Ok(batches)
 }
 
-pub(super) fn groupby(run: &Run, args: Args) -> Res {
+pub(super) fn groupby(rendering: &Rendering, args: Args) -> PyResult {
     let [value, attribute, default, case_sensitive] =
         args.take_all(&Signature::new("sync_do_groupby", 1, &["value", "attribute"], &["default", "case_sensitive"]))?;
     let case_sensitive = flag(case_sensitive);
     let getter = Getter { fold_case: !case_sensitive, ..Getter::plain(attribute.as_ref(), default.clone()) };
     let shown = Getter::plain(attribute.as_ref(), default);
-    let items = sorted(run, keyed(run, given(value).iterate(run)?, |item| getter.get(run, item))?, false)?;
+    let items = sorted(
+        rendering,
+        keyed(rendering, given(value).iterate(rendering)?, |item| getter.get(rendering, item))?,
+        false,
+    )?;
     let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
     for (key, item) in items {
         match groups.last_mut() {
@@ -359,39 +368,39 @@ pub(super) fn groupby(run: &Run, args: Args) -> Res {
     }
     let groups = groups.into_iter().map(|(key, group)| {
         let key = match group.first() {
-            Some(first) if !case_sensitive => shown.get(run, first)?,
+            Some(first) if !case_sensitive => shown.get(rendering, first)?,
             _ => key,
         };
         Ok(Value::Tuple(Rc::new(Tuple { items: vec![key, Value::list(group)], group: true })))
     });
-    Ok(Value::list(groups.collect::<Res<_>>()?))
+    Ok(Value::list(groups.collect::<PyResult<_>>()?))
 }
 
-pub(super) fn sum(run: &Run, args: Args) -> Res {
+pub(super) fn sum(rendering: &Rendering, args: Args) -> PyResult {
     let [value, attribute, start] =
         args.take_all(&Signature::new("sync_do_sum", 1, &["iterable"], &["attribute", "start"]))?;
     let getter = Getter::plain(attribute.as_ref(), None);
     let mut total = start.unwrap_or(Value::Int(0));
-    let items = given(value).iterate(run)?;
+    let items = given(value).iterate(rendering)?;
     if matches!(total, Value::Str(_)) {
         return type_error("sum() can't sum strings [use ''.join(seq) instead]");
     }
     for item in items {
-        total = operators::binary(run, Operator::Add, &total, &getter.get(run, &item)?)?;
+        total = operators::binary(rendering, Operator::Add, &total, &getter.get(rendering, &item)?)?;
     }
     Ok(total)
 }
 
-pub(super) fn map(_run: &Run, args: Args) -> Res {
+pub(super) fn map(_rendering: &Rendering, args: Args) -> PyResult {
     Ok(lazy("sync_do_map", mapped, args))
 }
 
-fn mapped(run: &Run, mut args: Args) -> Res<Vec<Value>> {
+fn mapped(rendering: &Rendering, mut args: Args) -> PyResult<Vec<Value>> {
     let value = first_argument(&mut args, "sync_do_map")?;
     if !value.truth() {
         return Ok(Vec::new());
     }
-    let items = value.iterate(run)?;
+    let items = value.iterate(rendering)?;
     if args.positional.is_empty()
         && let Some(attribute) = args.take("attribute")
     {
@@ -399,19 +408,19 @@ fn mapped(run: &Run, mut args: Args) -> Res<Vec<Value>> {
         if let Some((name, _)) = args.named.first() {
             return other_error(format!("Unexpected keyword argument {}", print::quote(name)));
         }
-        return items.iter().map(|item| getter.get(run, item)).collect();
+        return items.iter().map(|item| getter.get(rendering, item)).collect();
     }
     if args.positional.is_empty() {
         return other_error("map requires a filter argument");
     }
     let name = args.positional.remove(0);
     let Some(function) = name.as_str().and_then(|name| super::filter(name)) else {
-        return unknown(run, "filter", &name);
+        return unknown(rendering, "filter", &name);
     };
-    items.into_iter().map(|item| function.apply(run, with_value(&args, item))).collect()
+    items.into_iter().map(|item| function.apply(rendering, with_value(&args, item))).collect()
 }
 
-fn first_argument(args: &mut Args, name: &str) -> Res {
+fn first_argument(args: &mut Args, name: &str) -> PyResult {
     if args.positional.is_empty() {
         return type_error(format!("{name}() missing 1 required positional argument: 'value'"));
     }
@@ -423,38 +432,38 @@ fn with_value(args: &Args, value: Value) -> Args {
     Args { positional, named: args.named.clone() }
 }
 
-fn unknown<T>(run: &Run, what: &str, name: &Value) -> Res<T> {
+fn unknown<T>(rendering: &Rendering, what: &str, name: &Value) -> PyResult<T> {
     let hint = match name {
         Value::Undefined(undefined) => {
             format!(" ({}; did you forget to quote the callable name?)", undefined.raise().message)
         }
         _ => String::new(),
     };
-    other_error(format!("No {what} named {}.{hint}", print::repr(run, name)?))
+    other_error(format!("No {what} named {}.{hint}", print::repr(rendering, name)?))
 }
 
-pub(super) fn select(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", |run, args| filtered(run, args, true, false), args))
+pub(super) fn select(_rendering: &Rendering, args: Args) -> PyResult {
+    Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, true, false), args))
 }
 
-pub(super) fn reject(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", |run, args| filtered(run, args, false, false), args))
+pub(super) fn reject(_rendering: &Rendering, args: Args) -> PyResult {
+    Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, false, false), args))
 }
 
-pub(super) fn selectattr(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", |run, args| filtered(run, args, true, true), args))
+pub(super) fn selectattr(_rendering: &Rendering, args: Args) -> PyResult {
+    Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, true, true), args))
 }
 
-pub(super) fn rejectattr(_run: &Run, args: Args) -> Res {
-    Ok(lazy("select_or_reject", |run, args| filtered(run, args, false, true), args))
+pub(super) fn rejectattr(_rendering: &Rendering, args: Args) -> PyResult {
+    Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, false, true), args))
 }
 
-fn filtered(run: &Run, mut args: Args, wanted: bool, by_attribute: bool) -> Res<Vec<Value>> {
+fn filtered(rendering: &Rendering, mut args: Args, wanted: bool, by_attribute: bool) -> PyResult<Vec<Value>> {
     let value = first_argument(&mut args, "select_or_reject")?;
     if !value.truth() {
         return Ok(Vec::new());
     }
-    let items = value.iterate(run)?;
+    let items = value.iterate(rendering)?;
     let attribute = if by_attribute {
         if args.positional.is_empty() {
             return other_error("Missing parameter for attribute name");
@@ -470,14 +479,14 @@ fn filtered(run: &Run, mut args: Args, wanted: bool, by_attribute: bool) -> Res<
         let name = args.positional.remove(0);
         match name.as_str().and_then(|name| jinja_tests::test(name)) {
             Some(test) => Some(test),
-            None => return unknown(run, "test", &name),
+            None => return unknown(rendering, "test", &name),
         }
     };
     let mut kept = Vec::new();
     for item in items {
-        let looked_at = getter.get(run, &item)?;
+        let looked_at = getter.get(rendering, &item)?;
         let result = match test {
-            Some(test) => test.apply(run, with_value(&args, looked_at))?.truth(),
+            Some(test) => test.apply(rendering, with_value(&args, looked_at))?.truth(),
             None => looked_at.truth(),
         };
         if result == wanted {

@@ -6,36 +6,37 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{flag, given, missing_attribute, soft};
 use crate::{
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::operators::{self, Comparison, Operator, escaped},
-    python::print,
-    python::raise::{Exception, Raise, Res, other_error, type_error, value_error},
-    python::text,
-    python::value::{Text, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        operators::{self, Comparison, Operator, escaped},
+        print, text,
+        value::{Text, Value},
+    },
 };
 
 /// A method of `str`, applied to the text of whatever comes in.
-fn method(run: &Run, name: &'static str, args: Args, method: &str) -> Res {
+fn method(rendering: &Rendering, name: &'static str, args: Args, method: &str) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 0, &["s"], &[]))?;
-    text::call(run, &soft(run, &given(value))?, method, Args::default())
+    text::call(rendering, &soft(rendering, &given(value))?, method, Args::default())
 }
 
-pub(super) fn upper(run: &Run, args: Args) -> Res {
-    method(run, "do_upper", args, "upper")
+pub(super) fn upper(rendering: &Rendering, args: Args) -> PyResult {
+    method(rendering, "do_upper", args, "upper")
 }
 
-pub(super) fn lower(run: &Run, args: Args) -> Res {
-    method(run, "do_lower", args, "lower")
+pub(super) fn lower(rendering: &Rendering, args: Args) -> PyResult {
+    method(rendering, "do_lower", args, "lower")
 }
 
-pub(super) fn capitalize(run: &Run, args: Args) -> Res {
-    method(run, "do_capitalize", args, "capitalize")
+pub(super) fn capitalize(rendering: &Rendering, args: Args) -> PyResult {
+    method(rendering, "do_capitalize", args, "capitalize")
 }
 
-pub(super) fn title(run: &Run, args: Args) -> Res {
+pub(super) fn title(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_title", 0, &["s"], &[]))?;
-    let value = soft(run, &given(value))?;
+    let value = soft(rendering, &given(value))?;
     let between = |c: char| c == '-' || text::is_space(c) || "({[<".contains(c);
     let mut titled = String::with_capacity(value.len());
     let mut start = 0;
@@ -56,26 +57,26 @@ pub(super) fn title(run: &Run, args: Args) -> Res {
     Ok(Value::text(titled))
 }
 
-pub(super) fn trim(run: &Run, args: Args) -> Res {
+pub(super) fn trim(rendering: &Rendering, args: Args) -> PyResult {
     let [value, chars] = args.take_all(&Signature::new("do_trim", 0, &["value"], &["chars"]))?;
-    text::call(run, &soft(run, &given(value))?, "strip", Args::of(chars.into_iter().collect()))
+    text::call(rendering, &soft(rendering, &given(value))?, "strip", Args::of(chars.into_iter().collect()))
 }
 
-pub(super) fn center(run: &Run, args: Args) -> Res {
+pub(super) fn center(rendering: &Rendering, args: Args) -> PyResult {
     let [value, width] = args.take_all(&Signature::new("do_center", 0, &["value"], &["width"]))?;
-    text::call(run, &soft(run, &given(value))?, "center", Args::of(vec![width.unwrap_or(Value::Int(80))]))
+    text::call(rendering, &soft(rendering, &given(value))?, "center", Args::of(vec![width.unwrap_or(Value::Int(80))]))
 }
 
-pub(super) fn striptags(run: &Run, args: Args) -> Res {
+pub(super) fn striptags(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_striptags", 0, &["value"], &[]))?;
-    Ok(Value::text(text::striptags(&print::string(run, &given(value))?)))
+    Ok(Value::text(text::striptags(&print::string(rendering, &given(value))?)))
 }
 
-pub(super) fn format(run: &Run, mut args: Args) -> Res {
+pub(super) fn format(rendering: &Rendering, mut args: Args) -> PyResult {
     if args.positional.is_empty() {
         return type_error("do_format() missing 1 required positional argument: 'value'");
     }
-    let format = soft(run, &args.positional.remove(0))?;
+    let format = soft(rendering, &args.positional.remove(0))?;
     let values = match (args.positional.is_empty(), args.named.is_empty()) {
         (false, false) => {
             return other_error("can't handle positional and keyword arguments at the same time");
@@ -83,43 +84,44 @@ pub(super) fn format(run: &Run, mut args: Args) -> Res {
         (_, true) => Value::tuple(args.positional),
         (true, false) => {
             let entries = args.named.into_iter().map(|(name, value)| Ok((Value::text(name).key()?, value)));
-            Value::dict(entries.collect::<Res<_>>()?)
+            Value::dict(entries.collect::<PyResult<_>>()?)
         }
     };
-    operators::binary(run, Operator::Mod, &Value::Str(format), &values)
+    operators::binary(rendering, Operator::Mod, &Value::Str(format), &values)
 }
 
-pub(super) fn replace(run: &Run, args: Args) -> Res {
+pub(super) fn replace(rendering: &Rendering, args: Args) -> PyResult {
     let [value, old, new, count] = args.take_all(&Signature::new("do_replace", 1, &["s", "old", "new"], &["count"]))?;
-    let (value, old, new) = (soft(run, &given(value))?, soft(run, &given(old))?, soft(run, &given(new))?);
+    let (value, old, new) =
+        (soft(rendering, &given(value))?, soft(rendering, &given(old))?, soft(rendering, &given(new))?);
     let count = count.filter(|count| !matches!(count, Value::None)).unwrap_or(Value::Int(-1));
     let plain = |text: &Text| Text { safe: false, ..text.clone() };
-    let (value, old, new) = if !run.autoescape.get() {
+    let (value, old, new) = if !rendering.autoescape.get() {
         (plain(&value), plain(&old), plain(&new))
     } else if old.safe || (new.safe && !value.safe) {
         (Text::safe(escaped(&value).into_owned()), old, new)
     } else {
         (value, old, new)
     };
-    text::call(run, &value, "replace", Args::of(vec![Value::Str(old), Value::Str(new), count]))
+    text::call(rendering, &value, "replace", Args::of(vec![Value::Str(old), Value::Str(new), count]))
 }
 
-pub(super) fn indent(run: &Run, args: Args) -> Res {
+pub(super) fn indent(rendering: &Rendering, args: Args) -> PyResult {
     let [value, width, first, blank] =
         args.take_all(&Signature::new("do_indent", 0, &["s"], &["width", "first", "blank"]))?;
     let (value, width, first, blank) = (given(value), width.unwrap_or(Value::Int(4)), flag(first), flag(blank));
     let indention = match &width {
         Value::Str(_) => width,
-        other => operators::binary(run, Operator::Mul, &Value::text(" "), other)?,
+        other => operators::binary(rendering, Operator::Mul, &Value::text(" "), other)?,
     };
     // Jinja2 adds a line break first: what can't take one is refused as an addition.
-    let ended = operators::binary(run, Operator::Add, &value, &Value::text("\n"))?;
+    let ended = operators::binary(rendering, Operator::Add, &value, &Value::text("\n"))?;
     let (Value::Str(ended), Value::Str(indention)) = (&ended, &indention) else {
         return missing_attribute(&value, "splitlines");
     };
     let indention = if ended.safe { escaped(indention).into_owned() } else { indention.to_string() };
-    let lines = lines(run, ended)?;
-    run.allocate(ended.len() + lines.len().saturating_mul(indention.len()))?;
+    let lines = lines(rendering, ended)?;
+    rendering.allocate(ended.len() + lines.len().saturating_mul(indention.len()))?;
     let mut indented = if first { indention.clone() } else { String::new() };
     for (index, line) in lines.into_iter().enumerate() {
         if index > 0 {
@@ -134,12 +136,12 @@ pub(super) fn indent(run: &Run, args: Args) -> Res {
 }
 
 /// `str.splitlines`
-pub(super) fn lines(run: &Run, text: &Text) -> Res<Vec<Arc<str>>> {
-    let lines = text::call(run, text, "splitlines", Args::default())?.iterate(run)?;
+pub(super) fn lines(rendering: &Rendering, text: &Text) -> PyResult<Vec<Arc<str>>> {
+    let lines = text::call(rendering, text, "splitlines", Args::default())?.iterate(rendering)?;
     Ok(lines.into_iter().filter_map(|line| line.as_str().map(|line| Arc::clone(&line.text))).collect())
 }
 
-pub(super) fn truncate(run: &Run, args: Args) -> Res {
+pub(super) fn truncate(rendering: &Rendering, args: Args) -> PyResult {
     let [value, length, killwords, end, leeway] =
         args.take_all(&Signature::new("do_truncate", 1, &["s"], &["length", "killwords", "end", "leeway"]))?;
     let (value, end) = (given(value), end.unwrap_or_else(|| Value::text("...")));
@@ -147,27 +149,27 @@ pub(super) fn truncate(run: &Run, args: Args) -> Res {
     let leeway = leeway.filter(|leeway| !matches!(leeway, Value::None)).unwrap_or(Value::Int(5));
     let end_length = end.length()?;
     for (name, given, least) in [("length", &length, end_length), ("leeway", &leeway, 0)] {
-        if !operators::comparison(run, Comparison::Ge, given, &Value::size(least))? {
-            return other_error(format!("expected {name} >= {least}, got {}", print::string(run, given)?));
+        if !operators::comparison(rendering, Comparison::Ge, given, &Value::size(least))? {
+            return other_error(format!("expected {name} >= {least}, got {}", print::string(rendering, given)?));
         }
     }
-    let most = operators::binary(run, Operator::Add, &length, &leeway)?;
-    if operators::comparison(run, Comparison::Le, &Value::size(value.length()?), &most)? {
+    let most = operators::binary(rendering, Operator::Add, &length, &leeway)?;
+    if operators::comparison(rendering, Comparison::Le, &Value::size(value.length()?), &most)? {
         return Ok(value);
     }
-    let stop = operators::binary(run, Operator::Sub, &length, &Value::size(end_length))?;
-    let kept = operators::slice(run, &value, [&Value::None, &stop, &Value::None])?;
+    let stop = operators::binary(rendering, Operator::Sub, &length, &Value::size(end_length))?;
+    let kept = operators::slice(rendering, &value, [&Value::None, &stop, &Value::None])?;
     if flag(killwords) {
-        return operators::binary(run, Operator::Add, &kept, &end);
+        return operators::binary(rendering, Operator::Add, &kept, &end);
     }
     let Value::Str(kept) = &kept else { return missing_attribute(&kept, "rsplit") };
     let words = kept.like(kept.rsplit_once(' ').map_or(&**kept, |(words, _)| words));
-    operators::binary(run, Operator::Add, &words, &end)
+    operators::binary(rendering, Operator::Add, &words, &end)
 }
 
-pub(super) fn wordcount(run: &Run, args: Args) -> Res {
+pub(super) fn wordcount(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_wordcount", 0, &["s"], &[]))?;
-    let value = soft(run, &given(value))?;
+    let value = soft(rendering, &given(value))?;
     let words = value.split(|c: char| !(c == '_' || c.is_alphanumeric())).filter(|word| !word.is_empty());
     Ok(Value::size(words.count()))
 }
@@ -176,26 +178,28 @@ pub(super) fn wordcount(run: &Run, args: Args) -> Res {
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 const QUERY: &AsciiSet = &PATH.add(b'/');
 
-pub(super) fn urlencode(run: &Run, args: Args) -> Res {
+pub(super) fn urlencode(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_urlencode", 0, &["value"], &[]))?;
     let value = given(value);
     let pairs = match &value {
         Value::Dict(dict) => {
             dict.entries().iter().map(|(key, value)| Value::tuple(vec![key.value().clone(), value.clone()])).collect()
         }
-        Value::Str(_) => return quoted(run, &value, false).map(Value::text),
-        other => match other.iterate(run) {
+        Value::Str(_) => return quoted(rendering, &value, false).map(Value::text),
+        other => match other.iterate(rendering) {
             Ok(items) => items,
-            Err(_) => return quoted(run, other, false).map(Value::text),
+            Err(_) => return quoted(rendering, other, false).map(Value::text),
         },
     };
     let mut encoded = Vec::with_capacity(pairs.len());
     for pair in pairs {
-        let Ok(parts) = pair.iterate(run) else {
+        let Ok(parts) = pair.iterate(rendering) else {
             return type_error(format!("cannot unpack non-iterable {} object", pair.operand_name()));
         };
         match parts.as_slice() {
-            [key, value] => encoded.push(format!("{}={}", quoted(run, key, true)?, quoted(run, value, true)?)),
+            [key, value] => {
+                encoded.push(format!("{}={}", quoted(rendering, key, true)?, quoted(rendering, value, true)?))
+            }
             few if few.len() < 2 => {
                 return value_error(format!("not enough values to unpack (expected 2, got {})", few.len()));
             }
@@ -205,9 +209,9 @@ pub(super) fn urlencode(run: &Run, args: Args) -> Res {
     Ok(Value::text(encoded.join("&")))
 }
 
-fn quoted(run: &Run, value: &Value, query: bool) -> Res<String> {
-    let text = print::string(run, value)?;
-    run.allocate(text.len() * 3)?;
+fn quoted(rendering: &Rendering, value: &Value, query: bool) -> PyResult<String> {
+    let text = print::string(rendering, value)?;
+    rendering.allocate(text.len() * 3)?;
     Ok(if query {
         utf8_percent_encode(&text, QUERY).to_string().replace("%20", "+")
     } else {
@@ -215,7 +219,7 @@ fn quoted(run: &Run, value: &Value, query: bool) -> Res<String> {
     })
 }
 
-pub(super) fn xmlattr(run: &Run, args: Args) -> Res {
+pub(super) fn xmlattr(rendering: &Rendering, args: Args) -> PyResult {
     let [value, autospace] = args.take_all(&Signature::new("do_xmlattr", 1, &["d"], &["autospace"]))?;
     let value = given(value);
     let Value::Dict(dict) = &value else { return missing_attribute(&value, "items") };
@@ -228,18 +232,18 @@ pub(super) fn xmlattr(run: &Run, args: Args) -> Res {
             return type_error(format!("expected string or bytes-like object, got '{}'", key.value().operand_name()));
         };
         if name.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c', '/', '>', '=']) {
-            return Err(Raise::new(
-                Exception::ValueError,
+            return Err(Exception::new(
+                ExceptionClass::ValueError,
                 format!("Invalid character in attribute name: {}", print::quote(name)),
             ));
         }
-        let value = soft(run, value)?;
-        run.allocate(name.len() + value.len() * 2)?;
+        let value = soft(rendering, value)?;
+        rendering.allocate(name.len() + value.len() * 2)?;
         attributes.push(format!("{}=\"{}\"", escaped(name), escaped(&value)));
     }
     let mut text = attributes.join(" ");
     if autospace.is_none_or(|autospace| autospace.truth()) && !text.is_empty() {
         text.insert(0, ' ');
     }
-    Ok(Value::Str(Text { text: text.into(), safe: run.autoescape.get() }))
+    Ok(Value::Str(Text { text: text.into(), safe: rendering.autoescape.get() }))
 }

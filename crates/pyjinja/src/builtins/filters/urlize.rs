@@ -6,13 +6,14 @@ use fancy_regex::Regex;
 
 use super::{flag, given};
 use crate::{
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::operators::escaped,
-    python::print,
-    python::raise::{Res, other_error},
-    python::text,
-    python::value::{Text, Value},
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        exception::{PyResult, other_error},
+        operators::escaped,
+        print, text,
+        value::{Text, Value},
+    },
 };
 
 type Pattern = LazyLock<Result<Regex, Box<fancy_regex::Error>>>;
@@ -32,14 +33,14 @@ static EMAIL: Pattern = LazyLock::new(|| Regex::new(r"\A\S+@\w[\w.-]*\.\w+\z").m
 
 static SCHEME: Pattern = LazyLock::new(|| Regex::new(r"\A[\w.+-]{2,}:/{0,2}\z").map_err(Box::new));
 
-fn matches(pattern: &Pattern, text: &str) -> Res<bool> {
+fn matches(pattern: &Pattern, text: &str) -> PyResult<bool> {
     match &**pattern {
         Ok(pattern) => pattern.is_match(text).or_else(|error| other_error(error.to_string())),
         Err(error) => other_error(error.to_string()),
     }
 }
 
-pub(super) fn urlize(run: &Run, args: Args) -> Res {
+pub(super) fn urlize(rendering: &Rendering, args: Args) -> PyResult {
     let [value, limit, nofollow, target, rel, schemes] = args.take_all(&Signature::new(
         "do_urlize",
         1,
@@ -48,7 +49,7 @@ pub(super) fn urlize(run: &Run, args: Args) -> Res {
     ))?;
     let given_text = |value: Option<Value>| match value {
         None | Some(Value::None) => Ok(None),
-        Some(value) => print::string(run, &value).map(Some),
+        Some(value) => print::string(rendering, &value).map(Some),
     };
     let rel = given_text(rel)?;
     let mut relations: Vec<&str> = rel.as_deref().unwrap_or_default().split_whitespace().collect();
@@ -62,9 +63,9 @@ pub(super) fn urlize(run: &Run, args: Args) -> Res {
     }
     let schemes = match schemes {
         None | Some(Value::None) => Vec::new(),
-        Some(schemes) => schemes.iterate(run)?,
+        Some(schemes) => schemes.iterate(rendering)?,
     };
-    let schemes = schemes.iter().map(|scheme| print::string(run, scheme)).collect::<Res<Vec<_>>>()?;
+    let schemes = schemes.iter().map(|scheme| print::string(rendering, scheme)).collect::<PyResult<Vec<_>>>()?;
     for scheme in &schemes {
         if !matches(&SCHEME, scheme)? {
             return other_error(format!("{} is not a valid URI scheme prefix.", print::quote(scheme)));
@@ -72,7 +73,7 @@ pub(super) fn urlize(run: &Run, args: Args) -> Res {
     }
     // Only a link has a use for it.
     let limit = limit.and_then(|limit| limit.index().ok());
-    let source = super::soft(run, &given(value))?;
+    let source = super::soft(rendering, &given(value))?;
     let source = escaped(&source);
     let mut out = String::with_capacity(source.len());
     let mut rest = &*source;
@@ -80,26 +81,26 @@ pub(super) fn urlize(run: &Run, args: Args) -> Res {
         let blank = rest.starts_with(text::is_space);
         let word = &rest[..rest.find(|c| text::is_space(c) != blank).unwrap_or(rest.len())];
         rest = &rest[word.len()..];
-        run.work(word.len() / 16)?;
-        run.allocate(word.len() * 3 + attributes.len())?;
+        rendering.work(word.len() / 16)?;
+        rendering.allocate(word.len() * 3 + attributes.len())?;
         if blank {
             out.push_str(word);
         } else {
-            link(run, word, &attributes, limit, &schemes, &mut out)?;
+            link(rendering, word, &attributes, limit, &schemes, &mut out)?;
         }
     }
-    Ok(Value::Str(Text { text: out.into(), safe: run.autoescape.get() }))
+    Ok(Value::Str(Text { text: out.into(), safe: rendering.autoescape.get() }))
 }
 
 fn link(
-    run: &Run,
+    rendering: &Rendering,
     word: &str,
     attributes: &str,
     limit: Option<i64>,
     schemes: &[std::sync::Arc<str>],
     out: &mut String,
-) -> Res<()> {
-    let (head, middle, tail) = trimmed(run, word)?;
+) -> PyResult<()> {
+    let (head, middle, tail) = trimmed(rendering, word)?;
     out.push_str(head);
     let shown = |url: &str| match limit.map(|limit| usize::try_from(limit).unwrap_or(0)) {
         Some(limit) if url.chars().count() > limit => format!("{}...", url.chars().take(limit).collect::<String>()),
@@ -129,7 +130,7 @@ fn link(
 }
 
 /// What stands before and after a link in a word: brackets and the ends of sentences, unless the link itself opens them.
-fn trimmed<'w>(run: &Run, word: &'w str) -> Res<(&'w str, String, String)> {
+fn trimmed<'w>(rendering: &Rendering, word: &'w str) -> PyResult<(&'w str, String, String)> {
     let mut middle = word;
     while let Some(rest) = ["(", "<", "&lt;"].iter().find_map(|open| middle.strip_prefix(open)) {
         middle = rest;
@@ -146,7 +147,7 @@ fn trimmed<'w>(run: &Run, word: &'w str) -> Res<(&'w str, String, String)> {
             continue;
         }
         for _ in 0..opened.min(tail.matches(close).count()) {
-            run.work(1 + tail.len() / 64)?;
+            rendering.work(1 + tail.len() / 64)?;
             let Some(at) = tail.find(close) else { break };
             let rest = tail.split_off(at + close.len());
             inside.push_str(&tail);

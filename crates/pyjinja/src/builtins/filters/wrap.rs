@@ -6,12 +6,13 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::{flag, given, missing_attribute, textual::lines};
 use crate::{
-    eval::run::Run,
-    python::arguments::{Args, Signature},
-    python::print,
-    python::raise::{Res, other_error, type_error, value_error},
-    python::text,
-    python::value::Value,
+    eval::rendering::Rendering,
+    python::{
+        arguments::{Args, Signature},
+        exception::{PyResult, other_error, type_error, value_error},
+        print, text,
+        value::Value,
+    },
 };
 
 /// Runs of whitespace, words, and the parts of words that a line may end between: `textwrap.TextWrapper.wordsep_re`.
@@ -34,7 +35,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\x0b' | '\x0c' | '\r' | ' ')
 }
 
-pub(super) fn wordwrap(run: &Run, args: Args) -> Res {
+pub(super) fn wordwrap(rendering: &Rendering, args: Args) -> PyResult {
     let [value, width, break_long, separator, on_hyphens] = args.take_all(&Signature::new(
         "do_wordwrap",
         1,
@@ -46,29 +47,29 @@ pub(super) fn wordwrap(run: &Run, args: Args) -> Res {
     let width = width.map_or(Ok(79), |width| width.index())?;
     let separator = match separator {
         None | Some(Value::None) => "\n".into(),
-        Some(separator @ Value::Str(_)) => print::string(run, &separator)?,
+        Some(separator @ Value::Str(_)) => print::string(rendering, &separator)?,
         Some(other) => return type_error(format!("'{}' object has no attribute 'join'", other.operand_name())),
     };
     let (break_long, on_hyphens) = (break_long.is_none_or(|b| b.truth()), on_hyphens.is_none() || flag(on_hyphens));
     let mut wrapped = Vec::new();
-    for line in lines(run, whole)? {
-        run.work(line.len())?;
+    for line in lines(rendering, whole)? {
+        rendering.work(line.len())?;
         let Ok(width) = usize::try_from(width) else { return invalid(width) };
         if width == 0 {
             return invalid(0);
         }
-        let filled = fill(run, chunks(&line, on_hyphens)?, width, break_long, on_hyphens)?;
-        run.allocate(line.len() + filled.len().saturating_mul(separator.len()))?;
+        let filled = fill(rendering, chunks(&line, on_hyphens)?, width, break_long, on_hyphens)?;
+        rendering.allocate(line.len() + filled.len().saturating_mul(separator.len()))?;
         wrapped.push(filled.join(&*separator));
     }
     Ok(Value::text(wrapped.join(&*separator)))
 }
 
-fn invalid(width: i64) -> Res {
+fn invalid(width: i64) -> PyResult {
     value_error(format!("invalid width {width} (must be > 0)"))
 }
 
-fn chunks(line: &str, on_hyphens: bool) -> Res<Vec<String>> {
+fn chunks(line: &str, on_hyphens: bool) -> PyResult<Vec<String>> {
     if !on_hyphens {
         let mut chunks: Vec<String> = Vec::new();
         for c in line.chars() {
@@ -89,7 +90,13 @@ fn chunks(line: &str, on_hyphens: bool) -> Res<Vec<String>> {
 }
 
 /// `TextWrapper._wrap_chunks` with its defaults.
-fn fill(run: &Run, chunks: Vec<String>, width: usize, break_long: bool, on_hyphens: bool) -> Res<Vec<String>> {
+fn fill(
+    rendering: &Rendering,
+    chunks: Vec<String>,
+    width: usize,
+    break_long: bool,
+    on_hyphens: bool,
+) -> PyResult<Vec<String>> {
     let blank = |chunk: &str| chunk.chars().all(text::is_space);
     let length = |chunk: &str| chunk.chars().count();
     let mut lines = Vec::new();
@@ -107,7 +114,7 @@ fn fill(run: &Run, chunks: Vec<String>, width: usize, break_long: bool, on_hyphe
                 line.push(chunk);
                 continue;
             }
-            run.work(chunk.len() / 32)?;
+            rendering.work(chunk.len() / 32)?;
             if more > width && break_long {
                 let end = split_at(&chunk, width - used, on_hyphens);
                 line.push(chunk[..end].to_owned());

@@ -8,10 +8,14 @@ use std::{
 
 use crate::json::Json;
 use crate::{
-    eval::Frame,
-    eval::budget::{self, Bound, STEPS, TIME},
-    python::raise::{Exception, Raise, Res},
-    python::value::{Value, dismantle},
+    eval::{
+        Frame,
+        budget::{self, Bound, STEPS, TIME},
+    },
+    python::{
+        exception::{Exception, ExceptionClass, PyResult},
+        value::{Value, dismantle},
+    },
 };
 
 /// Bound on the bytes that one rendering makes, also of what it has dropped again.
@@ -24,7 +28,7 @@ const BYTES_BETWEEN: usize = 256 << 10;
 const NESTING: usize = 250;
 
 /// One rendering.
-pub(crate) struct Run {
+pub(crate) struct Rendering {
     context: Vec<(Arc<str>, Json)>,
     known: RefCell<Vec<(Arc<str>, Option<Value>)>>,
     /// What may hold itself by way of others, and has to be emptied in the end.
@@ -35,7 +39,7 @@ pub(crate) struct Run {
     pub(crate) autoescape: Cell<bool>,
 }
 
-impl Run {
+impl Rendering {
     pub(crate) fn new(context: &[(Arc<str>, Json)]) -> Self {
         budget::begin();
         Self {
@@ -69,7 +73,7 @@ impl Run {
     ///
     /// # Errors
     /// The bound is met.
-    pub(crate) fn work(&self, steps: usize) -> Res<()> {
+    pub(crate) fn work(&self, steps: usize) -> PyResult<()> {
         budget::spend(steps).map_or(Ok(()), |met| Err(stopped(met)))
     }
 
@@ -77,19 +81,19 @@ impl Run {
     ///
     /// # Errors
     /// The bound is met.
-    pub(crate) fn clock(&self) -> Res<()> {
+    pub(crate) fn clock(&self) -> PyResult<()> {
         budget::clock().map_or(Ok(()), |met| Err(stopped(met)))
     }
 
     /// Notes a container or a namespace that a template changes.
-    pub(crate) fn hold(&self, value: &Value) -> Res<()> {
+    pub(crate) fn hold(&self, value: &Value) -> PyResult<()> {
         self.allocate(size_of::<Value>())?;
         self.held.borrow_mut().push(value.clone());
         Ok(())
     }
 
     /// Notes a scope that a macro keeps, which keeps the macro.
-    pub(crate) fn hold_scope(&self, scope: &Rc<Frame>) -> Res<()> {
+    pub(crate) fn hold_scope(&self, scope: &Rc<Frame>) -> PyResult<()> {
         self.allocate(size_of::<Value>())?;
         self.scopes.borrow_mut().push(Rc::clone(scope));
         Ok(())
@@ -99,7 +103,7 @@ impl Run {
     ///
     /// # Errors
     /// The bound is met, or that on time.
-    pub(crate) fn allocate(&self, bytes: usize) -> Res<()> {
+    pub(crate) fn allocate(&self, bytes: usize) -> PyResult<()> {
         let before = self.bytes.get();
         let after = before.saturating_add(bytes);
         self.bytes.set(after);
@@ -114,7 +118,7 @@ impl Run {
     ///
     /// # Errors
     /// The bound is met.
-    pub(crate) fn deeper(&self) -> Res<Deeper<'_>> {
+    pub(crate) fn deeper(&self) -> PyResult<Deeper<'_>> {
         if self.nesting.get() >= NESTING {
             return Err(bound(&format!("its expressions, blocks and macros nest deeper than {NESTING} levels")));
         }
@@ -132,7 +136,7 @@ impl Drop for Deeper<'_> {
     }
 }
 
-impl Drop for Run {
+impl Drop for Rendering {
     fn drop(&mut self) {
         for scope in self.scopes.take() {
             dismantle(scope.take_values());
@@ -143,15 +147,15 @@ impl Drop for Run {
     }
 }
 
-fn stopped(met: Bound) -> Raise {
+fn stopped(met: Bound) -> Exception {
     bound(&match met {
         Bound::Steps => format!("it takes more than {STEPS} steps: loop over less, or over shorter text"),
         Bound::Time => format!("it takes longer than {} s: loop over less, or over shorter text", TIME.as_secs_f64()),
     })
 }
 
-fn bound(message: &str) -> Raise {
-    Raise::new(Exception::Bound, format!("Template was stopped: {message}"))
+fn bound(message: &str) -> Exception {
+    Exception::new(ExceptionClass::Bound, format!("Template was stopped: {message}"))
 }
 
 #[cfg(test)]
@@ -160,13 +164,13 @@ mod tests {
 
     #[test]
     fn text_is_made_until_the_time_is_over_and_no_longer() {
-        let run = Run::new(&[]);
-        assert!(run.allocate(BYTES_BETWEEN).is_ok());
-        while run.clock().is_ok() {
+        let rendering = Rendering::new(&[]);
+        assert!(rendering.allocate(BYTES_BETWEEN).is_ok());
+        while rendering.clock().is_ok() {
             std::thread::yield_now();
         }
-        assert!(run.allocate(BYTES_BETWEEN / 2).is_ok());
-        let stopped = run.allocate(BYTES_BETWEEN).map_err(|raise| raise.message);
+        assert!(rendering.allocate(BYTES_BETWEEN / 2).is_ok());
+        let stopped = rendering.allocate(BYTES_BETWEEN).map_err(|exception| exception.message);
         let message = "Template was stopped: it takes longer than 1.5 s: loop over less, or over shorter text";
         assert_eq!(stopped, Err(message.to_owned()));
     }
