@@ -9,11 +9,14 @@
 //! ```
 
 pub mod address;
+pub mod delivery;
 pub mod dispatch;
 pub mod event;
 pub mod id;
 pub use pyjinja::json;
+pub mod lifecycle;
 pub mod matching;
+pub mod name;
 pub mod order;
 pub mod request;
 pub mod response;
@@ -23,4 +26,5 @@ pub mod signing;
 pub use pyjinja as template;
 pub mod tls;
 pub mod uri;
+pub mod version;
 pub mod webhook;

@@ -11,31 +11,31 @@ use std::{
 
 /// The deliveries of one alert group that have not been tried. Events have numbers in the order of their creation.
 #[derive(Debug, Default)]
-pub struct Order {
-    webhooks: HashMap<Arc<str>, BTreeMap<u64, Place>>,
+pub struct AlertGroupOrder {
+    webhooks: HashMap<Arc<str>, BTreeMap<u64, Position>>,
     /// The webhooks whose deliveries of an event others wait for.
     awaited: BTreeMap<u64, BTreeSet<Arc<str>>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Position {
     /// Its templates read what other webhooks were answered.
     reads: bool,
     begun: bool,
 }
 
 /// A delivery: the number of its event and the name of its webhook.
-pub type Turn = (u64, Arc<str>);
+pub type DeliveryKey = (u64, Arc<str>);
 
-impl Order {
+impl AlertGroupOrder {
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
         self.webhooks.is_empty()
     }
 
     /// Adds a delivery; `awaited` says whether others wait for it. Returns it if its turn has come.
-    pub fn add(&mut self, event: u64, webhook: &Arc<str>, reads: bool, awaited: bool) -> Option<Turn> {
-        self.webhooks.entry(Arc::clone(webhook)).or_default().insert(event, Place { reads, begun: false });
+    pub fn add(&mut self, event: u64, webhook: &Arc<str>, reads: bool, awaited: bool) -> Option<DeliveryKey> {
+        self.webhooks.entry(Arc::clone(webhook)).or_default().insert(event, Position { reads, begun: false });
         if awaited {
             self.awaited.entry(event).or_default().insert(Arc::clone(webhook));
         }
@@ -43,14 +43,14 @@ impl Order {
     }
 
     /// Removes a delivery that was tried, or that there is no more. Returns those whose turn has come.
-    pub fn tried(&mut self, event: u64, webhook: &Arc<str>) -> Vec<Turn> {
+    pub fn tried(&mut self, event: u64, webhook: &Arc<str>) -> Vec<DeliveryKey> {
         if let Some(places) = self.webhooks.get_mut(webhook) {
             places.remove(&event);
             if places.is_empty() {
                 self.webhooks.remove(webhook);
             }
         }
-        let mut turns: Vec<Turn> = self.turn(webhook).into_iter().collect();
+        let mut turns: Vec<DeliveryKey> = self.turn(webhook).into_iter().collect();
         if self.forget(event, webhook) {
             turns.extend(self.turns());
         }
@@ -58,7 +58,7 @@ impl Order {
     }
 
     /// Lets nobody wait for the webhook's deliveries any more. Returns the deliveries whose turn has come.
-    pub fn pass(&mut self, webhook: &str) -> Vec<Turn> {
+    pub fn pass(&mut self, webhook: &str) -> Vec<DeliveryKey> {
         let events: Vec<u64> = self.webhooks.get(webhook).into_iter().flat_map(BTreeMap::keys).copied().collect();
         let mut changed = false;
         for event in events {
@@ -78,14 +78,14 @@ impl Order {
         false
     }
 
-    fn turns(&mut self) -> Vec<Turn> {
+    fn turns(&mut self) -> Vec<DeliveryKey> {
         let webhooks: Vec<Arc<str>> = self.webhooks.keys().map(Arc::clone).collect();
-        let mut turns: Vec<Turn> = webhooks.iter().filter_map(|webhook| self.turn(webhook)).collect();
+        let mut turns: Vec<DeliveryKey> = webhooks.iter().filter_map(|webhook| self.turn(webhook)).collect();
         turns.sort();
         turns
     }
 
-    fn turn(&mut self, webhook: &Arc<str>) -> Option<Turn> {
+    fn turn(&mut self, webhook: &Arc<str>) -> Option<DeliveryKey> {
         let (event, place) = self.webhooks.get_mut(webhook)?.iter_mut().next()?;
         let waits = place.reads && self.awaited.keys().next().is_some_and(|first| first < event);
         if place.begun || waits {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_webhook_sees_the_events_one_after_the_other() {
-        let mut order = Order::default();
+        let mut order = AlertGroupOrder::default();
         let (a, b) = (name("a"), name("b"));
         assert_eq!(order.add(1, &a, false, true), Some((1, name("a"))));
         assert_eq!(order.add(1, &b, false, true), Some((1, name("b"))));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn one_that_reads_answers_waits_for_those_of_earlier_events() {
-        let mut order = Order::default();
+        let mut order = AlertGroupOrder::default();
         let (ticket, close) = (name("ticket"), name("close"));
         assert_eq!(order.add(1, &ticket, false, true), Some((1, name("ticket"))));
         assert_eq!(order.add(2, &close, true, true), None);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_an_endpoint_that_is_down_but_its_own_events() {
-        let mut order = Order::default();
+        let mut order = AlertGroupOrder::default();
         let (dead, reader) = (name("dead"), name("reader"));
         assert_eq!(order.add(1, &dead, false, true), Some((1, name("dead"))));
         assert_eq!(order.add(2, &dead, false, true), None);
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_webhook_that_comes_late_begins_with_the_earliest() {
-        let mut order = Order::default();
+        let mut order = AlertGroupOrder::default();
         let (old, late) = (name("old"), name("late"));
         assert_eq!(order.add(1, &old, false, true), Some((1, name("old"))));
         assert_eq!(order.add(1, &late, true, true), Some((1, name("late"))));
@@ -170,8 +170,8 @@ mod tests {
         ) {
             // Webhooks 2 and 3 read answers.
             let names = ["a", "b", "c", "d"].map(name);
-            let mut order = Order::default();
-            let mut begun: Vec<Turn> =
+            let mut order = AlertGroupOrder::default();
+            let mut begun: Vec<DeliveryKey> =
                 deliveries.iter().filter_map(|(event, webhook)| order.add(*event, &names[*webhook], *webhook > 1, true)).collect();
             let mut tried: Vec<(u64, usize)> = Vec::new();
             for choice in choices {

@@ -1,0 +1,203 @@
+//! One webhook's run for one event: what names it, how far it is, and what came of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{event::EventFacts, id, name::NamespacedName, version::ResourceVersion};
+
+/// The last attempts that are kept.
+const ATTEMPTS: usize = 10;
+
+/// Bound on the annotation's value that stands with an attempt, in characters.
+const REDELIVER_LIMIT: usize = 1000;
+
+/// Names an event, for ever: another one of the same name has another uid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventKey {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// A webhook's run for an event, from the time that it is its turn in the alert group until it ends.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The event.
+    pub event: Arc<EventKey>,
+    /// What happened to which alert group.
+    pub facts: Arc<EventFacts>,
+    /// Number of the event: events have numbers in the order of their creation.
+    pub number: u64,
+    /// Name of the webhook.
+    pub webhook: Arc<str>,
+    /// Uid of the webhook. One of the same name that is made later is another one.
+    pub uid: Arc<str>,
+    /// The attempts that were made.
+    pub history: AttemptHistory,
+    /// Version of its WebhookResponse as it was last read or written; None if it is not there yet.
+    pub version: Option<ResourceVersion>,
+    /// The value of the annotation that asked to send it again.
+    pub redeliver: Option<Arc<str>>,
+}
+
+impl Delivery {
+    /// Name of its WebhookResponse, and its `webhook-id`.
+    pub fn response_name(&self) -> String {
+        id::response_name(&self.event.uid, &self.webhook)
+    }
+
+    /// Namespace and name of its webhook.
+    pub fn webhook_name(&self) -> NamespacedName {
+        NamespacedName::new(Arc::clone(&self.event.namespace), Arc::clone(&self.webhook))
+    }
+
+    /// What the status of its event says of it. `response` is the name of its WebhookResponse, where there is one.
+    pub fn summary(
+        &self,
+        outcome: ResponsePhase,
+        status_code: Option<u16>,
+        response: Option<String>,
+    ) -> DeliverySummary {
+        DeliverySummary { name: self.webhook.to_string(), outcome, status_code, response }
+    }
+}
+
+/// What came of one webhook's run for an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DeliverySummary {
+    /// Name of the Webhook.
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub name: String,
+    /// What came of it.
+    pub outcome: ResponsePhase,
+    /// Status code of the answer, where one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Name of the WebhookResponse that tells more; none where nothing was to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
+    pub response: Option<String>,
+}
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ResponsePhase {
+    /// It has not ended.
+    #[default]
+    Pending,
+    /// Not taken yet: it is sent again.
+    Retrying,
+    /// Answered with 200 to 299.
+    Succeeded,
+    /// Not sent, not answered, or answered otherwise.
+    Failed,
+    /// Not sent because the trigger template said so. Events show it; it leaves no WebhookResponse.
+    Skipped,
+}
+
+/// One time that a request was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// When it was sent.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
+    pub time: Timestamp,
+    /// Status code of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Why there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
+    pub message: Option<String>,
+    /// How long it took until the answer was read, in milliseconds.
+    pub duration_ms: u64,
+    /// The value of the annotation `oncall.dev/redeliver` that asked for it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
+    pub redeliver: Option<String>,
+}
+
+impl Attempt {
+    /// Notes the annotation's value that asked for it, cut to its bound.
+    pub fn asked_for(&mut self, redeliver: Option<&str>) {
+        self.redeliver = redeliver.map(|value| value.chars().take(REDELIVER_LIMIT).collect());
+    }
+}
+
+/// Attempts that belong together: all, but for those before the run was asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Round {
+    /// When the first of them was made.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
+    pub since: Timestamp,
+    /// How many there were.
+    pub attempts: u32,
+}
+
+/// The attempts that were made for a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttemptHistory {
+    /// How many there were in all.
+    pub count: u32,
+    /// The attempts that count against the webhook's policy; None if none does.
+    pub round: Option<Round>,
+    /// The last ones, oldest first.
+    last: Vec<Attempt>,
+    /// What came of them so far, and the status code of the last answer.
+    outcome: (ResponsePhase, Option<u16>),
+}
+
+impl AttemptHistory {
+    /// The history that a record tells: of `count` attempts, the `last`, and what came of them.
+    pub fn new(count: u32, round: Option<Round>, last: Vec<Attempt>, outcome: (ResponsePhase, Option<u16>)) -> Self {
+        let round = round.or_else(|| Some(Round { since: last.first()?.time, attempts: count }));
+        Self { count, round, last, outcome }
+    }
+
+    /// Adds what came of the next try; `attempt` is None if nothing was sent.
+    pub fn add(&mut self, outcome: (ResponsePhase, Option<u16>), attempt: Option<Attempt>) {
+        self.outcome = outcome;
+        let Some(attempt) = attempt else { return };
+        let Round { since, attempts } = self.round.unwrap_or(Round { since: attempt.time, attempts: 0 });
+        self.round = Some(Round { since, attempts: attempts + 1 });
+        self.count += 1;
+        self.last.push(attempt);
+        self.last.drain(..self.last.len().saturating_sub(ATTEMPTS));
+    }
+
+    /// The last 10 attempts, oldest first.
+    pub fn last(&self) -> &[Attempt] {
+        &self.last
+    }
+
+    /// The last 10 entries if this one, which is no attempt, is added.
+    pub fn last_with<'a>(&'a self, entry: &'a Attempt) -> Vec<&'a Attempt> {
+        let last = self.last.iter().skip((self.last.len() + 1).saturating_sub(ATTEMPTS));
+        last.chain([entry]).collect()
+    }
+
+    /// What came of it if it ends now.
+    pub fn outcome(&self) -> (ResponsePhase, Option<u16>) {
+        match self.outcome {
+            (ResponsePhase::Succeeded, code) => (ResponsePhase::Succeeded, code),
+            (_, code) => (ResponsePhase::Failed, code),
+        }
+    }
+
+    /// The same attempts, none of which counts.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self { round: None, ..self }
+    }
+}

@@ -1,0 +1,418 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn mk_name(namespace: &str, name: &str) -> NamespacedName {
+    NamespacedName::new(namespace, name)
+}
+
+struct World {
+    dispatcher: Dispatcher<u64>,
+    start: Instant,
+    now: Instant,
+    policy: Policy,
+}
+
+impl World {
+    fn new(in_flight: usize, per_webhook: usize) -> Self {
+        let start = Instant::now();
+        let dispatcher = Dispatcher::new(Limits { in_flight, per_webhook });
+        Self { dispatcher, start, now: start, policy: Policy::default() }
+    }
+
+    fn at(&mut self, second: u64) {
+        self.now = self.start + Duration::from_secs(second);
+    }
+
+    /// Item, event and alert group have the same number.
+    fn push(&mut self, webhook: &NamespacedName, number: u64) {
+        self.push_later(webhook, number, 0, 0);
+    }
+
+    fn push_later(&mut self, webhook: &NamespacedName, number: u64, attempts: u32, due: u64) {
+        let group = Arc::from(number.to_string());
+        let (due, give_up) = (self.start + Duration::from_secs(due), self.start + Duration::from_secs(3600));
+        self.dispatcher.push(webhook, Queued { item: number, number, group, attempts, due, give_up }, self.now);
+    }
+
+    /// Starts all that may go.
+    fn start(&mut self) -> Vec<(u64, Permit)> {
+        std::iter::from_fn(|| self.dispatcher.next(self.now))
+            .map(|next| match next {
+                Decision::Send(item, permit) => (item, permit),
+                Decision::GiveUp(item) => panic!("{item} is given up"),
+            })
+            .collect()
+    }
+
+    fn done(&mut self, permit: Permit, report: EndpointReport) -> Option<EndpointChange> {
+        self.dispatcher.done(permit, report, &self.policy, self.now, 0.0)
+    }
+
+    fn fail(&mut self, webhook: &NamespacedName, numbers: std::ops::Range<u64>) -> Vec<Option<EndpointChange>> {
+        numbers.clone().for_each(|number| self.push(webhook, number));
+        let started = self.start();
+        assert_eq!(started.iter().map(|(item, _)| *item).collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
+        started.into_iter().map(|(_, permit)| self.done(permit, EndpointReport::Failed(None))).collect()
+    }
+}
+
+fn items(started: &[(u64, Permit)]) -> Vec<u64> {
+    started.iter().map(|(item, _)| *item).collect()
+}
+
+#[test]
+fn a_webhook_has_no_more_in_flight_than_its_bound_and_goes_in_order() {
+    let (mut world, a) = (World::new(100, 2), mk_name("team", "a"));
+    [3, 1, 4, 2].into_iter().for_each(|number| world.push(&a, number));
+    let mut started = world.start();
+    assert_eq!(items(&started), [1, 2]);
+    assert_eq!(world.done(started.remove(1).1, EndpointReport::Answered), None);
+    assert_eq!(items(&world.start()), [3]);
+    assert_eq!((world.dispatcher.in_flight(), world.dispatcher.waiting()), (2, 1));
+}
+
+#[test]
+fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    let now = world.now;
+    for (number, group) in [(1, "x"), (2, "x"), (3, "y")] {
+        let waiting = Queued { item: number, number, group: Arc::from(group), attempts: 0, due: now, give_up: now };
+        world.dispatcher.push(&a, waiting, now);
+    }
+    let mut started = world.start();
+    assert_eq!(items(&started), [1, 3]);
+    assert_eq!(world.done(started.remove(0).1, EndpointReport::Answered), None);
+    assert_eq!(items(&world.start()), [2]);
+}
+
+#[test]
+fn webhooks_and_namespaces_take_turns_and_leave_something_for_who_comes_next() {
+    let mut world = World::new(64, 32);
+    let greedy: Vec<NamespacedName> = (0..10).map(|number| mk_name("greedy", &format!("w{number}"))).collect();
+    for number in 0..400 {
+        world.push(&greedy[number as usize % 10], number);
+    }
+    let hanging = world.start();
+    assert!(world.dispatcher.is_blocked());
+    // Ten that hang, and still there is room in their own namespace, and more in others.
+    assert_eq!(hanging.len(), 42);
+    let (own, other) = (mk_name("greedy", "healthy"), mk_name("other", "healthy"));
+    world.push(&own, 1000);
+    world.push(&other, 1001);
+    let mut started = items(&world.start());
+    started.retain(|item| *item >= 1000);
+    started.sort_unstable();
+    assert_eq!(started, [1000, 1001]);
+}
+
+#[test]
+fn an_endpoint_that_fails_is_tried_with_one_delivery_at_a_time_and_each_in_its_turn() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    let changes = world.fail(&a, 0..5);
+    assert_eq!(changes, [None, None, None, None, Some(EndpointChange::Failing)]);
+    (0..5).for_each(|number| world.push_later(&a, number, 1, 1));
+    (5..8).for_each(|number| world.push(&a, number));
+    assert!(world.start().is_empty());
+    // One after a second, two seconds, four; first what was never tried.
+    let mut second = 0;
+    for (wait, expected) in [(1, 5), (2, 6), (4, 7), (8, 0)] {
+        assert_eq!(world.dispatcher.wake_at(), Some(world.start + Duration::from_secs(second + wait)));
+        world.at(second + wait - 1);
+        assert!(world.start().is_empty());
+        second += wait;
+        world.at(second);
+        let mut started = world.start();
+        assert_eq!(items(&started), [expected]);
+        assert_eq!(world.done(started.remove(0).1, EndpointReport::Failed(None)), None);
+        world.push_later(&a, expected, 2, second);
+    }
+    // An answer lets them all go, in order, and more at a time from one answer to the next.
+    world.at(second + 16);
+    let mut started = world.start();
+    assert_eq!(items(&started), [1]);
+    assert_eq!(world.done(started.remove(0).1, EndpointReport::Answered), Some(EndpointChange::Recovered));
+    let mut order = Vec::new();
+    let mut widths = Vec::new();
+    loop {
+        let started = world.start();
+        if started.is_empty() {
+            break;
+        }
+        widths.push(started.len());
+        for (item, permit) in started {
+            order.push(item);
+            assert_eq!(world.done(permit, EndpointReport::Answered), None);
+        }
+    }
+    assert_eq!((order, widths), (vec![0, 2, 3, 4, 5, 6, 7], vec![2, 4, 1]));
+}
+
+#[test]
+fn of_an_alert_group_the_earliest_is_tried_first_where_an_endpoint_is_down_unless_it_was_tried_often() {
+    for (attempts, expected) in [(1, None), (FAILURES, Some(2))] {
+        let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+        world.fail(&a, 10..15);
+        let (start, group) = (world.start, Arc::from("x"));
+        let waiting = |number, attempts, due| Queued {
+            item: number,
+            number,
+            group: Arc::clone(&group),
+            attempts,
+            due: start + Duration::from_secs(due),
+            give_up: start + Duration::from_secs(3600),
+        };
+        world.dispatcher.push(&a, waiting(1, attempts, 30), world.now);
+        world.dispatcher.push(&a, waiting(2, 0, 0), world.now);
+        world.at(1);
+        assert_eq!(items(&world.start()).first().copied(), expected);
+        // Nobody else says when.
+        if expected.is_none() {
+            assert_eq!(world.dispatcher.wake_at(), Some(start + Duration::from_secs(30)));
+            world.at(30);
+            assert_eq!(items(&world.start()), [1]);
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_asks_to_wait_is_left_alone_until_then() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    [1, 2].into_iter().for_each(|number| world.push(&a, number));
+    let mut started = world.start();
+    let asked = EndpointReport::Failed(Some(Duration::from_secs(30)));
+    assert_eq!(world.done(started.remove(0).1, asked), Some(EndpointChange::Failing));
+    world.push(&a, 3);
+    world.at(29);
+    assert!(world.start().is_empty());
+    world.at(30);
+    assert_eq!(items(&world.start()), [3]);
+}
+
+#[test]
+fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.policy = Policy { deadline: Duration::from_secs(86_400), ..Policy::default() };
+    world.push(&a, 1);
+    let (_, permit) = world.start().remove(0);
+    let asked = EndpointReport::Failed(Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(world.done(permit, asked), Some(EndpointChange::Failing));
+    let [hour, day] = [3600, 86_400].map(|seconds| world.start + Duration::from_secs(seconds));
+    let waiting = Queued { item: 1, number: 1, group: Arc::from("1"), attempts: 1, due: hour, give_up: day };
+    world.dispatcher.push(&a, waiting, world.now);
+    assert_eq!(world.dispatcher.wake_at(), Some(hour));
+    world.at(3599);
+    assert!(world.start().is_empty());
+    world.at(3600);
+    assert_eq!(items(&world.start()), [1]);
+}
+
+#[test]
+fn one_that_is_tried_once_is_never_held_back() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.policy = Policy { max_attempts: Some(1), ..Policy::default() };
+    assert_eq!(world.fail(&a, 0..20), [None; 20]);
+    world.push(&a, 20);
+    assert_eq!(items(&world.start()), [20]);
+}
+
+#[test]
+fn what_is_due_when_something_else_comes_is_not_forgotten() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.push_later(&a, 1, 1, 5);
+    world.at(6);
+    world.push(&a, 2);
+    assert_eq!(items(&world.start()), [1, 2]);
+}
+
+#[test]
+fn what_waits_too_long_for_an_endpoint_that_is_down_is_given_up() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.fail(&a, 0..5);
+    world.push(&a, 5);
+    world.at(3600);
+    let Some(Decision::GiveUp(5)) = world.dispatcher.next(world.now) else { panic!("not given up") };
+    world.dispatcher.gave_up();
+    assert_eq!((world.dispatcher.in_flight(), world.dispatcher.waiting()), (0, 0));
+}
+
+#[test]
+fn a_deadline_is_kept_while_an_endpoint_asks_to_wait_for_longer_or_is_tried() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    let start = world.start;
+    let at = |second: u64| start + Duration::from_secs(second);
+    let asked = EndpointReport::Failed(Some(Duration::from_secs(100)));
+    world.push(&a, 0);
+    let mut started = world.start();
+    assert_eq!(world.done(started.remove(0).1, asked), Some(EndpointChange::Failing));
+    for (number, due, give_up) in [(1, 100, 60), (2, 0, 70), (3, 0, 80), (4, 0, 130), (5, 0, 140), (6, 0, 500)] {
+        let (group, due, give_up) = (Arc::from(number.to_string()), at(due), at(give_up));
+        world.dispatcher.push(&a, Queued { item: number, number, group, attempts: 1, due, give_up }, start);
+    }
+    let mut seen = Vec::new();
+    let mut probe = None;
+    while seen.last() != Some(&(140, "given up", 5)) {
+        let Some(wake) = world.dispatcher.wake_at() else { panic!("nothing follows {seen:?}") };
+        world.now = wake;
+        let second = wake.duration_since(start).as_secs();
+        while let Some(next) = world.dispatcher.next(wake) {
+            match next {
+                Decision::Send(item, permit) => {
+                    seen.push((second, "sent", item));
+                    probe = Some(permit);
+                }
+                Decision::GiveUp(item) => {
+                    seen.push((second, "given up", item));
+                    world.dispatcher.gave_up();
+                }
+            }
+        }
+    }
+    let expected =
+        [(60, "given up", 1), (70, "given up", 2), (80, "given up", 3), (100, "sent", 4), (140, "given up", 5)];
+    assert_eq!(seen, expected);
+    // What is on its way is not waited for.
+    assert_eq!(world.dispatcher.wake_at(), Some(at(500)));
+    assert_eq!(probe.and_then(|permit| world.done(permit, EndpointReport::Answered)), Some(EndpointChange::Recovered));
+    assert_eq!(items(&world.start()), [6]);
+}
+
+#[test]
+fn what_is_given_up_takes_nothing_from_what_can_be_sent() {
+    let (mut world, a, b) = (World::new(4, 32), mk_name("team", "a"), mk_name("team", "b"));
+    [0..2, 2..4, 4..5].into_iter().for_each(|numbers| drop(world.fail(&a, numbers)));
+    (10..50).for_each(|number| world.push(&a, number));
+    world.at(3600);
+    (50..60).for_each(|number| world.push(&b, number));
+    let (mut sent, mut given_up) = (Vec::new(), Vec::new());
+    while let Some(next) = world.dispatcher.next(world.now) {
+        match next {
+            Decision::Send(item, permit) => sent.push((item, permit)),
+            Decision::GiveUp(item) => given_up.push(item),
+        }
+    }
+    assert_eq!((items(&sent), given_up.len()), (vec![50, 51], GIVING_UP));
+    assert_eq!(world.dispatcher.in_flight(), 2);
+    world.dispatcher.gave_up();
+    let Some(Decision::GiveUp(_)) = world.dispatcher.next(world.now) else { panic!("none follows") };
+}
+
+#[test]
+fn where_one_of_an_alert_group_is_given_up_the_others_still_go_one_at_a_time() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.fail(&a, 10..15);
+    let start = world.start;
+    let waiting = |number, give_up| Queued {
+        item: number,
+        number,
+        group: Arc::from("x"),
+        attempts: 0,
+        due: start,
+        give_up: start + Duration::from_secs(give_up),
+    };
+    [waiting(1, 1), waiting(2, 3600), waiting(3, 3600)]
+        .into_iter()
+        .for_each(|waiting| world.dispatcher.push(&a, waiting, start));
+    world.at(1);
+    let Some(Decision::Send(2, _turn)) = world.dispatcher.next(world.now) else { panic!("not sent") };
+    let Some(Decision::GiveUp(1)) = world.dispatcher.next(world.now) else { panic!("not given up") };
+    world.dispatcher.gave_up();
+    // The endpoint is taken to be well again, but 2 is on its way.
+    assert_eq!(world.dispatcher.renew(&a, world.now), Some(EndpointChange::Recovered));
+    assert!(world.start().is_empty());
+}
+
+#[test]
+fn what_is_held_waits_for_ever_and_goes_when_it_is_let() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.dispatcher.hold(&a, true, world.now);
+    world.push(&a, 1);
+    assert!(world.dispatcher.is_stuck(&a));
+    world.at(10_000);
+    assert!(world.start().is_empty());
+    assert_eq!(world.dispatcher.wake_at(), None);
+    world.dispatcher.hold(&a, false, world.now);
+    assert_eq!(items(&world.start()), [1]);
+}
+
+#[test]
+fn a_webhook_that_was_changed_begins_anew() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.fail(&a, 0..5);
+    world.push_later(&a, 1, 1, 500);
+    world.push(&a, 6);
+    assert_eq!(world.dispatcher.renew(&a, world.now), Some(EndpointChange::Recovered));
+    assert_eq!(items(&world.start()), [1, 6]);
+}
+
+#[test]
+fn one_delivery_can_be_hurried_and_all_of_a_webhook_taken_out() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    [1, 2, 3].into_iter().for_each(|number| world.push_later(&a, number, 1, 500));
+    assert!(world.dispatcher.hurry(&a, 2, world.now, |item| *item = 20));
+    assert!(!world.dispatcher.hurry(&a, 9, world.now, |_| ()));
+    let mut started = world.start();
+    assert_eq!(items(&started), [20]);
+    assert_eq!(world.dispatcher.remove(&a, world.now), [1, 3]);
+    assert_eq!(world.done(started.remove(0).1, EndpointReport::NotSent), None);
+    assert!(world.dispatcher.queues.is_empty() && world.dispatcher.namespaces.is_empty());
+}
+
+proptest! {
+    /// Whatever comes back how: the bounds hold, nothing is lost, and all is sent when endpoints answer in the end.
+    #[test]
+    fn nothing_is_lost_and_bounds_hold(
+        deliveries in proptest::collection::vec((0_usize..3, 0_usize..4, 0_u64..6), 1..80),
+        reports in proptest::collection::vec(0_u8..4, 200),
+        in_flight in 1_usize..20,
+        per_webhook in 1_usize..6,
+    ) {
+        let mut world = World::new(in_flight, per_webhook);
+        let policy = Policy::default();
+        for (number, (namespace, webhook, group)) in deliveries.iter().enumerate() {
+            let webhook = mk_name(&namespace.to_string(), &webhook.to_string());
+            let waiting = Queued {
+                item: number as u64, number: number as u64, group: Arc::from(group.to_string()),
+                attempts: 0, due: world.now, give_up: world.now + Duration::from_secs(1_000_000),
+            };
+            world.dispatcher.push(&webhook, waiting, world.now);
+        }
+        let mut reports = reports.into_iter();
+        let (mut flying, mut delivered): (Vec<(u64, Permit)>, HashSet<u64>) = (Vec::new(), HashSet::new());
+        for _ in 0..10_000 {
+            flying.extend(world.start());
+            prop_assert_eq!(flying.len(), world.dispatcher.in_flight());
+            prop_assert!(flying.len() <= in_flight);
+            let mut of_webhook: HashMap<NamespacedName, usize> = HashMap::new();
+            let mut of_group: HashSet<(NamespacedName, Arc<str>)> = HashSet::new();
+            for (_, permit) in &flying {
+                *of_webhook.entry(permit.webhook.clone()).or_default() += 1;
+                prop_assert!(of_group.insert((permit.webhook.clone(), Arc::clone(&permit.group))));
+            }
+            prop_assert!(of_webhook.values().all(|count| *count <= per_webhook));
+            let Some((item, permit)) = (!flying.is_empty()).then(|| flying.remove(0)) else {
+                match world.dispatcher.wake_at() {
+                    Some(at) => world.now = at.max(world.now),
+                    None => break,
+                }
+                continue;
+            };
+            let (webhook, group) = (permit.webhook.clone(), Arc::clone(&permit.group));
+            let report = match reports.next() {
+                Some(0) => EndpointReport::Failed(None),
+                Some(1) => EndpointReport::Failed(Some(Duration::from_secs(2))),
+                _ => EndpointReport::Answered,
+            };
+            world.dispatcher.done(permit, report, &policy, world.now, 0.5);
+            if report == EndpointReport::Answered {
+                prop_assert!(delivered.insert(item));
+            } else {
+                let (due, give_up) = (world.now + Duration::from_secs(3), world.now + Duration::from_secs(1_000_000));
+                let waiting = Queued { item, number: item, group, attempts: 1, due, give_up };
+                world.dispatcher.push(&webhook, waiting, world.now);
+            }
+        }
+        prop_assert_eq!(delivered.len(), deliveries.len());
+        prop_assert_eq!(world.dispatcher.waiting(), 0);
+    }
+}

@@ -1,0 +1,411 @@
+//! The life of events and of their deliveries: what has happened in, what is to be done out.
+//!
+//! ```text
+//!                 seen ─► admitted ─► matched with webhooks
+//!                                            │
+//!   Ordered ─► Preparing ─► Queued ─► Sending ─► Answered ─► Ended ─► the event's end is written, and shown
+//!      │           │          ▲ ▲                    │         ▲
+//!      └───────────┼──────────┘ └─── is tried again ─┘         │
+//!                  └──────── is recorded as ended ─────────────┤
+//!                             Queued ─► Closing ───────────────┘
+//! ```
+//! [`Lifecycle::handle`] takes an [`Input`] and the time, and returns [`Effect`]s: nothing here waits, reads or writes. Each
+//! effect that hands out a [`Delivery`] is answered by one input that gives it back.
+//!
+//! | from | input | to | effects |
+//! |---|---|---|---|
+//! | – | [`EventSeen`](Input::EventSeen), [`EventListEnded`](Input::EventListEnded), [`WebhookAppeared`](Input::WebhookAppeared) | Ordered | – |
+//! | Ordered | its turn in the alert group comes | Preparing, where another process may have begun or Secrets may follow; else Queued | [`Prepare`](Effect::Prepare) |
+//! | Preparing | [`Prepared`](Input::Prepared): nothing is recorded | Queued | – |
+//! | Preparing | [`Prepared`](Input::Prepared): it was tried | Queued, for the time that is recorded | – |
+//! | Preparing | [`Prepared`](Input::Prepared): it had ended | Ended | – |
+//! | Queued | the dispatcher has room | Sending | [`Attempt`](Effect::Attempt) |
+//! | Queued | its deadline passes while its endpoint is down | Closing | [`GiveUp`](Effect::GiveUp) |
+//! | Queued | [`WebhookGone`](Input::WebhookGone) | Ended | – |
+//! | Sending | [`Answered`](Input::Answered) | Answered | – |
+//! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): again | Queued | – |
+//! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): ended | Ended; Queued, if it was asked for again meanwhile | – |
+//! | Closing | [`GaveUp`](Input::GaveUp) | Ended; Queued, if it was asked for again meanwhile | – |
+//! | Ended | [`RedeliveryAsked`](Input::RedeliveryAsked), read by [`ReadResponse`](Effect::ReadResponse), [`ReadEvent`](Effect::ReadEvent) | Queued | – |
+//! | the last one ends | | | [`WriteEvent`](Effect::WriteEvent), [`ForgetData`](Effect::ForgetData) |
+//!
+//! These are kept apart: an event that is *seen* is known to exist, one that is *admitted* is worked for. A delivery that is
+//! *answered* has had its request, one that is *recorded* will never be sent again by anybody. The end of an event is
+//! *written out* when the watch, or whoever writes it, says so ([`EventShown`](Input::EventShown),
+//! [`EventWritten`](Input::EventWritten)), never because a write was asked for.
+
+mod admission;
+mod deliveries;
+mod event;
+mod redelivery;
+mod webhooks;
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use self::{event::EventState, webhooks::WebhookIndex};
+pub use self::{
+    event::{EventRecord, EventSummary, SeenEvent},
+    redelivery::AskedResponse,
+    webhooks::KnownWebhook,
+};
+use crate::{
+    delivery::{Delivery, DeliverySummary, EventKey},
+    dispatch::{Dispatcher, EndpointReport, Limits, Permit},
+    matching::SAME_APPLY,
+    name::NamespacedName,
+    order::{AlertGroupOrder, DeliveryKey},
+    retry::Policy,
+};
+
+/// How long a completed event is remembered, for webhooks of the same apply that the watch shows later, or shows another
+/// process; and how long all of them are after the watch of webhooks was interrupted, which it says again every half a minute
+/// until it goes on.
+pub const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() + 60);
+
+/// The time of an input, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For what waits in this process.
+    pub instant: Instant,
+    /// For what stands in objects.
+    pub time: Timestamp,
+}
+
+impl Now {
+    /// The time as it is.
+    pub fn read() -> Self {
+        Self { instant: Instant::now(), time: Timestamp::now() }
+    }
+
+    /// The instant of a time that an object has; now if it is past.
+    fn instant_of(self, then: Timestamp) -> Instant {
+        self.instant + Duration::try_from(then.duration_since(self.time)).unwrap_or_default()
+    }
+}
+
+/// Knows the WebhookResponses that were there when they were last listed.
+pub trait ListedResponses: Send + Sync {
+    /// Whether one of that event and webhook may have been there. False is certain.
+    fn has(&self, event: &EventKey, webhook: &str) -> bool;
+
+    /// Whether any of that event may have been there. False is certain.
+    fn has_any(&self, event: &EventKey) -> bool;
+}
+
+/// An event that a list names.
+#[derive(Debug)]
+pub enum ListedEvent {
+    /// An event.
+    Readable(Box<SeenEvent>),
+    /// One that can't be read: its uid.
+    Unreadable(String),
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The watch shows an event that is new or has changed.
+    EventSeen(Box<SeenEvent>),
+    /// A list of events has ended: these are there, in any order, and no others.
+    EventListEnded(Vec<ListedEvent>),
+    /// The status of an event says all that is to be said of it: it was compared before it was written.
+    EventWritten(Box<SeenEvent>),
+    /// The event of this uid is deleted.
+    EventGone(String),
+    /// There is a webhook that was not there before.
+    WebhookAppeared(Arc<KnownWebhook>),
+    /// A webhook has changed.
+    WebhookChanged(Arc<KnownWebhook>),
+    /// A webhook is deleted.
+    WebhookGone(NamespacedName),
+    /// There is a webhook that can't be read, and of which nothing is known.
+    WebhookUnreadable(NamespacedName),
+    /// The watch of webhooks was interrupted: what it shows next may be old.
+    WebhooksInterrupted,
+    /// A delivery is prepared.
+    Prepared(Box<Delivery>, Found),
+    /// The request of a delivery is answered, or will never be; its record follows.
+    Answered(DeliveryKey),
+    /// An attempt has ended, record included.
+    AttemptEnded(Box<Delivery>, Permit, AttemptEnd),
+    /// A delivery that waited too long is closed, and so recorded.
+    GaveUp(Box<Delivery>, DeliverySummary),
+    /// A WebhookResponse of this name has this value of the annotation that asks to send it again.
+    RedeliveryAsked(NamespacedName, Arc<str>),
+    /// A response that is to be sent again is read.
+    ResponseRead(Box<AskedResponse>),
+    /// The event of a response that is to be sent again is read; None if it is gone.
+    EventRead(Box<AskedResponse>, Option<Box<SeenEvent>>),
+    /// The time of [`Lifecycle::wake_at`] has come.
+    Woken,
+    /// Nothing more is to be started.
+    Stopped,
+}
+
+/// What is recorded of a delivery that another process may have begun.
+#[derive(Debug)]
+pub enum Found {
+    /// It is over.
+    Ended(DeliverySummary),
+    /// It was tried, and is to be sent again then.
+    Tried(Timestamp, DeliverySummary),
+    /// It is to be sent.
+    Nothing,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct AttemptEnd {
+    /// What is to become of the delivery.
+    pub next: Next,
+    /// What it tells of the endpoint.
+    pub report: EndpointReport,
+    /// The policy of the webhook as it was sent.
+    pub policy: Policy,
+    /// Whether the webhook, as it is now, is held: the receiver may just have said that it is gone.
+    pub is_held: bool,
+    /// From 0 to 1: spreads what failed together.
+    pub chance: f64,
+}
+
+/// What is to become of a delivery after an attempt.
+#[derive(Debug)]
+pub enum Next {
+    /// It is over.
+    End(DeliverySummary),
+    /// It is to be sent again then.
+    Again(Timestamp, DeliverySummary),
+    /// Nothing was sent, since this process stops: it is for the next one.
+    Leave,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Look up what is recorded of a delivery, if that is said; then wait for the Secrets of its webhook, if it is to be sent.
+    /// Answered by [`Input::Prepared`].
+    Prepare {
+        /// The delivery.
+        delivery: Box<Delivery>,
+        /// Whether another process may have recorded something.
+        look_up: bool,
+    },
+    /// Send the request and record what came of it. Answered by [`Input::Answered`] and [`Input::AttemptEnded`].
+    Attempt(Box<Delivery>, Permit),
+    /// Record that a delivery waited too long. Answered by [`Input::GaveUp`].
+    GiveUp(Box<Delivery>),
+    /// Write the status of an event that has ended ([`Lifecycle::progress`]).
+    WriteEvent(Arc<EventKey>),
+    /// The data of an event is not needed any more.
+    ForgetData(Arc<EventKey>),
+    /// Read a response that is to be sent again for this value, unless it was. Answered by [`Input::ResponseRead`], or not
+    /// at all if it is gone.
+    ReadResponse(NamespacedName, Arc<str>),
+    /// Read the event of a response that is to be sent again. Answered by [`Input::EventRead`].
+    ReadEvent(Box<AskedResponse>),
+    /// Say in the response why it can't be sent again.
+    Decline(Box<AskedResponse>, String),
+    /// Tell people that an endpoint fails.
+    EndpointFailing(NamespacedName),
+    /// Tell people that an endpoint answers again.
+    EndpointRecovered(NamespacedName),
+    /// The status of a webhook may have to change.
+    ReviewWebhook(NamespacedName),
+    /// [`Lifecycle::wake_at`] has changed.
+    WakeChanged,
+}
+
+/// How far an event is, for its status.
+#[derive(Debug)]
+pub enum Progress {
+    /// Nothing is known of it, or nothing is to be written.
+    Settled,
+    /// It is under way.
+    Running {
+        /// Since when.
+        since: Instant,
+        /// What its status is to say.
+        summary: EventSummary,
+        /// Whether it waits for nothing but a webhook that can't be read.
+        waits_for_unreadable: bool,
+    },
+    /// All its deliveries have ended.
+    Ended {
+        /// What its status is to say.
+        summary: EventSummary,
+        /// The names and ids in `webhookRefs` that no webhook answers to.
+        unknown: Vec<String>,
+    },
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Deliveries that are sent and not yet recorded.
+    pub in_flight: usize,
+    /// The bound on these.
+    pub limit: usize,
+    /// Deliveries that wait, for whatever.
+    pub waiting: usize,
+    /// Endpoints that are taken to be down.
+    pub failing: usize,
+    /// Something would be sent but for what is in flight already.
+    pub blocked: bool,
+}
+
+/// The events that are under way, and their deliveries.
+pub struct Lifecycle {
+    /// By number: in the order in which they were created.
+    events: HashMap<u64, EventState>,
+    /// Numbers by uid.
+    numbers: HashMap<String, u64>,
+    next_number: u64,
+    /// The deliveries that wait for their turn, by the namespace and the id of their alert group.
+    orders: HashMap<NamespacedName, AlertGroupOrder>,
+    dispatcher: Dispatcher<Box<Delivery>>,
+    webhooks: WebhookIndex,
+    responses: Arc<dyn ListedResponses>,
+    /// The namespaces in which events are held.
+    held_namespaces: HashSet<Arc<str>>,
+    /// The responses that people want to be sent again, and the values of the annotation, by webhooks that can't be read.
+    asked_of_unreadable: HashMap<NamespacedName, HashMap<Arc<str>, Arc<str>>>,
+    /// Those that were asked for before the first list of events had ended.
+    asked_early: Vec<(NamespacedName, Arc<str>)>,
+    /// When to look again what may be sent.
+    wake_at: Option<Instant>,
+    /// Completed events, in the order in which they are to be forgotten.
+    remembered: VecDeque<(Instant, u64)>,
+    /// Until then nothing is forgotten: webhooks may have been missed.
+    none_forgotten_until: Option<Instant>,
+    /// The first list has ended.
+    is_listed: bool,
+    is_stopped: bool,
+    effects: Vec<Effect>,
+}
+
+impl Lifecycle {
+    /// Nothing is known yet.
+    pub fn new(limits: Limits, responses: Arc<dyn ListedResponses>) -> Self {
+        Self {
+            events: HashMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            orders: HashMap::new(),
+            dispatcher: Dispatcher::new(limits),
+            webhooks: WebhookIndex::default(),
+            responses,
+            held_namespaces: HashSet::new(),
+            asked_of_unreadable: HashMap::new(),
+            asked_early: Vec::new(),
+            wake_at: None,
+            remembered: VecDeque::new(),
+            none_forgotten_until: None,
+            is_listed: false,
+            is_stopped: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes in what has happened. Returns what is to be done about it, in any order.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        match input {
+            Input::EventSeen(seen) => self.event_seen(&seen, now),
+            Input::EventListEnded(listed) => self.event_list_ended(&listed, now),
+            Input::EventWritten(seen) => self.event_written(&seen, now),
+            Input::EventGone(uid) => self.event_gone(&uid, now),
+            Input::WebhookAppeared(webhook) if !self.is_stopped => self.webhook_appeared(&webhook, now),
+            Input::WebhookChanged(webhook) if !self.is_stopped => self.webhook_changed(&webhook, now),
+            Input::WebhookGone(name) if !self.is_stopped => self.webhook_gone(&name, now),
+            Input::WebhookUnreadable(name) if !self.is_stopped => self.webhook_unreadable(&name),
+            // What is on the way ends as it would have.
+            Input::WebhookAppeared(_)
+            | Input::WebhookChanged(_)
+            | Input::WebhookGone(_)
+            | Input::WebhookUnreadable(_) => {}
+            Input::WebhooksInterrupted => self.none_forgotten_until = Some(now.instant + REMEMBERED),
+            Input::Prepared(delivery, found) => self.prepared(delivery, found, now),
+            Input::Answered((number, webhook)) => self.answered(number, &webhook),
+            Input::AttemptEnded(delivery, permit, end) => self.attempt_ended(delivery, permit, end, now),
+            Input::GaveUp(delivery, summary) => self.gave_up(delivery, summary, now),
+            Input::RedeliveryAsked(response, value) => self.redelivery_asked(response, value),
+            Input::ResponseRead(asked) => self.response_read(asked, now),
+            Input::EventRead(asked, event) => self.event_read(asked, event.as_deref(), now),
+            Input::Woken => {}
+            Input::Stopped => self.is_stopped = true,
+        }
+        self.start_due(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When to handle [`Input::Woken`], if nothing else happens before.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.wake_at
+    }
+
+    /// How far an event is.
+    pub fn progress(&self, uid: &str) -> Progress {
+        let event = self.numbers.get(uid).and_then(|number| self.events.get(number));
+        let Some(event) = event.filter(|event| !event.is_settled()) else { return Progress::Settled };
+        let summary = event.summary();
+        if event.has_ended() {
+            return Progress::Ended { summary, unknown: event.unknown.clone() };
+        }
+        let waits_for_unreadable = event.waits_for_unreadable_only();
+        Progress::Running { since: event.admitted, summary, waits_for_unreadable }
+    }
+
+    /// Leaves the summaries of its deliveries out of an event's status. False if they are already.
+    pub fn shorten(&mut self, uid: &str) -> bool {
+        let number = self.numbers.get(uid).copied();
+        let event = number.and_then(|number| self.events.get_mut(&number));
+        event.is_some_and(|event| !std::mem::replace(&mut event.is_shortened, true))
+    }
+
+    /// Whether a webhook's endpoint has failed so often in a row that it is taken to be down.
+    pub fn is_failing(&self, webhook: &NamespacedName) -> bool {
+        self.dispatcher.is_failing(webhook)
+    }
+
+    /// How much there is to do.
+    pub fn load(&self) -> Load {
+        Load {
+            in_flight: self.dispatcher.in_flight(),
+            limit: self.dispatcher.limit(),
+            waiting: self.dispatcher.waiting(),
+            failing: self.dispatcher.failing(),
+            blocked: self.dispatcher.is_blocked(),
+        }
+    }
+
+    /// How many events have ended of which the end is not written out.
+    pub fn unwritten(&self) -> usize {
+        self.events.values().filter(|event| event.has_ended() && !event.is_settled()).count()
+    }
+
+    fn event_of(&mut self, uid: &str) -> Option<(u64, &mut EventState)> {
+        let number = self.numbers.get(uid).copied()?;
+        Some((number, self.events.get_mut(&number)?))
+    }
+
+    /// The webhook of a delivery, as it is now; None if it is gone.
+    fn webhook_of(&self, delivery: &Delivery) -> Option<Arc<KnownWebhook>> {
+        let known = self.webhooks.get(&delivery.event.namespace, &delivery.webhook)?;
+        (known.uid == delivery.uid).then(|| Arc::clone(known))
+    }
+}
+
+impl std::fmt::Debug for Lifecycle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (events, load) = (self.events.len(), self.load());
+        f.debug_struct("Lifecycle").field("events", &events).field("load", &load).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

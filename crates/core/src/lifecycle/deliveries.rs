@@ -1,0 +1,238 @@
+//! Deliveries from their turn in the alert group to their end.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    AttemptEnd, Effect, Found, Lifecycle, Next, Now,
+    event::{Origin, Stage, Step},
+};
+use crate::{
+    delivery::{Delivery, DeliverySummary, ResponsePhase},
+    dispatch::{Decision, EndpointReport, Permit, Queued},
+    name::NamespacedName,
+    order::DeliveryKey,
+};
+
+impl Lifecycle {
+    /// Begins with deliveries whose turn has come.
+    pub(super) fn begin(&mut self, next: impl IntoIterator<Item = DeliveryKey>, now: Now) {
+        for (number, webhook) in next {
+            let Some(event) = self.events.get(&number) else { continue };
+            let Some(run) = event.runs.get(&webhook) else { continue };
+            let delivery = event.delivery(number, &webhook, &run.uid);
+            let look_up = match event.origin {
+                Origin::OtherProcess => true,
+                _ if event.is_again() => true,
+                Origin::FirstList => self.responses.has(&event.key, &webhook),
+                Origin::New => false,
+            };
+            self.prepare(delivery, look_up, now);
+        }
+    }
+
+    /// Queues a delivery, after what it has to wait for.
+    fn prepare(&mut self, delivery: Box<Delivery>, look_up: bool, now: Now) {
+        let awaits = || self.webhook_of(&delivery).is_some_and(|known| known.may_await_secrets(now.instant));
+        if look_up || awaits() {
+            self.set_step(&delivery, Step::Preparing);
+            self.effects.push(Effect::Prepare { delivery, look_up });
+        } else {
+            self.queue(delivery, now.time, now);
+        }
+    }
+
+    pub(super) fn prepared(&mut self, delivery: Box<Delivery>, found: Found, now: Now) {
+        match found {
+            Found::Ended(summary) => {
+                self.tried(&delivery, now);
+                self.ended(delivery, summary, now);
+            }
+            Found::Tried(next, summary) => {
+                self.tried(&delivery, now);
+                self.again(delivery, next, summary, now);
+            }
+            Found::Nothing => self.queue(delivery, now.time, now),
+        }
+    }
+
+    /// Lets a delivery wait until it is due, and there is room.
+    pub(super) fn queue(&mut self, delivery: Box<Delivery>, due: Timestamp, now: Now) {
+        self.set_step(&delivery, Step::Queued);
+        let round = delivery.history.round;
+        let since = round.map_or(now.time, |round| round.since);
+        let give_up = self.webhook_of(&delivery).map_or(since, |known| known.webhook.retry.end(since));
+        let queued = Queued {
+            number: delivery.number,
+            group: Arc::clone(&delivery.facts.alert_group_id),
+            attempts: round.map_or(0, |round| round.attempts),
+            due: now.instant_of(due),
+            give_up: now.instant_of(give_up),
+            item: delivery,
+        };
+        let webhook = queued.item.webhook_name();
+        self.dispatcher.push(&webhook, queued, now.instant);
+    }
+
+    /// Starts all that may be started now.
+    pub(super) fn start_due(&mut self, now: Now) {
+        while !self.is_stopped {
+            let Some(decision) = self.dispatcher.next(now.instant) else { break };
+            match decision {
+                Decision::Send(delivery, permit) => {
+                    self.set_step(&delivery, Step::Sending);
+                    self.effects.push(Effect::Attempt(delivery, permit));
+                }
+                Decision::GiveUp(delivery) => {
+                    self.set_step(&delivery, Step::Closing);
+                    self.effects.push(Effect::GiveUp(delivery));
+                }
+            }
+        }
+        // A process that stops waits for nothing.
+        let wake_at = self.dispatcher.wake_at().filter(|_| !self.is_stopped);
+        if wake_at != self.wake_at {
+            self.wake_at = wake_at;
+            self.effects.push(Effect::WakeChanged);
+        }
+    }
+
+    pub(super) fn answered(&mut self, number: u64, webhook: &str) {
+        if let Some(event) = self.events.get_mut(&number) {
+            event.set_step(webhook, Step::Answered);
+        }
+    }
+
+    pub(super) fn attempt_ended(&mut self, delivery: Box<Delivery>, permit: Permit, end: AttemptEnd, now: Now) {
+        let AttemptEnd { next, report, policy, is_held, chance } = end;
+        let webhook = delivery.webhook_name();
+        // The answer to a webhook that is gone says nothing of one that has its name now.
+        let is_there = self.webhook_of(&delivery).is_some();
+        let report = if is_there { report } else { EndpointReport::NotSent };
+        let change = self.dispatcher.done(permit, report, &policy, now.instant, chance);
+        if report == EndpointReport::Answered && is_held {
+            // It has just been told to stop, as it is now.
+            self.hold(&webhook, true, now);
+        }
+        match next {
+            Next::Leave => {}
+            Next::End(summary) => {
+                self.tried(&delivery, now);
+                self.ended(delivery, summary, now);
+            }
+            Next::Again(next, summary) => {
+                self.tried(&delivery, now);
+                self.again(delivery, next, summary, now);
+            }
+        }
+        self.endpoint_changed(&webhook, change, now);
+    }
+
+    pub(super) fn gave_up(&mut self, delivery: Box<Delivery>, summary: DeliverySummary, now: Now) {
+        self.dispatcher.gave_up();
+        self.tried(&delivery, now);
+        self.ended(delivery, summary, now);
+    }
+
+    /// Ends all deliveries that wait for a webhook that is gone.
+    pub(super) fn end_queued(&mut self, webhook: &NamespacedName, now: Now) {
+        for mut delivery in self.dispatcher.remove(webhook, now.instant) {
+            self.tried(&delivery, now);
+            let (outcome, status_code) = match delivery.history.count {
+                0 => (ResponsePhase::Skipped, None),
+                _ => delivery.history.outcome(),
+            };
+            delivery.redeliver = None;
+            let summary = delivery.summary(outcome, status_code, None);
+            self.ended(delivery, summary, now);
+        }
+    }
+
+    /// Holds the deliveries that wait for a webhook, or lets them go.
+    pub(super) fn hold(&mut self, webhook: &NamespacedName, is_held: bool, now: Now) {
+        self.dispatcher.hold(webhook, is_held, now.instant);
+        if is_held {
+            self.let_others_pass(webhook, now);
+        }
+        self.effects.push(Effect::ReviewWebhook(webhook.clone()));
+    }
+
+    /// Lets nobody wait for the deliveries of a webhook.
+    pub(super) fn let_others_pass(&mut self, webhook: &NamespacedName, now: Now) {
+        let orders = self.orders.iter_mut().filter(|(group, _)| group.namespace == webhook.namespace);
+        let next: Vec<DeliveryKey> = orders.flat_map(|(_, order)| order.pass(&webhook.name)).collect();
+        self.begin(next, now);
+    }
+
+    /// Lets those after a delivery go that waited until it was tried.
+    fn tried(&mut self, delivery: &Delivery, now: Now) {
+        let group =
+            NamespacedName::new(Arc::clone(&delivery.event.namespace), Arc::clone(&delivery.facts.alert_group_id));
+        let Some(order) = self.orders.get_mut(&group) else { return };
+        let next = order.tried(delivery.number, &delivery.webhook);
+        if order.is_empty() {
+            self.orders.remove(&group);
+        }
+        self.begin(next, now);
+    }
+
+    /// Queues a delivery that is to be sent again at `next`; at once, if a person asks for that.
+    fn again(&mut self, mut delivery: Box<Delivery>, next: Timestamp, summary: DeliverySummary, now: Now) {
+        if self.webhook_of(&delivery).is_none() {
+            let summary = DeliverySummary { outcome: ResponsePhase::Failed, ..summary };
+            return self.ended(delivery, summary, now);
+        }
+        let mut due = next;
+        let run = self.events.get_mut(&delivery.number).and_then(|event| event.runs.get_mut(&delivery.webhook));
+        if let Some(run) = run {
+            run.summary = Some(summary);
+            if let Some(asked) = run.stage.take_asked() {
+                delivery.redeliver = Some(asked);
+                due = now.time;
+            }
+        }
+        self.queue(delivery, due, now);
+    }
+
+    /// Ends a delivery, unless it is asked for again already.
+    fn ended(&mut self, mut delivery: Box<Delivery>, summary: DeliverySummary, now: Now) {
+        let Some(event) = self.events.get_mut(&delivery.number) else { return };
+        let Some(run) = event.runs.get_mut(&delivery.webhook) else { return };
+        run.summary = Some(summary);
+        let asked = run.stage.take_asked().filter(|asked| delivery.redeliver.as_ref() != Some(asked));
+        if asked.is_some() && self.webhook_of(&delivery).is_some() {
+            delivery.redeliver = asked;
+            delivery.history = std::mem::take(&mut delivery.history).anew();
+            return self.queue(delivery, now.time, now);
+        }
+        let Some(event) = self.events.get_mut(&delivery.number) else { return };
+        if event.close(&delivery.webhook) && event.has_ended() {
+            self.end_event(delivery.number, now);
+        }
+    }
+
+    /// Asks for a delivery that has not ended to be sent again, for `value`. False if there is none.
+    pub(super) fn hurry(&mut self, uid: &str, webhook: &Arc<str>, value: &Arc<str>, now: Now) -> bool {
+        let Some((number, event)) = self.event_of(uid) else { return false };
+        let name = NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook));
+        let Some(Stage::Open { asked, .. }) = event.runs.get_mut(webhook).map(|run| &mut run.stage) else {
+            return false;
+        };
+        *asked = Some(Arc::clone(value));
+        let was_queued = self.dispatcher.hurry(&name, number, now.instant, |delivery| {
+            delivery.redeliver = Some(Arc::clone(value));
+        });
+        let run = self.events.get_mut(&number).and_then(|event| event.runs.get_mut(webhook));
+        if let Some(run) = run.filter(|_| was_queued) {
+            let _ = run.stage.take_asked();
+        }
+        true
+    }
+
+    fn set_step(&mut self, delivery: &Delivery, step: Step) {
+        if let Some(event) = self.events.get_mut(&delivery.number) {
+            event.set_step(&delivery.webhook, step);
+        }
+    }
+}

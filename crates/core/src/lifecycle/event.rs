@@ -1,0 +1,360 @@
+//! One event and its webhooks' runs: how far they are.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
+    event::EventFacts,
+    name::NamespacedName,
+    version::ResourceVersion,
+};
+
+/// As many summaries as the schema of an event's status allows.
+const MAX_SUMMARIES: usize = 2000;
+
+/// An event as the watch shows it.
+#[derive(Clone, Debug)]
+pub struct SeenEvent {
+    /// Its namespace, name and uid.
+    pub key: Arc<EventKey>,
+    /// What happened to which alert group.
+    pub facts: Arc<EventFacts>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The version that it had when an operator first saw it: its place among events that were created in the same second.
+    pub version: ResourceVersion,
+    /// Whether it is being deleted.
+    pub is_deleting: bool,
+    /// The value of the annotation that asks to send all of it again.
+    pub asked: Option<Arc<str>>,
+    /// What its status says; None if it has none.
+    pub record: Option<EventRecord>,
+}
+
+/// What the status of an event says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventRecord {
+    /// All its deliveries have ended.
+    pub is_completed: bool,
+    /// How many webhooks it fired.
+    pub matched: u32,
+    /// The value of the annotation for which it was last sent again.
+    pub redelivered: Option<Arc<str>>,
+    /// The value of the annotation for which it is being sent again.
+    pub redelivering: Option<Arc<str>>,
+    /// One for each webhook, by name; none where there was no room for them.
+    pub deliveries: Vec<DeliverySummary>,
+}
+
+impl SeenEvent {
+    pub(super) fn is_completed(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.is_completed)
+    }
+
+    /// Whether it has a value of the annotation for which it was not sent again.
+    pub(super) fn is_asked_for(&self) -> bool {
+        let answered = self.record.as_ref().and_then(|record| record.redelivered.as_ref());
+        self.asked.as_ref().is_some_and(|value| answered != Some(value))
+    }
+}
+
+/// Which process may have worked for an event before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// None: it was created while this process watched.
+    New,
+    /// Another one, perhaps. Its responses are among those that were listed at the start.
+    FirstList,
+    /// Another one, and its responses may have come after the list.
+    OtherProcess,
+}
+
+/// Which of its deliveries an event asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Those that it fires. `answers` is the value of the annotation that this answers, if it came with one.
+    First { answers: Option<Arc<str>> },
+    /// All once more, for this value of the annotation.
+    Again(Arc<str>),
+}
+
+/// What is written of the end of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Not all that is known.
+    Behind,
+    /// All that is known, as was shown or confirmed.
+    Shown,
+    /// Nothing is to be written any more: the event is deleted.
+    Deleted,
+}
+
+/// Where a delivery that has not ended is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It waits for its turn among the deliveries of its alert group.
+    Ordered,
+    /// Its record is looked up, or its webhook's Secrets are waited for.
+    Preparing,
+    /// It waits for its next attempt.
+    Queued,
+    /// Its request is on the way.
+    Sending,
+    /// There is an answer, and no record of it yet.
+    Answered,
+    /// The end is being recorded, without another request.
+    Closing,
+}
+
+/// Whether a delivery has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not. `asked` is the value of the annotation that asks to send it again, and has not been answered.
+    Open { step: Step, asked: Option<Arc<str>> },
+    /// It has.
+    Ended,
+}
+
+impl Stage {
+    pub(super) fn is_open(&self) -> bool {
+        *self != Self::Ended
+    }
+
+    /// Takes the value that asks to send it again.
+    pub(super) fn take_asked(&mut self) -> Option<Arc<str>> {
+        match self {
+            Self::Open { asked, .. } => asked.take(),
+            Self::Ended => None,
+        }
+    }
+}
+
+/// A webhook's run for an event.
+#[derive(Debug)]
+pub(super) struct WebhookRun {
+    /// Uid of the webhook.
+    pub(super) uid: Arc<str>,
+    pub(super) stage: Stage,
+    /// What came of it so far.
+    pub(super) summary: Option<DeliverySummary>,
+}
+
+impl WebhookRun {
+    pub(super) fn new(uid: &Arc<str>, step: Step, summary: Option<DeliverySummary>) -> Self {
+        Self { uid: Arc::clone(uid), stage: Stage::Open { step, asked: None }, summary }
+    }
+}
+
+/// An event that was admitted.
+#[derive(Debug)]
+pub(super) struct EventState {
+    pub(super) key: Arc<EventKey>,
+    pub(super) facts: Arc<EventFacts>,
+    pub(super) created: Timestamp,
+    pub(super) version: ResourceVersion,
+    pub(super) origin: Origin,
+    /// Names of the webhooks whose runs, as its status says, another process has begun and not ended.
+    pub(super) begun: HashSet<String>,
+    pub(super) request: Request,
+    pub(super) admitted: Instant,
+    /// By name of the webhook.
+    pub(super) runs: BTreeMap<Arc<str>, WebhookRun>,
+    /// How many of these have not ended.
+    open: usize,
+    /// Whether it may be for a webhook that can't be read, and does not end before.
+    pub(super) is_held: bool,
+    /// The names and ids that the event gives, and no webhook answers to.
+    pub(super) unknown: Vec<String>,
+    /// Whether its status has no room for summaries.
+    pub(super) is_shortened: bool,
+    pub(super) written: Written,
+}
+
+impl EventState {
+    /// An event to begin with.
+    pub(super) fn new(seen: &SeenEvent, origin: Origin, now: Instant) -> Self {
+        let redelivering = match &seen.record {
+            Some(record) if record.is_completed => seen.asked.clone(),
+            record => record.as_ref().and_then(|record| record.redelivering.clone()),
+        };
+        let request = match redelivering {
+            Some(value) => Request::Again(value),
+            None => Request::First { answers: seen.asked.clone() },
+        };
+        let recorded = seen.record.iter().flat_map(|record| &record.deliveries);
+        let begun = recorded.filter(|summary| is_open(summary)).map(|summary| summary.name.clone()).collect();
+        Self {
+            key: Arc::clone(&seen.key),
+            facts: Arc::clone(&seen.facts),
+            created: seen.created,
+            version: seen.version.clone(),
+            origin,
+            begun,
+            request,
+            admitted: now,
+            runs: BTreeMap::new(),
+            open: 0,
+            is_held: false,
+            unknown: seen.facts.webhook_refs.clone(),
+            is_shortened: false,
+            written: Written::Behind,
+        }
+    }
+
+    /// Whether another process may have begun with it.
+    pub(super) fn is_of_other_process(&self) -> bool {
+        self.origin != Origin::New
+    }
+
+    /// Whether all its deliveries have ended, and no other can follow.
+    pub(super) fn has_ended(&self) -> bool {
+        self.open == 0 && !self.is_held
+    }
+
+    /// Whether it has nothing more to wait for than a webhook that can't be read.
+    pub(super) fn waits_for_unreadable_only(&self) -> bool {
+        self.open == 0 && self.is_held
+    }
+
+    /// Whether nothing is to be written of it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.written != Written::Behind
+    }
+
+    /// Whether nothing is to be done about it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_settled() && self.has_ended()
+    }
+
+    /// Whether all its deliveries are made once more.
+    pub(super) fn is_again(&self) -> bool {
+        matches!(self.request, Request::Again(_))
+    }
+
+    /// The value of the annotation that its end answers.
+    pub(super) fn answers(&self) -> Option<&Arc<str>> {
+        match &self.request {
+            Request::First { answers } => answers.as_ref(),
+            Request::Again(value) => Some(value),
+        }
+    }
+
+    /// Webhooks that were created before run for it. What is sent again goes to those that are there now.
+    pub(super) fn before(&self) -> Timestamp {
+        if self.is_again() { Timestamp::MAX } else { self.created }
+    }
+
+    pub(super) fn alert_group(&self) -> NamespacedName {
+        NamespacedName::new(Arc::clone(&self.key.namespace), Arc::clone(&self.facts.alert_group_id))
+    }
+
+    /// Adds a run, or puts it in the place of one that has ended.
+    pub(super) fn open(&mut self, webhook: &Arc<str>, run: WebhookRun) {
+        self.runs.insert(Arc::clone(webhook), run);
+        self.open += 1;
+        if self.written == Written::Shown {
+            self.written = Written::Behind;
+        }
+    }
+
+    /// Ends a run. False if it had ended before, or is none.
+    pub(super) fn close(&mut self, webhook: &str) -> bool {
+        let Some(run) = self.runs.get_mut(webhook).filter(|run| run.stage.is_open()) else { return false };
+        run.stage = Stage::Ended;
+        self.open -= 1;
+        true
+    }
+
+    /// Notes where a run is that has not ended.
+    pub(super) fn set_step(&mut self, webhook: &str, now_at: Step) {
+        if let Some(WebhookRun { stage: Stage::Open { step, .. }, .. }) = self.runs.get_mut(webhook) {
+            *step = now_at;
+        }
+    }
+
+    pub(super) fn delivery(&self, number: u64, webhook: &Arc<str>, uid: &Arc<str>) -> Box<Delivery> {
+        let redeliver = match &self.request {
+            Request::Again(value) => Some(Arc::clone(value)),
+            Request::First { .. } => None,
+        };
+        Box::new(Delivery {
+            event: Arc::clone(&self.key),
+            facts: Arc::clone(&self.facts),
+            number,
+            webhook: Arc::clone(webhook),
+            uid: Arc::clone(uid),
+            history: AttemptHistory::default(),
+            version: None,
+            redeliver,
+        })
+    }
+
+    /// One summary for each webhook, by name.
+    pub(super) fn summaries(&self) -> Vec<DeliverySummary> {
+        if self.is_shortened {
+            return Vec::new();
+        }
+        let pending = |name: &str| DeliverySummary {
+            name: name.to_owned(),
+            outcome: ResponsePhase::Pending,
+            status_code: None,
+            response: None,
+        };
+        let runs = self.runs.iter().take(MAX_SUMMARIES);
+        runs.map(|(name, run)| run.summary.clone().unwrap_or_else(|| pending(name))).collect()
+    }
+
+    /// What its status is to say.
+    pub(super) fn summary(&self) -> EventSummary {
+        let count = |outcome| {
+            let summaries = self.runs.values().filter_map(|run| run.summary.as_ref());
+            summaries.filter(|summary| summary.outcome == outcome).count() as u32
+        };
+        let is_completed = self.has_ended();
+        EventSummary {
+            is_completed,
+            matched: self.runs.len() as u32,
+            succeeded: count(ResponsePhase::Succeeded),
+            failed: count(ResponsePhase::Failed),
+            skipped: count(ResponsePhase::Skipped),
+            redelivered: self.answers().filter(|_| is_completed).cloned(),
+            redelivering: self.answers().filter(|_| !is_completed && self.is_again()).cloned(),
+            seen_version: (!is_completed).then(|| self.version.clone()),
+            deliveries: self.summaries(),
+        }
+    }
+}
+
+/// Whether what is recorded of a run is not its end.
+fn is_open(summary: &DeliverySummary) -> bool {
+    matches!(summary.outcome, ResponsePhase::Pending | ResponsePhase::Retrying)
+}
+
+/// What the status of an event is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSummary {
+    /// All its deliveries have ended.
+    pub is_completed: bool,
+    /// How many webhooks it fires.
+    pub matched: u32,
+    /// How many requests were answered with 200 to 299.
+    pub succeeded: u32,
+    /// How many could not be sent, were not answered, or were answered otherwise.
+    pub failed: u32,
+    /// How many were not sent because the trigger template said so.
+    pub skipped: u32,
+    /// The value of the annotation that its end answers.
+    pub redelivered: Option<Arc<str>>,
+    /// The value for which it is being sent again.
+    pub redelivering: Option<Arc<str>>,
+    /// The version that it had when it was first seen, until its end.
+    pub seen_version: Option<ResourceVersion>,
+    /// One for each webhook, by name, up to 2000; none where there is no room for them.
+    pub deliveries: Vec<DeliverySummary>,
+}

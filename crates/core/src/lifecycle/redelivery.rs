@@ -1,0 +1,93 @@
+//! Deliveries that people ask for again by an annotation of the WebhookResponse.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    Effect, Lifecycle, Now,
+    event::{SeenEvent, Step, WebhookRun},
+};
+use crate::{delivery::AttemptHistory, name::NamespacedName, version::ResourceVersion};
+
+/// A WebhookResponse that is to be sent again.
+#[derive(Debug)]
+pub struct AskedResponse {
+    /// Its namespace and name.
+    pub name: NamespacedName,
+    /// The value of the annotation that asks for it.
+    pub value: Arc<str>,
+    /// Name of the event.
+    pub event: String,
+    /// Uid of the event.
+    pub event_uid: String,
+    /// Name of the webhook.
+    pub webhook: Arc<str>,
+    /// The attempts that were made.
+    pub history: AttemptHistory,
+    /// The value of the annotation for which it was last sent again.
+    pub redelivered: Option<String>,
+    /// When it is to be sent again.
+    pub next_attempt: Option<Timestamp>,
+    /// Its version.
+    pub version: ResourceVersion,
+}
+
+impl AskedResponse {
+    /// Whether another process has begun to send it again for this value.
+    fn has_begun(&self) -> bool {
+        self.history.last().last().is_some_and(|last| last.redeliver.as_deref() == Some(&*self.value))
+    }
+}
+
+impl Lifecycle {
+    pub(super) fn redelivery_asked(&mut self, response: NamespacedName, value: Arc<str>) {
+        if self.is_listed {
+            self.effects.push(Effect::ReadResponse(response, value));
+        } else {
+            // Not before it is known what is under way.
+            self.asked_early.push((response, value));
+        }
+    }
+
+    pub(super) fn response_read(&mut self, asked: Box<AskedResponse>, now: Now) {
+        let AskedResponse { name, value, event_uid, webhook, .. } = &*asked;
+        if asked.redelivered.as_deref() == Some(&**value) {
+            return;
+        }
+        if self.webhooks.is_unreadable(&name.namespace, webhook) {
+            let webhook = NamespacedName::new(Arc::clone(&name.namespace), Arc::clone(webhook));
+            let of_webhook = self.asked_of_unreadable.entry(webhook).or_default();
+            of_webhook.insert(Arc::clone(&name.name), Arc::clone(value));
+            return;
+        }
+        if self.webhooks.get(&name.namespace, webhook).is_none() || self.hurry(event_uid, webhook, value, now) {
+            return;
+        }
+        self.effects.push(Effect::ReadEvent(asked));
+    }
+
+    pub(super) fn event_read(&mut self, asked: Box<AskedResponse>, seen: Option<&SeenEvent>, now: Now) {
+        let Some(seen) = seen.filter(|seen| seen.key.uid == asked.event_uid) else {
+            let why = format!("Not sent again: AlertGroupEvent {} is gone", asked.event);
+            return self.effects.push(Effect::Decline(asked, why));
+        };
+        let Some(known) = self.webhooks.get(&asked.name.namespace, &asked.webhook).cloned() else { return };
+        // It may have been asked for in the meantime.
+        if self.hurry(&asked.event_uid, &asked.webhook, &asked.value, now) {
+            return;
+        }
+        let number = self.reopen(seen, now);
+        let Some(event) = self.events.get_mut(&number) else { return };
+        let summary = event.runs.remove(&asked.webhook).and_then(|run| run.summary);
+        event.open(&asked.webhook, WebhookRun::new(&known.uid, Step::Queued, summary));
+        let goes_on = asked.has_begun();
+        let AskedResponse { value, webhook, history, next_attempt, version, .. } = *asked;
+        let mut delivery = event.delivery(number, &webhook, &known.uid);
+        delivery.version = Some(version);
+        delivery.redeliver = Some(value);
+        delivery.history = if goes_on { history } else { history.anew() };
+        let due = next_attempt.filter(|_| goes_on).unwrap_or(now.time);
+        self.queue(delivery, due, now);
+    }
+}
