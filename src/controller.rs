@@ -67,10 +67,11 @@ use crate::{
     delivery::{self, Policies, Proxies, Sender},
     health::{self, Ready},
     kubernetes::{
+        client::api_of,
         lease::{self, Lease},
         objects::Objects,
         services::{Guard, services},
-        watch::{api_of, log_errors, on_listed, valid, watch},
+        watch::{log_errors, on_listed, valid, watch},
     },
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
 };

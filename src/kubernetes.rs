@@ -2,9 +2,10 @@
 //! and objects that are read each for itself.
 
 pub(crate) mod client;
-pub(crate) mod guard;
 pub(crate) mod lease;
+pub(crate) mod lenient;
 pub(crate) mod objects;
+pub(crate) mod resource_version;
 pub(crate) mod services;
 pub(crate) mod table;
 pub(crate) mod watch;

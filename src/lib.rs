@@ -4,6 +4,7 @@ pub mod cli;
 pub mod controller;
 pub use oncall_core as core;
 pub mod delivery;
+mod errors;
 mod health;
 mod kubernetes;
 pub mod resources;

@@ -36,9 +36,10 @@ use self::{
 };
 pub use self::{openapi::document, server::Listen};
 use crate::{
+    errors::error_chain,
     health::{self, Ready},
     kubernetes::{
-        objects::{Objects, chain},
+        objects::Objects,
         watch::{on_listed, valid, watch},
     },
     resources::{Webhook, WebhookResponse},
@@ -154,7 +155,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             tracing::info!("ready");
             loop {
                 if let Err(error) = credentials.sweep(config.namespace.as_deref(), &api.catalog).await {
-                    tracing::warn!(error = chain(&error), "look for Secrets without an owner");
+                    tracing::warn!(error = error_chain(&error), "look for Secrets without an owner");
                 }
                 tokio::time::sleep(SWEEP).await;
             }

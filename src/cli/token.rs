@@ -9,9 +9,10 @@ use kube::api::ObjectMeta;
 
 use super::{complain, print};
 use crate::{
+    errors::error_chain,
     kubernetes::{
         client::connect,
-        objects::{self, Cause, Objects, chain},
+        objects::{self, Cause, Objects},
     },
     resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
     rest::auth::{TOKEN_HASH, TokenHash},
@@ -125,7 +126,7 @@ fn manifest(options: &Options, namespace: Option<&str>, token: &str) -> Secret {
 fn explain(error: &objects::Error) -> anyhow::Error {
     match error.source().and_then(|source| source.downcast_ref()) {
         Some(Cause::Client(kube::Error::Api(status))) => anyhow!("{error}: {}", status.message),
-        _ => anyhow!(chain(error)),
+        _ => anyhow!(error_chain(error)),
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{
     core::{dispatch::Lane, event::EventFacts, matching, webhook},
-    kubernetes::guard::Guarded,
+    kubernetes::lenient::Lenient,
     resources::{self, ConditionStatus, LastRun, Webhook},
 };
 
@@ -173,7 +173,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Takes in what the watch says. Returns what is new.
-    pub(crate) fn observe(&self, event: &Event<Guarded<Webhook>>) -> Vec<Seen> {
+    pub(crate) fn observe(&self, event: &Event<Lenient<Webhook>>) -> Vec<Seen> {
         match event {
             Event::Init => self.listed.write().clear(),
             Event::InitApply(object) => {
@@ -207,7 +207,7 @@ impl Catalog {
         Vec::new()
     }
 
-    fn apply(&self, object: &Guarded<Webhook>) -> Vec<Seen> {
+    fn apply(&self, object: &Lenient<Webhook>) -> Vec<Seen> {
         let Ok(object) = &object.0 else { return self.unreadable(object) };
         let namespace = object.namespace().unwrap_or_default();
         let known = self.get(&namespace, &object.name_any());
@@ -238,7 +238,7 @@ impl Catalog {
     }
 
     /// What waits for a webhook that was fine before goes on waiting; one of the same name that is new takes its place.
-    fn unreadable(&self, object: &Guarded<Webhook>) -> Vec<Seen> {
+    fn unreadable(&self, object: &Lenient<Webhook>) -> Vec<Seen> {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         if let Some(known) = self.get(&namespace, &name).filter(|known| object.uid().as_deref() == Some(&*known.uid)) {
             let is_new = !known.unreadable.swap(true, Ordering::Relaxed);
@@ -317,7 +317,7 @@ mod tests {
 
     use super::*;
 
-    fn webhook(uid: &str, generation: i64, url: &Value) -> Guarded<Webhook> {
+    fn webhook(uid: &str, generation: i64, url: &Value) -> Lenient<Webhook> {
         let metadata = json!({"name": "one", "namespace": "team", "uid": uid, "generation": generation});
         let object = json!({"metadata": metadata, "spec": {"triggerType": "resolve", "url": url}});
         serde_json::from_value(object).unwrap()

@@ -34,9 +34,11 @@ use crate::{
         webhook::EventType,
     },
     delivery::{Origin, Sender},
+    errors::error_chain,
     kubernetes::{
         lease::Lease,
-        objects::{self, Objects, Version, chain},
+        objects::{self, Objects},
+        resource_version::ResourceVersion,
     },
     resources::{
         AlertGroupEvent, EventRef, LastRun, ResponsePhase, Tries, Webhook, WebhookLine, WebhookResponse,
@@ -87,7 +89,7 @@ pub(crate) struct Delivery {
     pub(crate) uid: Arc<str>,
     pub(crate) tries: Tries,
     /// Its WebhookResponse as it was last read or written; None if it is not there yet.
-    pub(crate) version: Option<Version>,
+    pub(crate) version: Option<ResourceVersion>,
     /// The value of the annotation that asked to send it again.
     pub(crate) redeliver: Option<Arc<str>>,
 }
@@ -143,11 +145,11 @@ pub(crate) enum Found {
 /// What came of writing a status.
 enum Written {
     /// It is there.
-    Ours(Version),
+    Ours(ResourceVersion),
     /// There is no such object any more.
     Gone,
     /// Another replica's is there, and stays.
-    Theirs(Version, Box<WebhookResponseStatus>),
+    Theirs(ResourceVersion, Box<WebhookResponseStatus>),
 }
 
 /// Sends, and records.
@@ -250,7 +252,7 @@ impl Deliverer {
             match objects::persist(|| self.objects.get::<WebhookResponse>(&namespace, &name)).await {
                 Ok(Some(recorded)) => return Some(Self::found(delivery, recorded)),
                 Ok(None) => return Some(Found::Nothing),
-                Err(error) => delivery.log(&chain(&error), "look up"),
+                Err(error) => delivery.log(&error_chain(&error), "look up"),
             }
             tokio::select! {
                 () = tokio::time::sleep(UNREADABLE) => {}
@@ -260,7 +262,7 @@ impl Deliverer {
     }
 
     fn found(delivery: &mut Delivery, recorded: WebhookResponse) -> Found {
-        delivery.version = Some(Version::of(&recorded));
+        delivery.version = Some(ResourceVersion::of(&recorded));
         let Some(status) = recorded.status else { return Found::Nothing };
         let line = delivery.line_of(&status);
         delivery.tries = Tries::of(&status);
@@ -287,7 +289,7 @@ impl Deliverer {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {
                 // The event can't be read, for now.
-                delivery.log(&chain(&error), "deliver");
+                delivery.log(&error_chain(&error), "deliver");
                 let next = Timestamp::now().saturating_add(UNREADABLE).unwrap_or(Timestamp::MAX);
                 (Done::Again(next, delivery.line(ResponsePhase::Pending, None, None)), Report::Nothing)
             }
@@ -358,7 +360,7 @@ impl Deliverer {
             Ok(theirs) => (theirs.unwrap_or(status), Some(delivery.response())),
             Err(error) => {
                 // What was sent was sent: the event's status says how it came out.
-                delivery.log(&chain(&error), "record");
+                delivery.log(&error_chain(&error), "record");
                 (status, None)
             }
         };
@@ -446,7 +448,7 @@ impl Deliverer {
     }
 
     /// Makes the object that stands for the run, where it is not there yet. Returns its version; None if it was there after all.
-    async fn create(&self, delivery: &Delivery, entry: &Entry) -> Result<Option<Version>, objects::Error> {
+    async fn create(&self, delivery: &Delivery, entry: &Entry) -> Result<Option<ResourceVersion>, objects::Error> {
         if delivery.version.is_some() {
             return Ok(delivery.version.clone());
         }
@@ -465,7 +467,7 @@ impl Deliverer {
     async fn record(
         &self,
         delivery: &mut Delivery,
-        version: Option<Version>,
+        version: Option<ResourceVersion>,
         seen: u32,
         fresh: bool,
         status: &WebhookResponseStatus,
@@ -503,7 +505,7 @@ impl Deliverer {
         &self,
         namespace: &str,
         name: &str,
-        mut version: Option<Version>,
+        mut version: Option<ResourceVersion>,
         patch: &Value,
         untouched: impl Fn(&WebhookResponseStatus) -> bool,
     ) -> Result<Written, objects::Error> {
@@ -519,7 +521,7 @@ impl Deliverer {
             }
             let found = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
             let Some(found) = found else { return Ok(Written::Gone) };
-            let now = Version::of(&found);
+            let now = ResourceVersion::of(&found);
             let theirs = found.status.unwrap_or_default();
             if !untouched(&theirs) {
                 return Ok(Written::Theirs(now, Box::new(theirs)));
@@ -558,7 +560,7 @@ impl Deliverer {
             return match recorded {
                 Ok(theirs) => delivery.line_of(&theirs.unwrap_or(status)),
                 Err(error) => {
-                    delivery.log(&chain(&error), "record");
+                    delivery.log(&error_chain(&error), "record");
                     delivery.line_of(&status)
                 }
             };
@@ -567,7 +569,7 @@ impl Deliverer {
         let attempts = delivery.tries.count;
         let untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == attempts;
         if let Err(error) = self.write(&namespace, &name, delivery.version.clone(), &patch, untouched).await {
-            delivery.log(&chain(&error), "record");
+            delivery.log(&error_chain(&error), "record");
         }
         let (outcome, status_code) = delivery.tries.outcome();
         delivery.line(outcome, status_code, Some(name))
@@ -579,10 +581,10 @@ impl Deliverer {
         let patch = Tries::of(&status).anew().closing(Timestamp::now(), Some(value), Some(why));
         let name = response.name_any();
         tracing::warn!(namespace, response = name, why, "send again");
-        let version = Some(Version::of(response));
+        let version = Some(ResourceVersion::of(response));
         let untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == status.attempt_count;
         if let Err(error) = self.write(namespace, &name, version, &patch, untouched).await {
-            tracing::error!(error = chain(&error), "record");
+            tracing::error!(error = error_chain(&error), "record");
         }
     }
 
@@ -599,7 +601,7 @@ impl Deliverer {
 
 fn found<K>(result: Result<Option<K>, objects::Error>) -> Option<K> {
     result.unwrap_or_else(|error| {
-        tracing::error!(error = chain(&error), "read");
+        tracing::error!(error = error_chain(&error), "read");
         None
     })
 }

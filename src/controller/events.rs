@@ -7,9 +7,11 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::runs::{Progress, Runs};
 use crate::{
+    errors::error_chain,
     kubernetes::{
-        guard::{Guarded, Unreadable},
-        objects::{self, Objects, Version, chain},
+        lenient::{Lenient, Unreadable},
+        objects::{self, Objects},
+        resource_version::ResourceVersion,
     },
     resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition},
 };
@@ -47,11 +49,11 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
         return Ok(Action::await_change());
     }
     // What has changed since, by another replica's hand too, the watch will show.
-    let version = Version::of(&*event);
+    let version = ResourceVersion::of(&*event);
     match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(Action::await_change()),
         Err(error) if error.is_too_large() && context.runs.shorten(&event) => {
-            tracing::warn!(error = chain(&error), "the lines of its webhooks are left out");
+            tracing::warn!(error = error_chain(&error), "the lines of its webhooks are left out");
             Ok(Action::requeue(Duration::ZERO))
         }
         result => result.map(|_| Action::await_change()),
@@ -59,7 +61,7 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
 }
 
 /// Says of an event that can't be read why nothing comes of it. What was said of it before stays.
-pub(crate) async fn refuse(objects: Objects, event: Guarded<AlertGroupEvent>) {
+pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
     let Err(Unreadable { has_status: false, error, .. }) = &event.0 else { return };
     let condition = Condition {
         type_: COMPLETED.to_owned(),
@@ -74,10 +76,10 @@ pub(crate) async fn refuse(objects: Objects, event: Guarded<AlertGroupEvent>) {
     };
     let status = AlertGroupEventStatus { conditions: vec![condition], ..AlertGroupEventStatus::default() };
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
-    let version = Version::of(&event);
+    let version = ResourceVersion::of(&event);
     match objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => {
-            tracing::error!(error = chain(&error), "say why nothing is sent");
+            tracing::error!(error = error_chain(&error), "say why nothing is sent");
         }
         _ => {}
     }

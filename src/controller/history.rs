@@ -19,7 +19,11 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
     core::{event::response_value, json::Object},
-    kubernetes::objects::{self, Objects, chain},
+    errors::error_chain,
+    kubernetes::{
+        objects::{self, Objects},
+        resource_version::ResourceVersion,
+    },
     resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
@@ -39,12 +43,17 @@ struct Latest {
     webhook: String,
     /// Name of the WebhookResponse.
     response: String,
-    /// Later ones have greater numbers: of those that were there at the start, the version; of others, their turn.
-    order: u64,
+    recorded: Recorded,
 }
 
-/// Beyond all versions.
-const NOTED: u64 = 1 << 63;
+/// When a response was recorded. Later ones are greater: what this process noted comes after all that a list named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Recorded {
+    /// Before it was listed, with this version.
+    Listed(ResourceVersion),
+    /// By this process, as the so many-th.
+    Here(u64),
+}
 
 /// What templates need of a response.
 #[derive(Clone, Debug)]
@@ -90,7 +99,7 @@ impl History {
             listing: Mutex::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
-            noted: AtomicU64::new(NOTED),
+            noted: AtomicU64::new(0),
             contents: Cache::with_weighter(10_000, CONTENTS, Bytes),
         }
     }
@@ -109,15 +118,17 @@ impl History {
             listed.extend(response.labels().get(EVENT_LABEL).map(|event| self.hash_of_event(&namespace, event)));
         }
         let Some((webhook, group)) = labels(response) else { return };
-        let order = response.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
-        self.latest((namespace, group), Latest { webhook, response: name, order });
+        let recorded = Recorded::Listed(ResourceVersion::of(response));
+        self.latest((namespace, group), Latest { webhook, response: name, recorded });
     }
 
     /// A list has ended: forgets what it does not have.
     pub(crate) fn listed(&self) {
         let (listed, began) = std::mem::take(&mut *self.listing.lock());
         self.groups.lock().retain(|(namespace, _), all| {
-            all.retain(|latest| latest.order >= began || listed.contains(&self.hash(namespace, &latest.response)));
+            all.retain(|latest| {
+                latest.recorded >= Recorded::Here(began) || listed.contains(&self.hash(namespace, &latest.response))
+            });
             !all.is_empty()
         });
         *self.listed.write() = listed;
@@ -153,7 +164,7 @@ impl History {
         let mut groups = self.groups.lock();
         let all = groups.entry(group).or_default();
         match all.iter_mut().find(|other| other.webhook == latest.webhook) {
-            Some(other) if other.order <= latest.order => *other = latest,
+            Some(other) if other.recorded <= latest.recorded => *other = latest,
             Some(_) => {}
             None => all.push(latest),
         }
@@ -172,8 +183,8 @@ impl History {
     /// Notes a response that has just been recorded.
     pub(crate) fn note(&self, namespace: &str, group: &str, webhook: &str, response: &str, content: Content) {
         self.contents.insert((namespace.to_owned(), response.to_owned()), Arc::new(content));
-        let order = self.noted.fetch_add(1, Ordering::Relaxed);
-        let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), order };
+        let recorded = Recorded::Here(self.noted.fetch_add(1, Ordering::Relaxed));
+        let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), recorded };
         self.latest((namespace.to_owned(), label_value(group)), latest);
     }
 
@@ -204,7 +215,7 @@ impl History {
         let found = match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await {
             Ok(found) => found?,
             Err(error) => {
-                tracing::error!(error = chain(&error), "leave a response out of what templates see");
+                tracing::error!(error = error_chain(&error), "leave a response out of what templates see");
                 return None;
             }
         };

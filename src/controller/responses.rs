@@ -16,7 +16,7 @@ use tokio::sync::SetOnce;
 
 use super::{history::History, runs::Runs};
 use crate::{
-    kubernetes::watch::{api_of, log_errors},
+    kubernetes::{client::api_of, watch::log_errors},
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 

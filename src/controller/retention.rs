@@ -25,7 +25,8 @@ use crate::{
         matching::SAME_APPLY,
         retention::{self, Event, Limit, Object, Plan, Policy, Response},
     },
-    kubernetes::objects::{Objects, chain},
+    errors::error_chain,
+    kubernetes::objects::Objects,
     resources::{ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value},
 };
 
@@ -159,7 +160,7 @@ pub(crate) async fn run(
     loop {
         tokio::time::sleep(pause).await;
         if let Err(error) = pass(&objects, &catalog, namespace.as_deref(), &config).await {
-            tracing::warn!(error = chain(error.as_ref()), "will try again in {:?}", config.every);
+            tracing::warn!(error = error_chain(error.as_ref()), "will try again in {:?}", config.every);
         }
         pause = config.every;
     }
@@ -213,7 +214,7 @@ where
             Err(error) if error.is_final() => {
                 refused += 1;
                 if refused <= LOGGED {
-                    tracing::warn!(error = chain(&error), "it stays");
+                    tracing::warn!(error = error_chain(&error), "it stays");
                 }
             }
             Err(error) => return (removed, Err(error.into())),

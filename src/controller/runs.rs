@@ -36,7 +36,7 @@ use crate::{
         matching::SAME_APPLY,
         order::{self, Order},
     },
-    kubernetes::{guard::Guarded, objects::Version},
+    kubernetes::{lenient::Lenient, resource_version::ResourceVersion},
     resources::{
         AlertGroupEvent, AlertGroupEventStatus, EventPhase, REDELIVER_ANNOTATION, ResponsePhase, Tries, WebhookLine,
     },
@@ -74,8 +74,8 @@ struct Run {
     key: Arc<EventKey>,
     facts: Arc<EventFacts>,
     created: Timestamp,
-    /// The version that it had when it was first seen. Later ones have greater numbers.
-    version: u64,
+    /// The version that it had when it was first seen.
+    version: ResourceVersion,
     /// Whether some of it may have been done before this process.
     inherited: bool,
     /// Whether that is not known from the first list.
@@ -275,7 +275,7 @@ impl Runs {
     }
 
     /// Takes in what the watch says, in its order.
-    pub(crate) fn observe(self: &Arc<Self>, event: &Event<Guarded<AlertGroupEvent>>) {
+    pub(crate) fn observe(self: &Arc<Self>, event: &Event<Lenient<AlertGroupEvent>>) {
         match event {
             Event::Init => self.state.lock().listed = Some((HashSet::new(), Vec::new())),
             Event::InitApply(object) => {
@@ -294,7 +294,7 @@ impl Runs {
                 let gone: Vec<String> = state.numbers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
                 gone.iter().for_each(|uid| deleted(&mut state, uid));
                 // A list is in the order of names.
-                admissions.sort_by_key(|run| (run.created, run.version));
+                admissions.sort_by(|one, two| (one.created, &one.version).cmp(&(two.created, &two.version)));
                 for run in admissions {
                     self.admit(&mut state, run);
                 }
@@ -320,7 +320,7 @@ impl Runs {
 
     /// What is to be admitted: an event that is not completed, or is to be sent again, and is not being deleted and not here
     /// yet.
-    fn admission(&self, object: &Guarded<AlertGroupEvent>) -> Option<Run> {
+    fn admission(&self, object: &Lenient<AlertGroupEvent>) -> Option<Run> {
         let event = object.0.as_ref().ok()?;
         if (is_completed(event) && !is_asked_for(event)) || event.metadata.deletion_timestamp.is_some() {
             return None;
@@ -351,7 +351,7 @@ impl Runs {
     }
 
     /// An event that was completed not long before this process began.
-    fn remembrance(&self, object: &Guarded<AlertGroupEvent>) -> Option<Run> {
+    fn remembrance(&self, object: &Lenient<AlertGroupEvent>) -> Option<Run> {
         let event = object.0.as_ref().ok()?;
         let is_over = is_completed(event) && !is_asked_for(event) && event.metadata.deletion_timestamp.is_none();
         let age = Timestamp::now().duration_since(created(event));
@@ -824,7 +824,7 @@ impl Runs {
             run.recorded = false;
             let mut delivery = run.delivery(number, &webhook, &line);
             run.lines.insert(webhook, line);
-            delivery.version = Some(Version::of(&found));
+            delivery.version = Some(ResourceVersion::of(&found));
             delivery.redeliver = Some(asked);
             let status = found.status.unwrap_or_default();
             let tries = Tries::of(&status);
@@ -1006,9 +1006,9 @@ fn annotation(event: &AlertGroupEvent) -> Option<&str> {
 }
 
 /// The version that an event had when it was first seen.
-fn seen_version(event: &AlertGroupEvent) -> u64 {
-    let noted = event.status.as_ref().and_then(|status| status.seen_version.clone());
-    noted.or_else(|| event.resource_version()).and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
+fn seen_version(event: &AlertGroupEvent) -> ResourceVersion {
+    let noted = event.status.as_ref().and_then(|status| status.seen_version.as_deref());
+    noted.map_or_else(|| ResourceVersion::of(event), ResourceVersion::from)
 }
 
 /// Whether an event has a value of the annotation for which it was not sent again.
@@ -1019,7 +1019,7 @@ fn is_asked_for(event: &AlertGroupEvent) -> bool {
 
 /// Notes that the end of an event is recorded, with all that is known of it now: a webhook that came late may have added
 /// to it since.
-fn note(state: &mut State, object: &Guarded<AlertGroupEvent>) {
+fn note(state: &mut State, object: &Lenient<AlertGroupEvent>) {
     let Ok(event) = &object.0 else { return };
     let Some(recorded) = event.status.as_ref().filter(|_| is_completed(event)) else { return };
     let Some(number) = event.metadata.uid.as_ref().and_then(|uid| state.numbers.get(uid)).copied() else { return };

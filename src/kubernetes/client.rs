@@ -1,11 +1,13 @@
-//! The client for the cluster that the environment names: a kubeconfig, or the pod that the process runs in.
+//! The client for the cluster that the environment names (a kubeconfig, or the pod that the process runs in), and the
+//! collections that are read through it.
 
 use std::{collections::BTreeSet, env};
 
 use anyhow::{Context, Result};
-use kube::{Client, Config};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource};
 
-/// What every pod has the API server's address in.
+/// The variable that holds the API server's address in every pod.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
 
 /// Makes a client that makes each call once and asks no proxy. A crypto provider must be installed.
@@ -34,4 +36,15 @@ pub(crate) async fn api_server_hosts() -> Result<BTreeSet<String>> {
     let service = env::var(SERVICE_HOST).ok();
     let hosts = configured.into_iter().chain(service).map(|host| host.trim_matches(['[', ']']).to_owned());
     Ok(hosts.filter(|host| !host.is_empty()).collect())
+}
+
+/// The objects of one namespace, or of all namespaces.
+pub(crate) fn api_of<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
 }

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::objects::chain;
+use crate::errors::error_chain;
 
 /// How a Lease is held.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
                     free => free.map(|(_, found)| found),
                 },
                 Some(Err(error)) => {
-                    tracing::warn!(error = chain(&error), "watch Lease {}/{}", claim.namespace, claim.name);
+                    tracing::warn!(error = error_chain(&error), "watch Lease {}/{}", claim.namespace, claim.name);
                     continue;
                 }
                 // A watch has no end.
@@ -149,7 +149,12 @@ pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
             Err(error) => {
                 // Another one was faster, as a rule; the watch shows what there is now. If it was something else, the same is
                 // tried again.
-                tracing::info!(error = chain(&error), "Lease {}/{} is not to be had", claim.namespace, claim.name);
+                tracing::info!(
+                    error = error_chain(&error),
+                    "Lease {}/{} is not to be had",
+                    claim.namespace,
+                    claim.name
+                );
                 over = Some((free, Instant::now() + claim.period()));
             }
         }
@@ -176,7 +181,7 @@ impl Keeper {
                 Err(error) => {
                     let certain = if self.is_held() { "" } else { "; nothing is sent until it is certain again" };
                     tracing::warn!(
-                        error = chain(&error),
+                        error = error_chain(&error),
                         "write Lease {}/{}{certain}",
                         self.claim.namespace,
                         self.claim.name
@@ -204,7 +209,7 @@ impl Keeper {
             let params = PostParams::default();
             match timeout(CALL, self.api.replace(&self.claim.name, &params, &object)).await {
                 Ok(Ok(_)) => return tracing::info!("gave the Lease back"),
-                Ok(Err(error)) => tracing::info!(error = chain(&error), "give the Lease back"),
+                Ok(Err(error)) => tracing::info!(error = error_chain(&error), "give the Lease back"),
                 Err(_) => tracing::info!("give the Lease back: no answer"),
             }
             if self.look().await.is_some() {

@@ -5,7 +5,7 @@ use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{PartialObjectMeta, Request, Status},
     runtime::controller::Action,
@@ -14,7 +14,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::{table::Table, watch::api_of};
+use super::{client::api_of, resource_version::ResourceVersion, table::Table};
+use crate::errors::error_chain;
 
 /// Bound on one call. The client waits for ever otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,16 +114,6 @@ impl Error {
     }
 }
 
-/// What an object was when it was last read or written (`metadata.resourceVersion`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version(String);
-
-impl Version {
-    pub(crate) fn of(object: &impl ResourceExt) -> Self {
-        Self(object.resource_version().unwrap_or_default())
-    }
-}
-
 /// Bounds on the reads and on the writes that are under way at a time. More of them make an API server refuse some, not
 /// faster; after a restart there may be a read for each event that waits.
 const READS: usize = 32;
@@ -193,7 +184,7 @@ impl Objects {
     }
 
     /// Creates one object, and reads no more of it than its version.
-    pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<Version, Error>
+    pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<ResourceVersion, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
@@ -207,9 +198,9 @@ impl Objects {
         &self,
         namespace: &str,
         name: &str,
-        version: Option<&Version>,
+        version: Option<&ResourceVersion>,
         status: &impl Serialize,
-    ) -> Result<Version, Error>
+    ) -> Result<ResourceVersion, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -218,8 +209,8 @@ impl Objects {
             let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
             let mut patch = serde_json::json!({"status": serde_json::to_value(status)?});
-            if let Some(Version(version)) = version {
-                patch["metadata"] = serde_json::json!({"resourceVersion": version});
+            if let Some(version) = version {
+                patch["metadata"] = serde_json::json!({"resourceVersion": version.to_string()});
             }
             let patch = Patch::Merge(patch);
             self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
@@ -270,13 +261,13 @@ impl Objects {
         Ok(request.create(&params, serde_json::to_vec(object)?)?)
     }
 
-    async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<Version, Cause>
+    async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<ResourceVersion, Cause>
     where
         K: Resource<DynamicType = ()>,
     {
         request.headers_mut().insert(ACCEPT, METADATA_ONLY);
         let object: PartialObjectMeta<K> = self.client.request(request).await?;
-        Ok(Version::of(&object))
+        Ok(ResourceVersion::of(&object))
     }
 }
 
@@ -314,7 +305,7 @@ where
                 if !error.is_final()
                     || (error.is_forbidden() && forbidden.get_or_insert_with(Instant::now).elapsed() < FORBIDDEN) =>
             {
-                tracing::warn!(error = chain(&error), "will try again in {delay:?}");
+                tracing::warn!(error = error_chain(&error), "will try again in {delay:?}");
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(max);
             }
@@ -326,15 +317,6 @@ where
 /// When a reconciliation that failed is to be tried again.
 pub(crate) fn retry_later(error: &Error) -> Action {
     let delay = Duration::from_secs(if error.is_final() { 60 } else { 1 });
-    tracing::warn!(error = chain(error), "will try again in {delay:?}");
+    tracing::warn!(error = error_chain(error), "will try again in {delay:?}");
     Action::requeue(delay)
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
-    // Transparent errors repeat what they hold.
-    texts.dedup();
-    texts.join(": ")
 }

@@ -19,10 +19,11 @@ use kube::Client;
 use quick_cache::sync::Cache;
 use tokio::{net::lookup_host, sync::watch, time::timeout};
 
-use super::{client::api_server_hosts, objects::Objects, objects::chain};
+use super::{client::api_server_hosts, objects::Objects};
 use crate::{
     core::address::Policy,
     delivery::{Leads, Policies, Services},
+    errors::error_chain,
 };
 
 /// How long what was read of a Service is believed: for as long are its changes not seen.
@@ -78,13 +79,13 @@ pub(crate) fn services(client: &Client) -> Services {
 }
 
 async fn read(objects: &Objects, namespace: &str, name: &str) -> Result<Leads, String> {
-    let service: Option<Service> = objects.get(namespace, name).await.map_err(|error| chain(&error))?;
+    let service: Option<Service> = objects.get(namespace, name).await.map_err(|error| error_chain(&error))?;
     let type_ = service.map(|service| service.spec.unwrap_or_default().type_.unwrap_or_default());
     if type_.is_none_or(|type_| type_ == "ExternalName") {
         return Ok(Leads::Elsewhere);
     }
     let slices = objects.list::<EndpointSlice>(Some(namespace), &format!("{SERVICE_LABEL}={name}")).await;
-    let slices = slices.map_err(|error| format!("list EndpointSlices: {}", chain(&error)))?;
+    let slices = slices.map_err(|error| format!("list EndpointSlices: {}", error_chain(&error)))?;
     Ok(Leads::To(slices.iter().flat_map(addresses).collect()))
 }
 
@@ -152,7 +153,7 @@ impl Guard {
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = chain(&error), "ask the API server where it is");
+                tracing::warn!(error = error_chain(&error), "ask the API server where it is");
                 false
             }
             Err(_) => {
@@ -165,7 +166,7 @@ impl Guard {
             Ok(slice) => self.found.addresses.extend(slice.iter().flat_map(addresses)),
             Err(error) if !std::mem::replace(&mut self.told, true) => {
                 tracing::info!(
-                    error = chain(&error),
+                    error = error_chain(&error),
                     "if there are several API servers, close the addresses of the others: --deny-address"
                 );
             }

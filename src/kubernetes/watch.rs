@@ -14,27 +14,17 @@ use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
 
 use super::{
-    guard::{Guarded, Unreadable},
-    objects::chain,
+    client::api_of,
+    lenient::{Lenient, Unreadable},
 };
-
-/// The objects of one namespace, or of all.
-pub(crate) fn api_of<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
+use crate::errors::error_chain;
 
 /// The objects of one namespace, or of all, as they come and change. Its errors are logged, and it outlives them.
 pub(crate) fn watch<K>(
     client: &Client,
     namespace: Option<&str>,
     config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<Event<Guarded<K>>>> + Send + use<K>
+) -> impl Stream<Item = watcher::Result<Event<Lenient<K>>>> + Send + use<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -43,18 +33,18 @@ where
         + Send
         + 'static,
 {
-    let api: Api<Guarded<K>> = api_of(client, namespace);
+    let api: Api<Lenient<K>> = api_of(client, namespace);
     watcher(api, config).default_backoff().inspect_err(log_error::<K>)
 }
 
 /// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
 pub(crate) fn valid<K>(
-    stream: impl Stream<Item = watcher::Result<Event<Guarded<K>>>>,
+    stream: impl Stream<Item = watcher::Result<Event<Lenient<K>>>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>>
 where
     K: Resource<DynamicType = ()>,
 {
-    let object = |object: Guarded<K>| match object.0 {
+    let object = |object: Lenient<K>| match object.0 {
         Ok(object) => Some(object),
         Err(unreadable) => {
             log_unreadable::<K>(&unreadable);
@@ -63,9 +53,9 @@ where
     };
     stream.try_filter_map(move |event| {
         future::ready(Ok(match event {
-            Event::Apply(guarded) => object(guarded).map(Event::Apply),
-            Event::InitApply(guarded) => object(guarded).map(Event::InitApply),
-            Event::Delete(guarded) => object(guarded).map(Event::Delete),
+            Event::Apply(lenient) => object(lenient).map(Event::Apply),
+            Event::InitApply(lenient) => object(lenient).map(Event::InitApply),
+            Event::Delete(lenient) => object(lenient).map(Event::Delete),
             Event::Init => Some(Event::Init),
             Event::InitDone => Some(Event::InitDone),
         }))
@@ -99,5 +89,5 @@ where
 }
 
 fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
-    tracing::warn!(error = chain(error), "watch {}", K::kind(&()));
+    tracing::warn!(error = error_chain(error), "watch {}", K::kind(&()));
 }

@@ -37,7 +37,8 @@ use self::{
 };
 use super::refusal::Refusal;
 use crate::{
-    kubernetes::{objects::chain, watch::api_of},
+    errors::error_chain,
+    kubernetes::client::api_of,
     resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
 };
 
@@ -204,7 +205,7 @@ impl Auth {
             while let Some(change) = changes.next().await {
                 match change {
                     Ok(event) => watching.observe(event, &mut listing),
-                    Err(error) => tracing::warn!(error = chain(&error), "watch the Secrets of API tokens"),
+                    Err(error) => tracing::warn!(error = error_chain(&error), "watch the Secrets of API tokens"),
                 }
             }
         };

@@ -23,7 +23,7 @@ use super::{
     manifest::{body, id_of, name_of},
 };
 use crate::{
-    kubernetes::{guard::Guarded, watch::log_unreadable},
+    kubernetes::{lenient::Lenient, resource_version::ResourceVersion, watch::log_unreadable},
     resources::{CREATED_AT_ANNOTATION, Webhook},
 };
 
@@ -74,9 +74,8 @@ impl Entry {
         name_of(&self.webhook)
     }
 
-    /// What orders states of one object in time; API servers' versions are numbers of one sequence.
-    fn version(&self) -> Option<u64> {
-        self.webhook.metadata.resource_version.as_deref()?.parse().ok()
+    fn version(&self) -> ResourceVersion {
+        ResourceVersion::of(&self.webhook)
     }
 }
 
@@ -209,7 +208,7 @@ impl Filter {
 
 impl Catalog {
     /// Takes in what the watch says.
-    pub(crate) fn observe(&self, event: Event<Guarded<Webhook>>) {
+    pub(crate) fn observe(&self, event: Event<Lenient<Webhook>>) {
         match event {
             Event::Init => self.state.write().list = Some((Instant::now(), HashSet::new())),
             Event::InitApply(webhook) => {
@@ -245,7 +244,7 @@ impl Catalog {
         }
     }
 
-    fn apply(&self, webhook: Guarded<Webhook>, outdated: impl FnOnce(&Entry) -> bool) {
+    fn apply(&self, webhook: Lenient<Webhook>, outdated: impl FnOnce(&Entry) -> bool) {
         let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
         let uid = webhook.uid().unwrap_or_default();
         match webhook.0 {
@@ -366,7 +365,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::kubernetes::guard::Unreadable;
+    use crate::kubernetes::lenient::Unreadable;
 
     /// A state of a webhook in namespace `n`: its name, uid, version, and second of creation.
     fn state(name: &str, uid: &str, version: u64, created: u32) -> Webhook {
@@ -383,8 +382,8 @@ mod tests {
         serde_json::from_value(json!({"metadata": metadata, "spec": fields})).unwrap()
     }
 
-    fn read(webhook: Webhook) -> Guarded<Webhook> {
-        Guarded(Ok(webhook))
+    fn read(webhook: Webhook) -> Lenient<Webhook> {
+        Lenient(Ok(webhook))
     }
 
     fn deleting(mut webhook: Webhook) -> Webhook {
@@ -393,9 +392,9 @@ mod tests {
     }
 
     /// What is listed: names in Kubernetes and versions, in order.
-    fn listed(catalog: &Catalog) -> Vec<(String, u64)> {
+    fn listed(catalog: &Catalog) -> Vec<(String, ResourceVersion)> {
         let (count, entries) = catalog.list("n", &Filter::default(), |count| 0..count);
-        let listed: Vec<_> = entries.iter().map(|entry| (entry.webhook.name_any(), entry.version().unwrap())).collect();
+        let listed: Vec<_> = entries.iter().map(|entry| (entry.webhook.name_any(), entry.version())).collect();
         assert_eq!(count, listed.len());
         for entry in &entries {
             assert_eq!(catalog.get("n", &entry.id).unwrap().webhook, entry.webhook);
@@ -403,8 +402,9 @@ mod tests {
         listed
     }
 
-    fn names(listed: &[(&str, u64)]) -> Vec<(String, u64)> {
-        listed.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect()
+    fn names(listed: &[(&str, u64)]) -> Vec<(String, ResourceVersion)> {
+        let version = |version: &u64| ResourceVersion::from(version.to_string().as_str());
+        listed.iter().map(|(name, number)| ((*name).to_owned(), version(number))).collect()
     }
 
     #[test]
@@ -481,7 +481,7 @@ mod tests {
         catalog.insert(state("a", "1", 1, 0));
         let metadata = state("a", "1", 2, 0).metadata;
         let unreadable = Unreadable { metadata, has_status: false, error: "no such trigger".to_owned() };
-        catalog.observe(Event::Apply(Guarded(Err(unreadable))));
+        catalog.observe(Event::Apply(Lenient(Err(unreadable))));
         assert_eq!(listed(&catalog), []);
         catalog.observe(Event::Apply(read(state("a", "1", 3, 0))));
         assert_eq!(listed(&catalog), names(&[("a", 3)]));

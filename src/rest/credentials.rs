@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{FIELD_MANAGER, catalog::Catalog, manifest::Kept};
 use crate::{
-    kubernetes::objects::{self, Objects, chain},
+    errors::error_chain,
+    kubernetes::objects::{self, Objects},
     resources::{MANAGED_BY_LABEL, SECRET_LABEL, SecretKeyRef, WEBHOOK_LABEL, Webhook, label_value},
 };
 
@@ -179,7 +180,7 @@ impl Credentials {
         match removed {
             // Whoever has changed it since removes what it does not need.
             Err(error) if !error.is_conflict() && !error.is_not_found() => {
-                tracing::warn!(error = chain(&error), "what nothing names any more stays in a Secret");
+                tracing::warn!(error = error_chain(&error), "what nothing names any more stays in a Secret");
             }
             _ => {}
         }
@@ -193,7 +194,7 @@ impl Credentials {
         self.writing.spawn(async move {
             match objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
                 Err(error) if !error.is_not_found() => {
-                    tracing::warn!(error = chain(&error), "a Secret stays without its owner");
+                    tracing::warn!(error = error_chain(&error), "a Secret stays without its owner");
                 }
                 _ => {}
             }
@@ -229,7 +230,7 @@ impl Credentials {
         let uid = Preconditions { uid: secret.uid(), resource_version: None };
         match self.objects.delete::<Secret>(&namespace, &name, uid).await {
             Err(error) if !error.is_not_found() => {
-                tracing::warn!(error = chain(&error), "a Secret stays without a webhook");
+                tracing::warn!(error = error_chain(&error), "a Secret stays without a webhook");
             }
             _ => {}
         }

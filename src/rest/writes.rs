@@ -29,7 +29,8 @@ use crate::{
         id,
         webhook::{HttpMethod, TriggerType},
     },
-    kubernetes::objects::{self, Objects, chain},
+    errors::error_chain,
+    kubernetes::objects::{self, Objects},
     resources::{BLANK_FIELDS_ANNOTATION, CREATED_AT_ANNOTATION, Manager, Webhook, WebhookSpec},
 };
 
@@ -332,7 +333,7 @@ fn not_unique() -> Refusal {
 pub(crate) fn refusal(error: &objects::Error) -> Refusal {
     // A conflict is one with other calls, such as those that a quota counts at the same time.
     let Some(status) = error.status().filter(|_| error.is_final() && !error.is_conflict()) else {
-        tracing::warn!(error = chain(error), "answered with 503");
+        tracing::warn!(error = error_chain(error), "answered with 503");
         let detail = "The Kubernetes API can't do this at the moment: try again.";
         let after =
             error.status().and_then(|status| status.details.as_ref()).map(|details| details.retry_after_seconds);

@@ -58,12 +58,12 @@ impl World {
         Self { history, catalog, runs, calls, _changes: changes }
     }
 
-    fn webhook(&self, event: &Event<Guarded<Webhook>>) {
+    fn webhook(&self, event: &Event<Lenient<Webhook>>) {
         self.catalog.observe(event).into_iter().for_each(|seen| self.runs.seen(seen));
     }
 
     /// Shows what there is at the start.
-    fn list(&self, events: &[&Guarded<AlertGroupEvent>]) {
+    fn list(&self, events: &[&Lenient<AlertGroupEvent>]) {
         self.runs.observe(&Event::Init);
         events.iter().for_each(|event| self.runs.observe(&Event::InitApply((*event).clone())));
         self.runs.observe(&Event::InitDone);
@@ -106,14 +106,14 @@ fn status(phase: &str, webhook: &str, outcome: &str) -> Value {
 }
 
 /// A webhook that holds what it is to send.
-fn webhook(name: &str, spec: &Value) -> Guarded<Webhook> {
+fn webhook(name: &str, spec: &Value) -> Lenient<Webhook> {
     let metadata = json!({"name": name, "namespace": "team", "uid": name, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"});
     let mut all = json!({"triggerType": "resolve", "url": "https://receiver.example", "suspend": true});
     all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     serde_json::from_value(json!({"metadata": metadata, "spec": all})).unwrap()
 }
 
-fn event(name: &str, status: &Value) -> Guarded<AlertGroupEvent> {
+fn event(name: &str, status: &Value) -> Lenient<AlertGroupEvent> {
     let metadata = json!({
         "name": name, "namespace": "team", "uid": name, "resourceVersion": "1", "creationTimestamp": "2026-01-02T00:00:00Z",
     });

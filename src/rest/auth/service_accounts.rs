@@ -25,7 +25,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use super::{NAMESPACE_HEADER, Resource, Verb, tokens::TokenHash};
-use crate::{kubernetes::objects::chain, resources::Webhook, rest::refusal::Refusal};
+use crate::{errors::error_chain, resources::Webhook, rest::refusal::Refusal};
 
 /// How long an answer counts.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -181,7 +181,7 @@ impl Reviews {
 async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<T, Refusal> {
     let reason = match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => chain(error.as_ref()),
+        Ok(Err(error)) => error_chain(error.as_ref()),
         Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
     };
     tracing::warn!(error = reason, "check a Kubernetes token");

@@ -20,7 +20,7 @@ use rustls::{
 use tokio::{net::TcpStream, task::spawn_blocking, time::sleep};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::kubernetes::objects::chain;
+use crate::errors::error_chain;
 
 /// How often the files are looked at. A mounted Secret is swapped as a whole folder, which is easier to see in what the
 /// files hold than to be told of.
@@ -65,7 +65,7 @@ impl Tls {
             let files = self.files.clone();
             // It fails only when the runtime ends.
             if let Ok(found) = spawn_blocking(move || files.read()).await {
-                self.observe(found.map_err(|error| chain(error.as_ref())));
+                self.observe(found.map_err(|error| error_chain(error.as_ref())));
             }
         }
     }
@@ -80,7 +80,7 @@ impl Tls {
             Ok(pem) => self
                 .files
                 .certified(pem, self.acceptor.config().crypto_provider())
-                .map_err(|error| chain(error.as_ref())),
+                .map_err(|error| error_chain(error.as_ref())),
             Err(error) => Err(error.clone()),
         };
         match certified {

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 /// An object, or why it can't be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Guarded<K>(pub(crate) Result<K, Unreadable>);
+pub(crate) struct Lenient<K>(pub(crate) Result<K, Unreadable>);
 
 /// What is known of an object that can't be read.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ struct Named {
     status: Option<IgnoredAny>,
 }
 
-impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
+impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Lenient<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Taken as it stands, which is no recursion.
         let text = Box::<RawValue>::deserialize(deserializer)?;
@@ -47,7 +47,7 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
     }
 }
 
-impl<K: Resource> Resource for Guarded<K> {
+impl<K: Resource> Resource for Lenient<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
@@ -95,7 +95,7 @@ mod tests {
             event("fine", "[1]"),
             event("typed", "{}").replace("resolve", "no")
         );
-        let objects: Vec<Guarded<AlertGroupEvent>> = serde_json::from_str(&list).unwrap();
+        let objects: Vec<Lenient<AlertGroupEvent>> = serde_json::from_str(&list).unwrap();
         let read: Vec<_> = objects
             .iter()
             .map(|object| {
