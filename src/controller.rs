@@ -13,6 +13,7 @@
 //! The streams that feed kube-runtime's controllers are read in passing, in order: an event is on its way before its
 //! reconciliation is scheduled. Reconciliations only write statuses.
 
+mod api_server_guard;
 mod catalog;
 mod deliver;
 mod election;
@@ -24,6 +25,7 @@ mod responses;
 mod retention;
 mod runs;
 mod secrets;
+mod services;
 mod webhooks;
 
 use std::{
@@ -51,12 +53,14 @@ use kube::{
 use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
+    api_server_guard::ApiServerGuard,
     catalog::Catalog,
     deliver::{Deliverer, Parts},
     history::History,
     metrics::Metrics,
     runs::Runs,
     secrets::Secrets,
+    services::services,
 };
 pub use self::{election::Election, retention::Retention};
 use crate::{
@@ -68,9 +72,8 @@ use crate::{
     health::{self, Ready},
     kubernetes::{
         client::api_of,
-        lease::{self, Lease},
+        lease::{self, Leadership},
         objects::Objects,
-        services::{Guard, services},
         watch::{log_errors, on_listed, valid, watch},
     },
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
@@ -213,7 +216,7 @@ impl From<Reach> for Policy {
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     let listener = health::bind(config.health_address).await?;
     let (ready, metrics) = (Ready::default(), Metrics::default());
-    let (guard, policies) = Guard::new(&client, config.reach.clone().into()).await?;
+    let (guard, policies) = ApiServerGuard::new(&client, config.reach.clone().into()).await?;
     tokio::select! {
         result = health::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
         () = guard.keep() => anyhow::bail!("nobody looks any more where the API server is"),
@@ -233,27 +236,27 @@ async fn work(
     // The first says where the API server is.
     policies.changed().await.context("look where the API server is")?;
     let proxies = Proxies::from(config.proxy.clone()).or_environment();
-    let held: Arc<OnceLock<Lease>> = Arc::default();
+    let held: Arc<OnceLock<Leadership>> = Arc::default();
     let gate = Arc::clone(&held);
-    let gate = Arc::new(move || gate.get().is_some_and(Lease::is_held));
+    let gate = Arc::new(move || gate.get().is_some_and(Leadership::is_held));
     let sender = delivery::Parts { policies, services: services(&client), gate };
     let sender = Sender::new(sender, &proxies).context("set up the HTTP client")?;
-    let Some(claim) = config.election.clone().claim()? else {
-        let lease = held.get_or_init(Lease::of_one).clone();
+    let Some(candidate) = config.election.clone().candidate()? else {
+        let lease = held.get_or_init(Leadership::unopposed).clone();
         return lead(client, config, sender, lease, ready, metrics, stop).await;
     };
     // A replica that stands by is as well as can be.
     ready.set();
-    let (keeper, lease) = tokio::select! {
-        acquired = lease::acquire(client.clone(), claim) => acquired,
+    let (renewer, lease) = tokio::select! {
+        acquired = lease::acquire(client.clone(), candidate) => acquired,
         () = &mut stop => return Ok(()),
     };
     let lease = held.get_or_init(|| lease).clone();
     let result = tokio::select! {
-        lost = keeper.keep() => return Err(lost.into()),
+        lost = renewer.renew() => return Err(lost.into()),
         result = lead(client, config, sender, lease, ready, metrics, stop) => result,
     };
-    keeper.release().await;
+    renewer.release().await;
     result
 }
 
@@ -262,7 +265,7 @@ async fn lead(
     client: Client,
     config: Config,
     sender: Sender,
-    lease: Lease,
+    lease: Leadership,
     ready: Ready,
     metrics: Metrics,
     stop: impl Future<Output = ()>,

@@ -6,6 +6,5 @@ pub(crate) mod lease;
 pub(crate) mod lenient;
 pub(crate) mod objects;
 pub(crate) mod resource_version;
-pub(crate) mod services;
 pub(crate) mod table;
 pub(crate) mod watch;

@@ -36,7 +36,7 @@ use crate::{
     delivery::{Origin, Sender},
     errors::error_chain,
     kubernetes::{
-        lease::Lease,
+        lease::Leadership,
         objects::{self, Objects},
         resource_version::ResourceVersion,
     },
@@ -159,7 +159,7 @@ pub(crate) struct Deliverer {
     secrets: Secrets,
     history: Arc<History>,
     payloads: Payloads,
-    lease: Lease,
+    lease: Leadership,
     stop: CancellationToken,
     /// One permit for each slow rendering at a time.
     slow: Semaphore,
@@ -172,7 +172,7 @@ pub(crate) struct Parts {
     pub(crate) sender: Sender,
     pub(crate) secrets: Secrets,
     pub(crate) history: Arc<History>,
-    pub(crate) lease: Lease,
+    pub(crate) lease: Leadership,
 }
 
 impl Deliverer {

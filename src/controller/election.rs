@@ -4,7 +4,7 @@ use std::{env, fs, io, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::kubernetes::lease::Claim;
+use crate::kubernetes::lease::Candidate;
 
 /// Which of several replicas works.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,7 +31,11 @@ fn lease_name(text: &str) -> Result<(String, String), String> {
 }
 
 impl Election {
-    pub(super) fn claim(self) -> Result<Option<Claim>> {
+    /// Makes the candidate for the Lease; None without a Lease.
+    ///
+    /// # Errors
+    /// There is no identity, and this host has no name.
+    pub(super) fn candidate(self) -> Result<Option<Candidate>> {
         let Some((namespace, name)) = self.lease else { return Ok(None) };
         let duration = Duration::from_secs(self.lease_seconds.into());
         let identity = match self.identity {
@@ -39,7 +43,7 @@ impl Election {
             // A pod's own; containers of one pod follow one after the other.
             None => host_name().context("find this host's name: give --identity")?,
         };
-        Ok(Some(Claim { namespace, name, identity, duration }))
+        Ok(Some(Candidate { namespace, name, identity, duration }))
     }
 }
 

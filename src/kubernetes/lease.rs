@@ -1,7 +1,7 @@
 //! Which of several replicas works: the one that holds a Lease.
 //!
 //! As in client-go: a holder writes the Lease again and again; others take it when it has not changed for as long as it
-//! lasts, by their own clocks. Beyond that, a holder knows until when nobody else can have it ([`Lease::is_held`]):
+//! lasts, by their own clocks. Beyond that, a holder knows until when nobody else can have it ([`Leadership::is_held`]):
 //! counted from before its last write was sent, on a clock that goes on while the process is stopped.
 
 use std::{pin::pin, time::Duration};
@@ -9,7 +9,7 @@ use std::{pin::pin, time::Duration};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::coordination::v1::{Lease as Object, LeaseSpec},
+    api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
@@ -25,42 +25,42 @@ use tokio::{
 
 use crate::errors::error_chain;
 
-/// How a Lease is held.
+/// A process that is to hold a Lease, and how.
 #[derive(Clone, Debug)]
-pub(crate) struct Claim {
+pub(crate) struct Candidate {
     /// Namespace of the Lease.
     pub(crate) namespace: String,
     /// Its name.
     pub(crate) name: String,
-    /// Who claims it. A process that begins with the name of one that ended takes over at once.
+    /// Who is to hold it. A process that begins with the name of one that ended takes over at once.
     pub(crate) identity: String,
-    /// How long it lasts after it was written, in whole seconds.
+    /// How long the Lease lasts after it was written, in whole seconds.
     pub(crate) duration: Duration,
 }
 
-impl Claim {
-    /// How long a holder that can't write it goes on. What is left until another one takes it covers differences between
-    /// clocks, and requests that leave late.
+impl Candidate {
+    /// How long a holder that can't write the Lease goes on. The rest of the time until another one takes it covers
+    /// differences between clocks, and requests that leave late.
     fn certain(&self) -> Duration {
         self.duration * 2 / 3
     }
 
-    /// How often it is written.
+    /// How often the Lease is written.
     fn period(&self) -> Duration {
         self.duration / 6
     }
 }
 
-/// A Lease that was taken.
+/// Tells whether this process leads: whether the Lease that it took is its own still.
 #[derive(Clone)]
-pub(crate) struct Lease {
-    /// Until when nobody else can have it.
+pub(crate) struct Leadership {
+    /// Until when nobody else can hold the Lease.
     until: watch::Receiver<Instant>,
 }
 
-impl Lease {
-    /// One that is held for ever, for an operator that is alone.
-    pub(crate) fn of_one() -> Self {
+impl Leadership {
+    /// Leads for ever, for an operator that runs alone.
+    pub(crate) fn unopposed() -> Self {
         // As far away as tokio's timers reach.
         let (_, until) = watch::channel(Instant::now() + Duration::from_secs(86_400 * 365 * 30));
         Self { until }
@@ -71,11 +71,11 @@ impl Lease {
         Instant::now() < *self.until.borrow()
     }
 
-    /// Waits until it is.
+    /// Waits until that is certain.
     pub(crate) async fn held(&self) {
         let mut until = self.until.clone();
         while !self.is_held() {
-            // Its keeper ends with the process.
+            // Its renewer ends with the process.
             if until.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -83,12 +83,12 @@ impl Lease {
     }
 }
 
-/// Why a Lease is held no longer.
+/// The Lease is held no longer, and who holds it now.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "Lease {namespace}/{name} was deleted, or taken by {holder:?}: another replica works now, or this one when it is started again"
 )]
-pub(crate) struct Lost {
+pub(crate) struct LeaseLost {
     namespace: String,
     name: String,
     holder: String,
@@ -99,52 +99,55 @@ const CALL: Duration = Duration::from_secs(5);
 /// How long to wait after a call that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Keeps a Lease that was taken.
-pub(crate) struct Keeper {
-    claim: Claim,
-    api: Api<Object>,
-    /// As it was last written.
-    object: Mutex<Object>,
+/// Writes a Lease that was taken again and again, so that this process keeps it.
+pub(crate) struct LeaseRenewer {
+    candidate: Candidate,
+    api: Api<Lease>,
+    /// The Lease as it was last written.
+    object: Mutex<Lease>,
     until: watch::Sender<Instant>,
 }
 
-/// Waits until the Lease is this process's.
-pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
-    let api: Api<Object> = Api::namespaced(client, &claim.namespace);
-    let mut changes = pin!(watch_object(api.clone(), &claim.name).default_backoff());
-    // What another one holds, or nobody, and when to try to take it.
-    let mut over: Option<(Option<Object>, Instant)> = None;
-    let mut told = None;
+/// Waits until this process holds the Lease.
+pub(crate) async fn acquire(client: Client, candidate: Candidate) -> (LeaseRenewer, Leadership) {
+    let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
+    let mut changes = pin!(watch_object(api.clone(), &candidate.name).default_backoff());
+    // The Lease that another process holds, or that nobody does, and when to try to take it.
+    let mut expiring: Option<(Option<Lease>, Instant)> = None;
+    let mut logged_holder = None;
     loop {
-        let expiry = over.as_ref().map_or_else(Instant::now, |(_, at)| *at);
+        let expiry = expiring.as_ref().map_or_else(Instant::now, |(_, at)| *at);
         let free = tokio::select! {
             change = changes.next() => match change {
                 Some(Ok(found)) => match found.map(|found| (holder(&found).to_owned(), found)) {
-                    Some((holder, found)) if !holder.is_empty() && holder != claim.identity => {
-                        if told.as_ref() != Some(&holder) {
+                    Some((holder, found)) if !holder.is_empty() && holder != candidate.identity => {
+                        if logged_holder.as_ref() != Some(&holder) {
                             tracing::info!(holder, "standing by");
-                            told = Some(holder);
+                            logged_holder = Some(holder);
                         }
                         let at = Instant::now() + lasts(&found);
-                        over = Some((Some(found), at));
+                        expiring = Some((Some(found), at));
                         continue;
                     }
                     free => free.map(|(_, found)| found),
                 },
                 Some(Err(error)) => {
-                    tracing::warn!(error = error_chain(&error), "watch Lease {}/{}", claim.namespace, claim.name);
+                    tracing::warn!(error = error_chain(&error), "watch Lease {}/{}", candidate.namespace, candidate.name);
                     continue;
                 }
                 // A watch has no end.
                 None => std::future::pending().await,
             },
-            () = sleep_until(expiry), if over.is_some() => over.take().and_then(|(object, _)| object),
+            () = sleep_until(expiry), if expiring.is_some() => expiring.take().and_then(|(object, _)| object),
         };
         let before = Instant::now();
-        match write(&api, &claim, free.as_ref(), None).await {
+        match write(&api, &candidate, free.as_ref(), None).await {
             Ok(object) => {
-                let (until, lease) = watch::channel(before + claim.certain());
-                return (Keeper { claim, api, object: Mutex::new(object), until }, Lease { until: lease });
+                let (until, lease) = watch::channel(before + candidate.certain());
+                return (
+                    LeaseRenewer { candidate, api, object: Mutex::new(object), until },
+                    Leadership { until: lease },
+                );
             }
             Err(error) => {
                 // Another one was faster, as a rule; the watch shows what there is now. If it was something else, the same is
@@ -152,45 +155,45 @@ pub(crate) async fn acquire(client: Client, claim: Claim) -> (Keeper, Lease) {
                 tracing::info!(
                     error = error_chain(&error),
                     "Lease {}/{} is not to be had",
-                    claim.namespace,
-                    claim.name
+                    candidate.namespace,
+                    candidate.name
                 );
-                over = Some((free, Instant::now() + claim.period()));
+                expiring = Some((free, Instant::now() + candidate.period()));
             }
         }
     }
 }
 
-impl Keeper {
-    /// Keeps the Lease until somebody else has it. Nothing more is sent then.
-    pub(crate) async fn keep(&self) -> Lost {
-        let mut pause = self.claim.period();
+impl LeaseRenewer {
+    /// Renews the Lease until somebody else has it. Nothing more is sent then.
+    pub(crate) async fn renew(&self) -> LeaseLost {
+        let mut pause = self.candidate.period();
         loop {
             sleep(pause).await;
             let before = Instant::now();
             let object = self.object.lock().clone();
-            match write(&self.api, &self.claim, Some(&object), acquired(&object)).await {
+            match write(&self.api, &self.candidate, Some(&object), acquired(&object)).await {
                 Ok(object) => {
                     if !self.is_held() {
                         tracing::info!("the Lease is certain again: sending goes on");
                     }
                     *self.object.lock() = object;
-                    self.until.send_replace(before + self.claim.certain());
-                    pause = self.claim.period();
+                    self.until.send_replace(before + self.candidate.certain());
+                    pause = self.candidate.period();
                 }
                 Err(error) => {
                     let certain = if self.is_held() { "" } else { "; nothing is sent until it is certain again" };
                     tracing::warn!(
                         error = error_chain(&error),
                         "write Lease {}/{}{certain}",
-                        self.claim.namespace,
-                        self.claim.name
+                        self.candidate.namespace,
+                        self.candidate.name
                     );
                     if let Some(lost) = self.look().await {
                         self.end();
                         return lost;
                     }
-                    pause = PAUSE.min(self.claim.period());
+                    pause = PAUSE.min(self.candidate.period());
                 }
             }
         }
@@ -207,7 +210,7 @@ impl Keeper {
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
             }
             let params = PostParams::default();
-            match timeout(CALL, self.api.replace(&self.claim.name, &params, &object)).await {
+            match timeout(CALL, self.api.replace(&self.candidate.name, &params, &object)).await {
                 Ok(Ok(_)) => return tracing::info!("gave the Lease back"),
                 Ok(Err(error)) => tracing::info!(error = error_chain(&error), "give the Lease back"),
                 Err(_) => tracing::info!("give the Lease back: no answer"),
@@ -226,56 +229,56 @@ impl Keeper {
         self.until.send_replace(Instant::now());
     }
 
-    /// Looks who has the Lease.
-    async fn look(&self) -> Option<Lost> {
-        let Ok(Ok(found)) = timeout(CALL, self.api.get_opt(&self.claim.name)).await else { return None };
+    /// Reads who has the Lease; None if it still is this process, or that can't be read.
+    async fn look(&self) -> Option<LeaseLost> {
+        let Ok(Ok(found)) = timeout(CALL, self.api.get_opt(&self.candidate.name)).await else { return None };
         let holder = found.as_ref().map(holder).unwrap_or_default().to_owned();
         if let Some(found) = found {
             let mut object = self.object.lock();
             // One of the same name may have come after this one.
-            if holder == self.claim.identity && acquired(&found) == acquired(&object) {
+            if holder == self.candidate.identity && acquired(&found) == acquired(&object) {
                 *object = found;
                 return None;
             }
         }
-        let Claim { namespace, name, .. } = self.claim.clone();
-        Some(Lost { namespace, name, holder })
+        let Candidate { namespace, name, .. } = self.candidate.clone();
+        Some(LeaseLost { namespace, name, holder })
     }
 }
 
-fn holder(object: &Object) -> &str {
+fn holder(object: &Lease) -> &str {
     object.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
 
-fn acquired(object: &Object) -> Option<MicroTime> {
+fn acquired(object: &Lease) -> Option<MicroTime> {
     object.spec.as_ref().and_then(|spec| spec.acquire_time.clone())
 }
 
-/// How long a Lease lasts, as its holder says.
-fn lasts(object: &Object) -> Duration {
+/// How long a Lease lasts after it was written, as its holder says.
+fn lasts(object: &Lease) -> Duration {
     let seconds = object.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
     Duration::from_secs(seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or(1))
 }
 
-/// Makes the Lease this process's: written anew if it is `old` still.
+/// Writes the Lease with this process as its holder: creates it, or replaces `old` if that is still what is there.
 /// `acquired` is when it was taken, if that is not now.
 async fn write(
-    api: &Api<Object>,
-    claim: &Claim,
-    old: Option<&Object>,
+    api: &Api<Lease>,
+    candidate: &Candidate,
+    old: Option<&Lease>,
     acquired: Option<MicroTime>,
-) -> Result<Object, WriteError> {
+) -> Result<Lease, WriteError> {
     let spec = old.and_then(|old| old.spec.clone()).unwrap_or_default();
     let now = Some(MicroTime(Timestamp::now()));
-    let stays = spec.holder_identity.as_ref() == Some(&claim.identity);
-    let object = Object {
+    let stays = spec.holder_identity.as_ref() == Some(&candidate.identity);
+    let object = Lease {
         metadata: old.map_or_else(
-            || ObjectMeta { name: Some(claim.name.clone()), ..ObjectMeta::default() },
+            || ObjectMeta { name: Some(candidate.name.clone()), ..ObjectMeta::default() },
             |old| old.metadata.clone(),
         ),
         spec: Some(LeaseSpec {
-            holder_identity: Some(claim.identity.clone()),
-            lease_duration_seconds: Some(i32::try_from(claim.duration.as_secs()).unwrap_or(i32::MAX)),
+            holder_identity: Some(candidate.identity.clone()),
+            lease_duration_seconds: Some(i32::try_from(candidate.duration.as_secs()).unwrap_or(i32::MAX)),
             acquire_time: acquired.or_else(|| now.clone()),
             renew_time: now,
             lease_transitions: Some(spec.lease_transitions.unwrap_or_default() + i32::from(!stays)),
@@ -309,7 +312,7 @@ mod tests {
     use super::*;
 
     /// A Lease that is held for long, and written often, on an API server that answers all calls so; None for not at all.
-    fn held(answer: Option<u16>) -> (Keeper, Lease) {
+    fn held(answer: Option<u16>) -> (LeaseRenewer, Leadership) {
         let server = service_fn(move |_: Request<Body>| async move {
             let Some(code) = answer else { return std::future::pending().await };
             let status = serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "reason": "NotFound", "message": ""});
@@ -317,31 +320,31 @@ mod tests {
             response.map_err(BoxError::from)
         });
         let (until, lease) = watch::channel(Instant::now() + Duration::from_secs(60));
-        let claim = Claim {
+        let candidate = Candidate {
             namespace: "team".to_owned(),
             name: "operator".to_owned(),
             identity: "one".to_owned(),
             duration: Duration::from_millis(60),
         };
         let metadata = ObjectMeta { name: Some("operator".to_owned()), ..ObjectMeta::default() };
-        let object = Mutex::new(Object { metadata, spec: Some(LeaseSpec::default()) });
+        let object = Mutex::new(Lease { metadata, spec: Some(LeaseSpec::default()) });
         let api = Api::namespaced(Client::new(server, "team"), "team");
-        (Keeper { claim, api, object, until }, Lease { until: lease })
+        (LeaseRenewer { candidate, api, object, until }, Leadership { until: lease })
     }
 
     #[tokio::test]
-    async fn who_gives_the_lease_back_sends_nothing_more_even_before_that_is_written() {
-        let (keeper, lease) = held(None);
+    async fn a_replica_that_gives_the_lease_back_sends_nothing_more_even_before_that_is_written() {
+        let (renewer, lease) = held(None);
         assert!(lease.is_held());
-        assert_eq!(keeper.release().now_or_never(), None);
+        assert_eq!(renewer.release().now_or_never(), None);
         assert!(!lease.is_held());
     }
 
     #[tokio::test]
-    async fn who_has_lost_the_lease_sends_nothing_more_though_it_would_have_lasted() {
-        let (keeper, lease) = held(Some(404));
+    async fn a_replica_that_has_lost_the_lease_sends_nothing_more_though_it_would_have_lasted() {
+        let (renewer, lease) = held(Some(404));
         assert!(lease.is_held());
-        assert_eq!(keeper.keep().await.name, "operator");
+        assert_eq!(renewer.renew().await.name, "operator");
         assert!(!lease.is_held());
     }
 }

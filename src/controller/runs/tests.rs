@@ -11,7 +11,7 @@ use crate::{
     controller::{deliver::Parts, history::History, secrets::Secrets},
     core::id,
     delivery::{Proxies, Sender},
-    kubernetes::{lease::Lease, objects::Objects},
+    kubernetes::{lease::Leadership, objects::Objects},
     resources::{Webhook, WebhookResponse},
 };
 
@@ -51,7 +51,7 @@ impl World {
         let history = Arc::new(History::new(objects.clone()));
         let sender = Sender::unbound(&Proxies::default()).unwrap();
         let secrets = Secrets::new(reflector::store::<Secret>().0);
-        let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), lease: Lease::of_one() };
+        let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), lease: Leadership::unopposed() };
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let (runs, changes) = Runs::new(Arc::clone(&catalog), deliverer, Limits { in_flight: 10, per_webhook: 10 });

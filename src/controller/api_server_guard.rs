@@ -1,132 +1,67 @@
-//! Where Services of the cluster lead, and where its API server is: what decides whether a request may go there.
+//! Where the API server is: kept out of reach of webhooks, wherever it is found.
 //!
 //! ```text
-//! Service, its EndpointSlices ──► cache ──► Leads
-//! kubeconfig, environment, /api, EndpointSlice default/kubernetes ──► Guard ──► the policy of the moment
+//! kubeconfig, environment, /api, EndpointSlice default/kubernetes ──► ApiServerGuard ──► the policy of the moment
 //! ```
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use futures::{FutureExt, future::join_all};
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use futures::future::join_all;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
-use quick_cache::sync::Cache;
 use tokio::{net::lookup_host, sync::watch, time::timeout};
 
-use super::{client::api_server_hosts, objects::Objects};
+use super::services::addresses;
 use crate::{
     core::address::Policy,
-    delivery::{Leads, Policies, Services},
+    delivery::Policies,
     errors::error_chain,
+    kubernetes::{client::api_server_hosts, objects::Objects},
 };
-
-/// How long what was read of a Service is believed: for as long are its changes not seen.
-const FRESH: Duration = Duration::from_secs(10);
-/// Bound on reading it: a request waits for that.
-const READ: Duration = Duration::from_secs(2);
-/// How many Services are known at a time.
-const SERVICES: usize = 1000;
 
 /// Nothing is written.
 const READER: &str = "";
-
-/// What every EndpointSlice of a Service has its name in.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// How often to look where the API server is, and after a look that failed.
 const LOOK: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 /// Bound on each way to find it.
 const FIND: Duration = Duration::from_secs(5);
 
-/// Says where Services lead, as the API server has them.
-pub(crate) fn services(client: &Client) -> Services {
-    // Of its own: what waits for others' reads is no reason for requests to wait.
-    let objects = Objects::new(client.clone(), READER);
-    let known: Arc<Cache<(String, String), (Instant, Leads)>> = Arc::new(Cache::new(SERVICES));
-    Arc::new(move |namespace, name| {
-        let (objects, known) = (objects.clone(), Arc::clone(&known));
-        async move {
-            let key = (namespace, name);
-            let old = known.get(&key);
-            if let Some((at, leads)) = &old
-                && at.elapsed() < FRESH
-            {
-                return Ok(leads.clone());
-            }
-            let read = timeout(READ, read(&objects, &key.0, &key.1)).await;
-            let leads = match (read.unwrap_or_else(|_| Err(format!("no answer within {READ:?}"))), old) {
-                (Ok(leads), _) => leads,
-                // While the API server is away, it is as it was.
-                (Err(error), Some((_, leads))) => {
-                    tracing::warn!(namespace = key.0, service = key.1, error, "read where a Service leads");
-                    leads
-                }
-                (Err(error), None) => {
-                    return Err(format!("It is not known where Service {} leads: {error}", key.1));
-                }
-            };
-            known.insert(key, (Instant::now(), leads.clone()));
-            Ok(leads)
-        }
-        .boxed()
-    })
-}
-
-async fn read(objects: &Objects, namespace: &str, name: &str) -> Result<Leads, String> {
-    let service: Option<Service> = objects.get(namespace, name).await.map_err(|error| error_chain(&error))?;
-    let type_ = service.map(|service| service.spec.unwrap_or_default().type_.unwrap_or_default());
-    if type_.is_none_or(|type_| type_ == "ExternalName") {
-        return Ok(Leads::Elsewhere);
-    }
-    let slices = objects.list::<EndpointSlice>(Some(namespace), &format!("{SERVICE_LABEL}={name}")).await;
-    let slices = slices.map_err(|error| format!("list EndpointSlices: {}", error_chain(&error)))?;
-    Ok(Leads::To(slices.iter().flat_map(addresses).collect()))
-}
-
-fn addresses(slice: &EndpointSlice) -> impl Iterator<Item = IpAddr> {
-    let addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
-    // Others are names, which no cluster's network leads to.
-    addresses.filter_map(|address| address.parse().ok())
-}
-
-/// Keeps the API server out of reach, wherever it is found.
-pub(crate) struct Guard {
+/// Finds the addresses and names of the API server, and publishes the policy that keeps requests from them.
+pub(crate) struct ApiServerGuard {
     client: Client,
     objects: Objects,
+    /// The policy as it is configured.
     base: Policy,
+    /// The hosts that the environment names.
     hosts: BTreeSet<String>,
     found: Found,
-    /// Not all is readable, which has been said.
-    told: bool,
+    /// Whether it was logged that the EndpointSlice can't be read.
+    unreadable_logged: bool,
     policies: watch::Sender<Arc<Policy>>,
 }
 
-/// Names and addresses of the API server. What was found once stays guarded.
+/// Names and addresses of the API server. Those that were found once stay guarded.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Found {
     addresses: BTreeSet<IpAddr>,
     names: BTreeSet<String>,
 }
 
-impl Guard {
-    /// Also returns the policies: `base`, from the first change on without the API server.
+impl ApiServerGuard {
+    /// Also returns the policies: first `base`; from the first change on, with the API server out of reach.
     ///
     /// # Errors
-    /// There is no cluster in the environment.
+    /// The environment names no cluster.
     pub(crate) async fn new(client: &Client, base: Policy) -> Result<(Self, Policies)> {
         let (policies, receiver) = watch::channel(Arc::new(base.clone()));
         let (client, objects) = (client.clone(), Objects::new(client.clone(), READER));
         let (hosts, found) = (api_server_hosts().await?, Found::default());
-        Ok((Self { client, objects, base, hosts, found, told: false, policies }, receiver))
+        Ok((Self { client, objects, base, hosts, found, unreadable_logged: false, policies }, receiver))
     }
 
-    /// Looks where the API server is, again and again, for ever.
+    /// Looks where the API server is, again and again. Never returns.
     pub(crate) async fn keep(mut self) {
         loop {
             let before = self.found.clone();
@@ -142,7 +77,7 @@ impl Guard {
         }
     }
 
-    /// Whether everybody who knows answered.
+    /// Looks once. Tells whether the API server answered.
     async fn look(&mut self) -> bool {
         let mut hosts = self.hosts.clone();
         // The one that answers says where it is.
@@ -164,7 +99,7 @@ impl Guard {
         // All of them, where that may be read.
         match self.objects.get::<EndpointSlice>("default", "kubernetes").await {
             Ok(slice) => self.found.addresses.extend(slice.iter().flat_map(addresses)),
-            Err(error) if !std::mem::replace(&mut self.told, true) => {
+            Err(error) if !std::mem::replace(&mut self.unreadable_logged, true) => {
                 tracing::info!(
                     error = error_chain(&error),
                     "if there are several API servers, close the addresses of the others: --deny-address"
@@ -202,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_an_authority_is_known_in_each_of_its_forms() {
+    fn the_host_of_an_authority_is_found_in_each_of_its_forms() {
         for (authority, expected) in [
             ("10.0.0.1:6443", "10.0.0.1"),
             ("10.0.0.1", "10.0.0.1"),
