@@ -5,6 +5,7 @@
 
 mod alert_group_event;
 mod condition;
+pub(crate) mod conditions;
 mod manager;
 mod schema;
 mod webhook;

@@ -13,15 +13,12 @@ use crate::{
         objects::{self, Objects},
         resource_version::ResourceVersion,
     },
-    resources::{AlertGroupEvent, AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, set_condition},
+    resources::{AlertGroupEvent, AlertGroupEventStatus, conditions, set_condition},
 };
 
 /// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
 /// make them take longer.
 const SOON: Duration = Duration::from_secs(10);
-
-/// The condition that says whether all has been done, and what came of it.
-const COMPLETED: &str = "Completed";
 
 /// What a reconciliation needs.
 pub(crate) struct Context {
@@ -63,18 +60,10 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
 /// Says of an event that can't be read why nothing comes of it. What was said of it before stays.
 pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
     let Err(Unreadable { has_status: false, error, .. }) = &event.0 else { return };
-    let condition = Condition {
-        type_: COMPLETED.to_owned(),
-        status: ConditionStatus::False,
-        observed_generation: None,
-        last_transition_time: now(),
-        reason: "Unreadable".to_owned(),
-        message: format!(
-            "Nothing is sent, since the operator can't read the event: {error}. \
-             Make it anew so that it can; spec.alertPayload may be nested 125 deep"
-        ),
+    let status = AlertGroupEventStatus {
+        conditions: vec![conditions::event_unreadable(error, now())],
+        ..AlertGroupEventStatus::default()
     };
-    let status = AlertGroupEventStatus { conditions: vec![condition], ..AlertGroupEventStatus::default() };
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
     let version = ResourceVersion::of(&event);
     match objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
@@ -96,39 +85,10 @@ fn with_condition(
     held: bool,
     event: &AlertGroupEvent,
 ) -> AlertGroupEventStatus {
-    let (holds, reason) = match (status.phase, status.matched, status.failed) {
-        (EventPhase::Completed, _, _) if !unknown.is_empty() => (ConditionStatus::True, "WebhookNotFound"),
-        (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),
-        (EventPhase::Completed, _, 0) => (ConditionStatus::True, "Delivered"),
-        (EventPhase::Completed, _, _) => (ConditionStatus::True, "SomeFailed"),
-        _ if held => (ConditionStatus::False, "WebhookUnreadable"),
-        _ => (ConditionStatus::False, "Delivering"),
-    };
-    let AlertGroupEventStatus { matched, succeeded, failed, skipped, .. } = status;
-    let mut message = format!("{matched} webhooks: {succeeded} succeeded, {failed} failed, {skipped} skipped");
-    if !unknown.is_empty() {
-        message.push_str(&format!(
-            "; spec.webhookRefs names {}, which is no enabled Webhook of this trigger type and integration",
-            unknown.join(", ")
-        ));
-    }
-    if held {
-        message.push_str(
-            "; this version of the operator can't read a Webhook of the namespace, which the event may be for (its log says \
-             which and why)",
-        );
-    }
+    let completed = conditions::completed(&status, unknown, held, now());
     status.seen_version = status.seen_version.or_else(|| event.status.as_ref()?.seen_version.clone());
     status.conditions = event.status.as_ref().map(|old| old.conditions.clone()).unwrap_or_default();
-    let condition = Condition {
-        type_: COMPLETED.to_owned(),
-        status: holds,
-        observed_generation: None,
-        last_transition_time: now(),
-        reason: reason.to_owned(),
-        message,
-    };
-    set_condition(&mut status.conditions, condition);
+    set_condition(&mut status.conditions, completed);
     status
 }
 

@@ -4,15 +4,18 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::{ObjectRef, Store};
 use secrecy::SecretString;
 
-use crate::{core::webhook::SecretKey, resources::SECRET_LABEL};
+use crate::{
+    core::webhook::SecretKey,
+    resources::{SECRET_LABEL, conditions},
+};
 
-/// What the watch has found.
+/// The Secrets that the watch has shown. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Secrets(Store<Secret>);
 
 /// Why a Secret's key has no value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Missing {
+pub(crate) enum MissingSecret {
     #[error("Secret '{name}' does not exist or lacks the label {SECRET_LABEL}=true")]
     Secret { name: String },
     #[error("Secret '{name}' has no key '{key}'")]
@@ -21,13 +24,13 @@ pub(crate) enum Missing {
     NotText { name: String, key: String },
 }
 
-impl Missing {
-    /// The reason for a condition.
+impl MissingSecret {
+    /// The reason of the condition that tells of it.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::Secret { .. } => "SecretNotFound",
-            Self::Key { .. } => "SecretKeyNotFound",
-            Self::NotText { .. } => "SecretInvalid",
+            Self::Secret { .. } => conditions::SECRET_NOT_FOUND,
+            Self::Key { .. } => conditions::SECRET_KEY_NOT_FOUND,
+            Self::NotText { .. } => conditions::SECRET_INVALID,
         }
     }
 }
@@ -38,18 +41,22 @@ impl Secrets {
     }
 
     /// The text under a key, without the line break that editors and `echo` put at its end.
-    pub(crate) fn get(&self, namespace: &str, SecretKey { name, key }: &SecretKey) -> Result<SecretString, Missing> {
+    pub(crate) fn get(
+        &self,
+        namespace: &str,
+        SecretKey { name, key }: &SecretKey,
+    ) -> Result<SecretString, MissingSecret> {
         let secret = self
             .0
             .get(&ObjectRef::new(name).within(namespace))
-            .ok_or_else(|| Missing::Secret { name: name.clone() })?;
+            .ok_or_else(|| MissingSecret::Secret { name: name.clone() })?;
         let bytes = secret
             .data
             .as_ref()
             .and_then(|data| data.get(key))
-            .ok_or_else(|| Missing::Key { name: name.clone(), key: key.clone() })?;
-        let text =
-            std::str::from_utf8(&bytes.0).map_err(|_| Missing::NotText { name: name.clone(), key: key.clone() })?;
+            .ok_or_else(|| MissingSecret::Key { name: name.clone(), key: key.clone() })?;
+        let text = std::str::from_utf8(&bytes.0)
+            .map_err(|_| MissingSecret::NotText { name: name.clone(), key: key.clone() })?;
         Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
     }
 }

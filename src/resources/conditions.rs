@@ -1,0 +1,249 @@
+//! The conditions that the operator sets: every type, reason and message. People's scripts and alerts rely on types and
+//! reasons, and kstatus on `Ready` and `Stalled`.
+//!
+//! ```text
+//! Webhook          Ready         Valid | TemplateError, SecretNotFound, SecretKeyNotFound, SecretInvalid
+//!                  Stalled       as Ready, where that is False
+//!                  Suspended     Suspended, Gone, Unreadable
+//!                  Failing       EndpointFailing
+//!                  InsecureTLS   VerificationSkipped
+//! AlertGroupEvent  Completed     Delivered, NothingMatched, SomeFailed, WebhookNotFound | Delivering, WebhookUnreadable,
+//!                                Unreadable
+//! ```
+
+use std::{borrow::Cow, fmt::Display};
+
+use jiff::Timestamp;
+
+use super::{AlertGroupEventStatus, Condition, ConditionStatus, EventPhase};
+
+/// Of a Webhook: whether its templates compile and its Secrets are there.
+pub(crate) const READY: &str = "Ready";
+/// Of a Webhook: it will not get ready by itself.
+pub(crate) const STALLED: &str = "Stalled";
+/// Of a Webhook: its deliveries wait.
+pub(crate) const SUSPENDED: &str = "Suspended";
+/// Of a Webhook: its endpoint is taken to be down.
+pub(crate) const FAILING: &str = "Failing";
+/// Of a Webhook: the certificate of its receiver is not verified.
+pub(crate) const INSECURE_TLS: &str = "InsecureTLS";
+/// Of an AlertGroupEvent: whether the runs of all its webhooks have ended.
+pub(crate) const COMPLETED: &str = "Completed";
+
+/// The reason of `Ready` where a Secret is missing or lacks the label.
+pub(crate) const SECRET_NOT_FOUND: &str = "SecretNotFound";
+/// The reason of `Ready` where a Secret lacks a key.
+pub(crate) const SECRET_KEY_NOT_FOUND: &str = "SecretKeyNotFound";
+/// The reason of `Ready` where the value in a Secret can't be used.
+pub(crate) const SECRET_INVALID: &str = "SecretInvalid";
+/// The reason of `Suspended` where the receiver answered 410.
+const GONE: &str = "Gone";
+
+/// Bound on a message that is put together from others, in characters.
+const MESSAGE_LIMIT: usize = 4000;
+
+/// Why a condition has its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// One CamelCase word, for programs.
+    word: &'static str,
+    /// A sentence, for people.
+    message: Cow<'static, str>,
+}
+
+impl Reason {
+    fn new(word: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { word, message: message.into() }
+    }
+
+    /// Makes a condition of this reason, found at `time` for a `generation` of the object.
+    pub(crate) fn condition(
+        &self,
+        type_: &str,
+        status: ConditionStatus,
+        generation: Option<i64>,
+        time: Timestamp,
+    ) -> Condition {
+        Condition {
+            type_: type_.to_owned(),
+            status,
+            observed_generation: generation,
+            last_transition_time: time,
+            reason: self.word.to_owned(),
+            message: self.message.clone().into_owned(),
+        }
+    }
+}
+
+/// `Ready`: nothing is wrong.
+pub(crate) fn valid(enabled: bool) -> Reason {
+    Reason::new("Valid", if enabled { "Runs when its trigger fires" } else { "Disabled: never runs" })
+}
+
+/// `Ready`: templates do not compile. Each error has its field of the spec and its line.
+pub(crate) fn template_errors<'a, L: Display, E: Display + 'a>(
+    errors: impl IntoIterator<Item = (&'static str, Option<L>, &'a E)>,
+) -> Reason {
+    let messages: Vec<String> = errors
+        .into_iter()
+        .map(|(field, line, error)| match line {
+            Some(line) => format!("spec.{field}, line {line}: {error}"),
+            None => format!("spec.{field}: {error}"),
+        })
+        .collect();
+    Reason::new("TemplateError", messages.join("; ").chars().take(MESSAGE_LIMIT).collect::<String>())
+}
+
+/// `Ready`: a field of the spec names a Secret that can't be read. `word` is one of the reasons above.
+pub(crate) fn secret_unavailable(word: &'static str, field: &str, why: &impl Display) -> Reason {
+    Reason::new(word, format!("spec.{field}: {why}"))
+}
+
+/// `Ready`: the value that is to sign the requests is no signing key.
+pub(crate) fn signing_key_invalid(secret: &str, key: &str, why: &impl Display) -> Reason {
+    Reason::new(SECRET_INVALID, format!("spec.signing: Key '{key}' of Secret '{secret}': {why}"))
+}
+
+/// `Ready`: certificates or keys in Secrets can't be used. `why` begins with the field.
+pub(crate) fn tls_invalid(why: &impl Display) -> Reason {
+    Reason::new(SECRET_INVALID, format!("spec.{why}"))
+}
+
+/// `Suspended`: by people.
+pub(crate) fn suspended() -> Reason {
+    Reason::new("Suspended", "spec.suspend: what it is to send waits until this is lifted")
+}
+
+/// `Suspended`: by the receiver.
+pub(crate) fn gone() -> Reason {
+    Reason::new(
+        GONE,
+        "The receiver answered 410: it wants no more of this. Change the Webhook and what waits is sent; delete it and it is \
+         not",
+    )
+}
+
+/// Whether the conditions say of this generation that the receiver suspended it.
+pub(crate) fn is_gone(conditions: &[Condition], generation: Option<i64>) -> bool {
+    conditions.iter().any(|condition| {
+        condition.type_ == SUSPENDED
+            && condition.status == ConditionStatus::True
+            && condition.reason == GONE
+            && condition.observed_generation == generation
+    })
+}
+
+/// `Suspended`: a Webhook was changed so that it can't be read.
+pub(crate) fn webhook_unreadable() -> Reason {
+    Reason::new(
+        "Unreadable",
+        "It was changed to what this version of the operator can't read (its log says why): what it is to send waits",
+    )
+}
+
+/// `Failing`.
+pub(crate) fn endpoint_failing() -> Reason {
+    Reason::new(
+        "EndpointFailing",
+        "Failed some times in a row: tried with one delivery at a time until it answers; the WebhookResponses say how it \
+         failed",
+    )
+}
+
+/// `InsecureTLS`.
+pub(crate) fn verification_skipped() -> Reason {
+    Reason::new(
+        "VerificationSkipped",
+        "spec.tls.insecureSkipVerify: whoever is on the way can read and change what is sent",
+    )
+}
+
+/// `Completed`, for an event with this status. `unknown` are the webhookRefs that no webhook answers to; `held` says that it
+/// waits for a webhook that can't be read.
+pub(crate) fn completed(status: &AlertGroupEventStatus, unknown: &[String], held: bool, time: Timestamp) -> Condition {
+    let AlertGroupEventStatus { phase, matched, succeeded, failed, skipped, .. } = status;
+    let (holds, word) = match (phase, matched, failed) {
+        (EventPhase::Completed, _, _) if !unknown.is_empty() => (ConditionStatus::True, "WebhookNotFound"),
+        (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),
+        (EventPhase::Completed, _, 0) => (ConditionStatus::True, "Delivered"),
+        (EventPhase::Completed, _, _) => (ConditionStatus::True, "SomeFailed"),
+        _ if held => (ConditionStatus::False, "WebhookUnreadable"),
+        _ => (ConditionStatus::False, "Delivering"),
+    };
+    let mut message = format!("{matched} webhooks: {succeeded} succeeded, {failed} failed, {skipped} skipped");
+    if !unknown.is_empty() {
+        message.push_str(&format!(
+            "; spec.webhookRefs names {}, which is no enabled Webhook of this trigger type and integration",
+            unknown.join(", ")
+        ));
+    }
+    if held {
+        message.push_str(
+            "; this version of the operator can't read a Webhook of the namespace, which the event may be for (its log says \
+             which and why)",
+        );
+    }
+    Reason::new(word, message).condition(COMPLETED, holds, None, time)
+}
+
+/// `Completed`, for an event that can't be read.
+pub(crate) fn event_unreadable(error: &str, time: Timestamp) -> Condition {
+    let reason = Reason::new(
+        "Unreadable",
+        format!(
+            "Nothing is sent, since the operator can't read the event: {error}. \
+             Make it anew so that it can; spec.alertPayload may be nested 125 deep"
+        ),
+    );
+    reason.condition(COMPLETED, ConditionStatus::False, None, time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_completed_with_what_came_of_its_webhooks() {
+        let status = |phase, matched, failed| AlertGroupEventStatus { phase, matched, failed, ..Default::default() };
+        let (delivering, completed) = (EventPhase::Delivering, EventPhase::Completed);
+        let cases: [(_, &[&str], _, _); 7] = [
+            (status(delivering, 2, 1), &[], false, (ConditionStatus::False, "Delivering")),
+            (status(delivering, 0, 0), &[], true, (ConditionStatus::False, "WebhookUnreadable")),
+            (status(completed, 2, 0), &[], false, (ConditionStatus::True, "Delivered")),
+            (status(completed, 2, 0), &[], true, (ConditionStatus::True, "Delivered")),
+            (status(completed, 2, 1), &[], false, (ConditionStatus::True, "SomeFailed")),
+            (status(completed, 0, 0), &[], false, (ConditionStatus::True, "NothingMatched")),
+            (status(completed, 2, 1), &["one"], false, (ConditionStatus::True, "WebhookNotFound")),
+        ];
+        for (status, unknown, held, expected) in cases {
+            let unknown: Vec<String> = unknown.iter().map(|name| (*name).to_owned()).collect();
+            let condition = super::completed(&status, &unknown, held, Timestamp::UNIX_EPOCH);
+            assert_eq!((condition.status, &*condition.reason), expected, "{status:?} {unknown:?} {held}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_gone_only_in_the_generation_that_the_receiver_refused() {
+        let of = |reason: Reason, status, generation| {
+            [reason.condition(SUSPENDED, status, Some(generation), Timestamp::UNIX_EPOCH)]
+        };
+        let cases = [
+            (of(gone(), ConditionStatus::True, 2), true),
+            (of(gone(), ConditionStatus::True, 1), false),
+            (of(gone(), ConditionStatus::False, 2), false),
+            (of(suspended(), ConditionStatus::True, 2), false),
+        ];
+        for (conditions, expected) in cases {
+            assert_eq!(is_gone(&conditions, Some(2)), expected, "{conditions:?}");
+        }
+        assert!(!is_gone(&[], Some(2)));
+    }
+
+    #[test]
+    fn template_errors_name_their_fields_and_lines_within_a_bound() {
+        let reason = template_errors([("url", Some(3), &"no such filter"), ("data", None, &"too deep")]);
+        assert_eq!(reason.message, "spec.url, line 3: no such filter; spec.data: too deep");
+        let long = template_errors([("url", None::<u32>, &"é".repeat(2 * MESSAGE_LIMIT))]);
+        assert_eq!(long.message.chars().count(), MESSAGE_LIMIT);
+    }
+}
