@@ -54,7 +54,7 @@ use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
     api_server_guard::ApiServerGuard,
-    catalog::Catalog,
+    catalog::{Catalog, WebhookIndex},
     deliver::{Deliverer, Parts},
     history::History,
     metrics::Metrics,
@@ -72,6 +72,7 @@ use crate::{
     health::{self, Ready},
     kubernetes::{
         client::api_of,
+        index::Fold,
         lease::{self, Leadership},
         objects::Objects,
         watch::{log_errors, on_listed, valid, watch},
@@ -321,10 +322,11 @@ async fn lead(
     };
 
     let webhook_events = {
-        let (catalog, runs, interrupted) = (Arc::clone(&catalog), Arc::clone(&runs), Arc::clone(&runs));
+        let (runs, interrupted) = (Arc::clone(&runs), Arc::clone(&runs));
+        let mut index = Fold::new(WebhookIndex::new(Arc::clone(&catalog), move |change| runs.seen(change)));
         watch::<Webhook>(&client, namespace, watcher::Config::default())
             .inspect_err(move |_| interrupted.webhooks_interrupted())
-            .inspect_ok(move |event| catalog.observe(event).into_iter().for_each(|seen| runs.seen(seen)))
+            .inspect_ok(move |event| index.observe(event))
             .inspect_ok(on_listed(&webhooks_listed))
     };
     let webhook_stream = valid(webhook_events).reflect(webhook_writer).applied_objects();

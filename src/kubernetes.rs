@@ -2,8 +2,10 @@
 //! and objects that are read each for itself.
 
 pub(crate) mod client;
+pub(crate) mod index;
 pub(crate) mod lease;
 pub(crate) mod lenient;
+pub(crate) mod name;
 pub(crate) mod objects;
 pub(crate) mod resource_version;
 pub(crate) mod table;

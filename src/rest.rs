@@ -39,6 +39,7 @@ use crate::{
     errors::error_chain,
     health::{self, Ready},
     kubernetes::{
+        index::Fold,
         objects::Objects,
         watch::{on_listed, valid, watch},
     },
@@ -111,23 +112,23 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let (webhooks_listed, responses_listed) = (Arc::new(SetOnce::new()), Arc::new(SetOnce::new()));
 
     let webhooks = {
-        let catalog = Arc::clone(&catalog);
+        let mut index = Fold::new(catalog::WebhookIndex::new(Arc::clone(&catalog)));
         let events = watch::<Webhook>(&client, namespace, watcher::Config::default());
         events.inspect_ok(on_listed(&webhooks_listed)).filter_map(|event| future::ready(event.ok())).for_each(
             move |event| {
-                catalog.observe(event);
+                index.observe(&event);
                 future::ready(())
             },
         )
     };
     let runs = {
-        let responses = Arc::clone(&responses);
+        let mut index = Fold::new(responses::ResponseIndex(Arc::clone(&responses)));
         // What has not ended has nothing to show.
         let ended = watcher::Config::default().fields("status.phase!=Pending");
         let events = watch::<WebhookResponse>(&client, namespace, ended);
         valid(events.inspect_ok(on_listed(&responses_listed))).filter_map(|event| future::ready(event.ok())).for_each(
             move |event| {
-                responses.observe(&event);
+                index.observe(&event);
                 future::ready(())
             },
         )

@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    catalog::Entry,
-    history::{Content, History},
+    catalog::WatchedWebhook,
+    history::{History, ResponseContent},
     payloads::Payloads,
     secrets::Secrets,
 };
@@ -232,13 +232,13 @@ impl Deliverer {
 
     /// Whether a webhook is new and lacks a Secret, which may come any moment: they are watched apart from it, and one
     /// `kubectl apply -f dir/` makes both.
-    pub(crate) fn awaits_secrets(&self, entry: &Entry) -> bool {
+    pub(crate) fn awaits_secrets(&self, entry: &WatchedWebhook) -> bool {
         let is_missing = |key: &_| self.secrets.get(&entry.namespace, key).is_err();
         entry.appeared.elapsed() < SAME_APPLY && entry.webhook.secrets().any(|(_, key)| is_missing(key))
     }
 
     /// Waits a while for the Secrets of a webhook that is new.
-    pub(crate) async fn secrets_of_the_same_apply(&self, entry: &Entry) {
+    pub(crate) async fn secrets_of_the_same_apply(&self, entry: &WatchedWebhook) {
         while self.awaits_secrets(entry) {
             tokio::time::sleep(SECRETS_EVERY).await;
         }
@@ -280,7 +280,7 @@ impl Deliverer {
 
     /// Sends the request and records what came of it. What can't be recorded is logged, and counts as it came out. `entry` is
     /// None if there is no such webhook any more.
-    pub(crate) async fn attempt(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>) -> (Done, Report) {
+    pub(crate) async fn attempt(&self, delivery: &mut Delivery, entry: Option<&Arc<WatchedWebhook>>) -> (Done, Report) {
         let Some(entry) = entry.filter(|entry| entry.webhook.enabled) else {
             return (Done::Ended(self.end(delivery, entry, None).await), Report::Nothing);
         };
@@ -298,7 +298,7 @@ impl Deliverer {
     }
 
     /// Ends a delivery that waited too long for an endpoint that is down.
-    pub(crate) async fn give_up(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>) -> WebhookLine {
+    pub(crate) async fn give_up(&self, delivery: &mut Delivery, entry: Option<&Arc<WatchedWebhook>>) -> WebhookLine {
         let why = "Not sent: the endpoint had failed before, and did not answer others until the deadline";
         // As for an attempt: it must end, come what may.
         match AssertUnwindSafe(self.end(delivery, entry, Some(why))).catch_unwind().await {
@@ -307,7 +307,11 @@ impl Deliverer {
         }
     }
 
-    async fn run(&self, delivery: &mut Delivery, entry: &Arc<Entry>) -> Result<(Done, Report), objects::Error> {
+    async fn run(
+        &self,
+        delivery: &mut Delivery,
+        entry: &Arc<WatchedWebhook>,
+    ) -> Result<(Done, Report), objects::Error> {
         let Some(data) = self.data(&delivery.event).await? else {
             let why = "Not sent: the AlertGroupEvent is gone";
             return Ok((Done::Ended(self.end(delivery, Some(entry), Some(why)).await), Report::Nothing));
@@ -389,7 +393,13 @@ impl Deliverer {
     }
 
     /// Renders the request: here, or where it holds up nobody if that took long the last time.
-    async fn prepare(&self, delivery: &Delivery, entry: &Arc<Entry>, data: Arc<EventData>, own: Own) -> Prepared {
+    async fn prepare(
+        &self,
+        delivery: &Delivery,
+        entry: &Arc<WatchedWebhook>,
+        data: Arc<EventData>,
+        own: Own,
+    ) -> Prepared {
         let masked = delivery.facts.event_type == EventType::PersonalNotification;
         let (entry, secrets) = (Arc::clone(entry), self.secrets.clone());
         let slow = entry.is_slow();
@@ -397,7 +407,7 @@ impl Deliverer {
             let started = Instant::now();
             let secret = |key: &_| secrets.get(&entry.namespace, key).map_err(|missing| missing.to_string());
             let prepared = request::prepare(&entry.webhook, &data, &own, masked, &secret);
-            entry.took(started.elapsed() > SLOW);
+            entry.set_slow(started.elapsed() > SLOW);
             prepared
         };
         if !slow {
@@ -427,7 +437,7 @@ impl Deliverer {
     async fn send(
         &self,
         delivery: &Delivery,
-        entry: &Entry,
+        entry: &WatchedWebhook,
         request: &request::Request,
         record: Record,
     ) -> Option<(WebhookResponseStatus, Verdict)> {
@@ -448,7 +458,11 @@ impl Deliverer {
     }
 
     /// Makes the object that stands for the run, where it is not there yet. Returns its version; None if it was there after all.
-    async fn create(&self, delivery: &Delivery, entry: &Entry) -> Result<Option<ResourceVersion>, objects::Error> {
+    async fn create(
+        &self,
+        delivery: &Delivery,
+        entry: &WatchedWebhook,
+    ) -> Result<Option<ResourceVersion>, objects::Error> {
         if delivery.version.is_some() {
             return Ok(delivery.version.clone());
         }
@@ -531,10 +545,10 @@ impl Deliverer {
     }
 
     /// Shows an attempt to templates and in the webhook's status.
-    fn note(&self, delivery: &Delivery, entry: &Entry, status: &WebhookResponseStatus) {
+    fn note(&self, delivery: &Delivery, entry: &WatchedWebhook, status: &WebhookResponseStatus) {
         let (namespace, webhook) = (&*delivery.event.namespace, &entry.webhook);
         let ended = status.timestamp.unwrap_or_else(Timestamp::now);
-        let content = Content { webhook_id: webhook.id.clone(), content: status.content.clone() };
+        let content = ResponseContent { webhook_id: webhook.id.clone(), content: status.content.clone() };
         let response = delivery.response();
         self.history.note(namespace, &delivery.facts.alert_group_id, &webhook.name, &response, content);
         let run = LastRun { time: ended, outcome: status.phase, status_code: status.status_code, response };
@@ -544,7 +558,12 @@ impl Deliverer {
     }
 
     /// Ends a delivery of which nothing more is sent, and says why in its record. `entry` makes a record where there is none.
-    async fn end(&self, delivery: &mut Delivery, entry: Option<&Arc<Entry>>, why: Option<&str>) -> WebhookLine {
+    async fn end(
+        &self,
+        delivery: &mut Delivery,
+        entry: Option<&Arc<WatchedWebhook>>,
+        why: Option<&str>,
+    ) -> WebhookLine {
         let (namespace, name) = (Arc::clone(&delivery.event.namespace), delivery.response());
         let content = why.map(str::to_owned);
         if delivery.tries.count == 0 && delivery.version.is_none() {
@@ -612,7 +631,7 @@ pub(crate) fn chance() -> f64 {
     getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
-fn object(delivery: &Delivery, entry: &Entry, name: &str) -> WebhookResponse {
+fn object(delivery: &Delivery, entry: &WatchedWebhook, name: &str) -> WebhookResponse {
     let (event, webhook) = (&*delivery.event, &entry.webhook);
     let reference = EventRef { name: event.name.clone(), uid: event.uid.clone() };
     let mut object =

@@ -21,6 +21,7 @@ use crate::{
     core::{event::response_value, json::Object},
     errors::error_chain,
     kubernetes::{
+        name::{NamespacedName, name_of},
         objects::{self, Objects},
         resource_version::ResourceVersion,
     },
@@ -30,40 +31,46 @@ use crate::{
 /// Bound on the contents that are kept at hand, in bytes.
 const CONTENTS: u64 = 32 * 1024 * 1024;
 
-/// About what the cache needs for one of them beside the content, in bytes.
-const ENTRY: u64 = 500;
+/// About how much the cache needs for one of them beside the content, in bytes.
+const CACHE_ENTRY: u64 = 500;
 
-/// Namespace and label value of an alert group.
-type Group = (String, String);
+/// An alert group: its namespace, and the label value of its id.
+type GroupKey = (String, String);
 
-/// The latest response of one webhook.
+/// The latest response of one webhook for an alert group.
 #[derive(Clone, Debug)]
-struct Latest {
+struct LatestResponse {
     /// Label value of the webhook.
     webhook: String,
     /// Name of the WebhookResponse.
-    response: String,
+    response: Arc<str>,
     recorded: Recorded,
 }
 
-/// When a response was recorded. Later ones are greater: what this process noted comes after all that a list named.
+/// When a response was recorded. Later ones are greater: those that this process noted come after all that were listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Recorded {
+pub(crate) enum Recorded {
     /// Before it was listed, with this version.
     Listed(ResourceVersion),
-    /// By this process, as the so many-th.
+    /// By this process: how many it had noted before.
     Here(u64),
 }
 
 /// What templates need of a response.
 #[derive(Clone, Debug)]
-pub(crate) struct Content {
+pub(crate) struct ResponseContent {
     pub(crate) webhook_id: String,
     pub(crate) content: Option<String>,
 }
 
 #[derive(Clone)]
-struct Bytes;
+struct ContentWeight;
+
+impl Weighter<NamespacedName, Arc<ResponseContent>> for ContentWeight {
+    fn weight(&self, _: &NamespacedName, value: &Arc<ResponseContent>) -> u64 {
+        value.content.as_ref().map_or(0, String::len) as u64 + CACHE_ENTRY
+    }
+}
 
 /// The label values of a response's webhook and alert group.
 fn labels(response: &PartialObjectMeta<WebhookResponse>) -> Option<(String, String)> {
@@ -71,24 +78,24 @@ fn labels(response: &PartialObjectMeta<WebhookResponse>) -> Option<(String, Stri
     Some((label(WEBHOOK_LABEL)?, label(ALERT_GROUP_LABEL)?))
 }
 
-impl Weighter<(String, String), Arc<Content>> for Bytes {
-    fn weight(&self, _: &(String, String), value: &Arc<Content>) -> u64 {
-        value.content.as_ref().map_or(0, String::len) as u64 + ENTRY
-    }
+/// Hashes of the names of a listed response and of its event. There may be hundreds of thousands.
+pub(crate) struct ListedHashes {
+    response: u64,
+    event: Option<u64>,
 }
 
+/// The latest responses, and which responses the last list has named.
 pub(crate) struct History {
     objects: Objects,
-    /// Hashes of the namespaces and names that the last list had, but for those that are gone; and of the events of all that it
-    /// had.
+    /// Hashes of the names of the responses that the last list named, but for those that are gone; and of the names of the
+    /// events of all that it named.
     listed: RwLock<HashSet<u64>>,
-    /// What a list that is under way has named so far, and the next turn when it began.
-    listing: Mutex<(HashSet<u64>, u64)>,
     hasher: RandomState,
-    groups: Mutex<HashMap<Group, Vec<Latest>>>,
+    groups: Mutex<HashMap<GroupKey, Vec<LatestResponse>>>,
+    /// How many responses this process has noted.
     noted: AtomicU64,
-    /// By namespace and name of the WebhookResponse.
-    contents: Cache<(String, String), Arc<Content>, Bytes>,
+    /// By the name of the WebhookResponse.
+    contents: Cache<NamespacedName, Arc<ResponseContent>, ContentWeight>,
 }
 
 impl History {
@@ -96,71 +103,71 @@ impl History {
         Self {
             objects,
             listed: RwLock::default(),
-            listing: Mutex::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
             noted: AtomicU64::new(0),
-            contents: Cache::with_weighter(10_000, CONTENTS, Bytes),
+            contents: Cache::with_weighter(10_000, CONTENTS, ContentWeight),
         }
     }
 
-    /// A list begins.
-    pub(crate) fn list(&self) {
-        *self.listing.lock() = (HashSet::new(), self.noted.load(Ordering::Relaxed));
+    /// This moment, among those at which responses were recorded: later ones are not less.
+    pub(crate) fn now(&self) -> Recorded {
+        Recorded::Here(self.noted.load(Ordering::Relaxed))
     }
 
     /// Takes in a response that a list names.
-    pub(crate) fn found(&self, response: &PartialObjectMeta<WebhookResponse>) {
-        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
-        {
-            let listed = &mut self.listing.lock().0;
-            listed.insert(self.hash(&namespace, &name));
-            listed.extend(response.labels().get(EVENT_LABEL).map(|event| self.hash_of_event(&namespace, event)));
+    pub(crate) fn found(&self, response: &PartialObjectMeta<WebhookResponse>) -> ListedHashes {
+        let NamespacedName { namespace, name } = name_of(response);
+        let event = response.labels().get(EVENT_LABEL);
+        let hashes = ListedHashes {
+            response: self.hash(&namespace, &name),
+            event: event.map(|event| self.hash_of_event(&namespace, event)),
+        };
+        if let Some((webhook, group)) = labels(response) {
+            let recorded = Recorded::Listed(ResourceVersion::of(response));
+            self.set_latest((namespace.to_string(), group), LatestResponse { webhook, response: name, recorded });
         }
-        let Some((webhook, group)) = labels(response) else { return };
-        let recorded = Recorded::Listed(ResourceVersion::of(response));
-        self.latest((namespace, group), Latest { webhook, response: name, recorded });
+        hashes
     }
 
-    /// A list has ended: forgets what it does not have.
-    pub(crate) fn listed(&self) {
-        let (listed, began) = std::mem::take(&mut *self.listing.lock());
+    /// Forgets the responses that a list did not name, unless they were recorded since it `began`.
+    pub(crate) fn retain(&self, listed: Vec<ListedHashes>, began: &Recorded) {
+        let listed: HashSet<u64> =
+            listed.into_iter().flat_map(|hashes| [hashes.response].into_iter().chain(hashes.event)).collect();
         self.groups.lock().retain(|(namespace, _), all| {
-            all.retain(|latest| {
-                latest.recorded >= Recorded::Here(began) || listed.contains(&self.hash(namespace, &latest.response))
-            });
+            all.retain(|latest| latest.recorded >= *began || listed.contains(&self.hash(namespace, &latest.response)));
             !all.is_empty()
         });
         *self.listed.write() = listed;
     }
 
-    /// Forgets a response that is gone.
-    pub(crate) fn gone(&self, response: &PartialObjectMeta<WebhookResponse>) {
-        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
-        self.listed.write().remove(&self.hash(&namespace, &name));
+    /// Forgets a response that was deleted.
+    pub(crate) fn forget(&self, response: &PartialObjectMeta<WebhookResponse>) {
+        let name = name_of(response);
+        self.listed.write().remove(&self.hash(&name.namespace, &name.name));
         if let Some((_, group)) = labels(response) {
             let mut groups = self.groups.lock();
-            let key = (namespace.clone(), group);
+            let key = (name.namespace.to_string(), group);
             if let Some(all) = groups.get_mut(&key) {
-                all.retain(|latest| latest.response != name);
+                all.retain(|latest| latest.response != name.name);
                 if all.is_empty() {
                     groups.remove(&key);
                 }
             }
         }
-        self.contents.remove(&(namespace, name));
+        self.contents.remove(&name);
     }
 
     fn hash(&self, namespace: &str, response: &str) -> u64 {
         self.hasher.hash_one((namespace, response))
     }
 
-    /// No name is like that.
+    /// Differs from the hashes of responses: no name is like the label's key.
     fn hash_of_event(&self, namespace: &str, label: &str) -> u64 {
         self.hasher.hash_one((namespace, EVENT_LABEL, label))
     }
 
-    fn latest(&self, group: Group, latest: Latest) {
+    fn set_latest(&self, group: GroupKey, latest: LatestResponse) {
         let mut groups = self.groups.lock();
         let all = groups.entry(group).or_default();
         match all.iter_mut().find(|other| other.webhook == latest.webhook) {
@@ -170,34 +177,34 @@ impl History {
         }
     }
 
-    /// Whether a response of this name may have been there at the last list. False is certain.
+    /// Whether a response of this name may have been named by the last list. False is certain.
     pub(crate) fn was_there(&self, namespace: &str, response: &str) -> bool {
         self.listed.read().contains(&self.hash(namespace, response))
     }
 
-    /// Whether an event of this name may have had responses at the last list. False is certain.
+    /// Whether the last list may have named responses of an event of this name. False is certain.
     pub(crate) fn had_responses(&self, namespace: &str, event: &str) -> bool {
         self.listed.read().contains(&self.hash_of_event(namespace, &label_value(event)))
     }
 
     /// Notes a response that has just been recorded.
-    pub(crate) fn note(&self, namespace: &str, group: &str, webhook: &str, response: &str, content: Content) {
-        self.contents.insert((namespace.to_owned(), response.to_owned()), Arc::new(content));
+    pub(crate) fn note(&self, namespace: &str, group: &str, webhook: &str, response: &str, content: ResponseContent) {
+        self.contents.insert(NamespacedName::new(namespace, response), Arc::new(content));
         let recorded = Recorded::Here(self.noted.fetch_add(1, Ordering::Relaxed));
-        let latest = Latest { webhook: label_value(webhook), response: response.to_owned(), recorded };
-        self.latest((namespace.to_owned(), label_value(group)), latest);
+        let latest = LatestResponse { webhook: label_value(webhook), response: response.into(), recorded };
+        self.set_latest((namespace.to_owned(), label_value(group)), latest);
     }
 
     /// What a webhook sees as `responses`: the latest content of every other webhook for the alert group.
     pub(crate) async fn responses(&self, namespace: &str, group: &str, webhook: &str) -> Object {
         let own = label_value(webhook);
-        let others: Vec<String> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
+        let others: Vec<Arc<str>> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
             None => return Object::new(),
             Some(all) => {
-                all.iter().filter(|latest| latest.webhook != own).map(|latest| latest.response.clone()).collect()
+                all.iter().filter(|latest| latest.webhook != own).map(|latest| Arc::clone(&latest.response)).collect()
             }
         };
-        let contents = others.into_iter().map(|response| self.content(namespace, response));
+        let contents = others.into_iter().map(|response| self.content(NamespacedName::new(namespace, response)));
         let contents: Vec<_> = contents.collect::<futures::stream::FuturesOrdered<_>>().collect().await;
         contents
             .into_iter()
@@ -206,24 +213,24 @@ impl History {
             .collect()
     }
 
-    /// None if it is gone, or can't be read.
-    async fn content(&self, namespace: &str, response: String) -> Option<Arc<Content>> {
-        let key = (namespace.to_owned(), response);
-        if let Some(content) = self.contents.get(&key) {
+    /// The content of a response; None if it is gone, or can't be read.
+    async fn content(&self, response: NamespacedName) -> Option<Arc<ResponseContent>> {
+        if let Some(content) = self.contents.get(&response) {
             return Some(content);
         }
-        let found = match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &key.1)).await {
+        let read = || self.objects.get::<WebhookResponse>(&response.namespace, &response.name);
+        let found = match objects::persist(read).await {
             Ok(found) => found?,
             Err(error) => {
                 tracing::error!(error = error_chain(&error), "leave a response out of what templates see");
                 return None;
             }
         };
-        let content = Arc::new(Content {
+        let content = Arc::new(ResponseContent {
             webhook_id: found.spec.webhook_ref.id,
             content: found.status.and_then(|status| status.content),
         });
-        self.contents.insert(key, Arc::clone(&content));
+        self.contents.insert(response, Arc::clone(&content));
         Some(content)
     }
 }
@@ -245,24 +252,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_shows_what_is_gone_but_not_what_is_newer_than_it() {
+    async fn a_list_removes_what_it_does_not_name_but_not_what_is_newer_than_it() {
         // Nobody is asked.
         let client = Client::try_from(Config::new(Uri::from_static("http://127.0.0.1:1"))).unwrap();
         let history = History::new(Objects::new(client, "test"));
-        history.list();
-        ["a", "b"].into_iter().for_each(|webhook| history.found(&response(webhook, 1)));
-        history.listed();
-        history.list();
-        let content = Content { webhook_id: "WHC".to_owned(), content: None };
+        let began = history.now();
+        history.retain(["a", "b"].map(|webhook| history.found(&response(webhook, 1))).into(), &began);
+        let began = history.now();
+        let content = ResponseContent { webhook_id: "WHC".to_owned(), content: None };
         history.note("team", "I1", "c", "response-of-c", content);
-        history.found(&response("b", 1));
-        history.listed();
+        history.retain(vec![history.found(&response("b", 1))], &began);
 
         let there = ["a", "b", "c"].map(|webhook| history.was_there("team", &format!("response-of-{webhook}")));
         assert_eq!(there, [false, true, false]);
         let group = history.groups.lock().remove(&("team".to_owned(), "I1".to_owned())).unwrap();
         assert_eq!(
-            group.into_iter().map(|latest| latest.response).collect::<Vec<_>>(),
+            group.iter().map(|latest| &*latest.response).collect::<Vec<_>>(),
             ["response-of-b", "response-of-c"]
         );
     }

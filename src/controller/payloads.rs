@@ -12,20 +12,20 @@ const BUDGET: u64 = 128 * 1024 * 1024;
 const USUAL: usize = 10_000;
 
 #[derive(Clone)]
-struct Size;
+struct DataWeight;
 
-impl Weighter<String, Arc<EventData>> for Size {
+impl Weighter<String, Arc<EventData>> for DataWeight {
     fn weight(&self, uid: &String, data: &Arc<EventData>) -> u64 {
         (uid.len() + data.size()) as u64
     }
 }
 
 /// By the uid of the event.
-pub(crate) struct Payloads(Cache<String, Arc<EventData>, Size>);
+pub(crate) struct Payloads(Cache<String, Arc<EventData>, DataWeight>);
 
 impl Payloads {
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(USUAL, BUDGET, Size))
+        Self(Cache::with_weighter(USUAL, BUDGET, DataWeight))
     }
 
     pub(crate) fn insert(&self, uid: &str, data: Arc<EventData>) {

@@ -9,20 +9,28 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, watcher},
+        watcher::{self, watcher},
     },
 };
 use tokio::sync::SetOnce;
 
-use super::{history::History, runs::Runs};
+use super::{
+    history::{History, ListedHashes, Recorded},
+    runs::Runs,
+};
 use crate::{
-    kubernetes::{client::api_of, watch::log_errors},
+    kubernetes::{
+        client::api_of,
+        index::{Fold, Index},
+        name::{NamespacedName, name_of},
+        watch::{log_errors, on_listed},
+    },
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 
 type Metadata = PartialObjectMeta<WebhookResponse>;
 
-/// Takes in what the watch says, for ever. Sets `listed` when the first list has ended.
+/// Takes in what the watch shows. Never returns. Sets `listed` when the first list has ended.
 pub(crate) async fn watch(
     client: &Client,
     namespace: Option<&str>,
@@ -30,56 +38,59 @@ pub(crate) async fn watch(
     runs: Arc<Runs>,
     listed: Arc<SetOnce<()>>,
 ) {
-    let mut responses = Responses { history, runs, asked: HashMap::new() };
+    let list_began = history.now();
+    let mut index = Fold::new(ResponseIndex { history, runs, list_began, redeliver: HashMap::new() });
+    let mut on_listed = on_listed(&listed);
     let changes = watcher(api_of::<Metadata>(client, namespace), watcher::Config::default()).default_backoff();
     log_errors::<Metadata, _>(changes)
         .for_each(|event| {
-            match event {
-                Event::InitApply(response) => responses.found(&response),
-                Event::Apply(response) => responses.changed(&response),
-                Event::Delete(response) => responses.gone(&response),
-                Event::Init => responses.history.list(),
-                Event::InitDone => {
-                    responses.listed();
-                    // It is set again after each time that the watch had to begin anew.
-                    let _ = listed.set(());
-                }
-            }
+            index.observe(&event);
+            on_listed(&event);
             future::ready(())
         })
         .await;
 }
 
-struct Responses {
+/// Keeps the history as the watch shows the responses, and asks for those to be sent again that people want to be.
+struct ResponseIndex {
     history: Arc<History>,
     runs: Arc<Runs>,
-    /// The values of the annotation that were seen, by namespace and name.
-    asked: HashMap<(String, String), String>,
+    list_began: Recorded,
+    /// The values of the annotation that were seen.
+    redeliver: HashMap<NamespacedName, String>,
 }
 
-impl Responses {
-    fn found(&mut self, response: &Metadata) {
-        self.history.found(response);
-        self.changed(response);
+impl Index for ResponseIndex {
+    type Object = Metadata;
+    type Listed = ListedHashes;
+
+    fn begin_list(&mut self) {
+        self.list_began = self.history.now();
     }
 
-    fn listed(&mut self) {
-        self.history.listed();
-        self.asked.retain(|(namespace, name), _| self.history.was_there(namespace, name));
+    fn list(&mut self, response: &Metadata) -> ListedHashes {
+        let hashes = self.history.found(response);
+        self.apply(response);
+        hashes
     }
 
-    fn changed(&mut self, response: &Metadata) {
+    fn retain(&mut self, listed: Vec<ListedHashes>) {
+        self.history.retain(listed, &self.list_began);
+        self.redeliver.retain(|response, _| self.history.was_there(&response.namespace, &response.name));
+    }
+
+    fn apply(&mut self, response: &Metadata) {
         let Some(value) = response.annotations().get(REDELIVER_ANNOTATION) else { return };
-        let key = (response.namespace().unwrap_or_default(), response.name_any());
+        let name = name_of(response);
         // Most changes are our own.
-        if self.asked.get(&key) != Some(value) {
-            self.runs.redeliver(key.0.clone(), key.1.clone(), value.clone());
-            self.asked.insert(key, value.clone());
+        if self.redeliver.get(&name) != Some(value) {
+            self.runs.redeliver(name.namespace.to_string(), name.name.to_string(), value.clone());
+            self.redeliver.insert(name, value.clone());
         }
     }
 
-    fn gone(&mut self, response: &Metadata) {
-        self.history.gone(response);
-        self.asked.remove(&(response.namespace().unwrap_or_default(), response.name_any()));
+    fn delete(&mut self, response: &Metadata) {
+        self.history.forget(response);
+        self.redeliver.remove(&name_of(response));
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, Semaphore, SetOnce};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    catalog::{Catalog, Entry, Seen},
+    catalog::{Catalog, WatchedWebhook, WebhookChange},
     deliver::{Deliverer, Delivery, Done, EventKey, Found, chance},
 };
 use crate::{
@@ -437,7 +437,7 @@ impl Runs {
     }
 
     /// The webhooks that an event is for, but for those that are known to have had it.
-    fn webhooks_of(&self, run: &Run) -> Vec<Arc<Entry>> {
+    fn webhooks_of(&self, run: &Run) -> Vec<Arc<WatchedWebhook>> {
         let (namespace, before) = (&run.key.namespace, run.before());
         let mut webhooks = self.catalog.matching(namespace, &run.facts, before);
         if run.recorded {
@@ -446,7 +446,7 @@ impl Runs {
             return webhooks;
         }
         if !run.begun.is_empty() || (run.is_anothers() && self.deliverer.had_responses(&run.key)) {
-            let also = |entry: &Entry| !entry.runs(&run.facts, before) && self.has_begun(run, entry);
+            let also = |entry: &WatchedWebhook| !entry.runs(&run.facts, before) && self.has_begun(run, entry);
             webhooks.extend(self.catalog.filter(namespace, also));
         }
         webhooks
@@ -454,14 +454,14 @@ impl Runs {
 
     /// Whether another process has begun with a webhook's run, so that it goes on though the webhook, as it is now, is not for
     /// the event.
-    fn has_begun(&self, run: &Run, entry: &Entry) -> bool {
+    fn has_begun(&self, run: &Run, entry: &WatchedWebhook) -> bool {
         // Of what is sent again, there are responses of the time before.
         let was_there = || run.redeliver.is_none() && self.deliverer.was_there(&run.key, &entry.name);
         run.is_anothers() && entry.existed(run.before()) && (run.begun.contains(&*entry.name) || was_there())
     }
 
     /// Adds a webhook's run to an event.
-    fn add(self: &Arc<Self>, state: &mut State, number: u64, entry: &Arc<Entry>) {
+    fn add(self: &Arc<Self>, state: &mut State, number: u64, entry: &Arc<WatchedWebhook>) {
         let Some(run) = state.runs.get_mut(&number) else { return };
         let webhook = Arc::clone(&entry.name);
         let line = Line { uid: Arc::clone(&entry.uid), ended: false, shown: None, asked: None };
@@ -544,7 +544,7 @@ impl Runs {
     }
 
     /// The webhook of a delivery, as it is now; None if it is gone.
-    fn entry(&self, delivery: &Delivery) -> Option<Arc<Entry>> {
+    fn entry(&self, delivery: &Delivery) -> Option<Arc<WatchedWebhook>> {
         self.catalog.get(&delivery.event.namespace, &delivery.webhook).filter(|entry| entry.uid == delivery.uid)
     }
 
@@ -578,7 +578,14 @@ impl Runs {
     }
 
     /// Takes a delivery back after its turn.
-    fn done(self: &Arc<Self>, delivery: Box<Delivery>, entry: Option<&Entry>, turn: Turn, done: Done, report: Report) {
+    fn done(
+        self: &Arc<Self>,
+        delivery: Box<Delivery>,
+        entry: Option<&WatchedWebhook>,
+        turn: Turn,
+        done: Done,
+        report: Report,
+    ) {
         let mut state = self.state.lock();
         let policy = entry.map(|entry| entry.webhook.retry.clone()).unwrap_or_default();
         let entry = self.entry(&delivery);
@@ -635,7 +642,7 @@ impl Runs {
     }
 
     /// Holds what waits for a webhook, or lets it go, as the webhook says.
-    fn hold(self: &Arc<Self>, state: &mut State, entry: &Entry) {
+    fn hold(self: &Arc<Self>, state: &mut State, entry: &WatchedWebhook) {
         let (lane, held) = (entry.lane(), entry.is_held());
         state.dispatcher.hold(&lane, held, Instant::now());
         if held {
@@ -706,13 +713,13 @@ impl Runs {
     }
 
     /// Takes in what has happened to a webhook.
-    pub(crate) fn seen(self: &Arc<Self>, seen: Seen) {
+    pub(crate) fn seen(self: &Arc<Self>, seen: WebhookChange) {
         let mut state = self.state.lock();
         if state.stopped {
             return;
         }
         match seen {
-            Seen::New(entry) => {
+            WebhookChange::Added(entry) => {
                 state.dispatcher.renew(&entry.lane(), Instant::now());
                 self.hold(&mut state, &entry);
                 self.appeared(&mut state, &entry);
@@ -721,20 +728,20 @@ impl Runs {
                     self.redeliver(entry.namespace.to_string(), response, value);
                 }
             }
-            Seen::Unreadable((namespace, _)) => {
+            WebhookChange::Unreadable((namespace, _)) => {
                 let is_open = |run: &Run| run.key.namespace == namespace && !run.has_ended();
                 let open = state.runs.iter().filter(|(_, run)| is_open(run)).map(|(number, _)| *number);
                 for number in open.collect::<Vec<_>>() {
                     self.hold_open(&mut state, number);
                 }
             }
-            Seen::Changed(entry) => {
+            WebhookChange::Changed(entry) => {
                 let lane = entry.lane();
                 let change = state.dispatcher.renew(&lane, Instant::now());
                 self.hold(&mut state, &entry);
                 self.changed(&mut state, &lane, change);
             }
-            Seen::Gone(lane) => {
+            WebhookChange::Removed(lane) => {
                 for mut delivery in state.dispatcher.remove(&lane, Instant::now()) {
                     self.tried(&mut state, &delivery);
                     let (outcome, status_code) = match delivery.tries.count {
@@ -759,7 +766,7 @@ impl Runs {
     }
 
     /// Runs a webhook that the watch has shown just now for the events that it was there for.
-    fn appeared(self: &Arc<Self>, state: &mut State, entry: &Arc<Entry>) {
+    fn appeared(self: &Arc<Self>, state: &mut State, entry: &Arc<WatchedWebhook>) {
         let is_late = |run: &Run| {
             run.key.namespace == entry.namespace
                 && !run.deleted

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
-    catalog::{Catalog, Entry, GONE, SUSPENDED},
+    catalog::{Catalog, WatchedWebhook},
     events::now,
     runs::Runs,
     secrets::Secrets,
@@ -13,14 +13,12 @@ use super::{
 use crate::{
     core::{signing, tls},
     kubernetes::objects::{self, Objects},
-    resources::{Condition, ConditionStatus, Webhook, WebhookStatus, set_condition},
+    resources::{
+        ConditionStatus, Webhook, WebhookStatus,
+        conditions::{self as reasons, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED},
+        set_condition,
+    },
 };
-
-/// The condition that warns of receivers whose certificate does not count.
-const INSECURE: &str = "InsecureTLS";
-
-/// Bound on a condition's message, in characters.
-const MESSAGE_LIMIT: usize = 4000;
 
 /// What a reconciliation needs.
 pub(crate) struct Context {
@@ -71,56 +69,35 @@ pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -
     objects::retry_later(error)
 }
 
-fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets, failing: bool) -> WebhookStatus {
+fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, failing: bool) -> WebhookStatus {
     let old = webhook.status.clone().unwrap_or_default();
     let mut conditions = old.conditions;
     let generation = webhook.metadata.generation;
-    let mk = |type_: &str, status, reason: &str, message: &str| Condition {
-        type_: type_.to_owned(),
-        status,
-        observed_generation: generation,
-        last_transition_time: now(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-    };
+    let mk = |reason: &Reason, type_, status| reason.condition(type_, status, generation, now());
     match fault(entry, secrets) {
         None => {
-            conditions.retain(|condition| condition.type_ != "Stalled");
-            let message = if entry.webhook.enabled { "Runs when its trigger fires" } else { "Disabled: never runs" };
-            set_condition(&mut conditions, mk("Ready", ConditionStatus::True, "Valid", message));
+            conditions.retain(|condition| condition.type_ != STALLED);
+            let valid = reasons::valid(entry.webhook.enabled);
+            set_condition(&mut conditions, mk(&valid, READY, ConditionStatus::True));
         }
-        Some((reason, message)) => {
-            set_condition(&mut conditions, mk("Ready", ConditionStatus::False, reason, &message));
+        Some(reason) => {
+            set_condition(&mut conditions, mk(&reason, READY, ConditionStatus::False));
             // For kstatus: it will not get ready by itself.
-            set_condition(&mut conditions, mk("Stalled", ConditionStatus::True, reason, &message));
+            set_condition(&mut conditions, mk(&reason, STALLED, ConditionStatus::True));
         }
     }
     let held = match (entry.is_gone(), entry.webhook.suspend) {
-        _ if entry.is_unreadable() => Some((
-            "Unreadable",
-            "It was changed to what this version of the operator can't read (its log says why): what it is to send waits",
-        )),
-        (true, _) => Some((
-            GONE,
-            "The receiver answered 410: it wants no more of this. Change the Webhook and what waits is sent; delete it and it is not",
-        )),
-        (false, true) => Some(("Suspended", "spec.suspend: what it is to send waits until this is lifted")),
+        _ if entry.is_unreadable() => Some(reasons::webhook_unreadable()),
+        (true, _) => Some(reasons::gone()),
+        (false, true) => Some(reasons::suspended()),
         (false, false) => None,
     };
-    let down = failing.then_some((
-        "EndpointFailing",
-        "Failed some times in a row: tried with one delivery at a time until it answers; the WebhookResponses say how it failed",
-    ));
-    let insecure = entry.webhook.tls.insecure.then_some((
-        "VerificationSkipped",
-        "spec.tls.insecureSkipVerify: whoever is on the way can read and change what is sent",
-    ));
-    for (type_, holds) in [(SUSPENDED, held), ("Failing", down), (INSECURE, insecure)] {
+    let down = failing.then(reasons::endpoint_failing);
+    let insecure = entry.webhook.tls.insecure.then(reasons::verification_skipped);
+    for (type_, holds) in [(SUSPENDED, held), (FAILING, down), (INSECURE_TLS, insecure)] {
         match holds {
             None => conditions.retain(|condition| condition.type_ != type_),
-            Some((reason, message)) => {
-                set_condition(&mut conditions, mk(type_, ConditionStatus::True, reason, message));
-            }
+            Some(reason) => set_condition(&mut conditions, mk(&reason, type_, ConditionStatus::True)),
         }
     }
     WebhookStatus {
@@ -131,31 +108,20 @@ fn desired(webhook: &Webhook, entry: &Entry, secrets: &Secrets, failing: bool) -
     }
 }
 
-/// Why a webhook can't work: a reason and a message that name the field and the way out.
-fn fault(entry: &Entry, secrets: &Secrets) -> Option<(&'static str, String)> {
+/// Why a webhook can't work; None if it can.
+fn fault(entry: &WatchedWebhook, secrets: &Secrets) -> Option<Reason> {
     let templates = entry.webhook.faults();
     if !templates.is_empty() {
-        let messages: Vec<String> = templates
-            .into_iter()
-            .map(|(field, error)| match error.line {
-                Some(line) => format!("spec.{field}, line {line}: {error}"),
-                None => format!("spec.{field}: {error}"),
-            })
-            .collect();
-        return Some(("TemplateError", messages.join("; ").chars().take(MESSAGE_LIMIT).collect()));
+        return Some(reasons::template_errors(templates.into_iter().map(|(field, error)| (field, error.line, error))));
     }
     let lacking = entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.namespace, key) {
-        Err(missing) => Some((missing.reason(), format!("spec.{field}: {missing}"))),
+        Err(missing) => Some(reasons::secret_unavailable(missing.reason(), field, &missing)),
         Ok(text) if field == "signing" => {
             let malformed = signing::keys(&text).err()?;
-            let message = format!("spec.signing: Key '{}' of Secret '{}': {malformed}", key.key, key.name);
-            Some(("SecretInvalid", message))
+            Some(reasons::signing_key_invalid(&key.name, &key.key, &malformed))
         }
         Ok(_) => None,
     });
     let secret = |key: &_| secrets.get(&entry.namespace, key).map_err(|missing| missing.to_string());
-    lacking.or_else(|| {
-        let fault = tls::identity(&entry.webhook.tls, &secret).err()?;
-        Some(("SecretInvalid", format!("spec.{fault}")))
-    })
+    lacking.or_else(|| Some(reasons::tls_invalid(&tls::identity(&entry.webhook.tls, &secret).err()?)))
 }

@@ -20,12 +20,12 @@ use super::{
     address::Address,
     auth::Caller,
     calls,
-    catalog::{Entry, Filter},
+    catalog::{CachedWebhook, Filter},
     fields::{self, Change, Existing, Form},
     manifest::{ActionBody, WebhookBody},
     pages::{Page, Query},
     refusal::Refusal,
-    responses::{Listed, ResponseBody},
+    responses::{ResponseBody, ResponsePage},
     turns::Turn,
     writes,
 };
@@ -306,7 +306,7 @@ pub(crate) async fn list_responses(called: Called, id: Id, address: Address, Raw
     let entry = find(&api, &caller, id)?;
     let query = Query::new(query.as_deref().unwrap_or_default());
     let page = |count| Page::new(&query, count);
-    let Listed { count, texts, turn } = api.responses.list(&entry.webhook, |count| page(count).range()).await?;
+    let ResponsePage { count, texts, turn } = api.responses.list(&entry.webhook, |count| page(count).range()).await?;
     paginated(&page(count), &query, &address, texts, turn)
 }
 
@@ -465,7 +465,7 @@ async fn delete((State(api), Extension(caller)): Called, id: Id) -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn find(api: &Api, caller: &Caller, id: Id) -> Result<Arc<Entry>, Refusal> {
+fn find(api: &Api, caller: &Caller, id: Id) -> Result<Arc<CachedWebhook>, Refusal> {
     let Path(id) = id.map_err(|_| Refusal::not_found())?;
     api.catalog.get(&caller.namespace, &id).ok_or_else(Refusal::not_found)
 }

@@ -1,5 +1,5 @@
-//! What webhooks were answered, newest first. The order is kept for all, the texts for as many as memory is given;
-//! the others are read when they are asked for.
+//! The responses of webhooks, newest first. The order is kept for all of them, the texts for as many as memory is given; the
+//! other texts are read when they are asked for.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -9,7 +9,7 @@ use std::{
 use axum::body::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{Timestamp, tz::TimeZone};
-use kube::{ResourceExt, runtime::watcher::Event};
+use kube::ResourceExt;
 use parking_lot::RwLock;
 use quick_cache::{Weighter, sync::Cache};
 use serde::Serialize;
@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     core::webhook::TriggerType,
-    kubernetes::objects::{self, Objects},
+    kubernetes::{
+        index::Index,
+        name::{NamespacedName, name_of},
+        objects::{self, Objects},
+    },
     resources::{Webhook, WebhookResponse},
 };
 
@@ -63,175 +67,175 @@ pub(crate) struct ResponseBody<'a> {
     event_data: Option<&'a str>,
 }
 
-/// Which response, or which webhook: its namespace and its name.
-type Key = (Arc<str>, Arc<str>);
-
+/// A run that has ended, by its response.
 #[derive(Clone, Debug)]
-struct Line {
-    key: Key,
+struct EndedRun {
+    response: NamespacedName,
     trigger_type: TriggerType,
-    /// Uid of the webhook that ran; unknown where nobody wrote it down.
+    /// Uid of the webhook that ran; None where the response names no owner.
     webhook_uid: Option<Arc<str>>,
 }
 
 /// By when the run ended, and the response's name.
-type Lines = BTreeMap<(Timestamp, Arc<str>), Line>;
+type RunsByEnd = BTreeMap<(Timestamp, Arc<str>), EndedRun>;
 
+/// The order of responses.
 #[derive(Default)]
-struct State {
-    /// By webhook.
-    lines: HashMap<Key, Lines>,
-    /// The webhook of each response, and when it ended.
-    places: HashMap<Key, (Key, Timestamp)>,
-    /// What a list that is under way has named so far.
-    listed: HashSet<Key>,
+struct EndedRuns {
+    by_webhook: HashMap<NamespacedName, RunsByEnd>,
+    /// The webhook of each response, and when the run ended.
+    places: HashMap<NamespacedName, (NamespacedName, Timestamp)>,
 }
 
 #[derive(Clone)]
-struct Size;
+struct TextWeight;
 
-impl Weighter<Key, Bytes> for Size {
-    fn weight(&self, (namespace, name): &Key, text: &Bytes) -> u64 {
-        (namespace.len() + name.len() + text.len()) as u64
+impl Weighter<NamespacedName, Bytes> for TextWeight {
+    fn weight(&self, response: &NamespacedName, text: &Bytes) -> u64 {
+        (response.namespace.len() + response.name.len() + text.len()) as u64
     }
 }
 
 /// All responses that are watched.
 pub(crate) struct Responses {
-    state: RwLock<State>,
-    texts: Cache<Key, Bytes, Size>,
+    runs: RwLock<EndedRuns>,
+    texts: Cache<NamespacedName, Bytes, TextWeight>,
     pages: Turns,
     objects: Objects,
 }
 
 /// A page of responses, newest first, as JSON texts.
-pub(crate) struct Listed {
-    /// How many there are on all pages.
+pub(crate) struct ResponsePage {
+    /// How many responses there are on all pages.
     pub(crate) count: usize,
     pub(crate) texts: Vec<Bytes>,
-    /// To be kept as long as the texts, where some are in memory for this page alone.
+    /// Keep it as long as the texts, where some of these are in memory for this page alone.
     pub(crate) turn: Option<Turn>,
 }
 
 impl Responses {
     pub(crate) fn new(objects: Objects) -> Self {
         Self {
-            state: RwLock::default(),
-            texts: Cache::with_weighter(10_000, TEXTS, Size),
+            runs: RwLock::default(),
+            texts: Cache::with_weighter(10_000, TEXTS, TextWeight),
             pages: Turns::new(PAGES.0, PAGES.1, "Too many pages of responses are being read: try again."),
             objects,
         }
     }
 
-    /// Takes in what the watch says. Only runs that have ended are of interest.
-    pub(crate) fn observe(&self, event: &Event<WebhookResponse>) {
-        match event {
-            Event::Init => self.state.write().listed.clear(),
-            Event::InitApply(response) => {
-                let key = key(response);
-                self.insert(response);
-                self.state.write().listed.insert(key);
-            }
-            Event::InitDone => {
-                let mut state = self.state.write();
-                let listed = std::mem::take(&mut state.listed);
-                let gone: Vec<Key> = state.places.keys().filter(|key| !listed.contains(*key)).cloned().collect();
-                for key in gone {
-                    state.remove(&key);
-                    self.texts.remove(&key);
-                }
-            }
-            Event::Apply(response) => self.insert(response),
-            Event::Delete(response) => {
-                let key = key(response);
-                self.state.write().remove(&key);
-                self.texts.remove(&key);
-            }
-        }
-    }
-
+    /// Takes in a response. Only runs that have ended are of interest.
     fn insert(&self, response: &WebhookResponse) {
-        let key = key(response);
+        let name = name_of(response);
         let owner = response.owner_references().iter().find(|owner| owner.kind == "Webhook");
-        let mut state = self.state.write();
-        state.remove(&key);
+        let mut runs = self.runs.write();
+        runs.remove(&name);
         let Some((timestamp, text)) = text(response) else { return };
-        let webhook = (Arc::clone(&key.0), Arc::from(response.spec.webhook_ref.name.as_str()));
-        let line = Line {
-            key: key.clone(),
+        let webhook = NamespacedName::new(Arc::clone(&name.namespace), response.spec.webhook_ref.name.as_str());
+        let run = EndedRun {
+            response: name.clone(),
             trigger_type: response.spec.trigger_type,
             webhook_uid: owner.map(|owner| Arc::from(owner.uid.as_str())),
         };
-        state.lines.entry(webhook.clone()).or_default().insert((timestamp, Arc::clone(&key.1)), line);
-        state.places.insert(key.clone(), (webhook, timestamp));
-        drop(state);
-        self.texts.insert(key, text);
+        runs.by_webhook.entry(webhook.clone()).or_default().insert((timestamp, Arc::clone(&name.name)), run);
+        runs.places.insert(name.clone(), (webhook, timestamp));
+        drop(runs);
+        self.texts.insert(name, text);
     }
 
-    /// The responses that `webhook` has had under its present trigger: those of the range that `page` gives for their
-    /// number.
+    /// One page of the responses that `webhook` has had under its present trigger: `page` tells for their number which range
+    /// the page is.
     ///
     /// # Errors
-    /// One that is not at hand can't be read, or not now.
+    /// The text of one is not at hand and can't be read, or can't be now.
     pub(crate) async fn list(
         &self,
         webhook: &Webhook,
         page: impl FnOnce(usize) -> std::ops::Range<usize>,
-    ) -> Result<Listed, Refusal> {
-        let of: Key = (Arc::from(webhook.namespace().unwrap_or_default()), Arc::from(webhook.name_any()));
-        let (count, keys) = {
+    ) -> Result<ResponsePage, Refusal> {
+        let of = name_of(webhook);
+        let (count, names) = {
             let uid = webhook.metadata.uid.as_deref();
-            let state = self.state.read();
-            let lines = state.lines.get(&of).into_iter().flat_map(|lines| lines.values().rev());
-            let own: Vec<&Line> = lines
-                .filter(|line| line.trigger_type == webhook.spec.trigger_type)
-                // Not what one of the same name left that is deleted.
-                .filter(|line| line.webhook_uid.is_none() || line.webhook_uid.as_deref() == uid)
+            let runs = self.runs.read();
+            let newest_first = runs.by_webhook.get(&of).into_iter().flat_map(|runs| runs.values().rev());
+            let own: Vec<&EndedRun> = newest_first
+                .filter(|run| run.trigger_type == webhook.spec.trigger_type)
+                // A webhook of the same name that was deleted may have left others.
+                .filter(|run| run.webhook_uid.is_none() || run.webhook_uid.as_deref() == uid)
                 .collect();
             let range = page(own.len());
-            let keys: Vec<Key> = own.iter().skip(range.start).take(range.len()).map(|line| line.key.clone()).collect();
-            (own.len(), keys)
+            let page = own.iter().skip(range.start).take(range.len());
+            (own.len(), page.map(|run| run.response.clone()).collect::<Vec<_>>())
         };
-        let at_hand: Option<Vec<Bytes>> = keys.iter().map(|key| self.texts.get(key)).collect();
+        let at_hand: Option<Vec<Bytes>> = names.iter().map(|name| self.texts.get(name)).collect();
         if let Some(texts) = at_hand {
-            return Ok(Listed { count, texts, turn: None });
+            return Ok(ResponsePage { count, texts, turn: None });
         }
-        let turn = self.pages.take(&of.0, 1).await?;
-        let texts = stream::iter(keys).map(|key| self.text(key)).buffered(READS).try_collect::<Vec<_>>().await;
+        let turn = self.pages.take(&of.namespace, 1).await?;
+        let texts = stream::iter(names).map(|name| self.text(name)).buffered(READS).try_collect::<Vec<_>>().await;
         let texts = texts.map_err(|error| writes::refusal(&error))?;
-        Ok(Listed { count, texts: texts.into_iter().flatten().collect(), turn: Some(turn) })
+        Ok(ResponsePage { count, texts: texts.into_iter().flatten().collect(), turn: Some(turn) })
     }
 
-    async fn text(&self, key: Key) -> Result<Option<Bytes>, objects::Error> {
-        if let Some(text) = self.texts.get(&key) {
+    /// The text of a response; None if it is gone.
+    async fn text(&self, response: NamespacedName) -> Result<Option<Bytes>, objects::Error> {
+        if let Some(text) = self.texts.get(&response) {
             return Ok(Some(text));
         }
-        let found = self.objects.get::<WebhookResponse>(&key.0, &key.1).await?;
+        let found = self.objects.get::<WebhookResponse>(&response.namespace, &response.name).await?;
         let text = found.and_then(|response| text(&response)).map(|(_, text)| text);
         if let Some(text) = &text {
-            self.texts.insert(key, text.clone());
+            self.texts.insert(response, text.clone());
         }
         Ok(text)
     }
 }
 
-impl State {
-    fn remove(&mut self, key: &Key) {
-        let Some((webhook, timestamp)) = self.places.remove(key) else { return };
-        if let Some(lines) = self.lines.get_mut(&webhook) {
-            lines.remove(&(timestamp, Arc::clone(&key.1)));
-            if lines.is_empty() {
-                self.lines.remove(&webhook);
+impl EndedRuns {
+    fn remove(&mut self, response: &NamespacedName) {
+        let Some((webhook, timestamp)) = self.places.remove(response) else { return };
+        if let Some(runs) = self.by_webhook.get_mut(&webhook) {
+            runs.remove(&(timestamp, Arc::clone(&response.name)));
+            if runs.is_empty() {
+                self.by_webhook.remove(&webhook);
             }
         }
     }
 }
 
-fn key(response: &WebhookResponse) -> Key {
-    (Arc::from(response.namespace().unwrap_or_default()), Arc::from(response.name_any()))
+/// Keeps the responses as the watch shows them.
+pub(crate) struct ResponseIndex(pub(crate) Arc<Responses>);
+
+impl Index for ResponseIndex {
+    type Object = WebhookResponse;
+    type Listed = NamespacedName;
+
+    fn list(&mut self, response: &WebhookResponse) -> NamespacedName {
+        self.0.insert(response);
+        name_of(response)
+    }
+
+    fn retain(&mut self, listed: Vec<NamespacedName>) {
+        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
+        let mut runs = self.0.runs.write();
+        let gone: Vec<_> = runs.places.keys().filter(|response| !listed.contains(*response)).cloned().collect();
+        for response in gone {
+            runs.remove(&response);
+            self.0.texts.remove(&response);
+        }
+    }
+
+    fn apply(&mut self, response: &WebhookResponse) {
+        self.0.insert(response);
+    }
+
+    fn delete(&mut self, response: &WebhookResponse) {
+        let response = name_of(response);
+        self.0.runs.write().remove(&response);
+        self.0.texts.remove(&response);
+    }
 }
 
-/// When the run ended, and the response as JSON text; None if it has not.
+/// When the run ended, and the response as JSON text; None if the run has not ended.
 fn text(response: &WebhookResponse) -> Option<(Timestamp, Bytes)> {
     let status = response.status.as_ref()?;
     let timestamp = status.timestamp?;
@@ -249,7 +253,7 @@ fn text(response: &WebhookResponse) -> Option<(Timestamp, Bytes)> {
     Some((timestamp, serde_json::to_vec(&body).unwrap_or_default().into()))
 }
 
-/// As Python's `isoformat` shows it: microseconds, or none.
+/// Writes a time as Python's `isoformat` does: with microseconds, or without fractions if they are 0.
 fn python_time(time: Timestamp) -> String {
     let format = if time.subsec_microsecond() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%6fZ" };
     time.to_zoned(TimeZone::UTC).strftime(format).to_string()
@@ -283,14 +287,14 @@ mod tests {
         });
         let mut responses = Responses::new(Objects::new(Client::new(server, "default"), "test"));
         responses.pages = Turns::new(1, 1, "busy").waiting(Duration::from_millis(20));
-        responses.observe(&Event::Apply(serde_json::from_value(found).unwrap()));
+        responses.insert(&serde_json::from_value(found).unwrap());
         let webhook: Webhook = serde_json::from_value(json!({
             "metadata": {"namespace": "team", "name": "w"},
             "spec": {"url": "https://e", "httpMethod": "POST", "triggerType": "resolve"},
         }))
         .unwrap();
         let list = async || responses.list(&webhook, |count| 0..count).await;
-        let turns = |listed: Result<Listed, Refusal>| {
+        let turns = |listed: Result<ResponsePage, Refusal>| {
             listed.map(|listed| (listed.count, listed.texts.len(), listed.turn.is_some()))
         };
 

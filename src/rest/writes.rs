@@ -18,7 +18,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use super::{
-    catalog::{Catalog, Entry, Namely},
+    catalog::{CachedWebhook, Catalog, NameKind},
     credentials::{Credentials, at},
     fields::{Change, Existing},
     manifest::{Draft, written},
@@ -64,12 +64,12 @@ impl Writer {
     }
 
     /// Makes a webhook.
-    pub(crate) async fn create(&self, namespace: &str, change: Change) -> Result<Arc<Entry>, Refusal> {
+    pub(crate) async fn create(&self, namespace: &str, change: Change) -> Result<Arc<CachedWebhook>, Refusal> {
         let display_name = change.name.clone().unwrap_or_default();
-        let reserved = self.catalog.reserve(namespace, Namely::ForPeople, &display_name, None);
+        let reserved = self.catalog.reserve(namespace, NameKind::Display, &display_name, None);
         let _reserved = reserved.ok_or_else(not_unique)?;
         for name in id::resource_names(&display_name) {
-            let Some(_reserved) = self.catalog.reserve(namespace, Namely::InKubernetes, &name, None) else { continue };
+            let Some(_reserved) = self.catalog.reserve(namespace, NameKind::Object, &name, None) else { continue };
             // Somebody may have written down as an override the very id that this name gives.
             if self.catalog.get(namespace, &id::webhook_id(namespace, &name)).is_some() {
                 continue;
@@ -88,7 +88,12 @@ impl Writer {
     }
 
     /// None if the name in Kubernetes is taken.
-    async fn create_as(&self, namespace: &str, name: &str, change: Change) -> Result<Option<Arc<Entry>>, Refusal> {
+    async fn create_as(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: Change,
+    ) -> Result<Option<Arc<CachedWebhook>>, Refusal> {
         let mut draft = Draft::new(&bare(namespace, name), change);
         let mut secret = None;
         if !draft.secrets.is_empty() {
@@ -117,8 +122,8 @@ impl Writer {
     }
 
     /// What is known of a webhook after a write. One that is deleted already was written all the same.
-    fn seen(&self, webhook: Webhook) -> Arc<Entry> {
-        self.catalog.insert(webhook.clone()).unwrap_or_else(|| Arc::new(Entry::from(webhook)))
+    fn seen(&self, webhook: Webhook) -> Arc<CachedWebhook> {
+        self.catalog.insert(webhook.clone()).unwrap_or_else(|| Arc::new(CachedWebhook::from(webhook)))
     }
 
     /// None if the name is taken.
@@ -156,7 +161,11 @@ impl Writer {
     }
 
     /// Changes a webhook.
-    pub(crate) async fn update(&self, entry: Arc<Entry>, change: Change) -> Result<Arc<Entry>, Refusal> {
+    pub(crate) async fn update(
+        &self,
+        entry: Arc<CachedWebhook>,
+        change: Change,
+    ) -> Result<Arc<CachedWebhook>, Refusal> {
         let namespace = entry.webhook.namespace().unwrap_or_default();
         let uid = entry.webhook.uid();
         let _turn = self.turns[turn(uid.as_deref().unwrap_or_default())].lock().await;
@@ -166,7 +175,7 @@ impl Writer {
             self.refuse_managed(&entry.webhook)?;
             let _reserved = match &change.name {
                 Some(name) if name != entry.name() => Some(
-                    self.catalog.reserve(&namespace, Namely::ForPeople, name, Some(&entry)).ok_or_else(not_unique)?,
+                    self.catalog.reserve(&namespace, NameKind::Display, name, Some(&entry)).ok_or_else(not_unique)?,
                 ),
                 _ => None,
             };
@@ -184,7 +193,7 @@ impl Writer {
     }
 
     /// Reads a webhook that somebody else has changed meanwhile, after a while that grows with each attempt.
-    async fn again(&self, entry: &Entry, attempt: u32) -> Result<Arc<Entry>, Refusal> {
+    async fn again(&self, entry: &CachedWebhook, attempt: u32) -> Result<Arc<CachedWebhook>, Refusal> {
         tokio::time::sleep(PAUSE * attempt).await;
         let (namespace, name) = (entry.webhook.namespace().unwrap_or_default(), entry.webhook.name_any());
         let found = self.objects.get::<Webhook>(&namespace, &name).await.map_err(|error| refusal(&error))?;
@@ -199,9 +208,9 @@ impl Writer {
     async fn update_once(
         &self,
         namespace: &str,
-        entry: &Arc<Entry>,
+        entry: &Arc<CachedWebhook>,
         change: Change,
-    ) -> Result<Arc<Entry>, objects::Error> {
+    ) -> Result<Arc<CachedWebhook>, objects::Error> {
         let (webhook, name) = (&entry.webhook, entry.webhook.name_any());
         let mut draft = Draft::new(webhook, change);
         let (mut secret, mut placed) = (None, None);
@@ -234,7 +243,7 @@ impl Writer {
     }
 
     /// Deletes a webhook, and with it what it owns.
-    pub(crate) async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Refusal> {
+    pub(crate) async fn delete(&self, entry: &Arc<CachedWebhook>) -> Result<(), Refusal> {
         let mut entry = Arc::clone(entry);
         let (namespace, name) = (entry.webhook.namespace().unwrap_or_default(), entry.webhook.name_any());
         for attempt in 0..CONFLICTS {

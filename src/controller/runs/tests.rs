@@ -8,10 +8,10 @@ use tower::{BoxError, service_fn};
 
 use super::*;
 use crate::{
-    controller::{deliver::Parts, history::History, secrets::Secrets},
+    controller::{catalog::WebhookIndex, deliver::Parts, history::History, secrets::Secrets},
     core::id,
     delivery::{Proxies, Sender},
-    kubernetes::{lease::Leadership, objects::Objects},
+    kubernetes::{index::Fold, lease::Leadership, objects::Objects},
     resources::{Webhook, WebhookResponse},
 };
 
@@ -59,7 +59,8 @@ impl World {
     }
 
     fn webhook(&self, event: &Event<Lenient<Webhook>>) {
-        self.catalog.observe(event).into_iter().for_each(|seen| self.runs.seen(seen));
+        let index = WebhookIndex::new(Arc::clone(&self.catalog), |change| self.runs.seen(change));
+        Fold::new(index).observe(event);
     }
 
     /// Shows what there is at the start.
@@ -209,11 +210,9 @@ async fn what_another_process_began_goes_on_though_the_webhook_is_not_for_the_ev
     ];
     for (number, (spec, status, responded, goes_on)) in cases.into_iter().enumerate() {
         let world = World::new(&[]);
-        world.history.list();
-        if responded {
-            world.history.found(&response("resolved", "one"));
-        }
-        world.history.listed();
+        let began = world.history.now();
+        let listed = responded.then(|| world.history.found(&response("resolved", "one")));
+        world.history.retain(listed.into_iter().collect(), &began);
         world.webhook(&Event::Apply(webhook("one", spec)));
         world.webhook(&Event::Apply(webhook("two", &json!({}))));
         world.list(&[&event("resolved", &status)]);

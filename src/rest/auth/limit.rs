@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// Whose calls are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Counted {
+pub(crate) enum LimitKey {
     /// Those with one API token.
     Token(TokenHash),
     /// Those of a Kubernetes user in a namespace: anybody can have many tokens of one ServiceAccount.
@@ -26,13 +26,13 @@ pub(crate) enum Counted {
 
 /// The calls counted together that were taken in the last minute.
 #[derive(Debug)]
-pub(crate) struct Window {
+pub(crate) struct CallWindow {
     limit: usize,
     /// Oldest first.
     calls: VecDeque<Instant>,
 }
 
-impl Window {
+impl CallWindow {
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, calls: VecDeque::new() }
     }
@@ -68,26 +68,26 @@ pub(crate) fn seconds(wait: Duration) -> u64 {
 
 /// The windows of all who called within the last minutes.
 #[derive(Debug)]
-pub(crate) struct Limit {
+pub(crate) struct RateLimiter {
     limit: usize,
-    windows: Mutex<Windows>,
+    windows: Mutex<CallWindows>,
 }
 
 #[derive(Debug, Default)]
-struct Windows {
-    by_caller: HashMap<Counted, Window>,
+struct CallWindows {
+    by_caller: HashMap<LimitKey, CallWindow>,
     /// When those without calls were dropped last.
     swept: Option<Instant>,
 }
 
-impl Limit {
+impl RateLimiter {
     /// `calls` in a minute for each of those that are counted together.
     pub(crate) fn new(calls: usize) -> Self {
         Self { limit: calls, windows: Mutex::default() }
     }
 
-    /// As [`Window::call`], for one of them.
-    pub(crate) fn call(&self, caller: Counted, now: Instant) -> Result<(), Duration> {
+    /// As [`CallWindow::call`], for one of them.
+    pub(crate) fn call(&self, caller: LimitKey, now: Instant) -> Result<(), Duration> {
         let mut windows = self.windows.lock();
         let swept = *windows.swept.get_or_insert(now);
         if now.saturating_duration_since(swept) >= PERIOD {
@@ -97,11 +97,11 @@ impl Limit {
             });
             windows.swept = Some(now);
         }
-        windows.by_caller.entry(caller).or_insert_with(|| Window::new(self.limit)).call(now)
+        windows.by_caller.entry(caller).or_insert_with(|| CallWindow::new(self.limit)).call(now)
     }
 
     /// Whether a call would be taken.
-    pub(crate) fn room(&self, caller: &Counted, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn room(&self, caller: &LimitKey, now: Instant) -> Result<(), Duration> {
         self.windows.lock().by_caller.get_mut(caller).map_or(Ok(()), |window| window.room(now))
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_call_after_the_limit_waits_until_the_oldest_is_a_minute_old() {
         let start = Instant::now();
-        let mut window = Window::new(3);
+        let mut window = CallWindow::new(3);
         let cases = [
             (0, Ok(())),
             (10_000, Ok(())),
@@ -139,7 +139,7 @@ mod tests {
         for (millis, expected) in cases {
             assert_eq!(window.call(at(start, millis)), expected.map_err(Duration::from_millis), "{millis}");
         }
-        assert_eq!(Window::new(0).call(start), Err(PERIOD));
+        assert_eq!(CallWindow::new(0).call(start), Err(PERIOD));
     }
 
     #[test]
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn callers_do_not_count_for_each_other_and_are_forgotten_after_a_minute() {
         let start = Instant::now();
-        let limit = Limit::new(1);
-        let user = |name: &str, namespace: &str| Counted::User { name: name.to_owned(), namespace: namespace.into() };
-        let [one, two] = ["one", "two"].map(|token| Counted::Token(TokenHash::of(token)));
+        let limit = RateLimiter::new(1);
+        let user = |name: &str, namespace: &str| LimitKey::User { name: name.to_owned(), namespace: namespace.into() };
+        let [one, two] = ["one", "two"].map(|token| LimitKey::Token(TokenHash::of(token)));
         let others =
-            [two, user("one", "a"), user("one", "b"), user("two", "a"), Counted::Denied { name: "one".into() }];
-        let call = |caller: &Counted, millis| limit.call(caller.clone(), at(start, millis));
+            [two, user("one", "a"), user("one", "b"), user("two", "a"), LimitKey::Denied { name: "one".into() }];
+        let call = |caller: &LimitKey, millis| limit.call(caller.clone(), at(start, millis));
         let waits = |seconds| Err(Duration::from_secs(seconds));
         assert_eq!(call(&one, 0), Ok(()));
         for other in &others {

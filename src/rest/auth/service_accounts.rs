@@ -1,6 +1,6 @@
 //! Tokens of Kubernetes itself: a JWT in; out, who that is (TokenReview), and whether they may (SubjectAccessReview).
 //!
-//! Answers count for a while, so that a loop over a list asks once.
+//! AnswerCache count for a while, so that a loop over a list asks once.
 
 use std::{
     fmt::Debug,
@@ -45,9 +45,9 @@ pub(crate) fn is_jwt(text: &str) -> bool {
 
 /// Who a token belongs to, as the API server says.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct User(UserInfo);
+pub(crate) struct KubernetesUser(UserInfo);
 
-impl User {
+impl KubernetesUser {
     pub(crate) fn name(&self) -> &str {
         self.0.username.as_deref().unwrap_or_default()
     }
@@ -72,14 +72,14 @@ impl User {
 
 /// Something that somebody wants to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Deed {
+pub(crate) struct Permission {
     pub(crate) verb: Verb,
     pub(crate) resource: Resource,
     pub(crate) namespace: Arc<str>,
 }
 
-impl Deed {
-    fn review(&self, user: &User) -> SubjectAccessReview {
+impl Permission {
+    fn review(&self, user: &KubernetesUser) -> SubjectAccessReview {
         let UserInfo { username, groups, uid, extra } = user.0.clone();
         let resource_attributes = ResourceAttributes {
             group: Some(Webhook::group(&()).into_owned()),
@@ -100,7 +100,7 @@ impl Deed {
     }
 
     /// As kubectl says it.
-    fn denied(&self, user: &User) -> Refusal {
+    fn denied(&self, user: &KubernetesUser) -> Refusal {
         Refusal::denied(format_args!(
             "{} may not {} {}.{} in namespace {}.",
             user.name(),
@@ -112,10 +112,10 @@ impl Deed {
     }
 }
 
-/// Answers by what was asked, each for as long as it counts.
-struct Answers<K, V>(Cache<K, (Instant, V)>);
+/// AnswerCache by what was asked, each for as long as it counts.
+struct AnswerCache<K, V>(Cache<K, (Instant, V)>);
 
-impl<K: Clone + Eq + Hash, V: Clone> Answers<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> AnswerCache<K, V> {
     fn new() -> Self {
         Self(Cache::new(ANSWERS))
     }
@@ -129,36 +129,45 @@ impl<K: Clone + Eq + Hash, V: Clone> Answers<K, V> {
 }
 
 /// What the API server says of tokens and users.
-pub(crate) struct Reviews {
+pub(crate) struct AccessReviews {
     client: Client,
     questions: Semaphore,
-    users: Answers<TokenHash, Option<Arc<User>>>,
-    permissions: Answers<(TokenHash, Deed), bool>,
+    users: AnswerCache<TokenHash, Option<Arc<KubernetesUser>>>,
+    permissions: AnswerCache<(TokenHash, Permission), bool>,
 }
 
-impl Reviews {
+impl AccessReviews {
     pub(crate) fn new(client: Client) -> Self {
         let questions = Semaphore::new(QUESTIONS);
-        Self { client, questions, users: Answers::new(), permissions: Answers::new() }
+        Self { client, questions, users: AnswerCache::new(), permissions: AnswerCache::new() }
     }
 
     /// Whose token it is.
-    pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<User>, Refusal> {
+    pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<KubernetesUser>, Refusal> {
         let ask = async {
             let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
             let review = self.ask(&TokenReview { spec, ..TokenReview::default() }).await?;
             let status = review.status.filter(|status| status.authenticated == Some(true));
-            let user = status.and_then(|status| status.user).map(User).filter(|user| !user.name().is_empty());
+            let user = status.and_then(|status| status.user).map(KubernetesUser).filter(|user| !user.name().is_empty());
             Ok(user.map(Arc::new))
         };
         answered(self.users.get(&hash, Instant::now(), ask)).await?.ok_or_else(Refusal::invalid_token)
     }
 
     /// Whether a user may.
-    pub(crate) async fn permit(&self, hash: TokenHash, user: &User, deed: Deed) -> Result<(), Refusal> {
-        let ask = async { Ok(self.ask(&deed.review(user)).await?.status.is_some_and(|status| status.allowed)) };
-        let key = (hash, deed.clone());
-        if answered(self.permissions.get(&key, Instant::now(), ask)).await? { Ok(()) } else { Err(deed.denied(user)) }
+    pub(crate) async fn permit(
+        &self,
+        hash: TokenHash,
+        user: &KubernetesUser,
+        permission: Permission,
+    ) -> Result<(), Refusal> {
+        let ask = async { Ok(self.ask(&permission.review(user)).await?.status.is_some_and(|status| status.allowed)) };
+        let key = (hash, permission.clone());
+        if answered(self.permissions.get(&key, Instant::now(), ask)).await? {
+            Ok(())
+        } else {
+            Err(permission.denied(user))
+        }
     }
 
     async fn ask<K>(&self, review: &K) -> anyhow::Result<K>
@@ -171,7 +180,7 @@ impl Reviews {
         let request = Request::new(K::url_path(&(), None))
             .create(&PostParams::default(), serde_json::to_vec(review).with_context(name)?)
             .with_context(name)?;
-        // Answers repeat what was asked, and kube logs what it can't read: here nothing of it is shown.
+        // AnswerCache repeat what was asked, and kube logs what it can't read: here nothing of it is shown.
         let answer = self.client.request_text(request).await.with_context(name)?;
         serde_json::from_str(&answer).map_err(|_| anyhow::anyhow!("the answer can't be read")).with_context(name)
     }
@@ -197,12 +206,12 @@ mod tests {
 
     use super::*;
 
-    fn user(name: &str) -> User {
-        User(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() })
+    fn user(name: &str) -> KubernetesUser {
+        KubernetesUser(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() })
     }
 
-    fn deed(verb: Verb, resource: Resource) -> Deed {
-        Deed { verb, resource, namespace: "team".into() }
+    fn permission(verb: Verb, resource: Resource) -> Permission {
+        Permission { verb, resource, namespace: "team".into() }
     }
 
     #[test]
@@ -249,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_asked_is_who_what_and_where() {
         let info = json!({"username": "bot", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}});
-        let bot = User(serde_json::from_value(info).unwrap());
+        let bot = KubernetesUser(serde_json::from_value(info).unwrap());
         let cases = [
             (Verb::List, Resource::Webhooks, "list", "webhooks"),
             (Verb::Get, Resource::Webhooks, "get", "webhooks"),
@@ -259,7 +268,7 @@ mod tests {
             (Verb::List, Resource::Responses, "list", "webhookresponses"),
         ];
         for (verb, resource, word, plural) in cases {
-            let spec = serde_json::to_value(deed(verb, resource).review(&bot).spec).unwrap();
+            let spec = serde_json::to_value(permission(verb, resource).review(&bot).spec).unwrap();
             let attributes = json!({"group": "oncall.dev", "resource": plural, "verb": word, "namespace": "team"});
             let expected = json!({
                 "user": "bot", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}, "resourceAttributes": attributes,
@@ -268,13 +277,13 @@ mod tests {
             let detail = format!(
                 "You do not have permission to perform this action. bot may not {word} {plural}.oncall.dev in namespace team."
             );
-            assert_eq!(deed(verb, resource).denied(&bot), Refusal::new(StatusCode::FORBIDDEN, detail));
+            assert_eq!(permission(verb, resource).denied(&bot), Refusal::new(StatusCode::FORBIDDEN, detail));
         }
     }
 
     #[tokio::test]
     async fn an_answer_counts_for_ten_seconds_and_a_failure_not_at_all() {
-        let (answers, asked) = (Answers::<&str, bool>::new(), Cell::new(0));
+        let (answers, asked) = (AnswerCache::<&str, bool>::new(), Cell::new(0));
         let start = Instant::now();
         let get = async |key, second, answer: Result<bool, &'static str>| {
             let now = start + Duration::from_secs(second);
@@ -301,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_for_the_same_answer_ask_once() {
-        let (answers, asked) = (Answers::<&str, bool>::new(), Cell::new(0));
+        let (answers, asked) = (AnswerCache::<&str, bool>::new(), Cell::new(0));
         let now = Instant::now();
         let calls = (0..50).map(|_| {
             answers.get(&"a", now, async {
