@@ -1,5 +1,11 @@
 //! The Kubernetes API as the controller and the REST API use it: calls with time limits, watches that outlive errors,
-//! and objects that are read each for itself.
+//! and indexes that follow them.
+//!
+//! ```text
+//! client ─┬─► objects (get, list, create, patch, delete) ──► table, resource_version
+//!         ├─► watch (of lenient objects) ──► index
+//!         └─► lease (which replica leads)
+//! ```
 
 pub(crate) mod client;
 pub(crate) mod index;

@@ -1,4 +1,5 @@
-//! The three custom resources of group `oncall.dev`, and what turns them into the values of [`crate::core`] and back.
+//! The three custom resources of group `oncall.dev`, their conversion to the values of [`crate::core`] and back, and their
+//! conditions, labels and annotations.
 //!
 //! Their schemas are printed by `oncall-webhooks crds` and checked in under `crds/`. Every field has a description
 //! (`kubectl explain` is the reference), every string, list and map a bound.
@@ -48,7 +49,7 @@ pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
 /// Annotation of a WebhookResponse or an AlertGroupEvent that is to be sent again; any new value asks for it.
 pub const REDELIVER_ANNOTATION: &str = "oncall.dev/redeliver";
 
-/// Kubernetes' label of what made an object.
+/// Kubernetes' label of the program that made an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Annotation of a Webhook that was made over the REST API: when, in microseconds. Its own creation time has no fractions
 /// of a second, and lists are in the order of creation.
@@ -57,7 +58,7 @@ pub const CREATED_AT_ANNOTATION: &str = "oncall.dev/created-at";
 /// for `is_webhook_enabled`, as null) and read back so. A field that has a value since is no longer blank.
 pub const BLANK_FIELDS_ANNOTATION: &str = "oncall.dev/blank-fields";
 
-/// The definitions of all three, in the order in which people meet them.
+/// The definitions of all three resources, in the order in which people meet them.
 pub fn definitions() -> [CustomResourceDefinition; 3] {
     [Webhook::crd(), AlertGroupEvent::crd(), WebhookResponse::crd()].map(|mut crd| {
         let schemas =
@@ -67,10 +68,10 @@ pub fn definitions() -> [CustomResourceDefinition; 3] {
     })
 }
 
-/// A rule of a definition (`x-kubernetes-validations`), as a function of the value that it is about.
+/// A rule of a definition (`x-kubernetes-validations`), as a function of the value that it validates.
 pub type Rule = fn(&Value) -> bool;
 
-/// What the rule with this text does; None for one that compares with an older state, and for what is no rule of ours.
+/// Finds the function of the rule with this text; None for a rule that compares with an older state, and for any other text.
 pub fn rule(text: &str) -> Option<Rule> {
     webhook::RULES.into_iter().chain(alert_group_event::RULES).find(|(rule, _)| *rule == text).map(|(_, holds)| holds)
 }
@@ -89,7 +90,8 @@ fn without_unsigned_formats(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// `text` as a label's value: itself where Kubernetes allows it, else its beginning and letters that tell it from others.
+/// Makes a label's value of a text: the text itself where Kubernetes allows it, else its beginning and letters that tell it from
+/// others.
 pub fn label_value(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric();
     let legal = text.len() <= 63
@@ -119,7 +121,7 @@ pub(crate) fn is_name(text: &str, most: usize, dots: bool) -> bool {
 mod tests {
     use super::*;
 
-    /// The rules of a schema and of all that is in it.
+    /// Collects the rules of a schema and of the schemas in it.
     fn rules(schema: &Value, found: &mut Vec<String>) {
         let own = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
         found.extend(own.filter_map(|rule| rule["rule"].as_str()).map(str::to_owned));

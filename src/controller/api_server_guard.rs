@@ -1,4 +1,4 @@
-//! Where the API server is: kept out of reach of webhooks, wherever it is found.
+//! Keeps the API server out of reach of webhooks, wherever it is found.
 //!
 //! ```text
 //! kubeconfig, environment, /api, EndpointSlice default/kubernetes ──► ApiServerGuard ──► the policy of the moment
@@ -80,7 +80,7 @@ impl ApiServerGuard {
     /// Looks once. Tells whether the API server answered.
     async fn look(&mut self) -> bool {
         let mut hosts = self.hosts.clone();
-        // The one that answers says where it is.
+        // The API server itself says where it is.
         let answered = match timeout(FIND, self.client.list_core_api_versions()).await {
             Ok(Ok(versions)) => {
                 let servers = versions.server_address_by_client_cidrs.into_iter();
@@ -96,7 +96,7 @@ impl ApiServerGuard {
                 false
             }
         };
-        // All of them, where that may be read.
+        // The slice names all of several API servers, but may not be readable.
         match self.objects.get::<EndpointSlice>("default", "kubernetes").await {
             Ok(slice) => self.found.addresses.extend(slice.iter().flat_map(addresses)),
             Err(error) if !std::mem::replace(&mut self.unreadable_logged, true) => {
@@ -115,7 +115,7 @@ impl ApiServerGuard {
             Err(_) => Some(host),
         });
         let names: Vec<String> = names.collect();
-        // Their names are enough where there is no answer.
+        // Where a name has no address now, the name alone is guarded.
         let answers = join_all(names.iter().map(|name| timeout(FIND, lookup_host((name.as_str(), 0))))).await;
         self.found.addresses.extend(answers.into_iter().flatten().flatten().flatten().map(|answer| answer.ip()));
         self.found.names.extend(names);

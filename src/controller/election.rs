@@ -1,4 +1,4 @@
-//! The arguments that say which replica works.
+//! The arguments of leader election.
 
 use std::{env, fs, io, time::Duration};
 
@@ -40,7 +40,7 @@ impl Election {
         let duration = Duration::from_secs(self.lease_seconds.into());
         let identity = match self.identity {
             Some(identity) => identity,
-            // A pod's own; containers of one pod follow one after the other.
+            // In a pod, its name: containers of one pod run one after the other.
             None => host_name().context("find this host's name: give --identity")?,
         };
         Ok(Some(Candidate { namespace, name, identity, duration }))

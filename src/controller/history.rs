@@ -1,6 +1,6 @@
 //! The latest response of each webhook for each alert group: what templates see as `responses`.
 //!
-//! Names are listed at the start, as metadata; after that every response is one of ours and is noted when it is recorded.
+//! Names are listed at the start, as metadata; after that every response is written by this process, which notes it.
 //! Contents are read only when an event of the same alert group needs them and they are not at hand.
 
 use std::{
@@ -31,7 +31,7 @@ use crate::{
 /// Bound on the contents that are kept at hand, in bytes.
 const CONTENTS: u64 = 32 * 1024 * 1024;
 
-/// About how much the cache needs for one of them beside the content, in bytes.
+/// About how many bytes the cache needs for an entry beside the content.
 const CACHE_ENTRY: u64 = 500;
 
 /// An alert group: its namespace, and the label value of its id.
@@ -56,7 +56,7 @@ pub(crate) enum Recorded {
     Here(u64),
 }
 
-/// What templates need of a response.
+/// The part of a response that templates see.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseContent {
     pub(crate) webhook_id: String,
@@ -195,7 +195,7 @@ impl History {
         self.set_latest((namespace.to_owned(), label_value(group)), latest);
     }
 
-    /// What a webhook sees as `responses`: the latest content of every other webhook for the alert group.
+    /// The `responses` that a webhook's templates see: the latest content of every other webhook for the alert group.
     pub(crate) async fn responses(&self, namespace: &str, group: &str, webhook: &str) -> Object {
         let own = label_value(webhook);
         let others: Vec<Arc<str>> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
@@ -253,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_removes_what_it_does_not_name_but_not_what_is_newer_than_it() {
-        // Nobody is asked.
+        // It is never called.
         let client = Client::try_from(Config::new(Uri::from_static("http://127.0.0.1:1"))).unwrap();
         let history = History::new(Objects::new(client, "test"));
         let began = history.now();

@@ -1,4 +1,4 @@
-//! Events' data, kept at hand within a budget. What is not there is read again.
+//! Events' data, kept at hand within a budget in bytes. Data that is not at hand is read again from the API server.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::core::event::EventData;
 
-/// Bound on all of them, in bytes.
+/// Bound on all data, in bytes.
 const BUDGET: u64 = 128 * 1024 * 1024;
-/// About as many as there are of a usual size.
+/// About how many events of a usual size fit in that.
 const USUAL: usize = 10_000;
 
 #[derive(Clone)]
@@ -20,7 +20,7 @@ impl Weighter<String, Arc<EventData>> for DataWeight {
     }
 }
 
-/// By the uid of the event.
+/// The data of events, by the uid of the event.
 pub(crate) struct Payloads(Cache<String, Arc<EventData>, DataWeight>);
 
 impl Payloads {

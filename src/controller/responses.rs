@@ -1,5 +1,5 @@
-//! Watches WebhookResponses, of which no more than the metadata: which were there at the start, which are gone, and which
-//! people want to be sent again.
+//! Watches the metadata of WebhookResponses: which existed at the start, which are deleted, and which people want to be sent
+//! again.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -51,12 +51,12 @@ pub(crate) async fn watch(
         .await;
 }
 
-/// Keeps the history as the watch shows the responses, and asks for those to be sent again that people want to be.
+/// Keeps the history as the watch shows the responses, and asks for the deliveries that people want to be sent again.
 struct ResponseIndex {
     history: Arc<History>,
     runs: Arc<Runs>,
     list_began: Recorded,
-    /// The values of the annotation that were seen.
+    /// The values of [`REDELIVER_ANNOTATION`] that were seen.
     redeliver: HashMap<NamespacedName, String>,
 }
 

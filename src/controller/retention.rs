@@ -1,10 +1,9 @@
-//! Removes finished events and responses that are not kept any more, now and then.
+//! Removes finished events and responses that are not kept any more. Looks for them periodically.
 //!
 //! ```text
 //! list WebhookResponses ─► list AlertGroupEvents ─► core::retention::plan ─► delete, oldest first, a few at a time
 //! ```
-//! What is listed is metadata and a few columns, in pages. An object that changes after that stays, and so does what it was
-//! kept for until the next pass.
+//! Lists hold metadata and a few columns, in pages. An object that has changed since stays until the next pass.
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -30,13 +29,14 @@ use crate::{
     resources::{ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value},
 };
 
-/// Objects on a page: about a megabyte of metadata.
+/// How many objects a page has: about a megabyte of metadata.
 const PAGE: u32 = 500;
 /// Bound on the deletions that are under way at a time. Deliveries have 64 writes, and go first.
 const DELETIONS: usize = 4;
-/// How soon the first pass is. There is enough to do at the start.
+/// How long after the start the first pass is: the start has enough else to do.
 const FIRST: Duration = Duration::from_secs(30);
-/// Webhooks of the same apply may run for an event that has ended; its data is read again then.
+/// How long an object stays at least after its end: webhooks of the same apply may run for an event that has ended, which reads
+/// its data again.
 const LEAST_REST: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
 /// Bound on the failures of a pass that are logged one by one.
 const LOGGED: usize = 10;
@@ -106,7 +106,7 @@ pub struct Retention {
 
 fn duration(text: &str) -> Result<Duration, String> {
     match text.parse::<kube::core::Duration>() {
-        // Nothing is a duration too, of 0.
+        // kube reads an empty text as a duration of 0.
         Ok(duration) if !text.is_empty() && !duration.is_negative() => Ok(duration.into()),
         _ => Err("give a duration such as 24h or 90m".to_owned()),
     }
@@ -146,8 +146,8 @@ impl Retention {
     }
 }
 
-/// Removes what is not kept in `namespace`, or in all, until it is dropped. The catalog is complete once `webhooks_listed`
-/// is set.
+/// Removes the objects of `namespace`, or of all, that are not kept any more. Never returns. The catalog is complete once
+/// `webhooks_listed` is set.
 pub(crate) async fn run(
     objects: Objects,
     catalog: Arc<Catalog>,
@@ -166,8 +166,9 @@ pub(crate) async fn run(
     }
 }
 
+/// Looks once for objects that are not kept any more, and deletes them.
 async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, config: &Retention) -> Result<()> {
-    // In this order: the event of each response is known then.
+    // In this order, so that the event of each listed response is known.
     let mut responses = responses(objects, namespace).await.context("list WebhookResponses")?;
     let events = events(objects, namespace).await.context("list AlertGroupEvents")?;
     let (now, policy) = (Timestamp::now(), config.policy());
@@ -177,7 +178,7 @@ async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, con
             .webhook
             .history_limit
             .map_or(config.keep_responses, |limit| Limit::At(usize::try_from(limit).unwrap_or(usize::MAX))),
-        // It is gone, and its responses with it; or it can't be read, and may want to keep more.
+        // The webhook is gone, and its responses go with it; or it can't be read, and may want to keep more.
         None => Limit::Unlimited,
     };
     let Plan { events, responses } = retention::plan(now, &policy, &events, &responses, keep);
@@ -192,8 +193,8 @@ async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, con
     rest
 }
 
-/// Deletes the objects that are as they were listed. Returns how many it deleted, and whether it came to the end: where the API
-/// server does not answer or has enough to do, the rest waits for the next pass.
+/// Deletes the objects that have not changed since they were listed. Returns how many it deleted, and an error if it did not
+/// come to the end: where the API server does not answer or is busy, the rest waits for the next pass.
 async fn remove<K>(objects: &Objects, doomed: &[&Object]) -> (usize, Result<()>)
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -226,6 +227,7 @@ where
     (removed, Ok(()))
 }
 
+/// Lists the responses, in pages.
 async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Response>> {
     let mut responses = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
@@ -244,6 +246,7 @@ async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Res
     }
 }
 
+/// Lists the events, in pages.
 async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
@@ -261,12 +264,13 @@ async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Event>
     }
 }
 
+/// Reads from the metadata of an object what decides whether it is kept.
 fn object(meta: ObjectMeta, finished: bool) -> Object {
     let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
     let is_asked = meta.annotations.is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION));
     let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |Time(time)| *time);
     let writes = meta.managed_fields.unwrap_or_default();
-    // Writes of other fields, such as labels, say nothing of its end.
+    // Writes of other fields, such as labels, do not tell when it ended.
     let last = |status_only: bool| {
         let writes = writes.iter().filter(|write| !status_only || write.subresource.as_deref() == Some("status"));
         writes.filter_map(|write| write.time.as_ref()).map(|Time(time)| *time).fold(created, Timestamp::max)

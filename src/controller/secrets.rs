@@ -1,4 +1,4 @@
-//! The Secrets that webhooks may name: those with the label, and no others, are watched.
+//! The Secrets that webhooks may name. Only those with the label are watched.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Secrets(Store<Secret>);
 
-/// Why a Secret's key has no value.
+/// Why a Secret's key has no value that can be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MissingSecret {
     #[error("Secret '{name}' does not exist or lacks the label {SECRET_LABEL}=true")]
@@ -41,6 +41,9 @@ impl Secrets {
     }
 
     /// The text under a key, without the line break that editors and `echo` put at its end.
+    ///
+    /// # Errors
+    /// The Secret or the key is missing, or the value is not UTF-8.
     pub(crate) fn get(
         &self,
         namespace: &str,

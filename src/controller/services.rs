@@ -1,4 +1,4 @@
-//! Where Services of the cluster lead, as the API server has them: what decides whether a request may go there.
+//! Where Services of the cluster lead, as the API server has them. That decides whether a request may go there.
 //!
 //! ```text
 //! Service, its EndpointSlices ──► cache ──► Leads
@@ -84,6 +84,6 @@ async fn read(objects: &Objects, namespace: &str, name: &str) -> Result<Leads, S
 /// The addresses of the endpoints of a slice.
 pub(super) fn addresses(slice: &EndpointSlice) -> impl Iterator<Item = IpAddr> {
     let addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
-    // Others are names, which no cluster's network leads to.
+    // Others are names, to which no cluster network leads.
     addresses.filter_map(|address| address.parse().ok())
 }

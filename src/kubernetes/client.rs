@@ -13,10 +13,10 @@ const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
 /// Makes a client that makes each call once and asks no proxy. A crypto provider must be installed.
 ///
 /// # Errors
-/// There is no cluster in the environment, or what is said of it can't be used.
+/// The environment names no cluster, or its configuration of one can't be used.
 pub async fn connect() -> Result<Client> {
     let mut cluster = configuration().await?;
-    // Calls are tried again where the operator knows what a failure means.
+    // The callers know what a failure means, and try again where that helps.
     cluster.default_retry = false;
     // A proxy in the environment does not lead to the cluster's own API server.
     cluster.proxy_url = None;
@@ -27,7 +27,7 @@ async fn configuration() -> Result<Config> {
     Config::infer().await.context("find the cluster: set KUBECONFIG, or run in a pod")
 }
 
-/// The hosts that the environment has for the API server: names and addresses.
+/// The hosts of the API server that the environment names: names and addresses.
 ///
 /// # Errors
 /// As [`connect`].

@@ -1,4 +1,4 @@
-//! Which of several replicas works: the one that holds a Lease.
+//! Leader election: of several replicas, the one that holds a Lease works.
 //!
 //! As in client-go: a holder writes the Lease again and again; others take it when it has not changed for as long as it
 //! lasts, by their own clocks. Beyond that, a holder knows until when nobody else can have it ([`Leadership::is_held`]):
@@ -83,7 +83,7 @@ impl Leadership {
     }
 }
 
-/// The Lease is held no longer, and who holds it now.
+/// The Lease is not held any more. Names its holder now.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "Lease {namespace}/{name} was deleted, or taken by {holder:?}: another replica works now, or this one when it is started again"
@@ -150,8 +150,7 @@ pub(crate) async fn acquire(client: Client, candidate: Candidate) -> (LeaseRenew
                 );
             }
             Err(error) => {
-                // Another one was faster, as a rule; the watch shows what there is now. If it was something else, the same is
-                // tried again.
+                // As a rule another process was faster, and the watch shows what there is now. Otherwise this is tried again.
                 tracing::info!(
                     error = error_chain(&error),
                     "Lease {}/{} is not to be had",
@@ -235,7 +234,7 @@ impl LeaseRenewer {
         let holder = found.as_ref().map(holder).unwrap_or_default().to_owned();
         if let Some(found) = found {
             let mut object = self.object.lock();
-            // One of the same name may have come after this one.
+            // Another Lease of the same name may have been created since.
             if holder == self.candidate.identity && acquired(&found) == acquired(&object) {
                 *object = found;
                 return None;
@@ -311,7 +310,7 @@ mod tests {
 
     use super::*;
 
-    /// A Lease that is held for long, and written often, on an API server that answers all calls so; None for not at all.
+    /// A Lease that is held for long and written often, on an API server that answers all calls with this code, or never.
     fn held(answer: Option<u16>) -> (LeaseRenewer, Leadership) {
         let server = service_fn(move |_: Request<Body>| async move {
             let Some(code) = answer else { return std::future::pending().await };

@@ -1,7 +1,7 @@
-//! Objects of a list or a watch, each read for itself: one that can't be read does not spoil the others.
+//! Objects of a list or a watch, each read by itself: one that can't be read does not spoil the others.
 //!
-//! kube's own guard reads a list as a whole before it looks at its objects, so that one with JSON nested deeper than
-//! serde_json goes (the API server takes much more) ended the watch of them all.
+//! kube's `DeserializeGuard` reads a list as a whole before it looks at its objects. An object with JSON that is nested deeper
+//! than serde_json reads (the API server takes much more) would end the watch of all objects.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug)]
 pub(crate) struct Lenient<K>(pub(crate) Result<K, Unreadable>);
 
-/// What is known of an object that can't be read.
+/// Holds what is known of an object that can't be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Unreadable {
     pub(crate) metadata: ObjectMeta,
@@ -27,7 +27,7 @@ pub(crate) struct Unreadable {
     pub(crate) error: String,
 }
 
-/// What every object has. Not kube's `PartialObjectMeta`, which looks at the rest as well.
+/// The fields that every object has. kube's `PartialObjectMeta` reads the other fields as well.
 #[derive(Deserialize)]
 struct Named {
     metadata: ObjectMeta,
@@ -36,7 +36,7 @@ struct Named {
 
 impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Lenient<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Taken as it stands, which is no recursion.
+        // Taken as text, without recursion.
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let error = match serde_json::from_str(text.get()) {
             Ok(object) => return Ok(Self(Ok(object))),

@@ -1,4 +1,4 @@
-//! Calls of the Kubernetes API: each with a time limit, and asking for no more of the object back than is needed.
+//! Calls of the Kubernetes API: each has a time limit, and asks for no more of the object back than is needed.
 
 use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{client::api_of, resource_version::ResourceVersion, table::Table};
 use crate::errors::error_chain;
 
-/// Bound on one call. The client waits for ever otherwise.
+/// Bound on one call. The client would wait for ever.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait before a call is tried again: the first time, and at most.
+/// How long to wait before a call is tried again: the first time, and at most. It doubles in between.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 const METADATA_ONLY: HeaderValue =
@@ -41,7 +41,7 @@ pub(crate) struct Error {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cause {
-    /// The API server, or the way to it, said no.
+    /// The API server refused it, or could not be reached.
     #[error(transparent)]
     Client(#[from] kube::Error),
     /// The request could not be made.
@@ -63,22 +63,22 @@ impl Error {
         }
     }
 
-    /// The object is not there.
+    /// Whether the object does not exist.
     pub(crate) fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }
 
-    /// An object of that name is there, or it is not as the call expected.
+    /// Whether an object of that name exists, or is not as the call expected.
     pub(crate) fn is_conflict(&self) -> bool {
         self.code() == Some(409)
     }
 
-    /// An object of that name is there.
+    /// Whether an object of that name exists.
     pub(crate) fn is_already_exists(&self) -> bool {
         self.status().is_some_and(|status| status.reason == "AlreadyExists")
     }
 
-    /// What the API server said; None if it did not answer.
+    /// The status that the API server answered with; None if it did not answer.
     pub(crate) fn status(&self) -> Option<&Status> {
         match &self.source {
             Cause::Client(kube::Error::Api(status)) => Some(status),
@@ -86,7 +86,7 @@ impl Error {
         }
     }
 
-    /// It is not allowed. That may pass: an API server that has just started does not know its rules yet.
+    /// Whether the call is not allowed. That may pass: an API server that has just started does not know its rules yet.
     fn is_forbidden(&self) -> bool {
         let ends = |status: &Status| {
             let causes = status.details.iter().flat_map(|details| &details.causes);
@@ -95,13 +95,13 @@ impl Error {
         matches!(self.code(), Some(401 | 403)) && !self.status().is_some_and(ends)
     }
 
-    /// With that, the object would be larger than what etcd takes.
+    /// Whether the object would be larger than etcd takes.
     pub(crate) fn is_too_large(&self) -> bool {
         self.status()
             .is_some_and(|status| status.code == 413 || (status.code == 500 && status.message.contains("is too large")))
     }
 
-    /// The API server understood and will say no again.
+    /// Whether the same call will fail again.
     pub(crate) fn is_final(&self) -> bool {
         match &self.source {
             Cause::Client(kube::Error::Api(status)) => {
@@ -119,7 +119,7 @@ impl Error {
 const READS: usize = 32;
 const WRITES: usize = 64;
 
-/// The objects of the namespaces that are worked in.
+/// Makes the calls. Cheap to clone; clones share the bounds on calls that are under way.
 #[derive(Clone)]
 pub(crate) struct Objects {
     client: Client,
@@ -134,24 +134,24 @@ impl Objects {
         Self { client, manager, reads: Arc::new(Semaphore::new(READS)), writes: Arc::new(Semaphore::new(WRITES)) }
     }
 
-    /// Reads one object; None if it is not there.
+    /// Reads one object; None if it does not exist.
     pub(crate) async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        // Never closed. The time limit begins when it is this call's turn.
-        let _turn = self.reads.acquire().await;
+        // The semaphore is never closed. The time limit begins when this call has its permit.
+        let _permit = self.reads.acquire().await;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.get_opt(name).await.map_err(Cause::from) };
         named::<K, _>("get", namespace, name, call).await
     }
 
-    /// Reads one object; None if it is not there or lacks these labels, whereupon the API server gives nothing of it away.
+    /// Reads one object; None if it does not exist or lacks these labels. Without them the API server discloses nothing of it.
     pub(crate) async fn get_labelled<K>(&self, namespace: &str, name: &str, labels: &str) -> Result<Option<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let _turn = self.reads.acquire().await;
+        let _permit = self.reads.acquire().await;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let escaped = name.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
         let only = ListParams::default().labels(labels).fields(&format!("metadata.name={escaped}"));
@@ -159,22 +159,22 @@ impl Objects {
         Ok(named::<K, _>("get", namespace, name, call).await?.items.pop())
     }
 
-    /// All objects with these labels, of one namespace or of all.
+    /// Reads all objects with these labels, of one namespace or of all.
     pub(crate) async fn list<K>(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let _turn = self.reads.acquire().await;
+        let _permit = self.reads.acquire().await;
         let api: Api<K> = api_of(&self.client, namespace);
         api.list(&ListParams::default().labels(labels)).await.map(|list| list.items)
     }
 
-    /// One page of the objects of one namespace, or of all, as a table.
+    /// Reads one page of the objects of one namespace, or of all, as a table.
     pub(crate) async fn table<K>(&self, namespace: Option<&str>, page: &ListParams) -> Result<Table, Cause>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let _turn = self.reads.acquire().await;
+        let _permit = self.reads.acquire().await;
         let mut request = Request::new(K::url_path(&(), namespace)).list(page)?;
         request.headers_mut().insert(ACCEPT, TABLE);
         tokio::time::timeout(TIMEOUT, self.client.request(request))
@@ -188,12 +188,12 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
-        let _turn = self.writes.acquire().await;
+        let _permit = self.writes.acquire().await;
         let call = async { self.send::<K>(self.creation::<K>(namespace, object)?).await };
         named::<K, _>("create", namespace, name, call).await
     }
 
-    /// Merges `status` into the status of one object; if it still is of that version, where one is given.
+    /// Merges `status` into the status of one object. If a version is given, the object must still have that one.
     pub(crate) async fn patch_status<K>(
         &self,
         namespace: &str,
@@ -204,7 +204,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let _turn = self.writes.acquire().await;
+        let _permit = self.writes.acquire().await;
         let call = async {
             let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
@@ -223,7 +223,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned,
     {
-        let _turn = self.writes.acquire().await;
+        let _permit = self.writes.acquire().await;
         let call = async { Ok(self.client.request(self.creation::<K>(namespace, manifest)?).await?) };
         named::<K, _>("create", namespace, name, call).await
     }
@@ -233,19 +233,19 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let _turn = self.writes.acquire().await;
+        let _permit = self.writes.acquire().await;
         let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Cause::from) };
         named::<K, _>("patch", namespace, name, call).await
     }
 
-    /// Deletes one object, if it still is what is expected.
+    /// Deletes one object, if it still is as expected.
     pub(crate) async fn delete<K>(&self, namespace: &str, name: &str, expected: Preconditions) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let _turn = self.writes.acquire().await;
+        let _permit = self.writes.acquire().await;
         let params = DeleteParams { preconditions: Some(expected), ..DeleteParams::default() };
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.delete(name, &params).await.map(|_| ()).map_err(Cause::from) };
@@ -289,10 +289,10 @@ where
     })
 }
 
-/// How long what is not allowed is tried again.
+/// How long a call that is not allowed is tried again.
 const FORBIDDEN: Duration = Duration::from_secs(20);
 
-/// Makes `call` until it works or will never work.
+/// Makes a call until it succeeds or will fail again.
 pub(crate) async fn persist<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -314,7 +314,7 @@ where
     }
 }
 
-/// When a reconciliation that failed is to be tried again.
+/// Tells when a reconciliation that failed is to be tried again, and logs why.
 pub(crate) fn retry_later(error: &Error) -> Action {
     let delay = Duration::from_secs(if error.is_final() { 60 } else { 1 });
     tracing::warn!(error = error_chain(error), "will try again in {delay:?}");

@@ -1,5 +1,5 @@
-//! Lists as `kubectl get` has them: the metadata of each object and the values of its columns, which tell what of the object
-//! is needed without the rest of it.
+//! Lists in the form that `kubectl get` asks for: the metadata of each object and the values of its columns, without the rest
+//! of the object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
@@ -31,18 +31,18 @@ struct Object {
     metadata: ObjectMeta,
 }
 
-/// The definition that the cluster has is not ours.
+/// The cluster's definition of the resource lacks a column.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no column {0:?}: apply the definitions of this version")]
 pub(crate) struct NoColumn(&'static str);
 
 impl Table {
-    /// What asks for the next page; None at the end.
+    /// The token that asks for the next page; None at the end.
     pub(crate) fn next_page(&self) -> Option<String> {
         self.metadata.continue_.clone().filter(|token| !token.is_empty())
     }
 
-    /// The objects, each with the texts of these columns; one that has no value is empty.
+    /// The objects, each with the texts of these columns; a column without a text is empty.
     ///
     /// # Errors
     /// There is no such column.

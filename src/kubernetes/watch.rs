@@ -1,4 +1,4 @@
-//! Watches: resumed by themselves, with what can't be read left out and said.
+//! Watches, which resume by themselves. Objects that can't be read are logged and left out.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::errors::error_chain;
 
-/// The objects of one namespace, or of all, as they come and change. Its errors are logged, and it outlives them.
+/// Watches the objects of one namespace, or of all. Errors are logged, and the watch goes on after them.
 pub(crate) fn watch<K>(
     client: &Client,
     namespace: Option<&str>,
@@ -37,7 +37,7 @@ where
     watcher(api, config).default_backoff().inspect_err(log_error::<K>)
 }
 
-/// Leaves out objects that are not what their schema says, so that one bad object does not end the watch of the others.
+/// Leaves out objects that can't be read, and logs why.
 pub(crate) fn valid<K>(
     stream: impl Stream<Item = watcher::Result<Event<Lenient<K>>>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>>
@@ -62,14 +62,14 @@ where
     })
 }
 
-/// Says that an object can't be read.
+/// Logs that an object can't be read, and why.
 pub(crate) fn log_unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) {
     let meta = &unreadable.metadata;
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
     tracing::error!(namespace, name, error = unreadable.error, "read {}", K::kind(&()));
 }
 
-/// Sets the latch when a list has been seen to its end.
+/// Makes a function that sets the latch when it is shown the end of a list.
 pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + use<K> {
     let latch = Arc::clone(latch);
     move |event| {
@@ -80,7 +80,7 @@ pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + 
     }
 }
 
-/// What a watch of `K` shows, but for its errors, which are logged and which it outlives.
+/// Leaves out the errors of a watch of `K`, and logs them. The watch goes on after them.
 pub(crate) fn log_errors<K, T>(stream: impl Stream<Item = watcher::Result<T>>) -> impl Stream<Item = T>
 where
     K: Resource<DynamicType = ()>,

@@ -312,7 +312,7 @@ pub struct WebhookLine {
 }
 
 impl AlertGroupEventSpec {
-    /// What matching needs to know.
+    /// The facts that decide which webhooks run.
     pub fn facts(&self) -> EventFacts {
         let integration = self.integration.as_ref().and_then(|integration| integration.id.clone());
         EventFacts {

@@ -1,4 +1,4 @@
-//! Who puts an object there again when somebody else changes it.
+//! Tools that manage objects: they undo the changes of others.
 
 use std::fmt::{self, Display};
 
@@ -9,7 +9,7 @@ use kube::api::ObjectMeta;
 pub struct Manager {
     /// The tool, as people call it.
     tool: &'static str,
-    /// What of the tool it is: a Kustomization, an Application, a release.
+    /// The object of the tool that the manifest comes from: a Kustomization, an Application, a release.
     source: String,
 }
 
@@ -20,7 +20,7 @@ impl Display for Manager {
 }
 
 impl Manager {
-    /// Who manages the object, told by the labels and annotations that the tools document: Flux's `kustomize.` and
+    /// Finds the tool that manages an object, by the labels and annotations that the tools document: Flux's `kustomize.` and
     /// `helm.toolkit.fluxcd.io/name`, Argo CD's `argocd.argoproj.io/tracking-id` and `/instance`, Helm's
     /// `meta.helm.sh/release-name`.
     pub fn of(meta: &ObjectMeta) -> Option<Self> {

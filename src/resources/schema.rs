@@ -1,8 +1,8 @@
-//! Pieces of schema that Rust types do not say.
+//! Pieces of schema that Rust types do not express.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-/// Labels as templates see them.
+/// The schema of labels as templates see them.
 pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -12,17 +12,17 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Any JSON value.
+/// The schema of any JSON value.
 pub(super) fn any_json(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// A duration such as `4s` or `1m30s`.
+/// The schema of a duration such as `4s` or `1m30s`.
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+$"})
 }
 
-/// Deserializes a field that is there, so that one that is null can be told from one that is not there.
+/// Deserializes a field that is there: Some also for null, so that it differs from a field that is missing.
 pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: serde::Deserialize<'de>,
@@ -31,7 +31,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// Leaves it to readers to take what is not there for empty.
+/// Removes the default, so that the API server does not write it into objects.
 pub(super) fn without_default(schema: &mut Schema) {
     schema.remove("default");
 }

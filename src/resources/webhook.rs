@@ -41,7 +41,7 @@ fn seconds(value: &Value) -> Option<f64> {
     Some(std::time::Duration::from(duration).as_secs_f64())
 }
 
-/// What a simple webhook is, in OnCall's words.
+/// The rule of preset `simple_webhook`.
 const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook' || (self.triggerType == 'escalation' && self.httpMethod == 'POST' && (has(self.forwardAll) ? self.forwardAll : !has(self.data)))";
 
 /// Which event fires the webhook, and the request that it sends.

@@ -197,24 +197,24 @@ pub struct Attempt {
     pub redeliver: Option<String>,
 }
 
-/// The last attempts that are kept.
+/// How many of the last attempts are kept.
 const ATTEMPTS: usize = 10;
 
-/// What was tried before.
+/// The attempts that were made before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
-    /// How often, in all.
+    /// How many attempts there were.
     pub count: u32,
-    /// What counts against the webhook's policy; None if nothing does.
+    /// The attempts that count against the webhook's `retry`; None if none do.
     pub round: Option<Round>,
-    /// The last times.
+    /// The last attempts, oldest first.
     last: Vec<Attempt>,
-    /// What came of it so far, and the status code of the answer.
+    /// The phase so far, and the status code of the last answer.
     outcome: (ResponsePhase, Option<u16>),
 }
 
 impl Tries {
-    /// What a status tells.
+    /// Reads the attempts from a status.
     pub fn of(status: &WebhookResponseStatus) -> Self {
         let round = status.round.or_else(|| {
             let since = status.attempts.first()?.time;
@@ -224,7 +224,7 @@ impl Tries {
         Self { count: status.attempt_count, round, last: status.attempts.clone(), outcome }
     }
 
-    /// What came of it if it ends now.
+    /// The phase and the status code of a run that ends now, without another attempt.
     pub fn outcome(&self) -> (ResponsePhase, Option<u16>) {
         match self.outcome {
             (ResponsePhase::Succeeded, code) => (ResponsePhase::Succeeded, code),
@@ -232,7 +232,7 @@ impl Tries {
         }
     }
 
-    /// The merge patch of a status that ends a run without another attempt. `why` stands among the attempts.
+    /// The merge patch of a status that ends a run without another attempt. `why` is noted among the attempts.
     pub fn closing(&self, now: Timestamp, redeliver: Option<&str>, why: Option<&str>) -> Value {
         let mut patch = json!({"phase": self.outcome().0, "nextAttemptTime": null});
         if let Some(why) = why {
@@ -252,7 +252,7 @@ impl Tries {
         patch
     }
 
-    /// The same, and nothing of it counts.
+    /// The same attempts, none of which counts against the webhook's `retry`.
     #[must_use]
     pub fn anew(self) -> Self {
         Self { round: None, ..self }
@@ -260,7 +260,7 @@ impl Tries {
 }
 
 impl WebhookResponse {
-    /// The object that stands for one webhook's run, before anything came of it.
+    /// The object of one webhook's run before its first attempt.
     pub fn pending(name: &str, namespace: &str, event: EventRef, alert_group_id: &str, webhook: &Webhook) -> Self {
         let labels = [
             (WEBHOOK_LABEL, label_value(&webhook.name)),
@@ -289,7 +289,7 @@ impl WebhookResponse {
 const TEXT_LIMIT: usize = 200_000;
 
 impl WebhookResponseStatus {
-    /// The status of a run after a request that began at `time` and took `duration`; as if it were the only one. `secrets` are
+    /// The status of a run after a request that began at `time` and took `duration`, if that was the only one. `secrets` are
     /// masked.
     pub fn attempted(
         record: Record,
@@ -315,7 +315,7 @@ impl WebhookResponseStatus {
         Self::ended(record, outcome.is_success(), ended, vec![attempt])
     }
 
-    /// Puts what was tried before in front, and into `tries` what was tried now.
+    /// Adds the earlier attempts in `tries` to the status, and the attempt of the status to `tries`.
     #[must_use]
     pub fn after(mut self, tries: &mut Tries, redeliver: Option<&str>) -> Self {
         tries.outcome = (self.phase, self.status_code);
@@ -340,19 +340,19 @@ impl WebhookResponseStatus {
         self
     }
 
-    /// Says for which value of the annotation it was sent again.
+    /// Sets the value of the annotation for which it was sent again.
     #[must_use]
     pub fn redelivered(self, value: Option<&str>) -> Self {
         Self { redelivered: value.map(str::to_owned), ..self }
     }
 
-    /// Says that there is another attempt.
+    /// Sets the time of another attempt.
     #[must_use]
     pub fn until(self, next: Timestamp) -> Self {
         Self { phase: ResponsePhase::Retrying, next_attempt_time: Some(in_microseconds(next)), ..self }
     }
 
-    /// As a merge patch that leaves nothing of an earlier status where this one has nothing.
+    /// Makes a merge patch that removes the fields of an earlier status that this one lacks.
     ///
     /// # Errors
     /// Never: a value that JSON can't express.
@@ -385,7 +385,7 @@ impl WebhookResponseStatus {
     }
 }
 
-/// What a status may have had that a later one has not.
+/// The fields that an earlier status may have had and a later one may lack.
 const PATCHED: [&str; 10] = [
     "url",
     "requestTrigger",
@@ -399,7 +399,7 @@ const PATCHED: [&str; 10] = [
     "attempts",
 ];
 
-/// As OnCall's records have times.
+/// Rounds a time down to microseconds, which OnCall's records have.
 fn in_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
@@ -430,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ends_without_another_attempt_stays_what_it_was_however_often() {
+    fn a_run_that_ends_without_another_attempt_keeps_its_outcome_however_often_that_is_asked() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         let attempt = Attempt { time: now, status_code: Some(200), message: None, duration_ms: 1, redeliver: None };
         let cases = [
@@ -453,7 +453,7 @@ mod tests {
                 status.attempts = serde_json::from_value(patch["attempts"].clone()).unwrap();
             }
         }
-        // An attempt says anew.
+        // Another attempt replaces the outcome.
         let mut tries = Tries::of(&WebhookResponseStatus { phase: ResponsePhase::Succeeded, ..Default::default() });
         let failed = WebhookResponseStatus::ended(Record::default(), false, now, vec![attempt]);
         let _ = failed.after(&mut tries, None);

@@ -122,7 +122,7 @@ impl<'a> Credential<'a> {
     }
 }
 
-/// The one value of a header; `Err` where there are several.
+/// The value of a header that is there at most once; `Err` where it is there several times.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
@@ -133,7 +133,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue
 fn named_namespace(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let value = only(headers, NAMESPACE_HEADER);
     let text = value.and_then(|value| value.map(HeaderValue::to_str).transpose().or(Err(())));
-    // Empty is as good as none.
+    // An empty header counts as none.
     let text = text.map(|text| text.filter(|text| !text.is_empty()));
     match text {
         Ok(text) if text.is_none_or(|text| is_name(text, 63, false)) => Ok(text),
@@ -214,7 +214,7 @@ impl Auth {
         (auth, watch)
     }
 
-    /// Waits until the Secrets were listed.
+    /// Waits until the Secrets have been listed.
     pub(crate) async fn ready(&self) {
         self.0.listed.wait().await;
     }

@@ -198,11 +198,11 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// Which webhooks of a namespace.
+/// Selects webhooks of a namespace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) name: Option<String>,
-    /// Any of these teams; None for no team.
+    /// Webhooks of any of these teams pass, where None stands for no team; if there are none, all pass.
     pub(crate) teams: Vec<Option<String>>,
 }
 
@@ -249,7 +249,7 @@ impl Catalog {
         self.insert_over(webhook, |_| false)
     }
 
-    /// The same, also over a later state that is `outdated`.
+    /// As [`Catalog::insert`], and also over a later state that is `outdated`.
     fn insert_over(
         &self,
         webhook: Webhook,

@@ -34,7 +34,7 @@ use crate::{
 const TEXTS: u64 = 64 * 1024 * 1024;
 /// How many texts of one page are read at a time.
 const READS: usize = 8;
-/// How many pages of which texts have to be read are in memory at a time; and how many of a namespace.
+/// How many pages with texts that had to be read are in memory at a time; and how many of one namespace.
 const PAGES: (u32, u32) = (2, 1);
 
 /// One run of a webhook, as `/api/v1/webhooks/{id}/responses` shows it.
@@ -67,7 +67,7 @@ pub(crate) struct ResponseBody<'a> {
     event_data: Option<&'a str>,
 }
 
-/// A run that has ended, by its response.
+/// A run that has ended.
 #[derive(Clone, Debug)]
 struct EndedRun {
     response: NamespacedName,
@@ -76,10 +76,10 @@ struct EndedRun {
     webhook_uid: Option<Arc<str>>,
 }
 
-/// By when the run ended, and the response's name.
+/// Runs, by their end and the name of the response.
 type RunsByEnd = BTreeMap<(Timestamp, Arc<str>), EndedRun>;
 
-/// The order of responses.
+/// All runs that have ended, by webhook and in order.
 #[derive(Default)]
 struct EndedRuns {
     by_webhook: HashMap<NamespacedName, RunsByEnd>,
@@ -249,7 +249,7 @@ fn text(response: &WebhookResponse) -> Option<(Timestamp, Bytes)> {
         content: status.content.as_deref(),
         event_data: status.event_data.as_deref(),
     };
-    // Texts and a number: there is nothing that JSON could not hold.
+    // Texts and numbers always have a form in JSON.
     Some((timestamp, serde_json::to_vec(&body).unwrap_or_default().into()))
 }
 

@@ -1,4 +1,4 @@
-//! OnCall's throttle: the moments of a caller's calls in; out, whether one more is taken, or how long it has to wait.
+//! OnCall's throttle: from the times of a caller's calls to whether one more is taken, or how long it has to wait.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,21 +10,21 @@ use parking_lot::Mutex;
 
 use super::tokens::TokenHash;
 
-/// How long a call counts.
+/// How long a call counts against the limit.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Whose calls are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LimitKey {
-    /// Those with one API token.
+    /// The calls with one API token.
     Token(TokenHash),
-    /// Those of a Kubernetes user in a namespace: anybody can have many tokens of one ServiceAccount.
+    /// The calls of a Kubernetes user in a namespace: anybody can have many tokens of one ServiceAccount.
     User { name: String, namespace: Arc<str> },
-    /// Those of a Kubernetes user that were denied, wherever: one can name any namespaces.
+    /// The calls of a Kubernetes user that were denied in any namespace: callers can name any.
     Denied { name: String },
 }
 
-/// The calls counted together that were taken in the last minute.
+/// The times of the calls that count together and were taken in the last minute.
 #[derive(Debug)]
 pub(crate) struct CallWindow {
     limit: usize,
@@ -37,14 +37,17 @@ impl CallWindow {
         Self { limit, calls: VecDeque::new() }
     }
 
-    /// Takes a call, or says how long it is until one will be taken. What is refused does not count.
+    /// Takes a call. Calls that are refused do not count.
+    ///
+    /// # Errors
+    /// The limit is reached: how long it is until a call will be taken.
     pub(crate) fn call(&mut self, now: Instant) -> Result<(), Duration> {
         self.room(now)?;
         self.calls.push_back(now);
         Ok(())
     }
 
-    /// Whether a call would be taken.
+    /// Tells as [`CallWindow::call`] whether a call would be taken, and takes none.
     fn room(&mut self, now: Instant) -> Result<(), Duration> {
         self.forget(now);
         if self.calls.len() < self.limit {
@@ -61,12 +64,12 @@ impl CallWindow {
     }
 }
 
-/// Seconds for a header: rounded up, so that a call after them is taken.
+/// Whole seconds for a `Retry-After` header: rounded up, so that a call after them is taken; at least 1.
 pub(crate) fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// The windows of all who called within the last minutes.
+/// Limits the calls of each caller in a minute.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     limit: usize,
@@ -76,17 +79,17 @@ pub(crate) struct RateLimiter {
 #[derive(Debug, Default)]
 struct CallWindows {
     by_caller: HashMap<LimitKey, CallWindow>,
-    /// When those without calls were dropped last.
+    /// When windows without calls were last dropped.
     swept: Option<Instant>,
 }
 
 impl RateLimiter {
-    /// `calls` in a minute for each of those that are counted together.
+    /// Takes up to `calls` in a minute that count together.
     pub(crate) fn new(calls: usize) -> Self {
         Self { limit: calls, windows: Mutex::default() }
     }
 
-    /// As [`CallWindow::call`], for one of them.
+    /// As [`CallWindow::call`], for one caller.
     pub(crate) fn call(&self, caller: LimitKey, now: Instant) -> Result<(), Duration> {
         let mut windows = self.windows.lock();
         let swept = *windows.swept.get_or_insert(now);
@@ -100,7 +103,7 @@ impl RateLimiter {
         windows.by_caller.entry(caller).or_insert_with(|| CallWindow::new(self.limit)).call(now)
     }
 
-    /// Whether a call would be taken.
+    /// Tells as [`CallWindow::call`] whether a call would be taken, and takes none.
     pub(crate) fn room(&self, caller: &LimitKey, now: Instant) -> Result<(), Duration> {
         self.windows.lock().by_caller.get_mut(caller).map_or(Ok(()), |window| window.room(now))
     }

@@ -1,6 +1,7 @@
-//! Tokens of Kubernetes itself: a JWT in; out, who that is (TokenReview), and whether they may (SubjectAccessReview).
+//! Kubernetes' own tokens: from a JWT to its user (TokenReview), and whether that user has a permission
+//! (SubjectAccessReview).
 //!
-//! AnswerCache count for a while, so that a loop over a list asks once.
+//! Answers are cached for a while, so that a loop over a list asks once.
 
 use std::{
     fmt::Debug,
@@ -31,10 +32,10 @@ use crate::{errors::error_chain, resources::Webhook, rest::refusal::Refusal};
 const LIFETIME: Duration = Duration::from_secs(10);
 /// Bound on the answers of each kind that are kept.
 const ANSWERS: usize = 4096;
-/// Bound on one question, from when it came up to its answer.
+/// Bound on one review, the wait for its turn included.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bound on the questions that are under way at a time: anybody can make up something that looks like a JWT.
-const QUESTIONS: usize = 8;
+/// Bound on the reviews that are under way at a time: anybody can make up something that looks like a JWT.
+const REVIEWS: usize = 8;
 
 /// Whether this could be a JWT: three parts of base64url.
 pub(crate) fn is_jwt(text: &str) -> bool {
@@ -43,7 +44,7 @@ pub(crate) fn is_jwt(text: &str) -> bool {
     text.split('.').count() == 3 && text.split('.').all(is_part)
 }
 
-/// Who a token belongs to, as the API server says.
+/// The user that a token belongs to, as the API server says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct KubernetesUser(UserInfo);
 
@@ -52,8 +53,8 @@ impl KubernetesUser {
         self.0.username.as_deref().unwrap_or_default()
     }
 
-    /// The namespace that a call is about: the one that it names, else the ServiceAccount's own. Where one alone is
-    /// served, it must be that.
+    /// The namespace that a call works in: the one that it names, else the ServiceAccount's own. If one namespace alone is
+    /// served, it must be that one.
     pub(crate) fn namespace<'a>(&'a self, named: Option<&'a str>, served: Option<&str>) -> Result<&'a str, Refusal> {
         let own =
             || self.name().strip_prefix("system:serviceaccount:")?.split_once(':').map(|(namespace, _)| namespace);
@@ -70,7 +71,7 @@ impl KubernetesUser {
     }
 }
 
-/// Something that somebody wants to do.
+/// The permission to do something in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Permission {
     pub(crate) verb: Verb,
@@ -99,7 +100,7 @@ impl Permission {
         SubjectAccessReview { spec, ..SubjectAccessReview::default() }
     }
 
-    /// As kubectl says it.
+    /// The refusal of a call without the permission, in kubectl's words.
     fn denied(&self, user: &KubernetesUser) -> Refusal {
         Refusal::denied(format_args!(
             "{} may not {} {}.{} in namespace {}.",
@@ -112,7 +113,7 @@ impl Permission {
     }
 }
 
-/// AnswerCache by what was asked, each for as long as it counts.
+/// Answers by question, each for as long as it counts.
 struct AnswerCache<K, V>(Cache<K, (Instant, V)>);
 
 impl<K: Clone + Eq + Hash, V: Clone> AnswerCache<K, V> {
@@ -120,7 +121,8 @@ impl<K: Clone + Eq + Hash, V: Clone> AnswerCache<K, V> {
         Self(Cache::new(ANSWERS))
     }
 
-    /// What was answered, or what `ask` gives now. However many wait for the same answer, one of them asks.
+    /// The answer that is cached, or the one that `ask` gives now. However many callers wait for the same answer, one of them
+    /// asks.
     async fn get<E>(&self, key: &K, now: Instant, ask: impl Future<Output = Result<V, E>>) -> Result<V, E> {
         self.0.remove_if(key, |(asked, _)| now.saturating_duration_since(*asked) >= LIFETIME);
         let ask = async { Ok((now, ask.await?)) };
@@ -128,21 +130,21 @@ impl<K: Clone + Eq + Hash, V: Clone> AnswerCache<K, V> {
     }
 }
 
-/// What the API server says of tokens and users.
+/// Asks the API server about tokens and users.
 pub(crate) struct AccessReviews {
     client: Client,
-    questions: Semaphore,
+    reviews_under_way: Semaphore,
     users: AnswerCache<TokenHash, Option<Arc<KubernetesUser>>>,
     permissions: AnswerCache<(TokenHash, Permission), bool>,
 }
 
 impl AccessReviews {
     pub(crate) fn new(client: Client) -> Self {
-        let questions = Semaphore::new(QUESTIONS);
-        Self { client, questions, users: AnswerCache::new(), permissions: AnswerCache::new() }
+        let reviews_under_way = Semaphore::new(REVIEWS);
+        Self { client, reviews_under_way, users: AnswerCache::new(), permissions: AnswerCache::new() }
     }
 
-    /// Whose token it is.
+    /// Finds the user of a token.
     pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<KubernetesUser>, Refusal> {
         let ask = async {
             let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
@@ -154,7 +156,7 @@ impl AccessReviews {
         answered(self.users.get(&hash, Instant::now(), ask)).await?.ok_or_else(Refusal::invalid_token)
     }
 
-    /// Whether a user may.
+    /// Finds out whether a user has a permission.
     pub(crate) async fn permit(
         &self,
         hash: TokenHash,
@@ -174,19 +176,19 @@ impl AccessReviews {
     where
         K: kube::Resource<Scope = ClusterResourceScope, DynamicType = ()> + Serialize + DeserializeOwned,
     {
-        // Never closed.
-        let _turn = self.questions.acquire().await;
+        // The semaphore is never closed.
+        let _permit = self.reviews_under_way.acquire().await;
         let name = || format!("create {}", K::kind(&()));
         let request = Request::new(K::url_path(&(), None))
             .create(&PostParams::default(), serde_json::to_vec(review).with_context(name)?)
             .with_context(name)?;
-        // AnswerCache repeat what was asked, and kube logs what it can't read: here nothing of it is shown.
+        // Answers repeat the question, and kube logs answers that it can't read: nothing of this one is shown.
         let answer = self.client.request_text(request).await.with_context(name)?;
         serde_json::from_str(&answer).map_err(|_| anyhow::anyhow!("the answer can't be read")).with_context(name)
     }
 }
 
-/// What was answered, or that nothing was in time.
+/// Waits for an answer, within a bound.
 async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<T, Refusal> {
     let reason = match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_who_what_and_where() {
+    fn a_review_names_the_user_the_verb_the_resource_and_the_namespace() {
         let info = json!({"username": "bot", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}});
         let bot = KubernetesUser(serde_json::from_value(info).unwrap());
         let cases = [
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_for_the_same_answer_ask_once() {
+    async fn callers_that_wait_for_the_same_answer_ask_once() {
         let (answers, asked) = (AnswerCache::<&str, bool>::new(), Cell::new(0));
         let now = Instant::now();
         let calls = (0..50).map(|_| {

@@ -89,7 +89,7 @@ fn a_new_state_replaces_the_id_and_the_texts_of_the_old_one() {
 }
 
 #[test]
-fn what_is_deleted_does_not_come_back() {
+fn a_deleted_webhook_does_not_come_back() {
     let (a, b) = (state("a", "1", 1, 0), state("b", "2", 2, 0));
     let deletions: [fn(&Catalog, &mut Fold<WebhookIndex>, Webhook); 3] = [
         |catalog, _, webhook| catalog.delete(&CachedWebhook::from(webhook)),
@@ -121,7 +121,7 @@ fn what_is_deleted_does_not_come_back() {
 }
 
 #[test]
-fn what_cannot_be_read_any_more_is_not_shown_until_it_can() {
+fn a_webhook_that_cannot_be_read_any_more_is_not_shown_until_it_can() {
     let (catalog, mut index) = watched();
     catalog.insert(state("a", "1", 1, 0));
     let metadata = state("a", "1", 2, 0).metadata;
@@ -133,7 +133,7 @@ fn what_cannot_be_read_any_more_is_not_shown_until_it_can() {
 }
 
 #[test]
-fn a_list_drops_what_is_gone_and_keeps_what_was_written_meanwhile() {
+fn a_list_removes_webhooks_that_are_gone_and_keeps_those_written_meanwhile() {
     let (catalog, mut index) = watched();
     for webhook in [state("gone", "1", 1, 0), state("stays", "2", 2, 1), state("changes", "3", 3, 2)] {
         index.observe(&Event::Apply(read(webhook)));
