@@ -140,6 +140,8 @@ pub enum Input {
     RedeliveryAsked(NamespacedName, Arc<str>),
     /// A response that is to be sent again is read.
     ResponseRead(Box<AskedResponse>),
+    /// A response that is to be sent again is gone, or has lost this value of the annotation.
+    ResponseGone(NamespacedName, Arc<str>),
     /// The event of a response that is to be sent again is read; None if it is gone.
     EventRead(Box<AskedResponse>, Option<Box<SeenEvent>>),
     /// The time of [`Lifecycle::wake_at`] has come.
@@ -204,8 +206,8 @@ pub enum Effect {
     WriteEvent(Arc<EventKey>),
     /// The data of an event is not needed any more.
     ForgetData(Arc<EventKey>),
-    /// Read a response that is to be sent again for this value, unless it was. Answered by [`Input::ResponseRead`], or not
-    /// at all if it is gone.
+    /// Read a response that is to be sent again for this value. Answered by [`Input::ResponseRead`] or
+    /// [`Input::ResponseGone`].
     ReadResponse(NamespacedName, Arc<str>),
     /// Read the event of a response that is to be sent again. Answered by [`Input::EventRead`].
     ReadEvent(Box<AskedResponse>),
@@ -275,7 +277,9 @@ pub struct Lifecycle {
     held_namespaces: HashSet<Arc<str>>,
     /// The responses that people want to be sent again, and the values of the annotation, by webhooks that can't be read.
     asked_of_unreadable: HashMap<NamespacedName, HashMap<Arc<str>, Arc<str>>>,
-    /// Those that were asked for before the first list of events had ended.
+    /// The last value of each response that is being read.
+    asked_last: HashMap<NamespacedName, Arc<str>>,
+    /// The responses that were asked for before the first list of events had ended.
     asked_early: Vec<(NamespacedName, Arc<str>)>,
     /// When to look again what may be sent.
     wake_at: Option<Instant>,
@@ -302,6 +306,7 @@ impl Lifecycle {
             responses,
             held_namespaces: HashSet::new(),
             asked_of_unreadable: HashMap::new(),
+            asked_last: HashMap::new(),
             asked_early: Vec::new(),
             wake_at: None,
             remembered: VecDeque::new(),
@@ -335,6 +340,7 @@ impl Lifecycle {
             Input::GaveUp(delivery, summary) => self.gave_up(delivery, summary, now),
             Input::RedeliveryAsked(response, value) => self.redelivery_asked(response, value),
             Input::ResponseRead(asked) => self.response_read(asked, now),
+            Input::ResponseGone(response, value) => self.response_gone(&response, &value),
             Input::EventRead(asked, event) => self.event_read(asked, event.as_deref(), now),
             Input::Woken => {}
             Input::Stopped => self.is_stopped = true,

@@ -42,6 +42,8 @@ impl AskedResponse {
 
 impl Lifecycle {
     pub(super) fn redelivery_asked(&mut self, response: NamespacedName, value: Arc<str>) {
+        // Of two values, the later one counts, though the earlier one may be read later.
+        self.asked_last.insert(response.clone(), Arc::clone(&value));
         if self.is_listed {
             self.effects.push(Effect::ReadResponse(response, value));
         } else {
@@ -50,30 +52,42 @@ impl Lifecycle {
         }
     }
 
+    /// Takes in that a response is gone that is to be sent again.
+    pub(super) fn response_gone(&mut self, response: &NamespacedName, value: &Arc<str>) {
+        if self.asked_last.get(response) == Some(value) {
+            self.asked_last.remove(response);
+        }
+    }
+
     pub(super) fn response_read(&mut self, asked: Box<AskedResponse>, now: Now) {
-        let AskedResponse { name, value, event_uid, webhook, .. } = &*asked;
-        if asked.redelivered.as_deref() == Some(&**value) {
+        if self.asked_last.get(&asked.name) != Some(&asked.value) {
             return;
         }
+        let AskedResponse { name, value, event_uid, webhook, .. } = &*asked;
         if self.webhooks.is_unreadable(&name.namespace, webhook) {
             let webhook = NamespacedName::new(Arc::clone(&name.namespace), Arc::clone(webhook));
             let of_webhook = self.asked_of_unreadable.entry(webhook).or_default();
             of_webhook.insert(Arc::clone(&name.name), Arc::clone(value));
-            return;
+        } else if asked.redelivered.as_deref() != Some(&**value)
+            && self.webhooks.get(&name.namespace, webhook).is_some()
+            && !self.hurry(event_uid, webhook, value, now)
+        {
+            return self.effects.push(Effect::ReadEvent(asked));
         }
-        if self.webhooks.get(&name.namespace, webhook).is_none() || self.hurry(event_uid, webhook, value, now) {
-            return;
-        }
-        self.effects.push(Effect::ReadEvent(asked));
+        self.asked_last.remove(&asked.name);
     }
 
     pub(super) fn event_read(&mut self, asked: Box<AskedResponse>, seen: Option<&SeenEvent>, now: Now) {
+        if self.asked_last.get(&asked.name) != Some(&asked.value) {
+            return;
+        }
+        self.asked_last.remove(&asked.name);
         let Some(seen) = seen.filter(|seen| seen.key.uid == asked.event_uid) else {
             let why = format!("Not sent again: AlertGroupEvent {} is gone", asked.event);
             return self.effects.push(Effect::Decline(asked, why));
         };
         let Some(known) = self.webhooks.get(&asked.name.namespace, &asked.webhook).cloned() else { return };
-        // It may have been asked for in the meantime.
+        // It may be under way in the meantime.
         if self.hurry(&asked.event_uid, &asked.webhook, &asked.value, now) {
             return;
         }

@@ -1,0 +1,387 @@
+//! A world in which events come, requests are answered, processes end and webhooks change in any order.
+//!
+//! It keeps what the API server would: the events with their statuses, and a record for each delivery. At each attempt it
+//! checks that nothing is sent that is recorded as ended, and that a webhook sees the events of an alert group in order. In
+//! the end all that is asked for must be done.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{super::*, Listed, mk_webhook, time};
+use crate::{
+    delivery::{Attempt, AttemptHistory, ResponsePhase, Round},
+    event::EventFacts,
+    version::ResourceVersion,
+    webhook::EventType,
+};
+
+const WEBHOOKS: [&str; 3] = ["a", "b", "reader"];
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Happens {
+    /// An event of this alert group is created, and seen.
+    Event(u8),
+    /// One of the effects that wait is carried out. The number chooses it; whether a request succeeds is chosen too.
+    Effect(u16, bool),
+    /// So many seconds pass.
+    Time(u8),
+    /// A webhook is held, or let go.
+    Hold(u8, bool),
+    /// A webhook is deleted.
+    Delete(u8),
+    /// The process ends, and another one begins.
+    Restart,
+    /// The watch lists all events again.
+    Relist,
+    /// The record of a delivery is asked to be sent again.
+    Redeliver(u16),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        6 => (0_u8..3).prop_map(Happens::Event),
+        20 => (any::<u16>(), proptest::bool::weighted(0.7)).prop_map(|(which, ok)| Happens::Effect(which, ok)),
+        3 => (1_u8..60).prop_map(Happens::Time),
+        2 => (0_u8..3, any::<bool>()).prop_map(|(which, held)| Happens::Hold(which, held)),
+        1 => (0_u8..3).prop_map(Happens::Delete),
+        1 => Just(Happens::Restart),
+        1 => Just(Happens::Relist),
+        1 => any::<u16>().prop_map(Happens::Redeliver),
+    ]
+}
+
+/// A delivery: the number of its event, which is the event's name and uid too, and the webhook.
+type Key = (usize, String);
+
+/// What a WebhookResponse says.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    count: u32,
+    ended: bool,
+    next: Option<Timestamp>,
+    redelivered: Option<String>,
+}
+
+struct World {
+    lifecycle: Lifecycle,
+    now: Now,
+    effects: Vec<Effect>,
+    events: Vec<SeenEvent>,
+    records: BTreeMap<Key, Record>,
+    /// The webhooks that are there, and whether each is held.
+    webhooks: BTreeMap<&'static str, bool>,
+    /// The values of the annotation that asks to send again.
+    annotations: BTreeMap<Key, Arc<str>>,
+    /// How many were set.
+    asked: usize,
+}
+
+fn mk_lifecycle(records: &BTreeMap<Key, Record>) -> Lifecycle {
+    let listed = records.keys().map(|(event, webhook)| (event.to_string(), webhook.clone())).collect();
+    Lifecycle::new(Limits { in_flight: 4, per_webhook: 2 }, Arc::new(Listed(listed)))
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Now { instant: Instant::now(), time: time("2026-01-02T00:00:00Z") };
+        let mut world = Self {
+            lifecycle: mk_lifecycle(&BTreeMap::new()),
+            now,
+            effects: Vec::new(),
+            events: Vec::new(),
+            records: BTreeMap::new(),
+            webhooks: WEBHOOKS.map(|name| (name, false)).into(),
+            annotations: BTreeMap::new(),
+            asked: 0,
+        };
+        world.begin();
+        world
+    }
+
+    fn handle(&mut self, input: Input) {
+        let effects = self.lifecycle.handle(input, self.now);
+        self.effects.extend(effects);
+    }
+
+    fn known(&self, name: &str) -> Arc<KnownWebhook> {
+        let is_held = self.webhooks.get(name).copied().unwrap_or_default();
+        let known = mk_webhook(name, |webhook| webhook.reads_responses = name == "reader");
+        Arc::new(KnownWebhook { is_held, appeared: self.now.instant, ..known })
+    }
+
+    /// A process begins: it sees the webhooks, the responses, and then the events.
+    fn begin(&mut self) {
+        self.effects.clear();
+        self.lifecycle = mk_lifecycle(&self.records);
+        for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
+            self.handle(Input::WebhookAppeared(self.known(name)));
+        }
+        for (key, value) in self.annotations.clone() {
+            self.handle(Input::RedeliveryAsked(response_name(&key), value));
+        }
+        self.list();
+    }
+
+    fn list(&mut self) {
+        let events = self.events.iter().cloned().map(|event| ListedEvent::Readable(Box::new(event)));
+        let listed = events.collect();
+        self.handle(Input::EventListEnded(listed));
+    }
+
+    fn step(&mut self, happens: Happens) {
+        match happens {
+            Happens::Event(group) => self.create_event(group),
+            Happens::Effect(which, ok) => {
+                if !self.effects.is_empty() {
+                    let effect = self.effects.swap_remove(usize::from(which) % self.effects.len());
+                    self.carry_out(effect, ok);
+                }
+            }
+            Happens::Time(passed) => self.pass(Duration::from_secs(passed.into())),
+            Happens::Hold(which, held) => {
+                let name = WEBHOOKS[usize::from(which)];
+                if let Some(is_held) = self.webhooks.get_mut(name) {
+                    *is_held = held;
+                    self.handle(Input::WebhookChanged(self.known(name)));
+                }
+            }
+            Happens::Delete(which) => {
+                let name = WEBHOOKS[usize::from(which)];
+                // One stays, so that there is something to do.
+                if which != 0 && self.webhooks.remove(name).is_some() {
+                    self.records.retain(|(_, webhook), _| webhook != name);
+                    self.annotations.retain(|(_, webhook), _| webhook != name);
+                    self.handle(Input::WebhookGone(NamespacedName::new("team", name)));
+                }
+            }
+            Happens::Restart => self.begin(),
+            Happens::Relist => self.list(),
+            Happens::Redeliver(which) => {
+                let Some(key) = self.records.keys().nth(usize::from(which) % self.records.len().max(1)).cloned() else {
+                    return;
+                };
+                self.asked += 1;
+                let value: Arc<str> = Arc::from(format!("again {}", self.asked));
+                self.annotations.insert(key.clone(), Arc::clone(&value));
+                self.handle(Input::RedeliveryAsked(response_name(&key), value));
+            }
+        }
+    }
+
+    fn create_event(&mut self, group: u8) {
+        let number = self.events.len();
+        let event = SeenEvent {
+            facts: Arc::new(EventFacts {
+                event_type: EventType::Resolve,
+                alert_group_id: Arc::from(format!("I{group}")),
+                integration_id: None,
+                webhook_refs: Vec::new(),
+            }),
+            created: self.now.time,
+            version: ResourceVersion::from(number.to_string().as_str()),
+            ..super::mk_event(&number.to_string(), None)
+        };
+        self.events.push(event.clone());
+        self.handle(Input::EventSeen(Box::new(event)));
+    }
+
+    fn pass(&mut self, passed: Duration) {
+        self.now.instant += passed;
+        self.now.time = self.now.time.saturating_add(passed).unwrap();
+        self.handle(Input::Woken);
+    }
+
+    fn carry_out(&mut self, effect: Effect, ok: bool) {
+        match effect {
+            Effect::Prepare { mut delivery, look_up } => {
+                let found = if look_up { self.look_up(&mut delivery) } else { Found::Nothing };
+                self.handle(Input::Prepared(delivery, found));
+            }
+            Effect::Attempt(delivery, permit) => self.attempt(delivery, permit, ok),
+            Effect::GiveUp(delivery) => {
+                let redelivered = delivery.redeliver.as_deref().map(str::to_owned);
+                let record = Record { ended: true, next: None, redelivered, count: delivery.history.count };
+                self.records.insert(key_of(&delivery), record);
+                let summary = delivery.summary(ResponsePhase::Failed, None, None);
+                self.handle(Input::GaveUp(delivery, summary));
+            }
+            Effect::WriteEvent(key) => self.write_event(&key),
+            Effect::ReadResponse(name, value) => self.read_response(&name, value),
+            Effect::ReadEvent(asked) => {
+                let event = self.events.iter().find(|event| event.key.uid == asked.event_uid).cloned();
+                self.handle(Input::EventRead(asked, event.map(Box::new)));
+            }
+            Effect::Decline(asked, why) => panic!("{why}: {asked:?}"),
+            Effect::ForgetData(_)
+            | Effect::EndpointFailing(_)
+            | Effect::EndpointRecovered(_)
+            | Effect::ReviewWebhook(_)
+            | Effect::WakeChanged => {}
+        }
+    }
+
+    fn look_up(&self, delivery: &mut Delivery) -> Found {
+        let Some(record) = self.records.get(&key_of(delivery)) else { return Found::Nothing };
+        delivery.history = history_of(record);
+        let asks_again =
+            delivery.redeliver.as_deref().is_some_and(|value| record.redelivered.as_deref() != Some(value));
+        match record.next {
+            Some(next) => Found::Tried(next, delivery.summary(ResponsePhase::Retrying, None, None)),
+            None if record.ended && asks_again => {
+                delivery.history = std::mem::take(&mut delivery.history).anew();
+                Found::Nothing
+            }
+            None => Found::Ended(delivery.summary(ResponsePhase::Succeeded, None, None)),
+        }
+    }
+
+    fn attempt(&mut self, mut delivery: Box<Delivery>, permit: Permit, ok: bool) {
+        let key = key_of(&delivery);
+        let is_held = self.webhooks.get(key.1.as_str()).copied();
+        if is_held.is_some() {
+            self.check_is_due(&delivery);
+        }
+        self.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
+        let (next, report) = if is_held.is_none() {
+            (Next::End(delivery.summary(ResponsePhase::Skipped, None, None)), EndpointReport::NotSent)
+        } else {
+            let redeliver = delivery.redeliver.as_deref().map(str::to_owned);
+            let phase = if ok { ResponsePhase::Succeeded } else { ResponsePhase::Retrying };
+            let (time, status_code, message, duration_ms) = (self.now.time, None, None, 0);
+            let attempt = Attempt { time, status_code, message, duration_ms, redeliver: redeliver.clone() };
+            delivery.history.add((phase, None), Some(attempt));
+            let again = time.saturating_add(Duration::from_secs(10)).unwrap();
+            let record = self.records.entry(key).or_default();
+            record.count = delivery.history.count;
+            record.ended = ok;
+            record.next = (!ok).then_some(again);
+            let summary = delivery.summary(phase, None, None);
+            if ok {
+                record.redelivered = redeliver;
+                (Next::End(summary), EndpointReport::Answered)
+            } else {
+                (Next::Again(again, summary), EndpointReport::Failed(None))
+            }
+        };
+        let is_held = is_held.unwrap_or_default();
+        let end = AttemptEnd { next, report, policy: Policy::default(), is_held, chance: 0.0 };
+        self.handle(Input::AttemptEnded(delivery, permit, end));
+    }
+
+    /// What is sent is not recorded as ended, and does not come before its time in the alert group.
+    fn check_is_due(&self, delivery: &Delivery) {
+        let key = key_of(delivery);
+        if let Some(record) = self.records.get(&key).filter(|record| record.ended) {
+            let value = delivery.redeliver.as_deref();
+            let is_asked = value.is_some() && record.redelivered.as_deref() != value;
+            assert!(is_asked, "{key:?} is sent, and recorded as ended");
+        } else if delivery.history.count == 0 {
+            let group = |number: usize| &self.events[number].facts.alert_group_id;
+            for number in (0..key.0).filter(|number| group(*number) == group(key.0)) {
+                let is_tried = self.records.contains_key(&(number, key.1.clone()));
+                assert!(is_tried, "{key:?} is sent before event {number}");
+            }
+        }
+    }
+
+    fn write_event(&mut self, key: &EventKey) {
+        let Progress::Ended { summary, .. } = self.lifecycle.progress(&key.uid) else { return };
+        let number: usize = key.uid.parse().unwrap();
+        self.events[number].record = Some(EventRecord {
+            is_completed: true,
+            matched: summary.matched,
+            redelivered: summary.redelivered,
+            redelivering: None,
+            deliveries: summary.deliveries,
+        });
+        let event = self.events[number].clone();
+        self.handle(Input::EventSeen(Box::new(event)));
+    }
+
+    fn read_response(&mut self, name: &NamespacedName, value: Arc<str>) {
+        let (event, webhook) = name.name.split_once('/').unwrap();
+        let key = (event.parse().unwrap(), webhook.to_owned());
+        // It may be gone, with its webhook.
+        let Some(record) = self.records.get(&key) else {
+            return self.handle(Input::ResponseGone(name.clone(), value));
+        };
+        let asked = AskedResponse {
+            name: name.clone(),
+            value,
+            event: event.to_owned(),
+            event_uid: event.to_owned(),
+            webhook: Arc::from(webhook),
+            history: history_of(record),
+            redelivered: record.redelivered.clone(),
+            next_attempt: record.next,
+            version: ResourceVersion::from("1"),
+        };
+        self.handle(Input::ResponseRead(Box::new(asked)));
+    }
+
+    /// Lets everything end, with every request answered.
+    fn finish(&mut self) {
+        for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
+            self.webhooks.insert(name, false);
+            self.handle(Input::WebhookChanged(self.known(name)));
+        }
+        for _ in 0..100_000 {
+            match self.effects.pop() {
+                Some(effect) => self.carry_out(effect, true),
+                None => match self.lifecycle.wake_at() {
+                    Some(at) => self.pass(at.saturating_duration_since(self.now.instant)),
+                    None => return,
+                },
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn check_all_is_done(&self) {
+        for number in 0..self.events.len() {
+            for webhook in self.webhooks.keys() {
+                let record = self.records.get(&(number, (*webhook).to_owned()));
+                assert!(record.is_some_and(|record| record.ended), "event {number} for {webhook}: {record:?}");
+            }
+            let is_completed = self.events[number].record.as_ref().is_some_and(|record| record.is_completed);
+            assert!(is_completed, "event {number} is not completed");
+        }
+        for (key, value) in &self.annotations {
+            let redelivered = self.records.get(key).and_then(|record| record.redelivered.as_deref());
+            assert_eq!(redelivered, Some(&**value), "{key:?}");
+        }
+        let load = Load { in_flight: 0, limit: 4, waiting: 0, failing: 0, blocked: false };
+        assert_eq!((self.lifecycle.load(), self.lifecycle.unwritten()), (load, 0));
+    }
+}
+
+fn response_name((event, webhook): &Key) -> NamespacedName {
+    NamespacedName::new("team", format!("{event}/{webhook}"))
+}
+
+fn key_of(delivery: &Delivery) -> Key {
+    (delivery.event.uid.parse().unwrap(), delivery.webhook.to_string())
+}
+
+fn history_of(record: &Record) -> AttemptHistory {
+    let round = (record.count > 0).then(|| Round { since: time("2026-01-02T00:00:00Z"), attempts: record.count });
+    let phase = if record.ended { ResponsePhase::Succeeded } else { ResponsePhase::Retrying };
+    AttemptHistory::new(record.count, round, Vec::new(), (phase, None))
+}
+
+proptest! {
+    /// No order in which things happen loses a delivery, sends one that is recorded, or breaks the order in an alert group.
+    #[test]
+    fn whatever_happens_all_is_delivered_in_order_and_nothing_that_is_recorded_is_sent(
+        steps in proptest::collection::vec(happens(), 1..120),
+    ) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        world.finish();
+        world.check_all_is_done();
+    }
+}
