@@ -1,11 +1,11 @@
 //! The operator: watches Webhooks, their Secrets and AlertGroupEvents, delivers, and writes what came of it.
 //!
 //! ```text
-//! Webhooks ──► catalog ─────────┐                      ┌─► webhooks::reconcile ─► Webhook.status
-//! Secrets  ──► secrets ───────┐ │                      │
-//! AlertGroupEvents ──► runs ──┴─┴─► deliver ───────────┤
-//! WebhookResponses ──►   ▲             │ history       ├─► WebhookResponse and its status
-//! (sent again)           └─────────────┘               └─► events::reconcile ───► AlertGroupEvent.status
+//! Webhooks ──► catalog ────────────┐                                  ┌─► webhooks::reconcile ─► Webhook.status
+//! Secrets  ──► secrets ─────────┐  │                                  │
+//! AlertGroupEvents ──► deliveries (core::lifecycle) ──► deliver ──────┼─► events::reconcile ───► AlertGroupEvent.status
+//! WebhookResponses ──►      ▲                              │ recorder └─► WebhookResponse and its status
+//! (sent again)              └──────────────────────────────┘ history
 //! (now and then) ──► retention ─► deletes finished AlertGroupEvents and WebhookResponses
 //! ```
 //! Of several replicas, the one that holds the Lease does all that; the others wait for it.
@@ -16,14 +16,15 @@
 mod api_server_guard;
 mod catalog;
 mod deliver;
+mod deliveries;
 mod election;
 mod events;
 mod history;
 mod metrics;
 mod payloads;
+mod recorder;
 mod responses;
 mod retention;
-mod runs;
 mod secrets;
 mod services;
 mod webhooks;
@@ -38,7 +39,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
+use futures::{
+    StreamExt, TryStreamExt,
+    channel::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    future,
+};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -46,7 +51,7 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
-        reflector::{self, ObjectRef},
+        reflector::{self, ObjectRef, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
@@ -56,9 +61,9 @@ use self::{
     api_server_guard::ApiServerGuard,
     catalog::{Catalog, WebhookIndex},
     deliver::{Deliverer, Parts},
+    deliveries::{Deliveries, EventIndex},
     history::History,
     metrics::Metrics,
-    runs::Runs,
     secrets::Secrets,
     services::services,
 };
@@ -271,157 +276,206 @@ async fn lead(
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let namespace = config.namespace.as_deref();
-    let objects = Objects::new(client.clone(), FIELD_MANAGER);
-    let catalog = Arc::new(Catalog::default());
+    let (leader, changes) = Leader::new(client, config, sender, lease, ready);
+    metrics.show(&leader.deliveries);
+    leader.run(changes, stop).await
+}
 
-    let (secret_store, secret_writer) = reflector::store::<Secret>();
-    let (webhook_store, webhook_writer) = reflector::store::<Webhook>();
-    let (event_store, event_writer) = reflector::store::<AlertGroupEvent>();
-    let secrets = Secrets::new(secret_store);
+/// The replica that works.
+struct Leader {
+    client: Client,
+    config: Config,
+    objects: Objects,
+    catalog: Arc<Catalog>,
+    history: Arc<History>,
+    secrets: Secrets,
+    secret_writer: Writer<Secret>,
+    deliveries: Arc<Deliveries>,
+    ready: Ready,
+    listed: Listed,
+}
 
-    let history = Arc::new(History::new(objects.clone()));
-    let parts =
-        Parts { objects: objects.clone(), sender, secrets: secrets.clone(), history: Arc::clone(&history), lease };
-    let (deliverer, ran) = Deliverer::new(parts);
-    let limits = Limits { in_flight: config.max_unrecorded, per_webhook: config.max_per_webhook };
-    let (runs, changed) = Runs::new(Arc::clone(&catalog), Arc::clone(&deliverer), limits);
+/// What has been listed to its end. kube-runtime's stores wake only one of those who wait for them.
+#[derive(Clone, Default)]
+struct Listed {
+    secrets: Arc<SetOnce<()>>,
+    webhooks: Arc<SetOnce<()>>,
+    responses: Arc<SetOnce<()>>,
+}
 
-    metrics.show(&runs);
+/// Objects to be reconciled for another reason than a change of theirs.
+struct Changes {
+    /// Webhooks that have run, or whose endpoints have changed.
+    ran: UnboundedReceiver<ObjectRef<Webhook>>,
+    /// Events that have ended.
+    ended: UnboundedReceiver<ObjectRef<AlertGroupEvent>>,
+}
 
-    // kube-runtime's stores wake only one of those who wait for them.
-    let latch = || Arc::new(SetOnce::new());
-    let (secrets_listed, webhooks_listed, responses_listed) = (latch(), latch(), latch());
+impl Leader {
+    fn new(client: Client, config: Config, sender: Sender, lease: Leadership, ready: Ready) -> (Self, Changes) {
+        let objects = Objects::new(client.clone(), FIELD_MANAGER);
+        let catalog = Arc::new(Catalog::default());
+        let (secret_store, secret_writer) = reflector::store::<Secret>();
+        let secrets = Secrets::new(secret_store);
+        let history = Arc::new(History::new(objects.clone()));
+        let parts =
+            Parts { objects: objects.clone(), sender, secrets: secrets.clone(), history: Arc::clone(&history), lease };
+        let (deliverer, ran) = Deliverer::new(parts);
+        let limits = Limits { in_flight: config.max_unrecorded, per_webhook: config.max_per_webhook };
+        let (deliveries, ended) = Deliveries::new(Arc::clone(&catalog), Arc::clone(&history), deliverer, limits);
+        let listed = Listed::default();
+        let leader =
+            Self { client, config, objects, catalog, history, secrets, secret_writer, deliveries, ready, listed };
+        (leader, Changes { ran, ended })
+    }
 
-    let retention = retention::run(
-        objects.clone(),
-        Arc::clone(&catalog),
-        config.namespace.clone(),
-        config.retention,
-        Arc::clone(&webhooks_listed),
-    );
+    /// Works until `stop` resolves, then finishes what is on the way.
+    async fn run(self, changes: Changes, stop: impl Future<Output = ()>) -> Result<()> {
+        let deliveries = Arc::clone(&self.deliveries);
+        let (secret_changes, secret_changed) = mpsc::unbounded();
+        let mut parts = JoinSet::new();
+        parts.spawn(self.reconcile_webhooks(changes.ran, secret_changed));
+        parts.spawn(self.watch_responses());
+        parts.spawn(self.reconcile_events(changes.ended));
+        parts.spawn(Arc::clone(&deliveries).drive());
+        parts.spawn(Arc::clone(&deliveries).watch_bound());
+        let retention = parts.spawn(self.remove_old());
+        parts.spawn(self.watch_secrets(secret_changes));
+        let failed = tokio::select! {
+            _ = parts.join_next() => true,
+            () = stop => false,
+        };
+        retention.abort();
+        if failed {
+            tracing::error!("a watch ended by itself");
+        }
+        drain(&deliveries).await;
+        anyhow::ensure!(!failed, "a watch ended by itself");
+        Ok(())
+    }
 
-    // Webhooks, and what changes of their Secrets mean for them.
-    let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
-    let secret_events = watcher(api_of::<Secret>(&client, namespace), labelled)
-        .default_backoff()
-        .reflect(secret_writer)
-        .inspect_ok(on_listed(&secrets_listed))
-        .touched_objects();
-    let (secret_changes, secret_changed) = mpsc::unbounded();
-    let secrets_watch = {
-        let catalog = Arc::clone(&catalog);
-        log_errors::<Secret, _>(secret_events).for_each(move |secret: Secret| {
+    /// Watches the Secrets that webhooks may name, and tells of the webhooks that name one that has changed.
+    fn watch_secrets(self, changes: UnboundedSender<ObjectRef<Webhook>>) -> impl Future<Output = ()> + use<> {
+        let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
+        let events = watcher(api_of::<Secret>(&self.client, self.config.namespace.as_deref()), labelled)
+            .default_backoff()
+            .reflect(self.secret_writer)
+            .inspect_ok(on_listed(&self.listed.secrets))
+            .touched_objects();
+        let catalog = self.catalog;
+        log_errors::<Secret, _>(events).for_each(move |secret: Secret| {
             let namespace = secret.namespace().unwrap_or_default();
             for webhook in catalog.referencing(&namespace, &secret.name_any()) {
                 // The controller lives as long as the process.
-                let _ = secret_changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&namespace));
+                let _ = changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&namespace));
             }
             future::ready(())
         })
-    };
+    }
 
-    let webhook_events = {
-        let (runs, interrupted) = (Arc::clone(&runs), Arc::clone(&runs));
-        let mut index = Fold::new(WebhookIndex::new(Arc::clone(&catalog), move |change| runs.seen(change)));
-        watch::<Webhook>(&client, namespace, watcher::Config::default())
+    /// Watches webhooks, and writes their statuses.
+    fn reconcile_webhooks(
+        &self,
+        ran: UnboundedReceiver<ObjectRef<Webhook>>,
+        secret_changed: UnboundedReceiver<ObjectRef<Webhook>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (store, writer) = reflector::store::<Webhook>();
+        let (deliveries, interrupted) = (Arc::clone(&self.deliveries), Arc::clone(&self.deliveries));
+        let on_change = move |change| deliveries.webhook_changed(change);
+        let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.catalog), on_change));
+        let events = watch::<Webhook>(&self.client, self.config.namespace.as_deref(), watcher::Config::default())
             .inspect_err(move |_| interrupted.webhooks_interrupted())
             .inspect_ok(move |event| index.observe(event))
-            .inspect_ok(on_listed(&webhooks_listed))
-    };
-    let webhook_stream = valid(webhook_events).reflect(webhook_writer).applied_objects();
-    let webhooks = Controller::for_stream(webhook_stream, webhook_store)
-        .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
-        .reconcile_on(ran)
-        .reconcile_on(secret_changed)
-        .run(
-            webhooks::reconcile,
-            webhooks::failed,
-            Arc::new(webhooks::Context { objects: objects.clone(), catalog, secrets, runs: Arc::clone(&runs) }),
-        )
-        .for_each(|_| future::ready(()));
-    // Without the Secrets none of them would seem ready.
-    let webhooks = {
-        let secrets_listed = Arc::clone(&secrets_listed);
+            .inspect_ok(on_listed(&self.listed.webhooks));
+        let stream = valid(events).reflect(writer).applied_objects();
+        let context = webhooks::Context {
+            objects: self.objects.clone(),
+            catalog: Arc::clone(&self.catalog),
+            secrets: self.secrets.clone(),
+            deliveries: Arc::clone(&self.deliveries),
+        };
+        let reconciled = Controller::for_stream(stream, store)
+            .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
+            .reconcile_on(ran)
+            .reconcile_on(secret_changed)
+            .run(webhooks::reconcile, webhooks::failed, Arc::new(context))
+            .for_each(|_| future::ready(()));
+        // Without the Secrets none of them would seem ready.
+        let secrets_listed = Arc::clone(&self.listed.secrets);
         async move {
             secrets_listed.wait().await;
-            webhooks.await;
+            reconciled.await;
         }
-    };
+    }
 
-    // What people want to be sent again, and what was there before this process.
-    let responses = {
-        let (client, namespace, runs) = (client.clone(), config.namespace.clone(), Arc::clone(&runs));
-        let listed = Arc::clone(&responses_listed);
-        async move { responses::watch(&client, namespace.as_deref(), history, runs, listed).await }
-    };
+    /// Watches responses: those that people want to be sent again, and those that were there before this process.
+    fn watch_responses(&self) -> impl Future<Output = ()> + use<> {
+        let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
+        let (history, deliveries) = (Arc::clone(&self.history), Arc::clone(&self.deliveries));
+        let listed = Arc::clone(&self.listed.responses);
+        async move { responses::watch(&client, namespace.as_deref(), history, deliveries, listed).await }
+    }
 
-    // Events are matched against what has been seen, so they come last.
-    let events = {
-        let (runs, client, namespace) = (Arc::clone(&runs), client.clone(), config.namespace.clone());
+    /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
+    fn reconcile_events(
+        &self,
+        ended: UnboundedReceiver<ObjectRef<AlertGroupEvent>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (client, namespace, objects) = (self.client.clone(), self.config.namespace.clone(), self.objects.clone());
+        let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
         async move {
-            webhooks_listed.wait().await;
-            secrets_listed.wait().await;
-            responses_listed.wait().await;
+            listed.webhooks.wait().await;
+            listed.secrets.wait().await;
+            listed.responses.wait().await;
             ready.set();
             tracing::info!("ready");
-            let (observed, refusals) = (Arc::clone(&runs), objects.clone());
-            let event_stream = valid(
-                watch::<AlertGroupEvent>(&client, namespace.as_deref(), watcher::Config::default())
-                    .inspect_ok(move |event| observed.observe(event))
-                    .inspect_ok(move |event| {
-                        if let Event::InitApply(event) | Event::Apply(event) = event
-                            && event.0.is_err()
-                        {
-                            tokio::spawn(events::refuse(refusals.clone(), event.clone()));
-                        }
-                    }),
-            )
-            // The store is for statuses; what a delivery needs of the data is with its run.
-            .modify(|event| {
-                event.spec.alert_payload = None;
-                event.spec.alert_group.last_alert = None;
-                event.metadata.managed_fields = None;
-            })
-            .reflect(event_writer)
-            .applied_objects();
-            Controller::for_stream(event_stream, event_store)
+            let (store, writer) = reflector::store::<AlertGroupEvent>();
+            let (mut index, refusals) = (Fold::new(EventIndex(Arc::clone(&deliveries))), objects.clone());
+            let events = watch::<AlertGroupEvent>(&client, namespace.as_deref(), watcher::Config::default())
+                .inspect_ok(move |event| index.observe(event))
+                .inspect_ok(move |event| {
+                    if let Event::InitApply(event) | Event::Apply(event) = event
+                        && event.0.is_err()
+                    {
+                        tokio::spawn(events::refuse(refusals.clone(), event.clone()));
+                    }
+                });
+            let stream = valid(events).modify(drop_data).reflect(writer).applied_objects();
+            Controller::for_stream(stream, store)
                 .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
-                .reconcile_on(changed)
-                .run(events::reconcile, events::failed, Arc::new(events::Context { objects, runs }))
+                .reconcile_on(ended)
+                .run(events::reconcile, events::failed, Arc::new(events::Context { objects, deliveries }))
                 .for_each(|_| future::ready(()))
                 .await;
         }
-    };
-
-    let mut parts = JoinSet::new();
-    parts.spawn(secrets_watch);
-    parts.spawn(webhooks);
-    parts.spawn(responses);
-    parts.spawn(events);
-    parts.spawn(Arc::clone(&runs).drive());
-    parts.spawn(Arc::clone(&runs).watch_bound());
-    let retention = parts.spawn(retention);
-    let failed = tokio::select! {
-        _ = parts.join_next() => true,
-        () = stop => false,
-    };
-    retention.abort();
-    if failed {
-        tracing::error!("a watch ended by itself");
     }
+
+    /// Removes finished events and old responses.
+    fn remove_old(&self) -> impl Future<Output = ()> + use<> {
+        retention::run(
+            self.objects.clone(),
+            Arc::clone(&self.catalog),
+            self.config.namespace.clone(),
+            self.config.retention.clone(),
+            Arc::clone(&self.listed.webhooks),
+        )
+    }
+}
+
+/// Takes the data out of an event. The store is for statuses; the data that deliveries need is kept by the deliverer.
+fn drop_data(event: &mut AlertGroupEvent) {
+    event.spec.alert_payload = None;
+    event.spec.alert_group.last_alert = None;
+    event.metadata.managed_fields = None;
+}
+
+/// Finishes what is on the way, within bounds.
+async fn drain(deliveries: &Arc<Deliveries>) {
     tracing::info!("stopping: finishing what is on the way");
-    if tokio::time::timeout(LAST_REQUESTS, runs.stop()).await.is_err() {
+    if tokio::time::timeout(LAST_REQUESTS, deliveries.stop()).await.is_err() {
         tracing::warn!("stopped before all that was sent was recorded");
     }
-    let written = async {
-        while runs.unrecorded() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(LAST_WRITES, written).await.is_err() {
-        tracing::warn!(events = runs.unrecorded(), "stopped before the end of some events was recorded");
+    if tokio::time::timeout(LAST_WRITES, deliveries.all_written()).await.is_err() {
+        tracing::warn!(events = deliveries.unwritten(), "stopped before the end of some events was recorded");
     }
-    anyhow::ensure!(!failed, "a watch ended by itself");
-    Ok(())
 }

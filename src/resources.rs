@@ -12,9 +12,9 @@ mod schema;
 mod webhook;
 mod webhook_response;
 
+pub use crate::core::delivery::{Attempt, DeliverySummary, ResponsePhase, Round};
 pub use alert_group_event::{
     AlertGroup, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventPhase, Integration, Permalinks, User,
-    WebhookLine,
 };
 pub use condition::{Condition, ConditionStatus, set as set_condition};
 pub use manager::Manager;
@@ -22,8 +22,7 @@ pub use webhook::{
     HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
 };
 pub use webhook_response::{
-    Attempt, EventRef, ResponsePhase, Round, Tries, WebhookRef, WebhookResponse, WebhookResponseSpec,
-    WebhookResponseStatus,
+    EventRef, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, closing_patch,
 };
 
 use std::collections::BTreeMap;

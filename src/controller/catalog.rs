@@ -1,12 +1,12 @@
-//! The webhooks, ready to run, by namespace and trigger: an event is matched against them without a call of the API.
+//! The webhooks, ready to run: a request waits for no call of the API.
 //!
 //! ```text
-//! watch ─► WebhookIndex ─► Catalog ─► matching webhooks, for the runs of events
-//!               └─► WebhookChange, for what waits
+//! watch ─► WebhookIndex ─► Catalog ─► the webhook of a delivery that is to be sent
+//!               └─► WebhookChange, for the lifecycle
 //! ```
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +19,7 @@ use kube::ResourceExt;
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
-    core::{dispatch::Lane, event::EventFacts, matching, webhook},
+    core::{lifecycle::KnownWebhook, webhook},
     kubernetes::{
         index::Index,
         lenient::Lenient,
@@ -67,10 +67,9 @@ impl PendingLastRun {
 /// One webhook: its manifest compiled, and what is known of it beyond that.
 #[derive(Debug)]
 pub(crate) struct WatchedWebhook {
-    pub(crate) namespace: Arc<str>,
-    pub(crate) name: Arc<str>,
+    pub(crate) name: NamespacedName,
     pub(crate) uid: Arc<str>,
-    pub(crate) webhook: webhook::Webhook,
+    pub(crate) webhook: Arc<webhook::Webhook>,
     /// When the watch first showed it.
     pub(crate) appeared: Instant,
     pub(crate) last_run: Arc<PendingLastRun>,
@@ -85,23 +84,16 @@ pub(crate) struct WatchedWebhook {
 }
 
 impl WatchedWebhook {
-    pub(crate) fn lane(&self) -> Lane {
-        (Arc::clone(&self.namespace), Arc::clone(&self.name))
-    }
-
-    /// Whether it runs for an event that was created at `created`.
-    pub(crate) fn runs(&self, event: &EventFacts, created: Timestamp) -> bool {
-        matching::runs(&self.webhook, event) && self.existed(created)
-    }
-
-    /// Whether it existed for an event that was created at `created`.
-    pub(crate) fn existed(&self, created: Timestamp) -> bool {
-        matching::existed(self.created, created)
-    }
-
-    /// Whether one `kubectl apply` may have made both it and an event that was created at `created`.
-    pub(crate) fn came_with(&self, created: Timestamp) -> bool {
-        matching::came_with(self.created, created)
+    /// It as the lifecycle knows it.
+    pub(crate) fn known(&self) -> Arc<KnownWebhook> {
+        Arc::new(KnownWebhook {
+            name: self.name.clone(),
+            uid: Arc::clone(&self.uid),
+            webhook: Arc::clone(&self.webhook),
+            created: self.created,
+            appeared: self.appeared,
+            is_held: self.is_held(),
+        })
     }
 
     /// Whether its deliveries wait until it is changed.
@@ -141,37 +133,17 @@ pub(crate) enum WebhookChange {
     /// Its spec has changed, or can't be read any more.
     Changed(Arc<WatchedWebhook>),
     /// It was deleted.
-    Removed(Lane),
+    Removed(NamespacedName),
     /// It can't be read, and nothing is known of it.
-    Unreadable(Lane),
+    Unreadable(NamespacedName),
 }
 
 /// The webhooks of one namespace.
 #[derive(Default)]
 struct NamespaceIndex {
     by_name: HashMap<Arc<str>, Arc<WatchedWebhook>>,
-    by_trigger: HashMap<webhook::TriggerType, BTreeMap<Arc<str>, Arc<WatchedWebhook>>>,
     /// The names of webhooks that can't be read and of which nothing is known.
     unreadable: HashSet<Arc<str>>,
-}
-
-impl NamespaceIndex {
-    fn insert(&mut self, entry: Arc<WatchedWebhook>) {
-        let name = Arc::clone(&entry.name);
-        self.remove(&name);
-        self.unreadable.remove(&name);
-        let same_trigger = self.by_trigger.entry(entry.webhook.trigger_type).or_default();
-        same_trigger.insert(Arc::clone(&name), Arc::clone(&entry));
-        self.by_name.insert(name, entry);
-    }
-
-    fn remove(&mut self, name: &str) -> Option<Arc<WatchedWebhook>> {
-        let entry = self.by_name.remove(name)?;
-        if let Some(webhooks) = self.by_trigger.get_mut(&entry.webhook.trigger_type) {
-            webhooks.remove(name);
-        }
-        Some(entry)
-    }
 }
 
 /// All webhooks that are watched.
@@ -193,10 +165,9 @@ impl Catalog {
         }
         let status_conditions = object.status.as_ref().map(|status| &*status.conditions).unwrap_or_default();
         let entry = Arc::new(WatchedWebhook {
-            namespace: Arc::clone(&namespace),
-            name,
+            name: NamespacedName::new(Arc::clone(&namespace), Arc::clone(&name)),
             uid: Arc::from(object.uid().unwrap_or_default()),
-            webhook: resources::compile(object),
+            webhook: Arc::new(resources::compile(object)),
             appeared: old.map_or_else(Instant::now, |old| old.appeared),
             last_run: old.map(|old| Arc::clone(&old.last_run)).unwrap_or_default(),
             generation: object.metadata.generation,
@@ -207,8 +178,13 @@ impl Catalog {
         });
         let is_new = old.is_none();
         // One of the same name was deleted, and the watch did not show that.
-        let replaced = known.filter(|_| is_new).map(|known| WebhookChange::Removed(known.lane()));
-        self.namespaces.write().entry(namespace).or_default().insert(Arc::clone(&entry));
+        let replaced = known.filter(|_| is_new).map(|known| WebhookChange::Removed(known.name.clone()));
+        {
+            let mut namespaces = self.namespaces.write();
+            let webhooks = namespaces.entry(namespace).or_default();
+            webhooks.unreadable.remove(&name);
+            webhooks.by_name.insert(name, Arc::clone(&entry));
+        }
         let change = if is_new { WebhookChange::Added(entry) } else { WebhookChange::Changed(entry) };
         replaced.into_iter().chain([change]).collect()
     }
@@ -222,9 +198,9 @@ impl Catalog {
         }
         let mut namespaces = self.namespaces.write();
         let webhooks = namespaces.entry(Arc::clone(&namespace)).or_default();
-        let gone = webhooks.remove(&name).map(|known| WebhookChange::Removed(known.lane()));
+        let gone = webhooks.by_name.remove(&name).map(|known| WebhookChange::Removed(known.name.clone()));
         let is_new = webhooks.unreadable.insert(Arc::clone(&name));
-        let new = is_new.then_some(WebhookChange::Unreadable((namespace, name)));
+        let new = is_new.then_some(WebhookChange::Unreadable(NamespacedName::new(namespace, name)));
         gone.into_iter().chain(new).collect()
     }
 
@@ -232,8 +208,8 @@ impl Catalog {
     fn delete(&self, NamespacedName { namespace, name }: NamespacedName) -> Option<WebhookChange> {
         let mut namespaces = self.namespaces.write();
         let webhooks = namespaces.get_mut(&namespace)?;
-        let (known, unreadable) = (webhooks.remove(&name).is_some(), webhooks.unreadable.remove(&name));
-        (known || unreadable).then_some(WebhookChange::Removed((namespace, name)))
+        let (known, unreadable) = (webhooks.by_name.remove(&name).is_some(), webhooks.unreadable.remove(&name));
+        (known || unreadable).then_some(WebhookChange::Removed(NamespacedName::new(namespace, name)))
     }
 
     /// Removes all webhooks but those with these names.
@@ -247,47 +223,16 @@ impl Catalog {
         names.into_iter().filter_map(|name| self.delete(name)).collect()
     }
 
-    /// Whether a namespace has webhooks that can't be read and of which nothing is known.
-    pub(crate) fn has_unreadable(&self, namespace: &str) -> bool {
-        self.namespaces.read().get(namespace).is_some_and(|webhooks| !webhooks.unreadable.is_empty())
-    }
-
-    /// Whether a webhook can't be read and nothing is known of it.
-    pub(crate) fn is_unreadable(&self, namespace: &str, name: &str) -> bool {
-        self.namespaces.read().get(namespace).is_some_and(|webhooks| webhooks.unreadable.contains(name))
-    }
-
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<WatchedWebhook>> {
         self.namespaces.read().get(namespace)?.by_name.get(name).cloned()
     }
 
-    /// The webhooks that run for an event that was created at `created`, by trigger and name.
-    pub(crate) fn matching(&self, namespace: &str, event: &EventFacts, created: Timestamp) -> Vec<Arc<WatchedWebhook>> {
-        let namespaces = self.namespaces.read();
-        let Some(webhooks) = namespaces.get(namespace) else { return Vec::new() };
-        let own = event.event_type.trigger();
-        let triggers = event.event_type.is_status_change().then_some(webhook::TriggerType::StatusChange);
-        [own]
-            .into_iter()
-            .chain(triggers)
-            .filter_map(|trigger| webhooks.by_trigger.get(&trigger))
-            .flat_map(BTreeMap::values)
-            .filter(|entry| entry.runs(event, created))
-            .cloned()
-            .collect()
-    }
-
-    /// The webhooks of a namespace for which `is` is true, in no order.
-    pub(crate) fn filter(&self, namespace: &str, is: impl Fn(&WatchedWebhook) -> bool) -> Vec<Arc<WatchedWebhook>> {
-        let namespaces = self.namespaces.read();
-        let webhooks = namespaces.get(namespace).into_iter().flat_map(|webhooks| webhooks.by_name.values());
-        webhooks.filter(|entry| is(entry)).cloned().collect()
-    }
-
     /// The names of the webhooks that refer to a Secret.
-    pub(crate) fn referencing(&self, namespace: &str, secret: &str) -> Vec<String> {
+    pub(crate) fn referencing(&self, namespace: &str, secret: &str) -> Vec<Arc<str>> {
+        let namespaces = self.namespaces.read();
+        let webhooks = namespaces.get(namespace).into_iter().flat_map(|webhooks| webhooks.by_name.iter());
         let refers = |entry: &WatchedWebhook| entry.webhook.secrets().any(|(_, key)| key.name == secret);
-        self.filter(namespace, refers).iter().map(|entry| entry.name.to_string()).collect()
+        webhooks.filter(|(_, entry)| refers(entry)).map(|(name, _)| Arc::clone(name)).collect()
     }
 }
 
@@ -376,8 +321,9 @@ mod tests {
         for (step, (event, expected, unreadable)) in steps.into_iter().enumerate() {
             index.observe(&event);
             assert_eq!(std::mem::take(&mut *changes.lock()), expected, "step {step}");
-            let there = (catalog.has_unreadable("team"), catalog.is_unreadable("team", "one"));
-            assert_eq!(there, (unreadable, unreadable), "step {step}");
+            let namespaces = catalog.namespaces.read();
+            let is_unreadable = namespaces.get("team").is_some_and(|webhooks| webhooks.unreadable.contains("one"));
+            assert_eq!(is_unreadable, unreadable, "step {step}");
         }
     }
 }

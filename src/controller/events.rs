@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::runs::{Progress, Runs};
+use super::deliveries::Deliveries;
 use crate::{
+    core::lifecycle::{EventSummary, Progress},
     errors::error_chain,
     kubernetes::{
         lenient::{Lenient, Unreadable},
         objects::{self, Objects},
-        resource_version::ResourceVersion,
+        resource_version::version_of,
     },
-    resources::{AlertGroupEvent, AlertGroupEventStatus, conditions, set_condition},
+    resources::{AlertGroupEvent, AlertGroupEventStatus, EventPhase, conditions, set_condition},
 };
 
 /// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
@@ -23,33 +24,34 @@ const SOON: Duration = Duration::from_secs(10);
 /// What a reconciliation needs.
 pub(crate) struct Context {
     pub(crate) objects: Objects,
-    pub(crate) runs: Arc<Runs>,
+    pub(crate) deliveries: Arc<Deliveries>,
 }
 
 /// Brings an event's status to where its deliveries are.
 pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, objects::Error> {
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
-    let (status, unknown, held) = match context.runs.progress(&event.uid().unwrap_or_default()) {
+    let uid = event.uid().unwrap_or_default();
+    let (summary, unknown, held) = match context.deliveries.progress(&uid) {
         Progress::Settled => return Ok(Action::await_change()),
-        Progress::Running(since, status, held) => {
+        Progress::Running { since, summary, waits_for_unreadable } => {
             let age = since.elapsed();
             if age < SOON {
                 return Ok(Action::requeue(SOON - age));
             }
-            (status, Vec::new(), held)
+            (summary, Vec::new(), waits_for_unreadable)
         }
-        Progress::Ended(status, unknown) => (status, unknown, false),
+        Progress::Ended { summary, unknown } => (summary, unknown, false),
     };
-    let status = with_condition(status, &unknown, held, &event);
+    let status = with_condition(status_of(summary), &unknown, held, &event);
     if event.status.as_ref() == Some(&status) {
-        context.runs.recorded(&event);
+        context.deliveries.written(&event);
         return Ok(Action::await_change());
     }
     // What has changed since, by another replica's hand too, the watch will show.
-    let version = ResourceVersion::of(&*event);
+    let version = version_of(&*event);
     match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(Action::await_change()),
-        Err(error) if error.is_too_large() && context.runs.shorten(&event) => {
+        Err(error) if error.is_too_large() && context.deliveries.shorten(&uid) => {
             tracing::warn!(error = error_chain(&error), "the lines of its webhooks are left out");
             Ok(Action::requeue(Duration::ZERO))
         }
@@ -65,7 +67,7 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
         ..AlertGroupEventStatus::default()
     };
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
-    let version = ResourceVersion::of(&event);
+    let version = version_of(&event);
     match objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => {
             tracing::error!(error = error_chain(&error), "say why nothing is sent");
@@ -77,6 +79,22 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
 /// What to do when that failed.
 pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &objects::Error, _: Arc<Context>) -> Action {
     objects::retry_later(error)
+}
+
+/// The status that says what the summary does, but for the conditions.
+fn status_of(summary: EventSummary) -> AlertGroupEventStatus {
+    AlertGroupEventStatus {
+        phase: if summary.is_completed { EventPhase::Completed } else { EventPhase::Delivering },
+        conditions: Vec::new(),
+        matched: summary.matched,
+        succeeded: summary.succeeded,
+        failed: summary.failed,
+        skipped: summary.skipped,
+        redelivered: summary.redelivered.as_deref().map(str::to_owned),
+        redelivering: summary.redelivering.as_deref().map(str::to_owned),
+        seen_version: summary.seen_version.map(|version| version.to_string()),
+        webhooks: summary.deliveries,
+    }
 }
 
 fn with_condition(

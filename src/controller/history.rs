@@ -18,12 +18,12 @@ use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
-    core::{event::response_value, json::Object},
+    core::{delivery::EventKey, event::response_value, id, json::Object, lifecycle::ListedResponses},
     errors::error_chain,
     kubernetes::{
         name::{NamespacedName, name_of},
         objects::{self, Objects},
-        resource_version::ResourceVersion,
+        resource_version::{ResourceVersion, version_of},
     },
     resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
@@ -124,7 +124,7 @@ impl History {
             event: event.map(|event| self.hash_of_event(&namespace, event)),
         };
         if let Some((webhook, group)) = labels(response) {
-            let recorded = Recorded::Listed(ResourceVersion::of(response));
+            let recorded = Recorded::Listed(version_of(response));
             self.set_latest((namespace.to_string(), group), LatestResponse { webhook, response: name, recorded });
         }
         hashes
@@ -183,7 +183,7 @@ impl History {
     }
 
     /// Whether the last list may have named responses of an event of this name. False is certain.
-    pub(crate) fn had_responses(&self, namespace: &str, event: &str) -> bool {
+    fn had_responses(&self, namespace: &str, event: &str) -> bool {
         self.listed.read().contains(&self.hash_of_event(namespace, &label_value(event)))
     }
 
@@ -232,6 +232,16 @@ impl History {
         });
         self.contents.insert(response, Arc::clone(&content));
         Some(content)
+    }
+}
+
+impl ListedResponses for History {
+    fn has(&self, event: &EventKey, webhook: &str) -> bool {
+        self.was_there(&event.namespace, &id::response_name(&event.uid, webhook))
+    }
+
+    fn has_any(&self, event: &EventKey) -> bool {
+        self.had_responses(&event.namespace, &event.name)
     }
 }
 

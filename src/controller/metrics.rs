@@ -11,18 +11,18 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::runs::Runs;
+use super::deliveries::Deliveries;
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What there is to be asked for. Clones are one.
 #[derive(Clone, Default)]
-pub(crate) struct Metrics(Arc<RwLock<Option<Arc<Runs>>>>);
+pub(crate) struct Metrics(Arc<RwLock<Option<Arc<Deliveries>>>>);
 
 impl Metrics {
     /// Shows what this process does, from the time on that it works.
-    pub(crate) fn show(&self, runs: &Arc<Runs>) {
-        *self.0.write() = Some(Arc::clone(runs));
+    pub(crate) fn show(&self, deliveries: &Arc<Deliveries>) {
+        *self.0.write() = Some(Arc::clone(deliveries));
     }
 
     /// The route.
@@ -50,26 +50,26 @@ impl fmt::Debug for Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let runs = self.0.read().clone();
-        let numbers = runs.as_ref().map(|runs| runs.numbers()).unwrap_or_default();
+        let deliveries = self.0.read().clone();
+        let load = deliveries.as_ref().map(|deliveries| deliveries.load()).unwrap_or_default();
         let gauges = [
-            ("working", "Whether this replica works: 1, or 0 while it stands by", usize::from(runs.is_some())),
-            ("deliveries_in_flight", "Deliveries that are sent and not yet recorded", numbers.in_flight),
-            ("deliveries_in_flight_limit", "The bound on these, at which sending waits", numbers.limit),
+            ("working", "Whether this replica works: 1, or 0 while it stands by", usize::from(deliveries.is_some())),
+            ("deliveries_in_flight", "Deliveries that are sent and not yet recorded", load.in_flight),
+            ("deliveries_in_flight_limit", "The bound on these, at which sending waits", load.limit),
             (
                 "sending_waits",
                 "Whether something would be sent but for what is in flight already: 1 or 0",
-                usize::from(numbers.blocked),
+                usize::from(load.blocked),
             ),
             (
                 "deliveries_waiting",
                 "Deliveries that wait: for their turn, their next attempt, or their webhook",
-                numbers.waiting,
+                load.waiting,
             ),
             (
                 "endpoints_failing",
                 "Webhooks whose endpoint fails, and is tried with one delivery at a time",
-                numbers.failing,
+                load.failing,
             ),
         ];
         for (name, help, value) in gauges {

@@ -15,8 +15,8 @@ use kube::{
 use tokio::sync::SetOnce;
 
 use super::{
+    deliveries::Deliveries,
     history::{History, ListedHashes, Recorded},
-    runs::Runs,
 };
 use crate::{
     kubernetes::{
@@ -35,11 +35,11 @@ pub(crate) async fn watch(
     client: &Client,
     namespace: Option<&str>,
     history: Arc<History>,
-    runs: Arc<Runs>,
+    deliveries: Arc<Deliveries>,
     listed: Arc<SetOnce<()>>,
 ) {
     let list_began = history.now();
-    let mut index = Fold::new(ResponseIndex { history, runs, list_began, redeliver: HashMap::new() });
+    let mut index = Fold::new(ResponseIndex { history, deliveries, list_began, redeliver: HashMap::new() });
     let mut on_listed = on_listed(&listed);
     let changes = watcher(api_of::<Metadata>(client, namespace), watcher::Config::default()).default_backoff();
     log_errors::<Metadata, _>(changes)
@@ -54,7 +54,7 @@ pub(crate) async fn watch(
 /// Keeps the history as the watch shows the responses, and asks for the deliveries that people want to be sent again.
 struct ResponseIndex {
     history: Arc<History>,
-    runs: Arc<Runs>,
+    deliveries: Arc<Deliveries>,
     list_began: Recorded,
     /// The values of [`REDELIVER_ANNOTATION`] that were seen.
     redeliver: HashMap<NamespacedName, String>,
@@ -84,7 +84,7 @@ impl Index for ResponseIndex {
         let name = name_of(response);
         // Most changes are our own.
         if self.redeliver.get(&name) != Some(value) {
-            self.runs.redeliver(name.namespace.to_string(), name.name.to_string(), value.clone());
+            self.deliveries.redeliver(name.clone(), value);
             self.redeliver.insert(name, value.clone());
         }
     }

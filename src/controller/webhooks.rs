@@ -6,8 +6,8 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
     catalog::{Catalog, WatchedWebhook},
+    deliveries::Deliveries,
     events::now,
-    runs::Runs,
     secrets::Secrets,
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(crate) struct Context {
     pub(crate) objects: Objects,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) secrets: Secrets,
-    pub(crate) runs: Arc<Runs>,
+    pub(crate) deliveries: Arc<Deliveries>,
 }
 
 /// Brings a webhook's status up to date.
@@ -36,7 +36,7 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| *entry.uid == *uid) else {
         return Ok(Action::await_change());
     };
-    let mut status = desired(&webhook, &entry, &context.secrets, context.runs.is_failing(&entry.lane()));
+    let mut status = desired(&webhook, &entry, &context.secrets, context.deliveries.is_failing(&entry.name));
     let (last_run, action) = match entry.last_run.take() {
         Ok(last_run) => (last_run, Action::await_change()),
         Err(wait) => (None, Action::requeue(wait)),
@@ -114,7 +114,7 @@ fn fault(entry: &WatchedWebhook, secrets: &Secrets) -> Option<Reason> {
     if !templates.is_empty() {
         return Some(reasons::template_errors(templates.into_iter().map(|(field, error)| (field, error.line, error))));
     }
-    let lacking = entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.namespace, key) {
+    let lacking = entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.name.namespace, key) {
         Err(missing) => Some(reasons::secret_unavailable(missing.reason(), field, &missing)),
         Ok(text) if field == "signing" => {
             let malformed = signing::keys(&text).err()?;
@@ -122,6 +122,6 @@ fn fault(entry: &WatchedWebhook, secrets: &Secrets) -> Option<Reason> {
         }
         Ok(_) => None,
     });
-    let secret = |key: &_| secrets.get(&entry.namespace, key).map_err(|missing| missing.to_string());
+    let secret = |key: &_| secrets.get(&entry.name.namespace, key).map_err(|missing| missing.to_string());
     lacking.or_else(|| Some(reasons::tls_invalid(&tls::identity(&entry.webhook.tls, &secret).err()?)))
 }

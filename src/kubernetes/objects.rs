@@ -14,7 +14,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::{client::api_of, resource_version::ResourceVersion, table::Table};
+use super::{
+    client::api_of,
+    resource_version::{ResourceVersion, version_of},
+    table::Table,
+};
 use crate::errors::error_chain;
 
 /// Bound on one call. The client would wait for ever.
@@ -267,7 +271,7 @@ impl Objects {
     {
         request.headers_mut().insert(ACCEPT, METADATA_ONLY);
         let object: PartialObjectMeta<K> = self.client.request(request).await?;
-        Ok(ResourceVersion::of(&object))
+        Ok(version_of(&object))
     }
 }
 

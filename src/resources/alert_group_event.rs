@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Rule, condition::Condition, schema, webhook_response::ResponsePhase};
+use super::{DeliverySummary, Rule, condition::Condition, schema};
 use crate::core::{
     event::{EventData, EventFacts},
     json::{Json, jsonb},
@@ -278,7 +278,7 @@ pub struct AlertGroupEventStatus {
     /// One line for each webhook, by name; none where the event is so large that there is no room for them.
     #[serde(default)]
     #[schemars(length(max = 2000), transform = schema::without_default)]
-    pub webhooks: Vec<WebhookLine>,
+    pub webhooks: Vec<DeliverySummary>,
 }
 
 /// How far an event is.
@@ -291,24 +291,6 @@ pub enum EventPhase {
     Delivering,
     /// All have.
     Completed,
-}
-
-/// What came of one webhook's run for an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WebhookLine {
-    /// Name of the Webhook.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// What came of it.
-    pub outcome: ResponsePhase,
-    /// Status code of the answer, where one came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_code: Option<u16>,
-    /// Name of the WebhookResponse that tells more; none where nothing was to be sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub response: Option<String>,
 }
 
 impl AlertGroupEventSpec {

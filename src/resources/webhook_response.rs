@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, label_value};
 use crate::core::{
+    delivery::{Attempt, AttemptHistory, ResponsePhase, Round},
     response::{self, Outcome, Record},
     webhook::{TriggerType, Webhook},
 };
@@ -148,115 +149,27 @@ pub struct WebhookResponseStatus {
     pub attempts: Vec<Attempt>,
 }
 
-/// Attempts that belong together: all, but for those before the run was asked for again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Round {
-    /// When the first of them was made.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub since: Timestamp,
-    /// How many there were.
-    pub attempts: u32,
+impl WebhookResponseStatus {
+    /// The attempts that it tells of.
+    pub fn history(&self) -> AttemptHistory {
+        AttemptHistory::new(self.attempt_count, self.round, self.attempts.clone(), (self.phase, self.status_code))
+    }
 }
 
-/// What came of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ResponsePhase {
-    /// It has not ended.
-    #[default]
-    Pending,
-    /// Not taken yet: it is sent again.
-    Retrying,
-    /// Answered with 200 to 299.
-    Succeeded,
-    /// Not sent, not answered, or answered otherwise.
-    Failed,
-    /// Not sent because the trigger template said so. Events show it; it leaves no WebhookResponse.
-    Skipped,
-}
-
-/// One time that a request was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Attempt {
-    /// When it was sent.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub time: Timestamp,
-    /// Status code of the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_code: Option<u16>,
-    /// Why there was no answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub message: Option<String>,
-    /// How long it took until the answer was read, in milliseconds.
-    pub duration_ms: u64,
-    /// The value of the annotation `oncall.dev/redeliver` that asked for it, where one did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub redeliver: Option<String>,
-}
-
-/// How many of the last attempts are kept.
-const ATTEMPTS: usize = 10;
-
-/// The attempts that were made before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tries {
-    /// How many attempts there were.
-    pub count: u32,
-    /// The attempts that count against the webhook's `retry`; None if none do.
-    pub round: Option<Round>,
-    /// The last attempts, oldest first.
-    last: Vec<Attempt>,
-    /// The phase so far, and the status code of the last answer.
-    outcome: (ResponsePhase, Option<u16>),
-}
-
-impl Tries {
-    /// Reads the attempts from a status.
-    pub fn of(status: &WebhookResponseStatus) -> Self {
-        let round = status.round.or_else(|| {
-            let since = status.attempts.first()?.time;
-            Some(Round { since, attempts: status.attempt_count })
-        });
-        let outcome = (status.phase, status.status_code);
-        Self { count: status.attempt_count, round, last: status.attempts.clone(), outcome }
+/// Makes the merge patch of a status that ends a run without another attempt. `why` stands among the attempts.
+pub fn closing_patch(history: &AttemptHistory, now: Timestamp, redeliver: Option<&str>, why: Option<&str>) -> Value {
+    let mut patch = json!({"phase": history.outcome().0, "nextAttemptTime": null});
+    if let Some(why) = why {
+        let message = Some(why.to_owned());
+        let mut entry =
+            Attempt { time: in_microseconds(now), status_code: None, message, duration_ms: 0, redeliver: None };
+        entry.asked_for(redeliver);
+        patch["attempts"] = json!(history.last_with(&entry));
     }
-
-    /// The phase and the status code of a run that ends now, without another attempt.
-    pub fn outcome(&self) -> (ResponsePhase, Option<u16>) {
-        match self.outcome {
-            (ResponsePhase::Succeeded, code) => (ResponsePhase::Succeeded, code),
-            (_, code) => (ResponsePhase::Failed, code),
-        }
+    if let Some(value) = redeliver {
+        patch["redelivered"] = json!(value);
     }
-
-    /// The merge patch of a status that ends a run without another attempt. `why` is noted among the attempts.
-    pub fn closing(&self, now: Timestamp, redeliver: Option<&str>, why: Option<&str>) -> Value {
-        let mut patch = json!({"phase": self.outcome().0, "nextAttemptTime": null});
-        if let Some(why) = why {
-            let attempt = Attempt {
-                time: in_microseconds(now),
-                status_code: None,
-                message: Some(why.to_owned()),
-                duration_ms: 0,
-                redeliver: redeliver.map(|value| value.chars().take(1000).collect()),
-            };
-            let last = self.last.iter().skip((self.last.len() + 1).saturating_sub(ATTEMPTS));
-            patch["attempts"] = json!(last.chain([&attempt]).collect::<Vec<_>>());
-        }
-        if let Some(value) = redeliver {
-            patch["redelivered"] = json!(value);
-        }
-        patch
-    }
-
-    /// The same attempts, none of which counts against the webhook's `retry`.
-    #[must_use]
-    pub fn anew(self) -> Self {
-        Self { round: None, ..self }
-    }
+    patch
 }
 
 impl WebhookResponse {
@@ -315,28 +228,19 @@ impl WebhookResponseStatus {
         Self::ended(record, outcome.is_success(), ended, vec![attempt])
     }
 
-    /// Adds the earlier attempts in `tries` to the status, and the attempt of the status to `tries`.
+    /// Adds the earlier attempts of the history to the status, and the attempt of the status to the history.
     #[must_use]
-    pub fn after(mut self, tries: &mut Tries, redeliver: Option<&str>) -> Self {
-        tries.outcome = (self.phase, self.status_code);
-        if let (Some(attempt), Some(value)) = (self.attempts.first_mut(), redeliver) {
-            attempt.redeliver = Some(value.chars().take(1000).collect());
+    pub fn after(mut self, history: &mut AttemptHistory, redeliver: Option<&str>) -> Self {
+        let mut attempt = self.attempts.pop();
+        if let Some(attempt) = attempt.as_mut().filter(|_| redeliver.is_some()) {
+            attempt.asked_for(redeliver);
         }
-        let Some(since) = self.attempts.first().map(|attempt| attempt.time) else {
-            // Nothing was sent this time.
-            self.attempts.clone_from(&tries.last);
-            self.attempt_count = tries.count;
-            self.round = tries.round;
-            return self;
-        };
-        let Round { since, attempts } = tries.round.unwrap_or(Round { since, attempts: 0 });
-        tries.round = Some(Round { since, attempts: attempts + 1 });
-        tries.count += 1;
-        tries.last.append(&mut self.attempts);
-        tries.last.drain(..tries.last.len().saturating_sub(ATTEMPTS));
-        self.attempts.clone_from(&tries.last);
-        self.attempt_count = tries.count;
-        self.round = tries.round.filter(|_| tries.count > 1);
+        let is_sent = attempt.is_some();
+        history.add((self.phase, self.status_code), attempt);
+        self.attempts = history.last().to_vec();
+        self.attempt_count = history.count;
+        // The first attempt needs no round if it is the last.
+        self.round = history.round.filter(|_| !is_sent || history.count > 1);
         self
     }
 
@@ -445,19 +349,19 @@ mod tests {
             let mut status =
                 WebhookResponseStatus { phase, status_code, attempt_count: 1, attempts, ..Default::default() };
             for value in ["first", "second"] {
-                let tries = Tries::of(&status).anew();
-                assert_eq!(tries.outcome(), (expected, status_code), "{phase:?} {value}");
-                let patch = tries.closing(now, Some(value), Some("Not sent again"));
+                let history = status.history().anew();
+                assert_eq!(history.outcome(), (expected, status_code), "{phase:?} {value}");
+                let patch = closing_patch(&history, now, Some(value), Some("Not sent again"));
                 assert_eq!((&patch["phase"], &patch["redelivered"]), (&json!(expected), &json!(value)));
                 status.phase = expected;
                 status.attempts = serde_json::from_value(patch["attempts"].clone()).unwrap();
             }
         }
         // Another attempt replaces the outcome.
-        let mut tries = Tries::of(&WebhookResponseStatus { phase: ResponsePhase::Succeeded, ..Default::default() });
+        let mut history = WebhookResponseStatus { phase: ResponsePhase::Succeeded, ..Default::default() }.history();
         let failed = WebhookResponseStatus::ended(Record::default(), false, now, vec![attempt]);
-        let _ = failed.after(&mut tries, None);
-        assert_eq!(tries.outcome(), (ResponsePhase::Failed, None));
+        let _ = failed.after(&mut history, None);
+        assert_eq!(history.outcome(), (ResponsePhase::Failed, None));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
         index::Index,
         lenient::Lenient,
         name::{NamespacedName, name_of},
-        resource_version::ResourceVersion,
+        resource_version::{ResourceVersion, version_of},
         watch::log_unreadable,
     },
     resources::{CREATED_AT_ANNOTATION, Webhook},
@@ -81,7 +81,7 @@ impl CachedWebhook {
     }
 
     fn version(&self) -> ResourceVersion {
-        ResourceVersion::of(&self.webhook)
+        version_of(&self.webhook)
     }
 }
 

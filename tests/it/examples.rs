@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use oncall_webhooks::resources::{
-    Attempt, EventPhase, LastRun, ResponsePhase, Webhook, WebhookLine, WebhookResponseStatus,
+    Attempt, DeliverySummary, EventPhase, LastRun, ResponsePhase, Webhook, WebhookResponseStatus,
 };
 use serde_json::{Value, json};
 use support::Answer;
@@ -86,7 +86,7 @@ async fn the_acknowledge_example_comes_out_exactly() {
     let status = event.status.expect("a status");
     let names =
         |webhook: &str| status.webhooks.iter().find(|line| line.name == webhook).and_then(|line| line.response.clone());
-    let line = |name: &str, outcome, status_code| WebhookLine {
+    let line = |name: &str, outcome, status_code| DeliverySummary {
         name: name.to_owned(),
         outcome,
         status_code,

@@ -1,0 +1,382 @@
+//! Carries what happens to the [`Lifecycle`], and carries out what it decides.
+//!
+//! ```text
+//! EventIndex (watch) ──┐                                  ┌─► Deliverer, Recorder ─► endpoints, WebhookResponses
+//! WebhookChange ───────┼─► handle ─► Lifecycle ─► effects ┼─► events::reconcile ───► AlertGroupEvent.status
+//! redeliver ───────────┤      ▲                           └─► webhooks::reconcile ─► Webhook.status
+//! the clock (drive) ───┘      └──────── answers ◄─────────────┘
+//! ```
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::channel::mpsc;
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    catalog::{Catalog, WatchedWebhook, WebhookChange},
+    deliver::{Deliverer, chance},
+    history::History,
+    recorder::asked_response,
+};
+use crate::{
+    core::{
+        delivery::{Delivery, EventKey},
+        dispatch::{Limits, Permit},
+        lifecycle::{
+            AskedResponse, AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, ListedEvent, Load, Now, Progress,
+            SeenEvent,
+        },
+        name::NamespacedName,
+        version::ResourceVersion,
+    },
+    kubernetes::{index::Index, lenient::Lenient, name::name_of, resource_version::version_of},
+    resources::{AlertGroupEvent, EventPhase, REDELIVER_ANNOTATION},
+};
+
+/// How many objects are read at a time for responses that people want to be sent again. A restart finds all that ever were,
+/// and requests wait for other reads.
+const REDELIVERY_READS: usize = 2;
+
+/// How long sending waits for what is in flight before that is said.
+const BLOCKED: Duration = Duration::from_secs(5);
+
+/// The deliveries that are under way.
+pub(crate) struct Deliveries {
+    lifecycle: Mutex<Lifecycle>,
+    catalog: Arc<Catalog>,
+    deliverer: Arc<Deliverer>,
+    tasks: TaskTracker,
+    redelivery_reads: Semaphore,
+    ended: mpsc::UnboundedSender<ObjectRef<AlertGroupEvent>>,
+    wake_changed: Notify,
+    /// Something was shown of an event, or written.
+    events_changed: Notify,
+}
+
+impl Deliveries {
+    /// Also returns the events that have ended.
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        history: Arc<History>,
+        deliverer: Arc<Deliverer>,
+        limits: Limits,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<AlertGroupEvent>>) {
+        let (ended, events) = mpsc::unbounded();
+        let deliveries = Self {
+            lifecycle: Mutex::new(Lifecycle::new(limits, history)),
+            catalog,
+            deliverer,
+            tasks: TaskTracker::new(),
+            redelivery_reads: Semaphore::new(REDELIVERY_READS),
+            ended,
+            wake_changed: Notify::new(),
+            events_changed: Notify::new(),
+        };
+        (Arc::new(deliveries), events)
+    }
+
+    /// Takes in what has happened.
+    fn handle(self: &Arc<Self>, input: Input) {
+        let effects = self.lifecycle.lock().handle(input, Now::read());
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, effect: Effect) {
+        let this = Arc::clone(self);
+        match effect {
+            Effect::Prepare { delivery, look_up } => self.prepare(delivery, look_up),
+            Effect::Attempt(delivery, permit) => drop(self.tasks.spawn(this.attempt(delivery, permit))),
+            Effect::GiveUp(delivery) => drop(self.tasks.spawn(this.give_up(delivery))),
+            Effect::ReadResponse(name, value) => drop(self.tasks.spawn(this.read_response(name, value))),
+            Effect::ReadEvent(asked) => drop(self.tasks.spawn(this.read_event(asked))),
+            Effect::Decline(asked, why) => {
+                self.tasks.spawn(async move { this.deliverer.recorder().decline(&asked, &why).await });
+            }
+            Effect::ForgetData(event) => self.deliverer.forget(&event),
+            Effect::WriteEvent(event) => {
+                // The controller lives as long as the process.
+                let _ = self.ended.unbounded_send(ObjectRef::new(&event.name).within(&event.namespace));
+            }
+            Effect::EndpointFailing(NamespacedName { namespace, name }) => {
+                let (namespace, webhook) = (&*namespace, &*name);
+                tracing::warn!(namespace, webhook, "the endpoint fails: it is tried with one delivery at a time");
+            }
+            Effect::EndpointRecovered(NamespacedName { namespace, name }) => {
+                tracing::info!(namespace = &*namespace, webhook = &*name, "the endpoint answers again");
+            }
+            Effect::ReviewWebhook(webhook) => self.deliverer.review(&webhook.namespace, &webhook.name),
+            Effect::WakeChanged => self.wake_changed.notify_one(),
+        }
+    }
+
+    /// The webhook of a delivery, as it is now; None if it is gone.
+    fn webhook_of(&self, delivery: &Delivery) -> Option<Arc<WatchedWebhook>> {
+        self.catalog.get(&delivery.event.namespace, &delivery.webhook).filter(|webhook| webhook.uid == delivery.uid)
+    }
+
+    fn prepare(self: &Arc<Self>, mut delivery: Box<Delivery>, look_up: bool) {
+        let webhook = self.webhook_of(&delivery);
+        if !look_up && !webhook.as_ref().is_some_and(|webhook| self.deliverer.awaits_secrets(webhook)) {
+            return self.handle(Input::Prepared(delivery, Found::Nothing));
+        }
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let found = match look_up {
+                true => this.deliverer.recorder().look_up(&mut delivery).await,
+                false => Some(Found::Nothing),
+            };
+            let Some(found) = found else { return };
+            if let Some(webhook) = webhook.filter(|_| matches!(found, Found::Nothing)) {
+                this.deliverer.secrets_of_the_same_apply(&webhook).await;
+            }
+            this.handle(Input::Prepared(delivery, found));
+        });
+    }
+
+    async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, permit: Permit) {
+        let webhook = self.webhook_of(&delivery);
+        let key = (delivery.number, Arc::clone(&delivery.webhook));
+        let answered = || self.handle(Input::Answered(key));
+        let (next, report) = self.deliverer.attempt(&mut delivery, webhook.as_ref(), answered).await;
+        let policy = webhook.map(|webhook| webhook.webhook.retry.clone()).unwrap_or_default();
+        let is_held = self.webhook_of(&delivery).is_some_and(|webhook| webhook.is_held());
+        let end = AttemptEnd { next, report, policy, is_held, chance: chance() };
+        self.handle(Input::AttemptEnded(delivery, permit, end));
+    }
+
+    async fn give_up(self: Arc<Self>, mut delivery: Box<Delivery>) {
+        let webhook = self.webhook_of(&delivery);
+        let summary = self.deliverer.give_up(&mut delivery, webhook.as_ref()).await;
+        self.handle(Input::GaveUp(delivery, summary));
+    }
+
+    async fn read_response(self: Arc<Self>, name: NamespacedName, value: Arc<str>) {
+        let read = async {
+            // Never closed.
+            let _permit = self.redelivery_reads.acquire().await;
+            self.deliverer.recorder().response(&name).await
+        };
+        let found = tokio::select! {
+            () = self.deliverer.stopped() => return,
+            found = read => found,
+        };
+        self.handle(match found {
+            Some(found) => Input::ResponseRead(Box::new(asked_response(name, value, &found))),
+            None => Input::ResponseGone(name, value),
+        });
+    }
+
+    async fn read_event(self: Arc<Self>, asked: Box<AskedResponse>) {
+        let read = async {
+            let _permit = self.redelivery_reads.acquire().await;
+            self.deliverer.recorder().event(&asked.name.namespace, &asked.event).await
+        };
+        let found = tokio::select! {
+            () = self.deliverer.stopped() => return,
+            found = read => found,
+        };
+        self.handle(Input::EventRead(asked, found.map(|event| Box::new(seen(&event)))));
+    }
+
+    /// Takes in what has happened to a webhook.
+    pub(crate) fn webhook_changed(self: &Arc<Self>, change: WebhookChange) {
+        self.handle(match change {
+            WebhookChange::Added(webhook) => Input::WebhookAppeared(webhook.known()),
+            WebhookChange::Changed(webhook) => Input::WebhookChanged(webhook.known()),
+            WebhookChange::Removed(name) => Input::WebhookGone(name),
+            WebhookChange::Unreadable(name) => Input::WebhookUnreadable(name),
+        });
+    }
+
+    /// Takes in that the watch of webhooks was interrupted.
+    pub(crate) fn webhooks_interrupted(self: &Arc<Self>) {
+        self.handle(Input::WebhooksInterrupted);
+    }
+
+    /// Sends again the delivery of a WebhookResponse that has this value of the annotation, unless it was.
+    pub(crate) fn redeliver(self: &Arc<Self>, response: NamespacedName, value: &str) {
+        self.handle(Input::RedeliveryAsked(response, Arc::from(value)));
+    }
+
+    /// How far an event is.
+    pub(crate) fn progress(&self, uid: &str) -> Progress {
+        self.lifecycle.lock().progress(uid)
+    }
+
+    /// Leaves the summaries of its deliveries out of an event's status. False if they are already.
+    pub(crate) fn shorten(&self, uid: &str) -> bool {
+        self.lifecycle.lock().shorten(uid)
+    }
+
+    /// Takes in that the status of an event, as it is, says all that is to be said.
+    pub(crate) fn written(self: &Arc<Self>, event: &AlertGroupEvent) {
+        self.handle(Input::EventWritten(Box::new(seen(event))));
+        self.events_changed.notify_waiters();
+    }
+
+    /// Whether a webhook's endpoint is taken to be down.
+    pub(crate) fn is_failing(&self, webhook: &NamespacedName) -> bool {
+        self.lifecycle.lock().is_failing(webhook)
+    }
+
+    /// How much there is to do.
+    pub(crate) fn load(&self) -> Load {
+        self.lifecycle.lock().load()
+    }
+
+    /// How many events have ended of which the end is not written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.lifecycle.lock().unwritten()
+    }
+
+    /// Resolves when the ends of all events that have ended are written.
+    pub(crate) async fn all_written(&self) {
+        loop {
+            let changed = self.events_changed.notified();
+            if self.unwritten() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Sends what waits when its time has come, for ever.
+    pub(crate) async fn drive(self: Arc<Self>) {
+        loop {
+            let at = self.lifecycle.lock().wake_at();
+            let wake = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wake => self.handle(Input::Woken),
+                () = self.wake_changed.notified() => {}
+            }
+        }
+    }
+
+    /// Says when sending waits at its bound, for ever.
+    pub(crate) async fn watch_bound(self: Arc<Self>) {
+        let mut blocked_since = None;
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            let Load { in_flight, limit, waiting, blocked, .. } = self.load();
+            match (blocked, blocked_since) {
+                (true, None) => blocked_since = Some((Instant::now(), false)),
+                (true, Some((since, false))) if since.elapsed() >= BLOCKED => {
+                    blocked_since = Some((since, true));
+                    tracing::warn!(in_flight, limit, waiting, "sending waits: so many are sent and not yet recorded");
+                }
+                (false, Some((_, said))) => {
+                    blocked_since = None;
+                    if said {
+                        tracing::info!(waiting, "sending goes on");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Starts nothing more, and waits for what is on the way.
+    pub(crate) async fn stop(self: &Arc<Self>) {
+        self.handle(Input::Stopped);
+        self.deliverer.stop();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Feeds the deliveries with what the watch of events shows, and keeps the data of those that are to be delivered at hand.
+pub(crate) struct EventIndex(pub(crate) Arc<Deliveries>);
+
+impl EventIndex {
+    /// An event whose data can be read if it is needed.
+    fn seen(&self, object: &Lenient<AlertGroupEvent>) -> Option<Box<SeenEvent>> {
+        let event = object.0.as_ref().ok()?;
+        let seen = seen(event);
+        if self.0.lifecycle.lock().wants(&seen) {
+            match event.spec.data() {
+                Ok(data) => self.0.deliverer.keep(&seen.key, data),
+                Err(error) => {
+                    let EventKey { namespace, name, .. } = &*seen.key;
+                    tracing::error!(namespace = &**namespace, event = name, %error, "read AlertGroupEvent");
+                    return None;
+                }
+            }
+        }
+        Some(Box::new(seen))
+    }
+}
+
+impl Index for EventIndex {
+    type Object = Lenient<AlertGroupEvent>;
+    type Listed = ListedEvent;
+
+    fn list(&mut self, object: &Lenient<AlertGroupEvent>) -> ListedEvent {
+        match self.seen(object) {
+            Some(seen) => ListedEvent::Readable(seen),
+            None => ListedEvent::Unreadable(object.uid().unwrap_or_default()),
+        }
+    }
+
+    fn retain(&mut self, listed: Vec<ListedEvent>) {
+        self.0.handle(Input::EventListEnded(listed));
+        self.0.events_changed.notify_waiters();
+    }
+
+    fn apply(&mut self, object: &Lenient<AlertGroupEvent>) {
+        if let Some(seen) = self.seen(object) {
+            self.0.handle(Input::EventSeen(seen));
+            self.0.events_changed.notify_waiters();
+        }
+    }
+
+    fn delete(&mut self, object: &Lenient<AlertGroupEvent>) {
+        self.0.deliverer.forget(&key_of(object));
+        self.0.handle(Input::EventGone(object.uid().unwrap_or_default()));
+        self.0.events_changed.notify_waiters();
+    }
+}
+
+fn key_of(event: &impl ResourceExt) -> EventKey {
+    let NamespacedName { namespace, .. } = name_of(event);
+    EventKey { namespace, name: event.name_any(), uid: event.uid().unwrap_or_default() }
+}
+
+/// An event as the lifecycle sees it.
+fn seen(event: &AlertGroupEvent) -> SeenEvent {
+    let status = event.status.as_ref();
+    let noted = status.and_then(|status| status.seen_version.as_deref());
+    let record = status.map(|status| EventRecord {
+        is_completed: status.phase == EventPhase::Completed,
+        matched: status.matched,
+        redelivered: status.redelivered.as_deref().map(Arc::from),
+        redelivering: status.redelivering.as_deref().map(Arc::from),
+        deliveries: status.webhooks.clone(),
+    });
+    SeenEvent {
+        key: Arc::new(key_of(event)),
+        facts: Arc::new(event.spec.facts()),
+        created: event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        version: noted.map_or_else(|| version_of(event), ResourceVersion::from),
+        is_deleting: event.metadata.deletion_timestamp.is_some(),
+        asked: event.annotations().get(REDELIVER_ANNOTATION).map(|value| Arc::from(value.as_str())),
+        record,
+    }
+}
+
+#[cfg(test)]
+mod tests;
