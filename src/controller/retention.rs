@@ -41,7 +41,7 @@ const LEAST_REST: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
 /// Bound on the failures of a pass that are logged one by one.
 const LOGGED: usize = 10;
 
-/// What is kept of what is finished.
+/// How long, and how many, finished objects are kept.
 ///
 /// Numbers are a number or `unlimited`, ages are durations such as `24h` or `unlimited`. 0 and `0s` keep nothing but what must
 /// be kept.

@@ -12,7 +12,7 @@ use kube::runtime::watcher::Event;
 
 /// State that is computed from the objects of one kind.
 pub(crate) trait Index {
-    /// What the watch shows.
+    /// The objects that the watch shows.
     type Object;
     /// The note that is kept of each listed object until the list ends: enough to tell it from others.
     type Listed;

@@ -36,7 +36,7 @@ fn deleting(mut webhook: Webhook) -> Webhook {
     webhook
 }
 
-/// What is listed: names in Kubernetes and versions, in order.
+/// Lists all webhooks of namespace `n`, in order: object names and versions.
 fn listed(catalog: &Catalog) -> Vec<(String, ResourceVersion)> {
     let (count, entries) = catalog.list("n", &Filter::default(), |count| 0..count);
     let listed: Vec<_> = entries.iter().map(|entry| (entry.webhook.name_any(), entry.version())).collect();
