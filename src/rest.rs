@@ -1,25 +1,32 @@
 //! OnCall's REST API over the same objects.
 //!
 //! ```text
-//! call ─► server ─► access log ─► auth ─► handlers ─┬─► catalog, responses   (filled by watches)
-//!         TLS, bounds              403, 429          └─► fields ─► manifest ─► writes, credentials ─► Kubernetes API
+//! call ─► server ─► access log ─► authorization ─► handlers ─┬─► catalog, responses   (filled by watches)
+//!         TLS, bounds               403, 429                 └─► webhook ─► writer, credentials ─► Kubernetes API
 //! ```
 
-mod address;
+mod access_log;
 pub(crate) mod auth;
-mod calls;
+mod authorization;
 mod catalog;
 mod credentials;
-mod fields;
+mod docs_page;
+mod error;
+mod fallbacks;
 mod handlers;
-mod manifest;
+mod json_response;
 mod openapi;
 mod pages;
-mod refusal;
+mod permits;
+mod request_url;
 mod responses;
+mod router;
+mod routes;
+mod schema;
 mod server;
-mod turns;
-mod writes;
+mod state;
+mod webhook;
+mod writer;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,8 +38,14 @@ use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    auth::Auth, catalog::Catalog, credentials::Credentials, responses::Responses, server::Server, turns::Turns,
-    writes::Writer,
+    auth::Auth,
+    catalog::{Catalog, WebhookIndex},
+    credentials::{CredentialStore, FIELD_MANAGER},
+    permits::Permits,
+    responses::{ResponseIndex, Responses},
+    server::Server,
+    state::ApiState,
+    writer::WebhookWriter,
 };
 pub use self::{openapi::document, server::Listen};
 use crate::{
@@ -45,19 +58,6 @@ use crate::{
     },
     resources::{Webhook, WebhookResponse},
 };
-
-/// The name under which the REST API's writes stand in `managedFields`.
-const FIELD_MANAGER: &str = "oncall-webhooks-api";
-/// Bound on the time that a request's body takes to come.
-const BODY_TIME: Duration = Duration::from_secs(10);
-/// Bound on the memory for requests' bodies, in KiB; and what a namespace may have of it.
-const BODIES: (u32, u32) = (32 * 1024, 16 * 1024);
-/// How many requests' templates are tried out at a time; and how many of a namespace.
-const VALIDATIONS: (u32, u32) = (4, 2);
-/// How often Secrets are looked for that a cut-off call has left without an owner.
-const SWEEP: Duration = Duration::from_secs(3600);
-/// Bound on how long a stopping process waits for writes whose clients have gone.
-const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// How the REST API is run.
 #[derive(Clone, Debug, clap::Args)]
@@ -82,109 +82,176 @@ pub struct Config {
     pub calls_per_minute: usize,
 }
 
-/// What the handlers share.
-pub(crate) struct Api {
-    auth: Auth,
-    ready: Ready,
-    catalog: Arc<Catalog>,
-    responses: Arc<Responses>,
-    writer: Arc<Writer>,
-    trusted_proxies: Vec<IpNet>,
-    /// In KiB.
-    bodies: Turns,
-    validations: Turns,
-    /// Writes that are under way.
-    writing: TaskTracker,
-}
+/// Bound on the memory for requests' bodies, in KiB; and the part of it that a namespace may have.
+const BODIES: (u32, u32) = (32 * 1024, 16 * 1024);
+/// How many requests' templates are tried out at a time; and how many of a namespace.
+const VALIDATIONS: (u32, u32) = (4, 2);
+/// How often Secrets are looked for that a cut-off call has left without an owner.
+const SWEEP: Duration = Duration::from_secs(3600);
+/// Bound on how long a stopping process waits for writes whose clients have gone.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
-/// Serves the REST API until `stop` resolves, then finishes what is running.
+/// Serves the REST API until `stop` resolves, then finishes the calls that are running.
 ///
 /// # Errors
 /// It can't start: the address is taken, a certificate can't be read. Or a part of it ended by itself.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
-    let server = Server::bind(&config.listen).await?;
-    tracing::info!(address = %server.local_addr()?, "REST API");
-    let namespace = config.namespace.as_deref();
-    let objects = Objects::new(client.clone(), FIELD_MANAGER);
-    let catalog = Arc::new(Catalog::default());
-    let responses = Arc::new(Responses::new(objects.clone()));
-    let (auth, tokens) = Auth::new(client.clone(), namespace, config.calls_per_minute);
-    let (webhooks_listed, responses_listed) = (Arc::new(SetOnce::new()), Arc::new(SetOnce::new()));
+    Service::bind(client, config).await?.run(stop).await
+}
 
-    let webhooks = {
-        let mut index = Fold::new(catalog::WebhookIndex::new(Arc::clone(&catalog)));
-        let events = watch::<Webhook>(&client, namespace, watcher::Config::default());
-        events.inspect_ok(on_listed(&webhooks_listed)).filter_map(|event| future::ready(event.ok())).for_each(
-            move |event| {
-                index.observe(&event);
-                future::ready(())
-            },
-        )
-    };
-    let runs = {
-        let mut index = Fold::new(responses::ResponseIndex(Arc::clone(&responses)));
-        // What has not ended has nothing to show.
-        let ended = watcher::Config::default().fields("status.phase!=Pending");
-        let events = watch::<WebhookResponse>(&client, namespace, ended);
-        valid(events.inspect_ok(on_listed(&responses_listed))).filter_map(|event| future::ready(event.ok())).for_each(
-            move |event| {
-                index.observe(&event);
-                future::ready(())
-            },
-        )
-    };
-    let writing = TaskTracker::new();
-    let credentials = Credentials::new(objects.clone(), writing.clone());
-    let api = Arc::new(Api {
-        auth,
-        ready: Ready::default(),
-        writer: Arc::new(Writer::new(objects, Arc::clone(&catalog), credentials.clone(), config.allow_managed)),
-        catalog,
-        responses,
-        trusted_proxies: config.trusted_proxies,
-        bodies: Turns::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
-        validations: Turns::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
-        writing,
-    });
-    let ready = {
-        let api = Arc::clone(&api);
-        async move {
-            webhooks_listed.wait().await;
-            responses_listed.wait().await;
-            api.auth.ready().await;
-            api.ready.set();
-            tracing::info!("ready");
-            loop {
-                if let Err(error) = credentials.sweep(config.namespace.as_deref(), &api.catalog).await {
-                    tracing::warn!(error = error_chain(&error), "look for Secrets without an owner");
-                }
-                tokio::time::sleep(SWEEP).await;
-            }
+/// The process of the REST API: its listener, its state, and the tasks that fill and tend the state.
+struct Service {
+    client: Client,
+    namespace: Option<String>,
+    health_address: Option<SocketAddr>,
+    server: Server,
+    api: Arc<ApiState>,
+    credentials: CredentialStore,
+    /// Tasks that run as long as the process; none ends by itself.
+    tasks: JoinSet<()>,
+    /// Set when all webhooks were listed for the first time.
+    webhooks_listed: Arc<SetOnce<()>>,
+    /// Set when all responses were listed for the first time.
+    responses_listed: Arc<SetOnce<()>>,
+}
+
+impl Service {
+    /// Takes the address, and makes the state, which is still empty.
+    async fn bind(client: Client, config: Config) -> Result<Self> {
+        let server = Server::bind(&config.listen).await?;
+        tracing::info!(address = %server.local_addr()?, "REST API");
+        let objects = Objects::new(client.clone(), FIELD_MANAGER);
+        let catalog = Arc::new(Catalog::default());
+        let (auth, watch_tokens) = Auth::new(client.clone(), config.namespace.as_deref(), config.calls_per_minute);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch_tokens);
+        let writes = TaskTracker::new();
+        let credentials = CredentialStore::new(objects.clone(), writes.clone());
+        let writer =
+            WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials.clone(), config.allow_managed);
+        let api = Arc::new(ApiState {
+            auth,
+            ready: Ready::default(),
+            writer: Arc::new(writer),
+            catalog,
+            responses: Arc::new(Responses::new(objects)),
+            trusted_proxies: config.trusted_proxies,
+            bodies: Permits::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
+            validations: Permits::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
+            writes,
+        });
+        Ok(Self {
+            client,
+            namespace: config.namespace,
+            health_address: config.health_address,
+            server,
+            api,
+            credentials,
+            tasks,
+            webhooks_listed: Arc::default(),
+            responses_listed: Arc::default(),
+        })
+    }
+
+    /// Serves until `stop` resolves, then lets running writes end.
+    async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
+        self.serve_health().await?;
+        self.watch_webhooks();
+        self.watch_responses();
+        self.become_ready();
+        let Self { server, api, mut tasks, .. } = self;
+        let router = router::router(&api).merge(health::routes(api.ready.clone()));
+        tokio::select! {
+            served = server.serve(router, stop) => served?,
+            _ = tasks.join_next() => anyhow::bail!("a part of it ended by itself"),
         }
-    };
+        drain(&api.writes).await;
+        Ok(())
+    }
 
-    let mut parts = JoinSet::new();
-    if let Some(address) = config.health_address {
+    /// Answers /livez and /readyz at an address of their own, if there is one.
+    async fn serve_health(&mut self) -> Result<()> {
+        let Some(address) = self.health_address else { return Ok(()) };
         let listener = health::bind(address).await?;
-        let ready = api.ready.clone();
-        parts.spawn(async move {
+        let ready = self.api.ready.clone();
+        self.tasks.spawn(async move {
             if let Err(error) = health::serve(listener, ready, axum::Router::new()).await {
                 tracing::error!(%error, "serve /livez and /readyz");
             }
         });
+        Ok(())
     }
-    parts.spawn(webhooks);
-    parts.spawn(runs);
-    parts.spawn(tokens);
-    parts.spawn(ready);
-    let routes = calls::routes(&api).merge(health::routes(api.ready.clone()));
-    tokio::select! {
-        served = server.serve(routes, stop) => served?,
-        _ = parts.join_next() => anyhow::bail!("a part of it ended by itself"),
+
+    /// Keeps the catalog as the webhooks are.
+    fn watch_webhooks(&mut self) {
+        let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.api.catalog)));
+        let events = watch::<Webhook>(&self.client, self.namespace.as_deref(), watcher::Config::default());
+        let events = events.inspect_ok(on_listed(&self.webhooks_listed));
+        self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
+            index.observe(&event);
+            future::ready(())
+        }));
     }
-    api.writing.close();
-    if tokio::time::timeout(LAST_WRITES, api.writing.wait()).await.is_err() {
-        tracing::warn!(writes = api.writing.len(), "stopped before all writes were done");
+
+    /// Keeps the list of responses of runs that have ended: the others have nothing to show.
+    fn watch_responses(&mut self) {
+        let mut index = Fold::new(ResponseIndex(Arc::clone(&self.api.responses)));
+        let ended = watcher::Config::default().fields("status.phase!=Pending");
+        let events = watch::<WebhookResponse>(&self.client, self.namespace.as_deref(), ended);
+        let events = valid(events.inspect_ok(on_listed(&self.responses_listed)));
+        self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
+            index.observe(&event);
+            future::ready(())
+        }));
     }
-    Ok(())
+
+    /// Waits until everything was listed, answers calls from then on, and looks for Secrets without an owner once in a
+    /// while.
+    fn become_ready(&mut self) {
+        let (api, credentials, namespace) = (Arc::clone(&self.api), self.credentials.clone(), self.namespace.clone());
+        let listed = [Arc::clone(&self.webhooks_listed), Arc::clone(&self.responses_listed)];
+        self.tasks.spawn(async move {
+            for listed in listed {
+                listed.wait().await;
+            }
+            api.auth.ready().await;
+            api.ready.set();
+            tracing::info!("ready");
+            loop {
+                if let Err(error) = credentials.sweep_orphans(namespace.as_deref(), &api.catalog).await {
+                    tracing::warn!(error = error_chain(&error), "look for Secrets without an owner");
+                }
+                tokio::time::sleep(SWEEP).await;
+            }
+        });
+    }
+}
+
+/// Waits for the last writes, within [`LAST_WRITES`].
+async fn drain(writes: &TaskTracker) {
+    writes.close();
+    if tokio::time::timeout(LAST_WRITES, writes.wait()).await.is_err() {
+        tracing::warn!(writes = writes.len(), "stopped before all writes were done");
+    }
+}
+
+// Former names, which `auth`, `catalog` and `responses` still use.
+mod fields {
+    pub(crate) use super::webhook::Collection as Form;
+}
+mod manifest {
+    pub(crate) use super::webhook::{body, id_of, name_of};
+}
+mod refusal {
+    pub(crate) use super::error::ApiError as Refusal;
+}
+mod turns {
+    pub(crate) use super::permits::{Permit as Turn, Permits as Turns};
+}
+mod writes {
+    use crate::{kubernetes::objects, rest::error::ApiError};
+
+    pub(crate) fn refusal(error: &objects::Error) -> ApiError {
+        error.into()
+    }
 }

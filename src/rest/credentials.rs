@@ -1,7 +1,8 @@
-//! Passwords and authorization headers that come over the API: kept in a Secret that the Webhook owns.
+//! Passwords and authorization headers that come over the API: stored in a Secret that the Webhook owns.
 //!
-//! A value is added under a key that nothing names; then the Webhook is changed to name it; then what nothing names any more
-//! is removed. So a webhook never has half of a change: a call that is refused leaves the secrets as they were.
+//! A value is added under a key that nothing refers to; then the Webhook is changed to refer to it; then keys that nothing
+//! refers to any more are removed. So a webhook never has half of a change: a call that is refused leaves the secrets as
+//! they were.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,57 +17,60 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use tokio_util::task::TaskTracker;
 
-use super::{FIELD_MANAGER, catalog::Catalog, manifest::Kept};
+use super::{catalog::Catalog, webhook::CredentialField};
 use crate::{
     errors::error_chain,
     kubernetes::objects::{self, Objects},
     resources::{MANAGED_BY_LABEL, SECRET_LABEL, SecretKeyRef, WEBHOOK_LABEL, Webhook, label_value},
 };
 
-/// How old a Secret without an owner is when no call can be about to name it any more.
-const STRAY: Duration = Duration::from_secs(600);
+/// The name under which the REST API's writes stand in `managedFields`, and in the `managed-by` label of its Secrets.
+pub(crate) const FIELD_MANAGER: &str = "oncall-webhooks-api";
+/// The age at which no call can be about to refer to a Secret without an owner any more.
+const ORPHAN_AGE: Duration = Duration::from_secs(600);
 /// Bound on the part of a Secret's name that is its webhook's, in bytes.
-const NAME: usize = 200;
+const MAX_NAME: usize = 200;
 
-/// What keeps them.
+/// The Secrets of webhooks, in the Kubernetes API.
 #[derive(Clone)]
-pub(crate) struct Credentials {
+pub(crate) struct CredentialStore {
     objects: Objects,
-    /// What goes on after its call was answered.
-    writing: TaskTracker,
+    /// Writes that go on after their call was answered.
+    background: TaskTracker,
 }
 
-/// Values that are in a Secret, and where.
+/// Values that are stored in a Secret.
 #[derive(Debug)]
-pub(crate) struct Placed {
+pub(crate) struct StoredCredentials {
     pub(crate) secret: Secret,
-    pub(crate) references: BTreeMap<Kept, SecretKeyRef>,
-    /// The keys that were added for it.
+    /// The keys of the values.
+    pub(crate) references: BTreeMap<CredentialField, SecretKeyRef>,
+    /// The keys that were added for them.
     added: Vec<String>,
 }
 
-type Values = BTreeMap<Kept, SecretString>;
+type Values = BTreeMap<CredentialField, SecretString>;
 
-impl Credentials {
-    pub(crate) fn new(objects: Objects, writing: TaskTracker) -> Self {
-        Self { objects, writing }
+impl CredentialStore {
+    pub(crate) fn new(objects: Objects, background: TaskTracker) -> Self {
+        Self { objects, background }
     }
 
-    /// Makes a Secret with these values. A webhook that is not there yet becomes its owner later.
-    pub(crate) async fn make(
+    /// Creates a Secret with these values. A webhook that is not there yet becomes its owner later.
+    pub(crate) async fn create(
         &self,
         namespace: &str,
         webhook: &str,
         values: &Values,
         owner: Option<OwnerReference>,
-    ) -> Result<Placed, objects::Error> {
+    ) -> Result<StoredCredentials, objects::Error> {
         let labels = [
             (SECRET_LABEL, "true".to_owned()),
             (WEBHOOK_LABEL, label_value(webhook)),
             (MANAGED_BY_LABEL, FIELD_MANAGER.to_owned()),
         ];
-        let name = format!("{}-credentials", webhook.get(..NAME).unwrap_or(webhook));
-        let data = values.iter().map(|(kept, value)| (kept.key().to_owned(), bytes(value))).collect();
+        let name = format!("{}-credentials", webhook.get(..MAX_NAME).unwrap_or(webhook));
+        let data = values.iter().map(|(field, value)| (field.secret_key().to_owned(), bytes(value))).collect();
         let mut secret = Secret {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
@@ -85,43 +89,44 @@ impl Credentials {
             }
             result => result?,
         };
-        let references = values.keys().map(|kept| (*kept, reference(&secret, kept.key()))).collect();
-        let added = values.keys().map(|kept| kept.key().to_owned()).collect();
-        Ok(Placed { secret, references, added })
+        let references = values.keys().map(|field| (*field, reference(&secret, field.secret_key()))).collect();
+        let added = values.keys().map(|field| field.secret_key().to_owned()).collect();
+        Ok(StoredCredentials { secret, references, added })
     }
 
-    /// Adds values to the Secret that the webhook owns, `own`, or to a new one. What is there already stays where it is.
+    /// Adds values to `own`, the Secret that the webhook owns, or to a new one. A value that is there already stays where it
+    /// is.
     ///
     /// # Errors
-    /// Also if somebody else has changed the Secret meanwhile, which is a conflict.
+    /// The API server refuses it or does not answer; it is a conflict if somebody else has changed the Secret meanwhile.
     pub(crate) async fn add(
         &self,
         webhook: &Webhook,
         own: Option<Secret>,
         values: &Values,
-    ) -> Result<Placed, objects::Error> {
+    ) -> Result<StoredCredentials, objects::Error> {
         let namespace = webhook.namespace().unwrap_or_default();
         let Some(own) = own else {
-            return self.make(&namespace, &webhook.name_any(), values, webhook.owner_ref(&())).await;
+            return self.create(&namespace, &webhook.name_any(), values, webhook.owner_ref(&())).await;
         };
         let known = own.data.clone().unwrap_or_default();
         let (mut references, mut added, mut data) = (BTreeMap::new(), Vec::new(), Map::new());
-        for (kept, value) in values {
-            let present = kept.kept_in(&webhook.spec).filter(|present| present.name == own.name_any());
+        for (field, value) in values {
+            let present = field.reference(&webhook.spec).filter(|present| present.name == own.name_any());
             let key = match present.filter(|present| known.get(&present.key) == Some(&bytes(value))) {
                 Some(present) => present.key.clone(),
                 None => {
-                    let key = unused(kept.key(), |key| known.contains_key(key));
+                    let key = unused(field.secret_key(), |key| known.contains_key(key));
                     data.insert(key.clone(), value.expose_secret().into());
                     added.push(key.clone());
                     key
                 }
             };
-            references.insert(*kept, reference(&own, &key));
+            references.insert(*field, reference(&own, &key));
         }
         let is_owned = !own.owner_references().is_empty();
         if added.is_empty() && is_owned {
-            return Ok(Placed { secret: own, references, added });
+            return Ok(StoredCredentials { secret: own, references, added });
         }
         let mut metadata = json!({"resourceVersion": own.resource_version()});
         if !is_owned {
@@ -129,18 +134,17 @@ impl Credentials {
         }
         let patch = json!({"metadata": metadata, "stringData": data});
         let secret = self.objects.merge::<Secret>(&namespace, &own.name_any(), &patch).await?;
-        Ok(Placed { secret, references, added })
+        Ok(StoredCredentials { secret, references, added })
     }
 
-    /// The Secret among those that the webhook names that is its own. What people made themselves is never changed.
-    pub(crate) async fn own(&self, webhook: &Webhook) -> Result<Option<Secret>, objects::Error> {
+    /// Finds, among the Secrets that the webhook refers to, the one that it owns. Secrets that people made are never changed.
+    pub(crate) async fn find_own(&self, webhook: &Webhook) -> Result<Option<Secret>, objects::Error> {
         let namespace = webhook.namespace().unwrap_or_default();
-        let kept = [Kept::Password, Kept::AuthorizationHeader];
-        let mut names: Vec<&str> =
-            kept.iter().filter_map(|kept| Some(kept.kept_in(&webhook.spec)?.name.as_str())).collect();
+        let references = CredentialField::ALL.iter().filter_map(|field| field.reference(&webhook.spec));
+        let mut names: Vec<&str> = references.map(|reference| reference.name.as_str()).collect();
         names.dedup();
         for name in names {
-            // Of one without the label nothing is read.
+            // A Secret without the label is never read.
             let found = self.objects.get_labelled::<Secret>(&namespace, name, &format!("{SECRET_LABEL}=true")).await?;
             if let Some(secret) = found.filter(|secret| is_own(secret, webhook)) {
                 return Ok(Some(secret));
@@ -149,21 +153,21 @@ impl Credentials {
         Ok(None)
     }
 
-    /// Takes back what was added for a change that was refused.
-    pub(crate) async fn take_back(&self, placed: &Placed) {
-        self.remove(&placed.secret, &placed.added).await;
+    /// Removes the keys that were added for a change that was refused.
+    pub(crate) async fn roll_back(&self, stored: &StoredCredentials) {
+        self.remove(&stored.secret, &stored.added).await;
     }
 
-    /// Removes what `webhook` does not name any more.
-    pub(crate) async fn tidy(&self, webhook: &Webhook, secret: &Secret) {
+    /// Removes the keys that `webhook` does not refer to any more.
+    pub(crate) async fn remove_unreferenced(&self, webhook: &Webhook, secret: &Secret) {
         let name = secret.name_any();
-        let named = |key: &String| references(webhook).any(|named| named == (&*name, &**key));
-        let stray: Vec<String> =
-            secret.data.iter().flatten().map(|(key, _)| key).filter(|key| !named(key)).cloned().collect();
-        self.remove(secret, &stray).await;
+        let is_referenced = |key: &String| references(webhook).any(|reference| reference == (&*name, &**key));
+        let keys = secret.data.iter().flatten().map(|(key, _)| key);
+        let unreferenced: Vec<String> = keys.filter(|key| !is_referenced(key)).cloned().collect();
+        self.remove(secret, &unreferenced).await;
     }
 
-    /// Removes keys, or the Secret if it has no others. Nothing names them: that they stay for now harms nobody.
+    /// Removes keys, or the Secret if it has no others. Nothing refers to them: that they stay for now harms nobody.
     async fn remove(&self, secret: &Secret, keys: &[String]) {
         if keys.is_empty() {
             return;
@@ -171,7 +175,7 @@ impl Credentials {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let version = secret.resource_version();
         let removed = if secret.data.iter().flatten().all(|(key, _)| keys.contains(key)) {
-            self.objects.delete::<Secret>(&namespace, &name, at(secret)).await
+            self.objects.delete::<Secret>(&namespace, &name, as_read(secret)).await
         } else {
             let data: Map<String, Value> = keys.iter().map(|key| (key.clone(), Value::Null)).collect();
             let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
@@ -186,12 +190,12 @@ impl Credentials {
         }
     }
 
-    /// Makes the webhook the owner of the Secret that was made before it. Not awaited: the webhook works without, and stands.
-    pub(crate) fn give(&self, secret: &Secret, webhook: &Webhook) {
+    /// Makes the webhook the owner of the Secret that was created before it, in the background: the webhook works without.
+    pub(crate) fn set_owner(&self, secret: &Secret, webhook: &Webhook) {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let patch = json!({"metadata": {"ownerReferences": [webhook.owner_ref(&())]}});
         let objects = self.objects.clone();
-        self.writing.spawn(async move {
+        self.background.spawn(async move {
             match objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
                 Err(error) if !error.is_not_found() => {
                     tracing::warn!(error = error_chain(&error), "a Secret stays without its owner");
@@ -201,21 +205,22 @@ impl Credentials {
         });
     }
 
-    /// Finds the Secrets that a call which was cut off has left without an owner. Their webhook gets them, if it names them;
-    /// else they go.
-    pub(crate) async fn sweep(&self, namespace: Option<&str>, catalog: &Catalog) -> Result<(), kube::Error> {
+    /// Finds the Secrets that a call which was cut off has left without an owner. A webhook that refers to one becomes its
+    /// owner; others are deleted at [`ORPHAN_AGE`].
+    pub(crate) async fn sweep_orphans(&self, namespace: Option<&str>, catalog: &Catalog) -> Result<(), kube::Error> {
         let selector = format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}");
         let secrets: Vec<Secret> = self.objects.list(namespace, &selector).await?;
-        let stray = secrets.into_iter().filter(|secret| secret.owner_references().is_empty());
-        stream::iter(stray)
+        let orphans = secrets.into_iter().filter(|secret| secret.owner_references().is_empty());
+        stream::iter(orphans)
             .for_each(|secret| async move {
                 let namespace = secret.namespace().unwrap_or_default();
                 let label = secret.labels().get(WEBHOOK_LABEL);
-                let names_it = |webhook: &Webhook| references(webhook).any(|(name, _)| name == secret.name_any());
-                let owner = catalog
-                    .find(&namespace, |webhook| Some(&label_value(&webhook.name_any())) == label && names_it(webhook));
+                let refers_to_it = |webhook: &Webhook| references(webhook).any(|(name, _)| name == secret.name_any());
+                let owner = catalog.find(&namespace, |webhook| {
+                    Some(&label_value(&webhook.name_any())) == label && refers_to_it(webhook)
+                });
                 match owner {
-                    Some(entry) => self.give(&secret, &entry.webhook),
+                    Some(entry) => self.set_owner(&secret, &entry.webhook),
                     None if is_old(&secret) => self.discard(&secret).await,
                     None => {}
                 }
@@ -224,7 +229,7 @@ impl Credentials {
         Ok(())
     }
 
-    /// Deletes a Secret that was made for a webhook which is not there.
+    /// Deletes a Secret that was created for a webhook which is not there.
     pub(crate) async fn discard(&self, secret: &Secret) {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let uid = Preconditions { uid: secret.uid(), resource_version: None };
@@ -237,7 +242,7 @@ impl Credentials {
     }
 }
 
-/// Every key of a Secret that a webhook names: the Secret's name, and the key.
+/// Every key of a Secret that a webhook refers to: the Secret's name, and the key.
 fn references(webhook: &Webhook) -> impl Iterator<Item = (&str, &str)> {
     let spec = &webhook.spec;
     let sources = [&spec.password, &spec.authorization_header, &spec.url_from, &spec.signing];
@@ -245,12 +250,12 @@ fn references(webhook: &Webhook) -> impl Iterator<Item = (&str, &str)> {
     let keys = sources.into_iter().flatten().map(|source| &source.secret_key_ref).chain(headers);
     let authorities = spec.tls.iter().filter_map(|tls| tls.ca_secret_ref.as_ref());
     let clients = spec.tls.iter().filter_map(|tls| tls.client_cert_secret_ref.as_ref());
-    keys.map(|named| (&*named.name, &*named.key))
-        .chain(authorities.map(|named| (&*named.name, &*named.key)))
-        .chain(clients.flat_map(|named| ["tls.crt", "tls.key"].map(|key| (&*named.name, key))))
+    keys.map(|reference| (&*reference.name, &*reference.key))
+        .chain(authorities.map(|reference| (&*reference.name, &*reference.key)))
+        .chain(clients.flat_map(|reference| ["tls.crt", "tls.key"].map(|key| (&*reference.name, key))))
 }
 
-/// Whether a Secret is the webhook's own: it owns it, or is about to.
+/// Whether the webhook owns a Secret, or is about to.
 fn is_own(secret: &Secret, webhook: &Webhook) -> bool {
     let owners = secret.owner_references();
     let label = |key: &str| secret.labels().get(key).map(String::as_str);
@@ -262,11 +267,11 @@ fn is_own(secret: &Secret, webhook: &Webhook) -> bool {
 
 fn is_old(secret: &Secret) -> bool {
     let created = secret.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    created.is_some_and(|created| Timestamp::now().duration_since(created) >= STRAY.try_into().unwrap_or_default())
+    created.is_some_and(|created| Timestamp::now().duration_since(created) >= ORPHAN_AGE.try_into().unwrap_or_default())
 }
 
-/// The object as it was read.
-pub(crate) fn at<K: Resource>(object: &K) -> Preconditions {
+/// The condition that the object is as it was read.
+pub(crate) fn as_read<K: Resource>(object: &K) -> Preconditions {
     let meta = object.meta();
     Preconditions { uid: meta.uid.clone(), resource_version: meta.resource_version.clone() }
 }
@@ -297,18 +302,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn of_a_secret_without_the_label_nothing_is_read() {
+    async fn a_secret_without_the_label_is_never_read() {
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let kept = Arc::clone(&asked);
+        let log = Arc::clone(&asked);
         // As an API server that has such a Secret, but without the label.
         let server = service_fn(move |request: Request<Body>| {
-            kept.lock().push(format!("{} {}", request.method(), request.uri()));
+            log.lock().push(format!("{} {}", request.method(), request.uri()));
             let empty = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {}, "items": []});
             async move { Ok::<_, BoxError>(Response::new(Body::from(empty.to_string().into_bytes()))) }
         });
         let objects = Objects::new(Client::new(server, "default"), "test");
-        let credentials = Credentials::new(objects, TaskTracker::new());
-        let own = credentials.own(&mk_webhook(&json!({"password": mk_key("db,=", "password")}))).await;
+        let credentials = CredentialStore::new(objects, TaskTracker::new());
+        let own = credentials.find_own(&mk_webhook(&json!({"password": mk_key("db,=", "password")}))).await;
         assert_eq!(own.unwrap(), None);
         let expected = "GET /api/v1/namespaces/team/secrets?&fieldSelector=metadata.name%3Ddb%5C%2C%5C%3D\
                         &labelSelector=oncall.dev%2Fsecret%3Dtrue";
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_a_webhook_names_is_known() {
+    fn every_key_that_a_webhook_refers_to_is_known() {
         let webhook = mk_webhook(&json!({
             "urlFrom": mk_key("a", "url"),
             "headersFrom": [{"name": "X-A", "secretKeyRef": {"name": "b", "key": "header"}}],
@@ -352,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_takes_a_key_that_nothing_uses() {
+    fn a_value_gets_a_key_that_is_not_in_use() {
         let used = ["password", "password-2", "password-4"];
         assert_eq!(unused("password", |key| used.contains(&key)), "password-3");
         assert_eq!(unused("authorization-header", |key| used.contains(&key)), "authorization-header");
     }
 
     #[test]
-    fn a_secret_is_its_webhooks_own_if_it_owns_it_or_it_was_made_for_it() {
+    fn a_webhook_owns_the_secrets_that_name_it_as_owner_or_were_created_for_it() {
         let webhook = mk_webhook(&json!({}));
         let made = json!({"oncall.dev/webhook": "jira", "app.kubernetes.io/managed-by": "oncall-webhooks-api"});
         let owned_by =

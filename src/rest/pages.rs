@@ -1,4 +1,4 @@
-//! Pages of lists, and the addresses of those before and after, as OnCall gives them.
+//! Pages of lists, with the URLs of the pages before and after, as OnCall gives them.
 
 use axum::body::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,20 +7,21 @@ use url::form_urlencoded;
 
 use crate::core::uri::is_python_space;
 
-/// What Python's `quote_plus` leaves as it is, beside letters and digits.
+/// Percent-encodes as Python's `quote_plus` does, but for the space, which becomes `+`.
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b' ');
 
-/// How many items a page has if the call does not say, and at most.
+/// How many items a page has if the call does not say.
 const PAGE_SIZE: usize = 50;
+/// How many items a page has at most.
 const MAX_PAGE_SIZE: usize = 100;
 
 /// A page up to this size, in bytes, is put together in one piece. The texts of a larger one are not copied.
 const ONE_PIECE: usize = 256 * 1024;
 
 /// The parameters of a list, decoded, in their order.
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct QueryParams(Vec<(String, String)>);
 
-impl Query {
+impl QueryParams {
     pub(crate) fn new(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
@@ -69,9 +70,9 @@ pub(crate) struct Page {
     count: usize,
 }
 
-/// What stands around the results.
+/// The members of a page before its results.
 #[derive(Serialize)]
-pub(crate) struct Frame {
+struct Envelope {
     count: usize,
     next: Option<String>,
     previous: Option<String>,
@@ -80,7 +81,7 @@ pub(crate) struct Frame {
 impl Page {
     /// The page that `query` asks for of a list with `count` items: a number beyond the end gives the last page, what is no
     /// number the first.
-    pub(crate) fn new(query: &Query, count: usize) -> Self {
+    pub(crate) fn new(query: &QueryParams, count: usize) -> Self {
         let size = query.get("perpage").and_then(int).and_then(|size| usize::try_from(size).ok());
         let size = size.filter(|size| *size > 0).map_or(PAGE_SIZE, |size| size.min(MAX_PAGE_SIZE));
         let pages = count.div_ceil(size).max(1);
@@ -96,7 +97,7 @@ impl Page {
         Self { size, number, pages, count }
     }
 
-    /// Which items of the list are on it.
+    /// The range of the list's items that are on it.
     pub(crate) fn range(&self) -> std::ops::Range<usize> {
         let start = (self.number - 1) * self.size;
         start..(start + self.size).min(self.count)
@@ -106,7 +107,7 @@ impl Page {
     /// `address` is scheme, host and path of the call.
     pub(crate) fn answer(
         &self,
-        query: &Query,
+        query: &QueryParams,
         address: &str,
         results: impl IntoIterator<Item = Bytes>,
     ) -> Result<Vec<Bytes>, serde_json::Error> {
@@ -114,14 +115,14 @@ impl Page {
             query if query.is_empty() => address.to_owned(),
             query => format!("{address}?{query}"),
         };
-        let frame = Frame {
+        let envelope = Envelope {
             count: self.count,
             next: (self.number < self.pages).then(|| link(Some(self.number + 1))),
             // The first page is the one without a number.
             previous: (self.number > 1).then(|| link((self.number > 2).then(|| self.number - 1))),
         };
-        let mut head = serde_json::to_vec(&frame)?;
-        // The brace that closes the frame is written last.
+        let mut head = serde_json::to_vec(&envelope)?;
+        // The brace that closes it is written last.
         head.pop();
         head.extend_from_slice(b",\"results\":[");
         let mut pieces = vec![Bytes::from(head)];
@@ -175,7 +176,7 @@ mod tests {
             ("perpage=1000", 136, (100, 1, 2, 0..100)),
         ];
         for (query, count, expected) in cases {
-            let page = Page::new(&Query::new(query), count);
+            let page = Page::new(&QueryParams::new(query), count);
             assert_eq!((page.size, page.number, page.pages, page.range()), expected, "{query}");
         }
     }
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn links_keep_the_other_parameters_in_the_order_of_their_names() {
         let links = |query: &str, count| {
-            let query = Query::new(query);
+            let query = QueryParams::new(query);
             let answer = Page::new(&query, count).answer(&query, "http://h/api/v1/webhooks/", []);
             let answer: serde_json::Value = serde_json::from_slice(&answer.unwrap().concat()).unwrap();
             (answer["next"].as_str().map(str::to_owned), answer["previous"].as_str().map(str::to_owned))
@@ -201,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_the_frame_around_the_results() {
-        let query = Query::new("");
+    fn a_page_is_an_envelope_around_the_results() {
+        let query = QueryParams::new("");
         let results = ["{\"a\":1}", "{}"].map(Bytes::from);
         let answer = Page::new(&query, 2).answer(&query, "http://h/", results).unwrap();
         assert_eq!(
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_texts_of_a_large_page_are_not_copied() {
-        let query = Query::new("");
+        let query = QueryParams::new("");
         let text = Bytes::from("x".repeat(ONE_PIECE / 2));
         let answer = Page::new(&query, 2).answer(&query, "http://h/", [text.clone(), text.clone()]).unwrap();
         let around = [

@@ -1,5 +1,5 @@
-//! What calls share and wait for: memory for bodies, the trying out of templates, pages that are read. A namespace gets
-//! no more than its part, so that it does not hold up the others.
+//! Bounds on what calls do at a time: memory for bodies, templates that are tried out, pages that are read. A namespace
+//! gets no more than its part, so that it does not hold up the others.
 
 use std::{
     collections::HashMap,
@@ -11,52 +11,52 @@ use axum::http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 
-/// Bound on a wait.
+/// Bound on a wait for permits.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Something that there is only so much of.
-pub(crate) struct Turns {
+/// A number of permits, in a unit of their own, that calls of all namespaces share.
+pub(crate) struct Permits {
     all: Arc<Semaphore>,
-    /// How much of it one namespace may have at a time.
+    /// How many one namespace may have at a time.
     each: u32,
     namespaces: Mutex<HashMap<Arc<str>, Weak<Semaphore>>>,
     wait: Duration,
-    /// What a call is told that waited in vain.
+    /// The answer to a call that waited in vain.
     busy: &'static str,
 }
 
-/// A part of it, until it is dropped.
+/// Some of the permits, which are given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Permit {
     _of_all: OwnedSemaphorePermit,
     _of_namespace: OwnedSemaphorePermit,
 }
 
-impl Turns {
-    /// `all`, of which a namespace may have `each`.
+impl Permits {
+    /// `all` permits, of which a namespace may have `each`.
     pub(crate) fn new(all: u32, each: u32, busy: &'static str) -> Self {
         Self { all: Arc::new(Semaphore::new(all as usize)), each, namespaces: Mutex::default(), wait: WAIT, busy }
     }
 
-    /// Waits for `amount`, which is at most what a namespace may have.
+    /// Waits for `amount` permits, which is at most what a namespace may have.
     ///
     /// # Errors
-    /// 503 if it takes too long.
-    pub(crate) async fn take(&self, namespace: &Arc<str>, amount: u32) -> Result<Turn, Refusal> {
-        let of_namespace = self.of(namespace);
+    /// It takes too long: 503.
+    pub(crate) async fn take(&self, namespace: &Arc<str>, amount: u32) -> Result<Permit, ApiError> {
+        let of_namespace = self.of_namespace(namespace);
         let taking = async {
             // In this order: who waits for the namespace's part keeps nothing from the others.
             let of_namespace = of_namespace.acquire_many_owned(amount).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok()?;
-            Some(Turn { _of_all: of_all, _of_namespace: of_namespace })
+            Some(Permit { _of_all: of_all, _of_namespace: of_namespace })
         };
-        let turn = tokio::time::timeout(self.wait, taking).await.ok().flatten();
-        turn.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, self.busy).after(1))
+        let permit = tokio::time::timeout(self.wait, taking).await.ok().flatten();
+        permit.ok_or_else(|| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, self.busy).after(1))
     }
 
-    fn of(&self, namespace: &Arc<str>) -> Arc<Semaphore> {
+    fn of_namespace(&self, namespace: &Arc<str>) -> Arc<Semaphore> {
         let mut namespaces = self.namespaces.lock();
         if let Some(known) = namespaces.get(namespace).and_then(Weak::upgrade) {
             return known;
@@ -67,7 +67,7 @@ impl Turns {
         new
     }
 
-    /// The same, for those who do not want to wait so long.
+    /// The same with another bound on a wait.
     #[cfg(test)]
     pub(crate) fn waiting(self, wait: Duration) -> Self {
         Self { wait, ..self }
@@ -79,15 +79,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_namespace_gets_its_part_and_no_more_until_it_gives_something_back() {
-        let turns = Turns::new(4, 2, "busy").waiting(Duration::from_millis(20));
+    async fn a_namespace_gets_no_more_than_its_part_until_it_gives_something_back() {
+        let permits = Permits::new(4, 2, "busy").waiting(Duration::from_millis(20));
         let [a, b, c] = ["a", "b", "c"].map(Arc::from);
-        let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy").after(1);
-        let refused = async |namespace, amount| turns.take(namespace, amount).await.map(drop).err();
-        let first = turns.take(&a, 1).await.unwrap();
-        let second = turns.take(&a, 1).await.unwrap();
+        let busy = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy").after(1);
+        let refused = async |namespace, amount| permits.take(namespace, amount).await.map(drop).err();
+        let first = permits.take(&a, 1).await.unwrap();
+        let second = permits.take(&a, 1).await.unwrap();
         assert_eq!(refused(&a, 1).await, Some(busy.clone()), "it has its part");
-        let third = turns.take(&b, 2).await.unwrap();
+        let third = permits.take(&b, 2).await.unwrap();
         assert_eq!(refused(&c, 1).await, Some(busy.clone()), "all is taken");
         drop(first);
         assert_eq!(refused(&c, 2).await, Some(busy));
@@ -95,16 +95,16 @@ mod tests {
         assert_eq!(refused(&a, 1).await, None);
         drop((second, third));
         assert_eq!(refused(&c, 2).await, None);
-        assert_eq!(turns.namespaces.lock().len(), 1, "those that have nothing are forgotten");
-        assert_eq!(turns.all.available_permits(), 4);
+        assert_eq!(permits.namespaces.lock().len(), 1, "those that have nothing are forgotten");
+        assert_eq!(permits.all.available_permits(), 4);
     }
 
     #[tokio::test]
-    async fn who_waits_gets_what_is_given_back() {
-        let turns = Turns::new(1, 1, "busy");
+    async fn a_waiting_call_gets_what_is_given_back() {
+        let permits = Permits::new(1, 1, "busy");
         let namespace = Arc::from("a");
-        let first = turns.take(&namespace, 1).await.unwrap();
-        let second = turns.take(&namespace, 1);
+        let first = permits.take(&namespace, 1).await.unwrap();
+        let second = permits.take(&namespace, 1);
         let (second, ()) = tokio::join!(second, async { drop(first) });
         assert!(second.is_ok());
     }

@@ -1,77 +1,84 @@
-//! Answers that say no, in OnCall's shapes.
+//! Answers to calls that were not done, in OnCall's shapes.
+
+mod kubernetes;
 
 use std::fmt::Display;
 
 use axum::{
-    body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
 
+use super::json_response::json_response;
+
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Why a call was not done: a status, and what the body says.
+/// Why a call was not done: the status and body of its answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
     /// After how many seconds the same call may work: `Retry-After`, and `RateLimit-Reset` too with 429.
     pub(crate) retry_after: Option<u64>,
 }
 
-impl Refusal {
+impl ApiError {
     /// `{"detail": "…"}`.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, body: json!({ "detail": detail.into() }), retry_after: None }
     }
 
-    /// `{"field": ["…"]}`, for each field that is wrong.
-    pub(crate) fn faults(faults: impl IntoIterator<Item = (impl Into<String>, Vec<String>)>) -> Self {
+    /// 400 `{"field": ["…"]}`, for each field that is wrong.
+    pub(crate) fn invalid_fields(errors: impl IntoIterator<Item = (impl Into<String>, Vec<String>)>) -> Self {
         let fields: Map<String, Value> =
-            faults.into_iter().map(|(field, messages)| (field.into(), json!(messages))).collect();
+            errors.into_iter().map(|(field, messages)| (field.into(), json!(messages))).collect();
         Self { status: StatusCode::BAD_REQUEST, body: Value::Object(fields), retry_after: None }
     }
 
-    /// `{"non_field_errors": ["…"]}`.
-    pub(crate) fn non_field(message: &str) -> Self {
-        Self::faults([("non_field_errors", vec![message.to_owned()])])
+    /// 400 `{"non_field_errors": ["…"]}`.
+    pub(crate) fn non_field_error(message: &str) -> Self {
+        Self::invalid_fields([("non_field_errors", vec![message.to_owned()])])
     }
 
-    /// No token, or none that opens anything: OnCall says the same to all of them.
+    /// 403: no token, or none that opens anything. OnCall says the same to all of them.
     pub(crate) fn invalid_token() -> Self {
         Self::new(StatusCode::FORBIDDEN, "Invalid token.")
     }
 
-    /// There is no such object, or not for this token.
+    /// 404: there is no such object, or not for this token.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found.")
     }
 
-    /// A token's calls of this minute are used up; the next one is taken in `seconds`.
+    /// 500: what happened is a fault of this program, which the log tells about.
+    pub(crate) fn internal() -> Self {
+        let detail = "The call ended early: this is a fault of oncall-webhooks.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
+    /// 429: a token's calls of this minute are used up; the next one is taken in `seconds`.
     pub(crate) fn throttled(seconds: u64) -> Self {
         let unit = if seconds == 1 { "second" } else { "seconds" };
         let detail = format!("Request was throttled. Expected available in {seconds} {unit}.");
         Self::new(StatusCode::TOO_MANY_REQUESTS, detail).after(seconds)
     }
 
-    /// A valid token that does not go this far: OnCall's words, and why.
+    /// 403: a valid token that does not allow this. OnCall's words, and why.
     pub(crate) fn denied(why: impl Display) -> Self {
         Self::new(StatusCode::FORBIDDEN, format!("You do not have permission to perform this action. {why}"))
     }
 
-    /// The same with `Retry-After`.
+    /// The same with `Retry-After`, in seconds.
     pub(crate) fn after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body.to_string()));
-        *response.status_mut() = self.status;
+        let mut response = json_response(self.status, self.body.to_string());
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             if self.status == StatusCode::TOO_MANY_REQUESTS {
@@ -87,9 +94,9 @@ impl IntoResponse for Refusal {
 mod tests {
     use super::*;
 
-    /// Status and headers.
-    fn sent(refusal: Refusal) -> (u16, Vec<(String, String)>) {
-        let response = refusal.into_response();
+    /// The status and headers of the answer.
+    fn sent(error: ApiError) -> (u16, Vec<(String, String)>) {
+        let response = error.into_response();
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
         (response.status().as_u16(), headers)
@@ -97,8 +104,8 @@ mod tests {
 
     #[test]
     fn a_throttled_call_is_told_when_to_come_back() {
-        let text = |refusal: &Refusal| refusal.body.to_string();
-        let (one, two) = (Refusal::throttled(1), Refusal::throttled(2));
+        let text = |error: &ApiError| error.body.to_string();
+        let (one, two) = (ApiError::throttled(1), ApiError::throttled(2));
         assert_eq!(text(&one), r#"{"detail":"Request was throttled. Expected available in 1 second."}"#);
         assert_eq!(text(&two), r#"{"detail":"Request was throttled. Expected available in 2 seconds."}"#);
         let headers = |names: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -106,8 +113,8 @@ mod tests {
         };
         let json = ("content-type", "application/json");
         assert_eq!(sent(two), (429, headers(&[json, ("retry-after", "2"), ("ratelimit-reset", "2")])));
-        let away = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "away").after(1);
+        let away = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "away").after(1);
         assert_eq!(sent(away), (503, headers(&[json, ("retry-after", "1")])));
-        assert_eq!(sent(Refusal::invalid_token()), (403, headers(&[json])));
+        assert_eq!(sent(ApiError::invalid_token()), (403, headers(&[json])));
     }
 }

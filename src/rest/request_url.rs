@@ -1,4 +1,4 @@
-//! The address that a client called, for the links of pages: behind proxies it is not the one that was reached here.
+//! The URL that a client called, for the links of pages: behind proxies it is not the one that was reached here.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use axum::{
 };
 use ipnet::IpNet;
 
-use super::{Api, server::Peer};
+use super::{server::Peer, state::ApiState};
 
-/// Scheme, host and path of a call.
+/// Scheme, host and path of a call, as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address(pub(crate) String);
+pub(crate) struct RequestUrl(pub(crate) String);
 
-impl FromRequestParts<Arc<Api>> for Address {
+impl FromRequestParts<Arc<ApiState>> for RequestUrl {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<ApiState>) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<Peer>();
-        Ok(Self(address(&parts.headers, &parts.uri, peer, &api.trusted_proxies)))
+        Ok(Self(request_url(&parts.headers, &parts.uri, peer, &api.trusted_proxies)))
     }
 }
 
-fn address(headers: &HeaderMap, uri: &Uri, peer: Option<&Peer>, trusted: &[IpNet]) -> String {
+fn request_url(headers: &HeaderMap, uri: &Uri, peer: Option<&Peer>, trusted: &[IpNet]) -> String {
     let from = peer.map(|peer| peer.address.ip().to_canonical());
     let is_trusted = from.is_some_and(|from| trusted.iter().any(|net| net.contains(&from)));
     let text = |name: &str| headers.get(name)?.to_str().ok();
@@ -32,8 +32,8 @@ fn address(headers: &HeaderMap, uri: &Uri, peer: Option<&Peer>, trusted: &[IpNet
         let first = text(name).filter(|_| is_trusted)?.split(',').next()?.trim();
         (!first.is_empty()).then_some(first)
     };
-    let own = if peer.is_some_and(|peer| peer.tls) { "https" } else { "http" };
-    let scheme = forwarded("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
+    let spoken = if peer.is_some_and(|peer| peer.tls) { "https" } else { "http" };
+    let scheme = forwarded("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(spoken);
     let reached = uri.authority().map(Authority::as_str).or_else(|| text(header::HOST.as_str()));
     let host = forwarded("x-forwarded-host").or(reached).filter(|host| is_host(host)).unwrap_or("localhost");
     let port = forwarded("x-forwarded-port")
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_show_what_the_client_called_as_far_as_proxies_are_trusted() {
+    fn links_have_the_url_that_the_client_called_as_far_as_proxies_are_trusted() {
         const HOST: (&str, &str) = ("host", "api:8081");
         type Case = (&'static str, bool, &'static [(&'static str, &'static str)], &'static str);
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
@@ -108,7 +108,7 @@ mod tests {
                 .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap()))
                 .collect();
             let peer = Peer { address: (from.parse::<std::net::IpAddr>().unwrap(), 1).into(), tls };
-            let found = address(&headers, &"/p/?q".parse().unwrap(), Some(&peer), &trusted);
+            let found = request_url(&headers, &"/p/?q".parse().unwrap(), Some(&peer), &trusted);
             assert_eq!(found, expected, "{from} {headers:?}");
         }
     }

@@ -1,0 +1,81 @@
+//! The access log: one line for each call, whether it reached a handler or not.
+
+use std::time::Instant;
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument;
+
+use super::{auth::Caller, server::Peer};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Bound on the part of a path that the access log shows, in characters.
+const MAX_PATH: usize = 200;
+
+/// The first 20 characters of a method: a client may make up any.
+pub(crate) fn short_method(method: &Method) -> &str {
+    let name = method.as_str();
+    // ASCII, as methods are.
+    name.get(..20).unwrap_or(name)
+}
+
+/// Who made the call; an extension of its answer, for the access log.
+#[derive(Clone)]
+pub(crate) struct CalledBy(pub(crate) Caller);
+
+/// Writes one line for each call, with the id that the answer has too.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let path: String = request.uri().path().chars().take(MAX_PATH).collect();
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string());
+    let span = tracing::info_span!("call", request_id = id.to_str().unwrap_or_default());
+    let mut response = next.run(request).instrument(span).await;
+    let caller = response.extensions_mut().remove::<CalledBy>().map(|CalledBy(caller)| caller);
+    let caller = caller.as_ref();
+    // Outside of the span, whose JSON would be parsed again for each line.
+    tracing::info!(
+        request_id = id.to_str().unwrap_or_default(),
+        method = short_method(&method),
+        path,
+        status = response.status().as_u16(),
+        milliseconds = began.elapsed().as_secs_f64() * 1000.0,
+        namespace = caller.map(|caller| &*caller.namespace),
+        caller = caller.map(|caller| caller.name.as_str()),
+        peer,
+        "call"
+    );
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// The id that a proxy has given the call, or a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:".contains(b);
+    let given = request.headers().get(REQUEST_ID);
+    let given = given.filter(|id| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(is_plain));
+    given.cloned().unwrap_or_else(|| {
+        let mut bytes = [0; 8];
+        // Without randomness calls have the same id, which harms nobody.
+        let _ = getrandom::fill(&mut bytes);
+        HeaderValue::from_str(&format!("{:016x}", u64::from_be_bytes(bytes))).unwrap_or(HeaderValue::from_static("-"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_cut_after_twenty_characters() {
+        let long = "M".repeat(21);
+        for (method, expected) in [("GET", "GET"), (&long[..20], &long[..20]), (&long, &long[..20])] {
+            assert_eq!(short_method(&Method::from_bytes(method.as_bytes()).unwrap()), expected);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Calls of the Kubernetes API that failed, as OnCall would tell of them.
+
+use axum::http::StatusCode;
+
+use super::ApiError;
+use crate::{errors::error_chain, kubernetes::objects};
+
+/// Bound on the part of the API server's message that is repeated, in characters.
+const MAX_MESSAGE: usize = 2000;
+
+impl From<&objects::Error> for ApiError {
+    fn from(error: &objects::Error) -> Self {
+        // A conflict is one with other calls, such as those that a quota counts at the same time.
+        let Some(status) = error.status().filter(|_| error.is_final() && !error.is_conflict()) else {
+            tracing::warn!(error = error_chain(error), "answered with 503");
+            let detail = "The Kubernetes API can't do this at the moment: try again.";
+            let after =
+                error.status().and_then(|status| status.details.as_ref()).map(|details| details.retry_after_seconds);
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(u64::from(after.unwrap_or(1).max(1)));
+        };
+        let short = |text: &str| text.chars().take(MAX_MESSAGE).collect::<String>();
+        let mut errors: Vec<(String, Vec<String>)> = Vec::new();
+        for cause in status.details.iter().flat_map(|details| &details.causes) {
+            let Some(field) = api_field(&cause.field) else { continue };
+            let message = short(&cause.message);
+            match errors.iter_mut().find(|(known, _)| *known == field) {
+                Some((_, messages)) => messages.push(message),
+                None => errors.push((field, vec![message])),
+            }
+        }
+        match status.code {
+            403 => Self::new(StatusCode::FORBIDDEN, short(&status.message)),
+            _ if !errors.is_empty() => Self::invalid_fields(errors),
+            _ => Self::new(StatusCode::BAD_REQUEST, short(&status.message)),
+        }
+    }
+}
+
+/// The API's name for a field of the manifest, such as `spec.httpMethod`; `non_field_errors` for the spec as a whole.
+fn api_field(path: &str) -> Option<String> {
+    let field = path.strip_prefix("spec")?.trim_start_matches('.');
+    let name: String = field.chars().take_while(char::is_ascii_alphanumeric).collect();
+    Some(match name.as_str() {
+        "" => "non_field_errors".to_owned(),
+        "enabled" => "is_webhook_enabled".to_owned(),
+        name => name.chars().fold(String::new(), |mut snake, c| {
+            if c.is_ascii_uppercase() {
+                snake.push('_');
+            }
+            snake.push(c.to_ascii_lowercase());
+            snake
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_manifest_have_the_names_of_the_api() {
+        let cases = [
+            ("spec.url", Some("url")),
+            ("spec.httpMethod", Some("http_method")),
+            ("spec.enabled", Some("is_webhook_enabled")),
+            ("spec.integrationFilter[0]", Some("integration_filter")),
+            ("spec", Some("non_field_errors")),
+            ("metadata.name", None),
+            ("", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(api_field(path).as_deref(), expected, "{path}");
+        }
+    }
+}

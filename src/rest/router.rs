@@ -1,0 +1,32 @@
+//! The router of the API: the routes, what a call goes through before its handler, and the page that describes the API.
+//!
+//! ```text
+//! call ─► access log ─► authorization ─► handler
+//!              └─► no such path  └─► 403, 429, 503
+//! ```
+
+use std::sync::Arc;
+
+use axum::{Router, middleware, routing::options};
+
+use super::{access_log, authorization, docs_page, fallbacks, routes, state::ApiState};
+
+/// The API, ready to be served.
+pub(crate) fn router(api: &Arc<ApiState>) -> Router {
+    let mut router = Router::new();
+    for (_, paths, methods) in routes::all() {
+        let methods = methods.merge(options(fallbacks::options));
+        for path in paths.paths.keys() {
+            // With a slash at the end or without.
+            let bare = path.trim_end_matches('/');
+            router = router.route(bare, methods.clone()).route(&format!("{bare}/"), methods.clone());
+        }
+    }
+    router
+        .method_not_allowed_fallback(fallbacks::method_not_allowed)
+        .route_layer(middleware::from_fn_with_state(Arc::clone(api), authorization::authorize))
+        .fallback(fallbacks::no_such_path)
+        .layer(middleware::from_fn(access_log::log))
+        .with_state(Arc::clone(api))
+        .merge(docs_page::routes())
+}
