@@ -1,4 +1,4 @@
-//! TLS with a certificate from files: PEM goes in, handshakes with what the files last held come out.
+//! TLS with a certificate from files, which are read again when they change.
 
 use std::{
     convert::Infallible,
@@ -22,32 +22,29 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::errors::error_chain;
 
-/// How often the files are looked at. A mounted Secret is swapped as a whole folder, which is easier to see in what the
-/// files hold than to be told of.
-pub(super) const RELOAD: Duration = Duration::from_secs(5);
-
-/// Speaks TLS with the certificate that its files last held.
-pub(super) struct Tls {
+/// The server's side of TLS, with the last good certificate of its files.
+pub(super) struct TlsServer {
     acceptor: TlsAcceptor,
-    files: Files,
-    shown: Arc<Shown>,
-    /// What the files last held, good or bad, or why they could not be read.
-    seen: Mutex<Result<Pem, String>>,
+    files: CertificateFiles,
+    current: Arc<CurrentCertificate>,
+    /// The last content of the files, good or bad, or why they could not be read.
+    last_read: Mutex<Result<Pem, String>>,
 }
 
-impl Tls {
+impl TlsServer {
     /// Reads the certificate and its key.
     ///
     /// # Errors
     /// The files can't be read, hold no certificate or no key, or these don't belong together; names the file.
     pub(super) fn load(certificate: &Path, key: &Path) -> Result<Self> {
-        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+        let files = CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() };
         let pem = files.read()?;
         let builder = ServerConfig::builder().with_no_client_auth();
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(files.certified(&pem, builder.crypto_provider())?))));
-        let mut config = builder.with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
+        let current =
+            Arc::new(CurrentCertificate(RwLock::new(Arc::new(files.certified(&pem, builder.crypto_provider())?))));
+        let mut config = builder.with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), files, shown, seen: Mutex::new(Ok(pem)) })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), files, current, last_read: Mutex::new(Ok(pem)) })
     }
 
     /// Shakes hands with a client. There is no time limit.
@@ -58,7 +55,7 @@ impl Tls {
         self.acceptor.accept(stream).await
     }
 
-    /// Looks at the files for ever, and shows new clients what they hold.
+    /// Reads the files for ever, and shows new clients the certificate that they hold.
     pub(super) async fn reload(&self, every: Duration) -> Infallible {
         loop {
             sleep(every).await;
@@ -70,10 +67,10 @@ impl Tls {
         }
     }
 
-    /// Shows what was found, if it is new and good. What is bad is said once.
+    /// Shows the certificate that was found, if it is new and good. A bad one is logged once.
     fn observe(&self, found: Result<Pem, String>) {
-        let mut seen = self.seen.lock();
-        if *seen == found {
+        let mut last_read = self.last_read.lock();
+        if *last_read == found {
             return;
         }
         let certified = match &found {
@@ -85,44 +82,45 @@ impl Tls {
         };
         match certified {
             Ok(certified) => {
-                *self.shown.0.write() = Arc::new(certified);
+                *self.current.0.write() = Arc::new(certified);
                 tracing::info!(file = %self.files.certificate.display(), "new clients see the new certificate");
             }
             Err(error) => tracing::error!(error, "the certificate stays as it was"),
         }
-        *seen = found;
+        *last_read = found;
     }
 }
 
-/// What new clients are shown.
-struct Shown(RwLock<Arc<CertifiedKey>>);
+/// The certificate that new clients are shown.
+struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for CurrentCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown").finish_non_exhaustive()
+        f.debug_struct("CurrentCertificate").finish_non_exhaustive()
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0.read()))
     }
 }
 
+/// Paths of PEM files.
 #[derive(Clone)]
-struct Files {
+struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// What the files hold.
+/// The content of the files.
 #[derive(PartialEq)]
 struct Pem {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-impl Files {
+impl CertificateFiles {
     fn read(&self) -> Result<Pem> {
         let certificate = fs::read(&self.certificate)
             .with_context(|| format!("read TLS certificate {}", self.certificate.display()))?;
@@ -130,7 +128,7 @@ impl Files {
         Ok(Pem { certificate, key })
     }
 
-    /// The certificate and its chain with the key, checked to belong together.
+    /// Parses the certificate and its chain with the key, and checks that they belong together.
     fn certified(&self, pem: &Pem, provider: &CryptoProvider) -> Result<CertifiedKey> {
         // The parser's errors quote what they don't understand, which may be the key.
         let chain: Vec<_> =
@@ -166,8 +164,8 @@ mod tests {
         Pem { certificate: made.cert.pem().into_bytes(), key: made.signing_key.serialize_pem().into_bytes() }
     }
 
-    fn files() -> Files {
-        Files { certificate: "/tls/tls.crt".into(), key: "/tls/tls.key".into() }
+    fn files() -> CertificateFiles {
+        CertificateFiles { certificate: "/tls/tls.crt".into(), key: "/tls/tls.key".into() }
     }
 
     fn provider() -> CryptoProvider {
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_with_its_key_is_told_by_its_file() {
+    fn errors_name_the_file_that_holds_no_certificate_or_key() {
         let (good, other) = (pem(), pem());
         let one_line: Vec<u8> = good.key.iter().copied().filter(|byte| *byte != b'\n').collect();
         let no_certificate =
@@ -212,20 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_changes_only_to_what_is_good() {
+    fn the_shown_certificate_changes_only_to_a_good_one() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (first, second, third) = (pem(), pem(), pem());
         let [a, b, c] = [&first, &second, &third].map(der);
         let certified = files().certified(&first, &provider()).expect("a certificate");
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(certified))));
+        let current = Arc::new(CurrentCertificate(RwLock::new(Arc::new(certified))));
         let config = ServerConfig::builder()
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
-        let tls = Tls {
+            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        let tls = TlsServer {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             files: files(),
-            shown: Arc::clone(&shown),
-            seen: Mutex::new(Ok(first)),
+            current: Arc::clone(&current),
+            last_read: Mutex::new(Ok(first)),
         };
         let copy = |pem: &Pem| Pem { certificate: pem.certificate.clone(), key: pem.key.clone() };
         let mixed = Pem { certificate: third.certificate.clone(), key: second.key.clone() };
@@ -239,7 +237,7 @@ mod tests {
         ];
         for (step, found, expected) in steps {
             tls.observe(found);
-            assert_eq!(shown.0.read().cert[0].to_vec(), *expected, "{step}");
+            assert_eq!(current.0.read().cert[0].to_vec(), *expected, "{step}");
         }
         assert_ne!(a, b);
     }

@@ -1,0 +1,11 @@
+//! The client's side of a connection.
+
+use std::net::SocketAddr;
+
+/// Who called and how: an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Peer {
+    /// Where the connection comes from: a client or the last proxy. IPv4 is never written as IPv6.
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: bool,
+}
