@@ -83,7 +83,7 @@ impl CredentialStore {
         };
         let secret = match self.objects.insert(namespace, &name, &secret).await {
             Err(error) if error.is_already_exists() => {
-                // Somebody else's, or that of a webhook which is just being deleted.
+                // It is somebody else's, or belongs to a webhook that is just being deleted.
                 secret.metadata.generate_name = secret.metadata.name.take().map(|name| format!("{name}-"));
                 self.objects.insert::<Secret>(namespace, &name, &secret).await?
             }
@@ -182,7 +182,7 @@ impl CredentialStore {
             self.objects.merge::<Secret>(&namespace, &name, &patch).await.map(|_| ())
         };
         match removed {
-            // Whoever has changed it since removes what it does not need.
+            // A later change of the Secret removes keys that nothing refers to.
             Err(error) if !error.is_conflict() && !error.is_not_found() => {
                 tracing::warn!(error = error_chain(&error), "what nothing names any more stays in a Secret");
             }

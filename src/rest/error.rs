@@ -51,7 +51,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "Not found.")
     }
 
-    /// 500: what happened is a fault of this program, which the log tells about.
+    /// 500: the call met a fault of this program, which is in the log.
     pub(crate) fn internal() -> Self {
         let detail = "The call ended early: this is a fault of oncall-webhooks.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)

@@ -34,7 +34,7 @@ use super::{
 /// Bound on `Location`, in bytes: proxies refuse answers whose headers do not fit into 4 KiB.
 const MAX_LOCATION: usize = 2000;
 
-/// The state, and who called.
+/// The shared state and the caller, whom authorization has let through.
 type ApiCall = (State<Arc<ApiState>>, Extension<Caller>);
 type IdPath = Result<Path<String>, PathRejection>;
 type HandlerResult = Result<Response, ApiError>;

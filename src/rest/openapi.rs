@@ -145,7 +145,7 @@ pub fn document() -> openapi::OpenApi {
     document
 }
 
-/// Adds to an operation what all of its kind have: a body that must be sent, headers of answers, and error responses.
+/// Completes an operation: its body must be sent, and its answers have the common headers and error responses.
 fn complete(operation: &mut Operation, path: &str, has_body: bool) {
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.required = Some(Required::True);

@@ -79,8 +79,8 @@ struct Envelope {
 }
 
 impl Page {
-    /// The page that `query` asks for of a list with `count` items: a number beyond the end gives the last page, what is no
-    /// number the first.
+    /// The page that `query` asks for of a list with `count` items: a number beyond the end gives the last page, a text
+    /// that is no number the first.
     pub(crate) fn new(query: &QueryParams, count: usize) -> Self {
         let size = query.get("perpage").and_then(int).and_then(|size| usize::try_from(size).ok());
         let size = size.filter(|size| *size > 0).map_or(PAGE_SIZE, |size| size.min(MAX_PAGE_SIZE));

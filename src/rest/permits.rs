@@ -1,5 +1,5 @@
-//! Bounds on what calls do at a time: memory for bodies, templates that are tried out, pages that are read. A namespace
-//! gets no more than its part, so that it does not hold up the others.
+//! Bounds on things that calls do at a time, such as holding bodies in memory or trying templates out. A namespace gets no
+//! more than its part, so that it does not hold up the others.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use super::error::ApiError;
 /// Bound on a wait for permits.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A number of permits, in a unit of their own, that calls of all namespaces share.
+/// A number of permits that calls of all namespaces share.
 pub(crate) struct Permits {
     all: Arc<Semaphore>,
     /// How many one namespace may have at a time.
@@ -47,7 +47,7 @@ impl Permits {
     pub(crate) async fn take(&self, namespace: &Arc<str>, amount: u32) -> Result<Permit, ApiError> {
         let of_namespace = self.of_namespace(namespace);
         let taking = async {
-            // In this order: who waits for the namespace's part keeps nothing from the others.
+            // In this order, a call that waits for its namespace's part keeps nothing from other namespaces.
             let of_namespace = of_namespace.acquire_many_owned(amount).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok()?;
             Some(Permit { _of_all: of_all, _of_namespace: of_namespace })

@@ -1,4 +1,5 @@
-//! The router of the API: the routes, what a call goes through before its handler, and the page that describes the API.
+//! The router of the API: the routes, the layers that calls go through before their handlers, and the page that describes
+//! the API.
 //!
 //! ```text
 //! call ─► access log ─► authorization ─► handler

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::health::Ready;
 
-/// The parts that answer calls, and the bounds on what calls do at a time.
+/// The parts that answer calls, and the bounds that calls share.
 pub(crate) struct ApiState {
     pub(crate) auth: Auth,
     pub(crate) ready: Ready,

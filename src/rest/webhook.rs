@@ -61,7 +61,7 @@ pub(crate) struct WebhookInput {
     /// Jinja2 template of the body.
     #[schema(value_type = Option<String>, max_length = 50000)]
     data: Option<Option<String>>,
-    // An empty one reads back as `""`.
+    // An empty text reads back as such.
     /// User name for Basic auth.
     #[schema(value_type = Option<String>, max_length = 100)]
     username: Option<Option<String>>,
@@ -261,7 +261,7 @@ pub(crate) fn desired(webhook: &Webhook, input: WebhookInput) -> DesiredWebhook 
     desired.change_credential(CredentialField::Password, password);
     desired.change_credential(CredentialField::AuthorizationHeader, authorization_header);
     let spec = &mut desired.spec;
-    // What metadata.name says already is a default.
+    // metadata.name is the default.
     if let Some(name) = name.filter(|name| name != name_of(webhook)) {
         spec.name = Some(name).filter(|name| webhook.metadata.name.as_ref() != Some(name));
     }

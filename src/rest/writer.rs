@@ -71,14 +71,14 @@ impl WebhookWriter {
         let _reserved = reserved.ok_or_else(not_unique)?;
         for name in id::resource_names(&display_name) {
             let Some(_reserved) = self.catalog.reserve(namespace, NameKind::Object, &name, None) else { continue };
-            // Somebody may have written down as an override the very id that this name gives.
+            // Somebody may have given another webhook, by its `id`, the very id that this name would have.
             if self.catalog.get(namespace, &id::webhook_id(namespace, &name)).is_some() {
                 continue;
             }
             if let Some(entry) = self.create_as(namespace, &name, input.clone()).await? {
                 return Ok(entry);
             }
-            // Somebody has made it whom the watch has not shown yet; it may be the same webhook.
+            // Somebody has created an object of this name that the watch has not shown yet; it may be the same webhook.
             let found = self.objects.get::<Webhook>(namespace, &name).await.map_err(|error| ApiError::from(&error))?;
             let found = found.and_then(|found| self.catalog.insert(found));
             if found.is_some_and(|found| found.name() == display_name) {
@@ -91,7 +91,7 @@ impl WebhookWriter {
         )]))
     }
 
-    /// None if the name in Kubernetes is taken.
+    /// Creates a webhook under a name in Kubernetes, with its Secret; None if the name is taken.
     async fn create_as(
         &self,
         namespace: &str,
@@ -130,7 +130,7 @@ impl WebhookWriter {
         self.catalog.insert(webhook.clone()).unwrap_or_else(|| Arc::new(CachedWebhook::from(webhook)))
     }
 
-    /// None if the name is taken.
+    /// Creates the object, and finds out whether it was created where there is no answer; None if the name is taken.
     async fn create_once(
         &self,
         namespace: &str,
@@ -153,7 +153,7 @@ impl WebhookWriter {
             Err(error) if error.is_final() => return Err(error),
             Err(error) => error,
         };
-        // No answer does not mean that it was not stored; a client that is told so would try again, and find its own.
+        // Without an answer it may have been stored all the same.
         match self.objects.get::<Webhook>(namespace, name).await {
             Ok(Some(found))
                 if found.annotations().get(CREATED_AT_ANNOTATION).map(String::as_str) == Some(created_at) =>
@@ -268,7 +268,7 @@ impl WebhookWriter {
                     self.catalog.delete(&entry);
                     return Err(ApiError::not_found());
                 }
-                // It may belong to somebody else by now.
+                // A tool may manage it by now, so it is looked at again.
                 Err(error) if error.is_conflict() => entry = self.read_again(&entry, attempt).await?,
                 Err(error) => return Err(ApiError::from(&error)),
             }

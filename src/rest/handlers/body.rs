@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Bound on a request's body, in bytes. What Kubernetes stores is hardly more.
+/// Bound on a request's body, in bytes. Kubernetes stores objects of hardly more.
 const MAX_BODY: u32 = 1024 * 1024;
 /// Bound on the time that a request's body takes to come.
 const BODY_TIME: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use crate::rest::webhook::{Collection, WebhookInput, WebhookOutput};
 /// A webhook, as `/api/v1/actions/` shows it; for the document alone.
 pub(crate) struct ActionOutput;
 
-/// What a client sends to update a webhook in `/api/v1/actions/`; for the document alone.
+/// The body of an update in `/api/v1/actions/`; for the document alone.
 pub(crate) struct ActionInput;
 
 impl ToSchema for ActionOutput {

@@ -54,6 +54,7 @@ impl RunningRequests {
 
     /// Resolves when no request has run for the limit's time and `longer`.
     pub(super) async fn idle_too_long(&self, limits: Limits, longer: Duration) {
+        // Looks again when the limit ends that holds now: a wake-up for each request would cost more.
         loop {
             let count = *self.0.lock();
             match count.remaining(Instant::now(), limits, longer) {

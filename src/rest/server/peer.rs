@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-/// Who called and how: an extension of each request.
+/// Where a request comes from, and whether over TLS: an extension of each request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Peer {
     /// Where the connection comes from: a client or the last proxy. IPv4 is never written as IPv6.

@@ -29,7 +29,7 @@ use super::{limits::MAX_HEADERS, *};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What tests wait out.
+/// A limit that tests let pass.
 const SHORT: Duration = Duration::from_millis(150);
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: api\r\n\r\n";
@@ -96,7 +96,7 @@ fn listen() -> Listen {
     }
 }
 
-/// Says who asks.
+/// Answers with the peer.
 fn who() -> Router {
     Router::new().route("/", get(|Extension(peer): Extension<Peer>| async move { format!("{peer:?}") }))
 }
@@ -261,7 +261,7 @@ async fn heads_are_bounded() {
     let (head, bound) = (GET_AND_CLOSE.trim_end().to_owned() + "\r\na: ", MAX_HEADERS as usize);
     for (case, sent, expected) in [
         ("below", head.clone() + &"b".repeat(bound / 2) + "\r\n\r\n", "HTTP/1.1 200 OK"),
-        // All of it is read: what is left would reset the connection, and the answer with it.
+        // Exactly as much as the server reads: a rest would reset the connection, and the answer with it.
         ("above", head.clone() + &"b".repeat(bound - head.len()), "HTTP/1.1 431 Request Header Fields Too Large"),
     ] {
         let mut stream = server.say(&sent).await;

@@ -48,7 +48,7 @@ impl CredentialField {
     }
 }
 
-/// What a request does with a credential.
+/// The change of a credential that a request asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum CredentialChange {
     /// Keeps it: the mask was sent back.

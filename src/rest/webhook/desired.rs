@@ -22,7 +22,7 @@ pub(crate) struct DesiredWebhook {
 }
 
 impl DesiredWebhook {
-    /// The webhook as it is.
+    /// A request that changes nothing: the webhook stays as it is.
     pub(super) fn unchanged(webhook: &Webhook) -> Self {
         let blank = blank_fields(webhook).into_iter().map(str::to_owned).collect();
         Self { spec: webhook.spec.clone(), blank, secrets: BTreeMap::new(), cleared: Vec::new() }
@@ -66,7 +66,7 @@ impl DesiredWebhook {
         }
     }
 
-    /// The spec of a new webhook as a person would write it: without what the schema's defaults say.
+    /// The spec of a new webhook as a person would write it: without values that are the schema's defaults.
     pub(crate) fn written_spec(&self) -> Map<String, Value> {
         let defaults = [("enabled", json!(true)), ("httpMethod", json!("POST")), ("timeout", json!("4s"))];
         let mut fields = to_fields(&self.spec);

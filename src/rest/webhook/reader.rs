@@ -1,5 +1,5 @@
-//! Reads the fields of a request's body one by one, or tells what is wrong with each in the words of Django REST framework,
-//! which OnCall answers with.
+//! Reads the fields of a request's body one by one. Errors have the words of Django REST framework, with which OnCall
+//! answers.
 
 use indexmap::IndexSet;
 use secrecy::SecretString;
@@ -40,7 +40,7 @@ pub(super) const TRIGGER_TYPES: [(&str, TriggerType); 10] = [
     ("personal notification", TriggerType::PersonalNotification),
 ];
 
-/// Trigger types that OnCall OSS has not, and Grafana Cloud has.
+/// Trigger types of Grafana Cloud that OnCall OSS does not have.
 const CLOUD_TRIGGER_TYPES: [&str; 3] = ["incident declared", "incident changed", "incident resolved"];
 
 const REQUIRED: &str = "This field is required.";
@@ -63,7 +63,7 @@ impl From<&Webhook> for ExistingWebhook {
     }
 }
 
-/// Reads fields under their names in `/webhooks/`, and collects what is wrong with them.
+/// Reads fields under their names in `/webhooks/`, and collects the errors of all of them.
 ///
 /// Its methods give None for a field that is not there or wrong, and `Some(None)` for null where that means something.
 pub(super) struct FieldReader<'a> {
@@ -93,10 +93,10 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// Gives what was read.
+    /// Gives `read`, if no field was wrong.
     ///
     /// # Errors
-    /// Any of the fields is wrong; with all that are, under the collection's names and in its order.
+    /// Fields were wrong: 400 with all of them, under the collection's names and in its order.
     pub(super) fn finish<T>(self, read: T) -> Result<T, ApiError> {
         if self.errors.is_empty() {
             return Ok(read);
@@ -114,17 +114,18 @@ impl<'a> FieldReader<'a> {
         self.body.get(self.collection.field_name(field)?)
     }
 
-    /// Notes what is wrong with a field.
+    /// Records the error of a field.
     fn error<T>(&mut self, field: &'static str, message: impl Into<String>) -> Option<T> {
         self.errors.push((field, vec![message.into()]));
         None
     }
 
-    /// Notes the error of a field that was read before its turn.
+    /// Records the error, if there is one, of a field that was read before those that stand before it.
     pub(super) fn record<T>(&mut self, field: &'static str, read: Result<Option<T>, String>) -> Option<T> {
         read.unwrap_or_else(|message| self.error(field, message))
     }
 
+    /// Reads a text, as Django REST framework's `CharField` does.
     pub(super) fn text(&mut self, field: &'static str, rules: TextRules) -> Option<Option<String>> {
         let rules = self.collection.text_rules(field, rules, self.is_new());
         let text = match self.get(field) {
@@ -167,6 +168,7 @@ impl<'a> FieldReader<'a> {
         Some(text)
     }
 
+    /// Reads the template of the URL. The mask is taken for a URL that is kept in a Secret.
     pub(super) fn url(&mut self) -> Option<String> {
         let url = self.template("url", TextRules::REQUIRED)??;
         if url != MASK {
@@ -178,6 +180,7 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// Reads a credential. The mask keeps the one that is stored.
     pub(super) fn credential(&mut self, field: &'static str, rules: TextRules) -> Option<CredentialChange> {
         match self.text(field, rules)? {
             None => Some(CredentialChange::Clear { blank: false }),
@@ -217,6 +220,7 @@ impl<'a> FieldReader<'a> {
         Some(value)
     }
 
+    /// Reads the team: any text.
     pub(super) fn team(&mut self) -> Option<Option<String>> {
         const FIELD: &str = "team";
         match self.get(FIELD)? {
@@ -232,6 +236,7 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// Reads the method, which is written in capitals.
     pub(super) fn http_method(&mut self) -> Option<HttpMethod> {
         let text = self.text("http_method", TextRules::REQUIRED.at_most(32))?;
         let found = METHODS.iter().find(|(name, _)| Some(*name) == text.as_deref());
@@ -241,8 +246,10 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// Reads the trigger type.
+    ///
     /// # Errors
-    /// It is a value that is none of the types, which ends the reading: OnCall says so before it says what else is wrong.
+    /// The value is none of the types. This ends the reading: OnCall tells it before, and without, the errors of others.
     pub(super) fn trigger_type(&mut self) -> Result<Option<TriggerType>, ApiError> {
         const FIELD: &str = "trigger_type";
         let rules = self.collection.text_rules(FIELD, TextRules::REQUIRED, self.is_new());
@@ -268,10 +275,11 @@ impl<'a> FieldReader<'a> {
         Err(ApiError::new(http::StatusCode::BAD_REQUEST, detail))
     }
 
+    /// Reads the ids of integrations, without repetitions; none where the field is missing.
     pub(super) fn integration_filter(&mut self) -> Vec<String> {
         const FIELD: &str = "integration_filter";
         let items: Vec<&Json> = match self.get(FIELD) {
-            // Python takes all that is empty for nothing.
+            // All values that are false in Python stand for an empty list.
             None | Some(Json::Null | Json::Bool(false) | Json::Int(0)) => return Vec::new(),
             Some(Json::Str(text)) if text.is_empty() => return Vec::new(),
             Some(Json::Float(0.0)) => return Vec::new(),
@@ -289,7 +297,7 @@ impl<'a> FieldReader<'a> {
                 Json::Str(id) if id.chars().nth(100).is_some() => "Ensure this field has no more than 100 characters.",
                 Json::Str(id) if id.contains('\0') => "Invalid integration",
                 Json::Str(id) if !id.is_empty() => {
-                    // Named twice, it is one all the same.
+                    // An id that is named twice counts once.
                     ids.insert(id.to_string());
                     continue;
                 }

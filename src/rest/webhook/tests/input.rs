@@ -1,4 +1,4 @@
-//! What clients send, and what they are told where it is wrong.
+//! Reading of requests' bodies, and the errors of wrong fields.
 
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ const COLLECTIONS: [(Collection, bool); 4] = [
     (Collection::Actions, false),
 ];
 
-/// Every field that a change carries.
+/// Every field that was read, as JSON.
 fn shown(input: &WebhookInput) -> Value {
     let credential = |credential: &CredentialChange| match credential {
         CredentialChange::Keep => json!("kept"),
@@ -44,8 +44,8 @@ fn shown(input: &WebhookInput) -> Value {
     fields.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).collect::<Map<_, _>>().into()
 }
 
-/// What a body asks for, or what is wrong with it. In text, where the order of fields counts.
-fn told(text: &str, collection: Collection, existing: Option<ExistingWebhook>) -> Result<String, String> {
+/// Reads a body; gives the fields or the error's body, as text, in which the order of fields counts.
+fn read(text: &str, collection: Collection, existing: Option<ExistingWebhook>) -> Result<String, String> {
     let body = json::parse(text.as_bytes()).unwrap();
     WebhookInput::read(&body, collection, existing).map(|input| shown(&input).to_string()).map_err(|error| {
         assert_eq!((error.status, error.retry_after), (http::StatusCode::BAD_REQUEST, None));
@@ -53,7 +53,7 @@ fn told(text: &str, collection: Collection, existing: Option<ExistingWebhook>) -
     })
 }
 
-/// What one field of a change is read as, or its messages. A new webhook has the fields that it needs beside it.
+/// Reads one field, beside the fields that a new webhook needs; gives its value or its messages.
 fn field(collection: Collection, creates: bool, field: &str, value: &str) -> Result<Value, Value> {
     let mut body = Map::new();
     if creates {
@@ -77,7 +77,7 @@ fn field(collection: Collection, creates: bool, field: &str, value: &str) -> Res
         field => field,
     };
     let parsed = |text: String| serde_json::from_str::<Value>(&text).unwrap();
-    match told(&text, collection, (!creates).then(ExistingWebhook::default)) {
+    match read(&text, collection, (!creates).then(ExistingWebhook::default)) {
         Ok(change) => Ok(parsed(change).get(name).cloned().unwrap_or(json!("nothing"))),
         Err(body) => {
             let body = parsed(body);
@@ -102,7 +102,7 @@ fn a_body_that_is_no_object_is_refused() {
     ];
     for (body, message) in cases {
         for (collection, creates) in COLLECTIONS {
-            let refused = told(body, collection, (!creates).then(ExistingWebhook::default));
+            let refused = read(body, collection, (!creates).then(ExistingWebhook::default));
             assert_eq!(refused, Err(json!({"non_field_errors": [message]}).to_string()), "{body} {collection:?}");
         }
     }
@@ -185,20 +185,20 @@ fn each_collection_takes_null_and_blank_where_oncall_does() {
 #[test]
 fn required_fields_are_asked_for_when_a_webhook_is_created() {
     let all = r#"{"name":["This field is required."],"url":["This field is required."],"http_method":["This field is required."],"trigger_type":["This field is required."]}"#;
-    assert_eq!(told("{}", Collection::Webhooks, None), Err(all.to_owned()));
+    assert_eq!(read("{}", Collection::Webhooks, None), Err(all.to_owned()));
     let two = r#"{"name":["This field is required."],"url":["This field is required."]}"#;
-    assert_eq!(told("{}", Collection::Actions, None), Err(two.to_owned()));
+    assert_eq!(read("{}", Collection::Actions, None), Err(two.to_owned()));
     for collection in [Collection::Webhooks, Collection::Actions] {
-        assert_eq!(told("{}", collection, Some(ExistingWebhook::default())), Ok("{}".to_owned()));
+        assert_eq!(read("{}", collection, Some(ExistingWebhook::default())), Ok("{}".to_owned()));
     }
 }
 
 #[test]
 fn names_of_the_other_collection_are_ignored() {
     let sent = r#"{"user":5,"team_id":"T","forward_whole_payload":null,"id":"WHX","organization":[],"url":"u"}"#;
-    assert_eq!(told(sent, Collection::Webhooks, Some(ExistingWebhook::default())), Ok(r#"{"url":"u"}"#.to_owned()));
+    assert_eq!(read(sent, Collection::Webhooks, Some(ExistingWebhook::default())), Ok(r#"{"url":"u"}"#.to_owned()));
     let sent = r#"{"username":[],"team":5,"forward_all":null,"preset":"nope","url":"u"}"#;
-    assert_eq!(told(sent, Collection::Actions, Some(ExistingWebhook::default())), Ok(r#"{"url":"u"}"#.to_owned()));
+    assert_eq!(read(sent, Collection::Actions, Some(ExistingWebhook::default())), Ok(r#"{"url":"u"}"#.to_owned()));
 }
 
 #[test]
@@ -257,8 +257,8 @@ fn the_mask_keeps_a_stored_value_and_is_refused_where_there_is_none() {
     assert_eq!(field(Collection::Webhooks, true, "url", &mask), error(&message));
     assert_eq!(field(Collection::Webhooks, false, "url", &mask), error(&message));
     let secret = ExistingWebhook { url_is_secret: true, ..ExistingWebhook::default() };
-    assert_eq!(told(&format!(r#"{{"url":{mask}}}"#), Collection::Webhooks, Some(secret)), Ok("{}".to_owned()));
-    assert_eq!(told(r#"{"url":"u"}"#, Collection::Webhooks, Some(secret)), Ok(r#"{"url":"u"}"#.to_owned()));
+    assert_eq!(read(&format!(r#"{{"url":{mask}}}"#), Collection::Webhooks, Some(secret)), Ok("{}".to_owned()));
+    assert_eq!(read(r#"{"url":"u"}"#, Collection::Webhooks, Some(secret)), Ok(r#"{"url":"u"}"#.to_owned()));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn an_unknown_trigger_type_is_told_before_all_else() {
     for value in ["\"firing\"", "\"Resolve\"", "\" resolve \"", "\"resolve\\u0000\"", "1", "true", "[]", "{}"] {
         let sent = format!(r#"{{"name":[],"trigger_type":{value},"integration_filter":5}}"#);
         for (collection, creates) in COLLECTIONS {
-            let refused = told(&sent, collection, (!creates).then(ExistingWebhook::default));
+            let refused = read(&sent, collection, (!creates).then(ExistingWebhook::default));
             assert_eq!(refused, Err(json!({ "detail": all }).to_string()), "{value}");
         }
     }
@@ -380,7 +380,7 @@ fn a_simple_webhook_is_a_post_of_all_data_for_escalations() {
         r#"{"preset":"simple_webhook","name":"n","url":"u","trigger_type":"nope","http_method":5,"forward_all":null}"#,
     ];
     for body in bodies {
-        assert_eq!(told(body, Collection::Webhooks, None), Ok(made.clone()), "{body}");
+        assert_eq!(read(body, Collection::Webhooks, None), Ok(made.clone()), "{body}");
     }
     let simple = Some(ExistingWebhook { preset: Some(Preset::SimpleWebhook), ..ExistingWebhook::default() });
     let cases = [
@@ -399,7 +399,7 @@ fn a_simple_webhook_is_a_post_of_all_data_for_escalations() {
         ),
     ];
     for (body, collection, expected) in cases {
-        assert_eq!(told(body, collection, simple), Ok(expected), "{body}");
+        assert_eq!(read(body, collection, simple), Ok(expected), "{body}");
     }
 }
 
@@ -438,7 +438,7 @@ fn errors_stand_in_the_order_of_oncalls_fields() {
         "http_method": [NO_STRING], "trigger_type": [NULL],
         "integration_filter": ["Expected a list of items but got type \"int\"."], "preset": [NO_STRING],
     });
-    assert_eq!(told(sent, Collection::Webhooks, None), Err(expected.to_string()));
+    assert_eq!(read(sent, Collection::Webhooks, None), Err(expected.to_string()));
     let sent =
         sent.replace("username", "user").replace("team", "team_id").replace("forward_all", "forward_whole_payload");
     let expected = json!({
@@ -448,5 +448,5 @@ fn errors_stand_in_the_order_of_oncalls_fields() {
         "forward_whole_payload": [NO_BOOLEAN], "http_method": [NO_STRING], "trigger_type": [NULL],
         "integration_filter": ["Expected a list of items but got type \"int\"."],
     });
-    assert_eq!(told(&sent, Collection::Actions, None), Err(expected.to_string()));
+    assert_eq!(read(&sent, Collection::Actions, None), Err(expected.to_string()));
 }

@@ -1,4 +1,4 @@
-//! What is written for what clients send, and what they read of it.
+//! From a request's body to the manifest, and from the manifest to the answer's body.
 
 use std::collections::BTreeMap;
 
@@ -127,14 +127,14 @@ fn a_patch_holds_only_what_changes() {
         spec
     };
     let own = secret("w-credentials", "password");
-    // The old spec and what is blank in it; what is sent; the changes of the spec, and what is blank then.
+    // The old spec and its blank fields; the body that is sent; the changes of the spec, and the blank fields afterwards.
     let cases = [
         (json!({}), "", json!({}), json!({}), None),
         (json!({}), "", json!({"name": "w", "team": "", "data": "", "forward_all": true}), json!({}), None),
         (json!({"name": "w"}), "", json!({"name": "w"}), json!({}), None),
         (json!({"name": "x"}), "", json!({"name": "w"}), json!({"name": null}), None),
         (json!({}), "", json!({"name": "x"}), json!({"name": "x"}), None),
-        // What people wrote stays, though it is a default.
+        // Fields that people wrote stay, though they have the default.
         (json!({"forwardAll": true}), "", json!({"forward_all": true}), json!({}), None),
         (json!({"data": "d", "forwardAll": false}), "", json!({"forward_all": false, "data": "d"}), json!({}), None),
         (json!({"data": "d"}), "", json!({"forward_all": false, "data": "d"}), json!({}), None),
@@ -207,7 +207,7 @@ fn a_patch_holds_only_what_changes() {
             json!({"preset": "simple_webhook", "triggerType": "escalation", "httpMethod": "POST", "forwardAll": true}),
             None,
         ),
-        // What the API does not know stays.
+        // Fields that the API does not know stay.
         (
             json!({"id": "WHABCDEFGHIJKL", "labels": {"a": "b"}, "timeout": "9s", "headersFrom": [{"name": "A", "secretKeyRef": {"name": "s", "key": "k"}}]}),
             "",
@@ -298,7 +298,7 @@ fn a_webhook_is_shown_in_both_collections_with_fields_in_oncalls_order() {
             json!({"triggerType": "resolve", "url": "https://e", "team": "", "data": "", "headers": "", "triggerTemplate": "", "integrationFilter": []}),
             "",
             Collection::Webhooks,
-            // Data that is there, though empty, is what is sent.
+            // Data that is there, though empty, is sent.
             plain.replace("\"forward_all\":true", "\"forward_all\":false"),
         ),
         (
@@ -338,7 +338,7 @@ fn a_webhook_is_shown_in_both_collections_with_fields_in_oncalls_order() {
     }
 }
 
-/// What a client may send for a text: null, blank or a text that no trimming changes.
+/// Values that a client may send for a text: null, blank or a text that no trimming changes.
 fn sendable() -> impl Strategy<Value = Value> {
     prop_oneof![Just(Value::Null), Just(json!("")), "[a-zä\"]{1,8}( [a-z]{1,3})?".prop_map(Value::from)]
 }
@@ -366,7 +366,7 @@ fn bodies() -> impl Strategy<Value = Value> {
     )
 }
 
-/// What a body reads back as: secrets masked, blank templates and teams as null.
+/// The body that is read after `sent` was written: secrets masked, blank templates and teams as null.
 fn read_back(mut sent: Value) -> Value {
     for field in ["team", "data", "trigger_template", "headers"] {
         if sent[field] == "" {
