@@ -234,24 +234,3 @@ async fn drain(writes: &TaskTracker) {
         tracing::warn!(writes = writes.len(), "stopped before all writes were done");
     }
 }
-
-// Former names, which `auth`, `catalog` and `responses` still use.
-mod fields {
-    pub(crate) use super::webhook::Collection as Form;
-}
-mod manifest {
-    pub(crate) use super::webhook::{body, id_of, name_of};
-}
-mod refusal {
-    pub(crate) use super::error::ApiError as Refusal;
-}
-mod turns {
-    pub(crate) use super::permits::{Permit as Turn, Permits as Turns};
-}
-mod writes {
-    use crate::{kubernetes::objects, rest::error::ApiError};
-
-    pub(crate) fn refusal(error: &objects::Error) -> ApiError {
-        error.into()
-    }
-}

@@ -35,7 +35,7 @@ use self::{
     service_accounts::{AccessReviews, KubernetesUser, Permission, is_jwt},
     tokens::{SecretProblem, TokenAccess, TokenSecret, Tokens},
 };
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::{
     errors::error_chain,
     kubernetes::{
@@ -130,14 +130,14 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue
 }
 
 /// The namespace that a caller names in [`NAMESPACE_HEADER`], if any.
-fn named_namespace(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+fn named_namespace(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let value = only(headers, NAMESPACE_HEADER);
     let text = value.and_then(|value| value.map(HeaderValue::to_str).transpose().or(Err(())));
     // An empty header counts as none.
     let text = text.map(|text| text.filter(|text| !text.is_empty()));
     match text {
         Ok(text) if text.is_none_or(|text| is_name(text, 63, false)) => Ok(text),
-        _ => Err(Refusal::denied(format_args!(
+        _ => Err(ApiError::denied(format_args!(
             "{NAMESPACE_HEADER} is not the name of a namespace: lower-case letters, digits and -, at most 63, a letter \
              or digit first and last."
         ))),
@@ -145,24 +145,24 @@ fn named_namespace(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// Permits a call with an API token, or says why not.
-fn permit(access: &TokenAccess, named: Option<&str>, verb: Verb) -> Result<Caller, Refusal> {
+fn permit(access: &TokenAccess, named: Option<&str>, verb: Verb) -> Result<Caller, ApiError> {
     let TokenAccess { secret, read_only } = access;
     let namespace = &secret.namespace;
     if named.is_some_and(|named| named != &**namespace) {
-        return Err(Refusal::denied(format_args!(
+        return Err(ApiError::denied(format_args!(
             "This token opens namespace {namespace} alone: leave {NAMESPACE_HEADER} out."
         )));
     }
     if *read_only && !verb.only_reads() {
-        return Err(Refusal::denied(format_args!(
+        return Err(ApiError::denied(format_args!(
             "This token is for reading only: Secret {secret} has the label {READ_ONLY_LABEL}=true."
         )));
     }
     Ok(Caller { namespace: Arc::clone(namespace), name: format!("Secret {secret}") })
 }
 
-fn throttled(wait: Duration) -> Refusal {
-    Refusal::throttled(limit::seconds(wait))
+fn throttled(wait: Duration) -> ApiError {
+    ApiError::throttled(limit::seconds(wait))
 }
 
 /// Whose token a call came with.
@@ -220,8 +220,8 @@ impl Auth {
     }
 
     /// Lets a call in, or says why not: authentication, then the limit on calls, then permission.
-    pub(crate) async fn admit(&self, headers: &HeaderMap, verb: Verb, resource: Resource) -> Result<Caller, Refusal> {
-        let credential = Credential::read(headers).ok_or_else(Refusal::invalid_token)?;
+    pub(crate) async fn admit(&self, headers: &HeaderMap, verb: Verb, resource: Resource) -> Result<Caller, ApiError> {
+        let credential = Credential::read(headers).ok_or_else(ApiError::invalid_token)?;
         let (Credential::Bare(token) | Credential::Bearer(token)) = credential;
         let hash = TokenHash::of(token);
         let identity = self.identify(credential, hash).await?;
@@ -234,7 +234,7 @@ impl Auth {
                 let denied = LimitKey::Denied { name: user.name().to_owned() };
                 self.0.limit.room(&denied, Instant::now()).map_err(throttled)?;
                 let admitted = self.admit_user(&user, hash, headers, verb, resource).await;
-                if admitted.as_ref().is_err_and(|refusal| refusal.status == StatusCode::FORBIDDEN) {
+                if admitted.as_ref().is_err_and(|error| error.status == StatusCode::FORBIDDEN) {
                     // This call is answered already.
                     let _ = self.0.limit.call(denied, Instant::now());
                 }
@@ -250,7 +250,7 @@ impl Auth {
         headers: &HeaderMap,
         verb: Verb,
         resource: Resource,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Caller, ApiError> {
         let name = user.name().to_owned();
         let namespace: Arc<str> = user.namespace(named_namespace(headers)?, self.0.namespace.as_deref())?.into();
         let counted = LimitKey::User { name: name.clone(), namespace: Arc::clone(&namespace) };
@@ -260,7 +260,7 @@ impl Auth {
         Ok(Caller { namespace, name })
     }
 
-    async fn identify(&self, credential: Credential<'_>, hash: TokenHash) -> Result<Identity, Refusal> {
+    async fn identify(&self, credential: Credential<'_>, hash: TokenHash) -> Result<Identity, ApiError> {
         let token = match credential {
             Credential::Bare(token) => {
                 if let Some(access) = self.0.tokens.read().get(&hash) {
@@ -274,10 +274,10 @@ impl Auth {
             return self.0.reviews.user(hash, token).await.map(Identity::User);
         }
         if self.0.listed.initialized() {
-            return Err(Refusal::invalid_token());
+            return Err(ApiError::invalid_token());
         }
         let detail = "The token can't be checked: the tokens are not read yet.";
-        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
+        Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
     }
 }
 

@@ -18,10 +18,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::{Mutex, RwLock};
 
-use super::{
-    fields::Form,
-    manifest::{self, body, id_of},
-};
+use super::webhook::{Collection, body, display_name, id_of};
 use crate::{
     kubernetes::{
         index::Index,
@@ -61,23 +58,23 @@ impl From<Webhook> for CachedWebhook {
             precisely,
             webhook.name_any(),
         );
-        let bodies = [Form::Webhooks, Form::Actions].map(|form| body(&webhook, form));
+        let bodies = [Collection::Webhooks, Collection::Actions].map(|collection| body(&webhook, collection));
         Self { id: id_of(&webhook), bodies, created, known_since: Instant::now(), webhook }
     }
 }
 
 impl CachedWebhook {
     /// The webhook as JSON text.
-    pub(crate) fn body(&self, form: Form) -> &Bytes {
-        match form {
-            Form::Webhooks => &self.bodies[0],
-            Form::Actions => &self.bodies[1],
+    pub(crate) fn body(&self, collection: Collection) -> &Bytes {
+        match collection {
+            Collection::Webhooks => &self.bodies[0],
+            Collection::Actions => &self.bodies[1],
         }
     }
 
     /// The display name.
     pub(crate) fn name(&self) -> &str {
-        manifest::name_of(&self.webhook)
+        display_name(&self.webhook)
     }
 
     fn version(&self) -> ResourceVersion {

@@ -119,8 +119,8 @@ pub(crate) async fn list_responses(
     let entry = find(&api, &caller, id)?;
     let query = QueryParams::new(query.as_deref().unwrap_or_default());
     let page = |count| Page::new(&query, count);
-    let ResponsePage { count, texts, turn } = api.responses.list(&entry.webhook, |count| page(count).range()).await?;
-    paginated(&page(count), &query, &url, texts, turn)
+    let ResponsePage { count, texts, permit } = api.responses.list(&entry.webhook, |count| page(count).range()).await?;
+    paginated(&page(count), &query, &url, texts, permit)
 }
 
 /// List webhooks in the older form

@@ -16,9 +16,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    refusal::Refusal,
-    turns::{Turn, Turns},
-    writes,
+    error::ApiError,
+    permits::{Permit, Permits},
 };
 use crate::{
     core::webhook::TriggerType,
@@ -100,7 +99,7 @@ impl Weighter<NamespacedName, Bytes> for TextWeight {
 pub(crate) struct Responses {
     runs: RwLock<EndedRuns>,
     texts: Cache<NamespacedName, Bytes, TextWeight>,
-    pages: Turns,
+    pages: Permits,
     objects: Objects,
 }
 
@@ -110,7 +109,7 @@ pub(crate) struct ResponsePage {
     pub(crate) count: usize,
     pub(crate) texts: Vec<Bytes>,
     /// Keep it as long as the texts, where some of these are in memory for this page alone.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) permit: Option<Permit>,
 }
 
 impl Responses {
@@ -118,7 +117,7 @@ impl Responses {
         Self {
             runs: RwLock::default(),
             texts: Cache::with_weighter(10_000, TEXTS, TextWeight),
-            pages: Turns::new(PAGES.0, PAGES.1, "Too many pages of responses are being read: try again."),
+            pages: Permits::new(PAGES.0, PAGES.1, "Too many pages of responses are being read: try again."),
             objects,
         }
     }
@@ -151,7 +150,7 @@ impl Responses {
         &self,
         webhook: &Webhook,
         page: impl FnOnce(usize) -> std::ops::Range<usize>,
-    ) -> Result<ResponsePage, Refusal> {
+    ) -> Result<ResponsePage, ApiError> {
         let of = name_of(webhook);
         let (count, names) = {
             let uid = webhook.metadata.uid.as_deref();
@@ -168,12 +167,12 @@ impl Responses {
         };
         let at_hand: Option<Vec<Bytes>> = names.iter().map(|name| self.texts.get(name)).collect();
         if let Some(texts) = at_hand {
-            return Ok(ResponsePage { count, texts, turn: None });
+            return Ok(ResponsePage { count, texts, permit: None });
         }
-        let turn = self.pages.take(&of.namespace, 1).await?;
+        let permit = self.pages.take(&of.namespace, 1).await?;
         let texts = stream::iter(names).map(|name| self.text(name)).buffered(READS).try_collect::<Vec<_>>().await;
-        let texts = texts.map_err(|error| writes::refusal(&error))?;
-        Ok(ResponsePage { count, texts: texts.into_iter().flatten().collect(), turn: Some(turn) })
+        let texts = texts.map_err(|error| ApiError::from(&error))?;
+        Ok(ResponsePage { count, texts: texts.into_iter().flatten().collect(), permit: Some(permit) })
     }
 
     /// The text of a response; None if it is gone.
@@ -271,7 +270,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_page_of_texts_that_are_read_needs_a_turn_and_one_of_texts_at_hand_needs_none() {
+    async fn a_page_of_texts_that_are_read_needs_a_permit_and_one_of_texts_at_hand_needs_none() {
         let found = json!({
             "apiVersion": "oncall.dev/v1alpha1",
             "kind": "WebhookResponse",
@@ -286,7 +285,7 @@ mod tests {
             async { Ok::<_, BoxError>(Response::new(body)) }
         });
         let mut responses = Responses::new(Objects::new(Client::new(server, "default"), "test"));
-        responses.pages = Turns::new(1, 1, "busy").waiting(Duration::from_millis(20));
+        responses.pages = Permits::new(1, 1, "busy").waiting(Duration::from_millis(20));
         responses.insert(&serde_json::from_value(found).unwrap());
         let webhook: Webhook = serde_json::from_value(json!({
             "metadata": {"namespace": "team", "name": "w"},
@@ -294,20 +293,20 @@ mod tests {
         }))
         .unwrap();
         let list = async || responses.list(&webhook, |count| 0..count).await;
-        let turns = |listed: Result<ResponsePage, Refusal>| {
-            listed.map(|listed| (listed.count, listed.texts.len(), listed.turn.is_some()))
+        let outcome = |listed: Result<ResponsePage, ApiError>| {
+            listed.map(|listed| (listed.count, listed.texts.len(), listed.permit.is_some()))
         };
 
-        assert_eq!(turns(list().await), Ok((1, 1, false)));
+        assert_eq!(outcome(list().await), Ok((1, 1, false)));
         responses.texts.clear();
         let read = list().await.unwrap();
-        assert_eq!((read.texts.len(), read.turn.is_some()), (1, true));
-        assert_eq!(turns(list().await), Ok((1, 1, false)), "what was read is at hand");
+        assert_eq!((read.texts.len(), read.permit.is_some()), (1, true));
+        assert_eq!(outcome(list().await), Ok((1, 1, false)), "what was read is at hand");
         responses.texts.clear();
-        let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy").after(1);
-        assert_eq!(turns(list().await), Err(busy));
+        let busy = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy").after(1);
+        assert_eq!(outcome(list().await), Err(busy));
         drop(read);
-        assert_eq!(turns(list().await), Ok((1, 1, true)));
+        assert_eq!(outcome(list().await), Ok((1, 1, true)));
     }
 
     #[test]

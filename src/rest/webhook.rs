@@ -197,7 +197,7 @@ impl<'a> From<&'a Webhook> for WebhookOutput<'a> {
         let masked = |source: &Option<SecretKeySource>| source.as_ref().map(|_| MASK);
         Self {
             id: id_of(webhook),
-            name: name_of(webhook),
+            name: display_name(webhook),
             is_webhook_enabled: (spec.enabled || !blank.contains("is_webhook_enabled")).then_some(spec.enabled),
             team: non_empty(&spec.team),
             data: non_empty(&spec.data),
@@ -262,7 +262,7 @@ pub(crate) fn desired(webhook: &Webhook, input: WebhookInput) -> DesiredWebhook 
     desired.change_credential(CredentialField::AuthorizationHeader, authorization_header);
     let spec = &mut desired.spec;
     // metadata.name is the default.
-    if let Some(name) = name.filter(|name| name != name_of(webhook)) {
+    if let Some(name) = name.filter(|name| name != display_name(webhook)) {
         spec.name = Some(name).filter(|name| webhook.metadata.name.as_ref() != Some(name));
     }
     set(&mut spec.team, team);
@@ -312,7 +312,7 @@ pub(crate) fn id_of(webhook: &Webhook) -> String {
     })
 }
 
-/// The name for people.
-pub(crate) fn name_of(webhook: &Webhook) -> &str {
+/// The name for people, which is that in Kubernetes where there is no other.
+pub(crate) fn display_name(webhook: &Webhook) -> &str {
     webhook.spec.name.as_deref().or(webhook.metadata.name.as_deref()).unwrap_or_default()
 }

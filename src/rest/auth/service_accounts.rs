@@ -26,13 +26,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use super::{NAMESPACE_HEADER, Resource, Verb, tokens::TokenHash};
-use crate::{errors::error_chain, resources::Webhook, rest::refusal::Refusal};
+use crate::{errors::error_chain, resources::Webhook, rest::error::ApiError};
 
 /// How long an answer counts.
 const LIFETIME: Duration = Duration::from_secs(10);
 /// Bound on the answers of each kind that are kept.
 const ANSWERS: usize = 4096;
-/// Bound on one review, the wait for its turn included.
+/// Bound on one review, the wait for a permit included.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound on the reviews that are under way at a time: anybody can make up something that looks like a JWT.
 const REVIEWS: usize = 8;
@@ -55,16 +55,16 @@ impl KubernetesUser {
 
     /// The namespace that a call works in: the one that it names, else the ServiceAccount's own. If one namespace alone is
     /// served, it must be that one.
-    pub(crate) fn namespace<'a>(&'a self, named: Option<&'a str>, served: Option<&str>) -> Result<&'a str, Refusal> {
+    pub(crate) fn namespace<'a>(&'a self, named: Option<&'a str>, served: Option<&str>) -> Result<&'a str, ApiError> {
         let own =
             || self.name().strip_prefix("system:serviceaccount:")?.split_once(':').map(|(namespace, _)| namespace);
         let namespace = named.or_else(own).ok_or_else(|| {
             let name = self.name();
-            Refusal::denied(format_args!("{name} is no ServiceAccount: name a namespace in {NAMESPACE_HEADER}."))
+            ApiError::denied(format_args!("{name} is no ServiceAccount: name a namespace in {NAMESPACE_HEADER}."))
         })?;
         match served {
             Some(served) if served != namespace => {
-                Err(Refusal::denied(format_args!("Only namespace {served} is served here, not {namespace}.")))
+                Err(ApiError::denied(format_args!("Only namespace {served} is served here, not {namespace}.")))
             }
             _ => Ok(namespace),
         }
@@ -101,8 +101,8 @@ impl Permission {
     }
 
     /// The refusal of a call without the permission, in kubectl's words.
-    fn denied(&self, user: &KubernetesUser) -> Refusal {
-        Refusal::denied(format_args!(
+    fn denied(&self, user: &KubernetesUser) -> ApiError {
+        ApiError::denied(format_args!(
             "{} may not {} {}.{} in namespace {}.",
             user.name(),
             self.verb.word(),
@@ -145,7 +145,7 @@ impl AccessReviews {
     }
 
     /// Finds the user of a token.
-    pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<KubernetesUser>, Refusal> {
+    pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<KubernetesUser>, ApiError> {
         let ask = async {
             let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
             let review = self.ask(&TokenReview { spec, ..TokenReview::default() }).await?;
@@ -153,7 +153,7 @@ impl AccessReviews {
             let user = status.and_then(|status| status.user).map(KubernetesUser).filter(|user| !user.name().is_empty());
             Ok(user.map(Arc::new))
         };
-        answered(self.users.get(&hash, Instant::now(), ask)).await?.ok_or_else(Refusal::invalid_token)
+        answered(self.users.get(&hash, Instant::now(), ask)).await?.ok_or_else(ApiError::invalid_token)
     }
 
     /// Finds out whether a user has a permission.
@@ -162,7 +162,7 @@ impl AccessReviews {
         hash: TokenHash,
         user: &KubernetesUser,
         permission: Permission,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let ask = async { Ok(self.ask(&permission.review(user)).await?.status.is_some_and(|status| status.allowed)) };
         let key = (hash, permission.clone());
         if answered(self.permissions.get(&key, Instant::now(), ask)).await? {
@@ -189,7 +189,7 @@ impl AccessReviews {
 }
 
 /// Waits for an answer, within a bound.
-async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<T, Refusal> {
+async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<T, ApiError> {
     let reason = match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => error_chain(error.as_ref()),
@@ -197,7 +197,7 @@ async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<
     };
     tracing::warn!(error = reason, "check a Kubernetes token");
     let detail = "The token can't be checked: the Kubernetes API gives no answer.";
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn the_header_names_the_namespace_else_it_is_the_service_accounts() {
         let bot = "system:serviceaccount:team:bot";
-        let denied = |why| Err(Refusal::denied(why));
+        let denied = |why| Err(ApiError::denied(why));
         let unnamed = "admin is no ServiceAccount: name a namespace in X-OnCall-Namespace.";
         let cases = [
             (bot, None, None, Ok("team")),
@@ -279,7 +279,7 @@ mod tests {
             let detail = format!(
                 "You do not have permission to perform this action. bot may not {word} {plural}.oncall.dev in namespace team."
             );
-            assert_eq!(permission(verb, resource).denied(&bot), Refusal::new(StatusCode::FORBIDDEN, detail));
+            assert_eq!(permission(verb, resource).denied(&bot), ApiError::new(StatusCode::FORBIDDEN, detail));
         }
     }
 

@@ -97,7 +97,7 @@ fn the_namespace_header_holds_one_name_or_nothing() {
     assert_eq!(named_namespace(&HeaderMap::new()), Ok(None));
     let detail = "You do not have permission to perform this action. X-OnCall-Namespace is not the name of a \
                   namespace: lower-case letters, digits and -, at most 63, a letter or digit first and last.";
-    let refused = Refusal::new(StatusCode::FORBIDDEN, detail);
+    let refused = ApiError::new(StatusCode::FORBIDDEN, detail);
     let longer = "a".repeat(64);
     for value in ["Team", "-team", "team-", "a/b", "a,b", "a.b", "téam", &*longer] {
         let headers = headers(&[("x-oncall-namespace", value.as_bytes())]);
@@ -121,7 +121,7 @@ async fn a_secret_opens_its_namespace_and_no_other() {
                       team/reader has the label oncall.dev/read-only=true.";
         match verb {
             Verb::Get | Verb::List => assert_eq!(read, Ok(team("reader"))),
-            _ => assert_eq!(read, Err(Refusal::new(StatusCode::FORBIDDEN, detail))),
+            _ => assert_eq!(read, Err(ApiError::new(StatusCode::FORBIDDEN, detail))),
         }
     }
     let with = |namespace: &[u8]| headers(&[("authorization", TOKEN.as_bytes()), ("x-oncall-namespace", namespace)]);
@@ -130,11 +130,11 @@ async fn a_secret_opens_its_namespace_and_no_other() {
                   X-OnCall-Namespace out.";
     assert_eq!(
         auth.admit(&with(b"other"), Verb::Get, Resource::Webhooks).await,
-        Err(Refusal::new(StatusCode::FORBIDDEN, detail))
+        Err(ApiError::new(StatusCode::FORBIDDEN, detail))
     );
     for value in ["oncall_0123456780", "Bearer oncall_0123456789", "oncall_012345678", "oncall_01234567890", ""] {
         let refused = auth.admit(&authorization(value), Verb::Get, Resource::Webhooks).await;
-        assert_eq!(refused, Err(Refusal::invalid_token()), "{value}");
+        assert_eq!(refused, Err(ApiError::invalid_token()), "{value}");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0, "the API server is not asked for these");
 }
@@ -148,11 +148,11 @@ async fn a_secret_that_goes_takes_its_token_with_it() {
     index.observe(&Event::Init);
     assert_eq!(call().await, Ok(team("ci")), "until a new list has come to its end");
     index.observe(&Event::InitDone);
-    assert_eq!(call().await, Err(Refusal::invalid_token()));
+    assert_eq!(call().await, Err(ApiError::invalid_token()));
     index.observe(&Event::Apply(secret("ci", TOKEN, &json!({}))));
     assert_eq!(call().await, Ok(team("ci")));
     index.observe(&Event::Delete(secret("ci", TOKEN, &json!({}))));
-    assert_eq!(call().await, Err(Refusal::invalid_token()));
+    assert_eq!(call().await, Err(ApiError::invalid_token()));
 }
 
 #[tokio::test]
@@ -160,13 +160,13 @@ async fn calls_are_counted_for_valid_tokens_before_permission_is_looked_at() {
     let (auth, _) = auth(2, &[secret("ci", TOKEN, &json!({READ_ONLY_LABEL: "true"}))]);
     let call = async |token, verb| auth.admit(&authorization(token), verb, Resource::Webhooks).await;
     for _ in 0..5 {
-        assert_eq!(call("oncall_wrong_0123456789", Verb::Get).await, Err(Refusal::invalid_token()));
+        assert_eq!(call("oncall_wrong_0123456789", Verb::Get).await, Err(ApiError::invalid_token()));
     }
-    let status = |result: Result<Caller, Refusal>| result.map_or_else(|refusal| refusal.status.as_u16(), |_| 200);
+    let status = |result: Result<Caller, ApiError>| result.map_or_else(|error| error.status.as_u16(), |_| 200);
     assert_eq!(status(call(TOKEN, Verb::Delete).await), 403);
     assert_eq!(status(call(TOKEN, Verb::Get).await), 200);
     let refused = call(TOKEN, Verb::Get).await.unwrap_err();
-    assert_eq!(refused, Refusal::throttled(refused.retry_after.unwrap()));
+    assert_eq!(refused, ApiError::throttled(refused.retry_after.unwrap()));
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn kubernetes_tokens_of_a_user_count_together_in_a_namespace_and_what_is_d
     let call = async |token: &'static str, namespace: &'static str| {
         let headers = headers(&[("authorization", token.as_bytes()), ("x-oncall-namespace", namespace.as_bytes())]);
         let admitted = auth.admit(&headers, Verb::Get, Resource::Webhooks).await;
-        admitted.map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
+        admitted.map_or_else(|error| error.status.as_u16(), |_| 200)
     };
     let cases = [
         ("a.b.c", "team", 200),
@@ -207,7 +207,7 @@ async fn kubernetes_tokens_of_a_user_count_together_in_a_namespace_and_what_is_d
 
 #[tokio::test]
 async fn a_token_that_can_not_be_checked_is_not_called_invalid() {
-    let away = |detail| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1));
+    let away = |detail| Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1));
     let (listed, asked) = auth(300, &[]);
     for (index, value) in (1..).zip([JWT.to_owned(), format!("Bearer {JWT}")]) {
         assert_eq!(

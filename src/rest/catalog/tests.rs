@@ -81,8 +81,8 @@ fn a_new_state_replaces_the_id_and_the_texts_of_the_old_one() {
     let new = catalog.insert(with("a", "1", 2, 0, &json!({"id": "WHABCDEFGHIJKL", "name": "A"}))).unwrap();
     assert!(catalog.get("n", &old.id).is_none());
     let found = catalog.get("n", "WHABCDEFGHIJKL").unwrap();
-    assert_eq!((found.name(), found.body(Form::Webhooks)), ("A", new.body(Form::Webhooks)));
-    assert!(found.body(Form::Actions).windows(7).any(|text| text == b"team_id"));
+    assert_eq!((found.name(), found.body(Collection::Webhooks)), ("A", new.body(Collection::Webhooks)));
+    assert!(found.body(Collection::Actions).windows(7).any(|text| text == b"team_id"));
     assert!(catalog.get("other", "WHABCDEFGHIJKL").is_none());
     assert!(catalog.get("n", "WHABCDEFGHIJK").is_none());
     assert_eq!(catalog.list("other", &Filter::default(), |count| 0..count).0, 0);
