@@ -8,6 +8,7 @@
 
 mod files;
 mod findings;
+pub mod generated;
 mod lint;
 mod manifests;
 mod plan;

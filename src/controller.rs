@@ -30,9 +30,7 @@ mod services;
 mod webhooks;
 
 use std::{
-    fmt,
     future::Future,
-    net::SocketAddr,
     pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -44,7 +42,6 @@ use futures::{
     channel::mpsc::{self, UnboundedReceiver, UnboundedSender},
     future,
 };
-use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, ResourceExt,
@@ -67,19 +64,16 @@ use self::{
     secrets::Secrets,
     services::services,
 };
-pub use self::{election::Election, retention::Retention};
 use crate::{
-    core::{
-        address::{self, AllowedAddress, AllowedHost, Policy},
-        dispatch::Limits,
-    },
+    config,
+    core::dispatch::Limits,
     delivery::{self, Policies, Proxies, Sender},
-    health::{self, Ready},
     kubernetes::{
         client::api_of,
         index::Fold,
         lease::{self, Leadership},
         objects::Objects,
+        probes::{self, Ready},
         watch::{log_errors, on_listed, valid, watch},
     },
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
@@ -94,137 +88,16 @@ const LAST_REQUESTS: Duration = Duration::from_secs(65);
 /// Bound on how long a stopping process waits for its last status writes.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
-/// How the operator is run.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Config {
-    /// The namespace to work in [default: all]
-    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Address of /livez, /readyz and /metrics
-    #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
-    pub health_address: SocketAddr,
-    /// How many deliveries may be sent and not yet recorded; at the bound, sending waits
-    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_UNRECORDED", default_value_t = 256, value_parser = crate::positive)]
-    pub max_unrecorded: usize,
-    /// How many requests of one webhook may be on the way at a time
-    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = crate::positive)]
-    pub max_per_webhook: usize,
-    /// What requests may reach.
-    #[command(flatten)]
-    pub reach: Reach,
-    /// What they go through.
-    #[command(flatten)]
-    pub proxy: Proxy,
-    /// Which replica works.
-    #[command(flatten)]
-    pub election: Election,
-    /// What is kept of what is finished.
-    #[command(flatten)]
-    pub retention: Retention,
-}
-
-/// Proxies of requests. The API server is never asked through one.
-#[derive(Clone, clap::Args)]
-pub struct Proxy {
-    /// Proxy for https URLs, itself http or https [env: https_proxy, else HTTPS_PROXY, all_proxy or ALL_PROXY]
-    #[arg(long, value_name = "URL")]
-    pub https_proxy: Option<String>,
-    /// Proxy for http URLs, itself http or https; it too is asked to CONNECT [env: http_proxy, else HTTP_PROXY,
-    /// all_proxy or ALL_PROXY]
-    #[arg(long, value_name = "URL")]
-    pub http_proxy: Option<String>,
-    /// Hosts that are reached without a proxy: example.com with all below it, 10.0.0.0/8, or * for all; commas between.
-    /// Services, the cluster's domain and loopback always are [env: no_proxy, else NO_PROXY]
-    #[arg(long, value_name = "HOSTS")]
-    pub no_proxy: Option<String>,
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The others may hold passwords.
-        f.debug_struct("Proxy").field("no_proxy", &self.no_proxy).finish_non_exhaustive()
-    }
-}
-
-impl From<Proxy> for Proxies {
-    fn from(proxy: Proxy) -> Self {
-        Self { https: proxy.https_proxy, http: proxy.http_proxy, all: None, none: proxy.no_proxy }
-    }
-}
-
-/// What requests may reach beside public addresses.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Reach {
-    /// A network that Webhooks may send to though it is not public, such as 10.1.0.0/16; with a namespace, from there
-    /// alone. The API server and metadata services must each be named by their one address
-    #[arg(
-        long = "allow-address",
-        env = "ONCALL_WEBHOOKS_ALLOW_ADDRESSES",
-        value_delimiter = ',',
-        value_name = "[NAMESPACE=]CIDR"
-    )]
-    pub allow_addresses: Vec<AllowedAddress>,
-    /// A host that Webhooks may send to, with all below it, though its address is not public; with a namespace, from
-    /// there alone. The API server and metadata services must each be named in full
-    #[arg(
-        long = "allow-host",
-        env = "ONCALL_WEBHOOKS_ALLOW_HOSTS",
-        value_delimiter = ',',
-        value_name = "[NAMESPACE=]SUFFIX"
-    )]
-    pub allow_hosts: Vec<AllowedHost>,
-    /// A network that Webhooks may not send to, whatever is open otherwise, unless one address of it is allowed by itself:
-    /// networks of pods or nodes that are public addresses, other ways to the API server
-    #[arg(
-        long = "deny-address",
-        env = "ONCALL_WEBHOOKS_DENY_ADDRESSES",
-        value_delimiter = ',',
-        value_name = "CIDR",
-        value_parser = address::network
-    )]
-    pub deny_addresses: Vec<IpNet>,
-    /// A host that Webhooks may not send to, nor to any below it, unless a host is allowed in full: other names of the API
-    /// server
-    #[arg(
-        long = "deny-host",
-        env = "ONCALL_WEBHOOKS_DENY_HOSTS",
-        value_delimiter = ',',
-        value_name = "SUFFIX",
-        value_parser = address::host_suffix
-    )]
-    pub deny_hosts: Vec<String>,
-    /// Refuse Services of the Webhook's own namespace too (NAME.NAMESPACE.svc)
-    #[arg(long, env = "ONCALL_WEBHOOKS_DENY_OWN_SERVICES")]
-    pub deny_own_services: bool,
-    /// The cluster's domain, in which Services have their names
-    #[arg(
-        long,
-        env = "ONCALL_WEBHOOKS_CLUSTER_DOMAIN",
-        default_value = "cluster.local",
-        value_parser = address::cluster_domain
-    )]
-    pub cluster_domain: String,
-}
-
-impl From<Reach> for Policy {
-    fn from(reach: Reach) -> Self {
-        let policy = Self::new(&reach.cluster_domain)
-            .allow(reach.allow_addresses, reach.allow_hosts)
-            .close(reach.deny_addresses, reach.deny_hosts);
-        if reach.deny_own_services { policy.deny_own_services() } else { policy }
-    }
-}
-
 /// Runs the operator until `stop` resolves, then finishes what is on the way.
 ///
 /// # Errors
 /// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
-pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
-    let listener = health::bind(config.health_address).await?;
+pub async fn run(client: Client, config: config::ControllerConfig, stop: impl Future<Output = ()>) -> Result<()> {
+    let listener = probes::bind(config.health_address).await?;
     let (ready, metrics) = (Ready::default(), Metrics::default());
     let (guard, policies) = ApiServerGuard::new(&client, config.reach.clone().into()).await?;
     tokio::select! {
-        result = health::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
+        result = probes::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
         () = guard.keep() => anyhow::bail!("nobody looks any more where the API server is"),
         result = work(client, config, policies, ready, metrics, stop) => result,
     }
@@ -232,7 +105,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
 
 async fn work(
     client: Client,
-    config: Config,
+    config: config::ControllerConfig,
     mut policies: Policies,
     ready: Ready,
     metrics: Metrics,
@@ -269,7 +142,7 @@ async fn work(
 /// Does the work until `stop` resolves, then finishes what is on the way.
 async fn lead(
     client: Client,
-    config: Config,
+    config: config::ControllerConfig,
     sender: Sender,
     lease: Leadership,
     ready: Ready,

@@ -7,12 +7,13 @@
 //!         └─► lease (which replica leads)
 //! ```
 
-pub(crate) mod client;
+pub mod client;
 pub(crate) mod index;
 pub(crate) mod lease;
 pub(crate) mod lenient;
 pub(crate) mod name;
 pub(crate) mod objects;
+pub(crate) mod probes;
 pub(crate) mod resource_version;
 pub(crate) mod table;
 pub(crate) mod watch;

@@ -1,19 +1,18 @@
 //! The `oncall-webhooks` program: arguments, logs, the crypto provider, and the subcommand that was asked for.
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use futures::future;
-use kube::ResourceExt;
-use oncall_webhooks::{cli, connect, controller, resources, rest};
+use oncall_webhooks::{
+    cli,
+    config::{ApiConfig, ControllerConfig, Log},
+    controller,
+    kubernetes::client::connect,
+    rest,
+};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Grafana OnCall's outgoing webhooks as Kubernetes resources.
 #[derive(Parser)]
@@ -28,43 +27,26 @@ enum Command {
     /// Run the operator
     Controller {
         #[command(flatten)]
-        config: Box<controller::Config>,
+        config: Box<ControllerConfig>,
         #[command(flatten)]
         log: Log,
     },
     /// Run OnCall's REST API
     Api {
         #[command(flatten)]
-        config: rest::Config,
+        config: ApiConfig,
         #[command(flatten)]
         log: Log,
     },
     /// Print the OpenAPI document of the REST API
     Openapi,
     /// Print the custom resource definitions
-    Crds {
-        /// Write one file for each into this folder instead
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
+    Crds(cli::generated::CrdOptions),
     /// Make tokens for the REST API
     #[command(subcommand)]
     Token(cli::token::Command),
     #[command(flatten)]
     WithoutCluster(cli::Command),
-}
-
-#[derive(clap::Args)]
-struct Log {
-    /// How log lines are written
-    #[arg(long, env = "ONCALL_WEBHOOKS_LOG_FORMAT", default_value = "json")]
-    log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Json,
-    Text,
 }
 
 fn main() -> ExitCode {
@@ -81,9 +63,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::WithoutCluster(command) => return Ok(cli::run(&command)),
-        Command::Crds { dir } => print_crds(dir.as_deref())?,
+        Command::Crds(options) => cli::generated::crds(&options)?,
         Command::Token(command) => block_on(cli::token::run(&command))?,
-        Command::Openapi => print_openapi()?,
+        Command::Openapi => cli::generated::openapi()?,
         Command::Controller { config, log } => {
             log.begin();
             block_on(async { controller::run(connect().await?, *config, stop()?).await })?;
@@ -119,34 +101,4 @@ fn stop() -> Result<impl Future<Output = ()>> {
             std::process::exit(130);
         });
     })
-}
-
-impl Log {
-    fn begin(&self) {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        match self.log_format {
-            LogFormat::Json => builder.json().flatten_event(true).init(),
-            LogFormat::Text => builder.init(),
-        }
-    }
-}
-
-fn print_openapi() -> Result<()> {
-    let document = rest::document().to_pretty_json().context("print the OpenAPI document")?;
-    writeln!(std::io::stdout(), "{document}").context("write to stdout")
-}
-
-fn print_crds(dir: Option<&Path>) -> Result<()> {
-    for crd in resources::definitions() {
-        let yaml = serde_saphyr::to_string(&crd).with_context(|| format!("print {}", crd.name_any()))?;
-        match dir {
-            Some(dir) => {
-                let path = dir.join(format!("{}.yaml", crd.name_any()));
-                fs::write(&path, yaml).with_context(|| format!("write {}", path.display()))?;
-            }
-            None => write!(std::io::stdout(), "---\n{yaml}").context("write to stdout")?,
-        }
-    }
-    Ok(())
 }

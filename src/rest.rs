@@ -28,7 +28,7 @@ mod state;
 mod webhook;
 mod writer;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, future};
@@ -37,6 +37,7 @@ use kube::{Client, runtime::watcher};
 use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
+pub use self::openapi::document;
 use self::{
     auth::Auth,
     catalog::{Catalog, WebhookIndex},
@@ -47,40 +48,17 @@ use self::{
     state::ApiState,
     writer::WebhookWriter,
 };
-pub use self::{openapi::document, server::Listen};
 use crate::{
+    config::ApiConfig,
     errors::error_chain,
-    health::{self, Ready},
     kubernetes::{
         index::Fold,
         objects::Objects,
+        probes::{self, Ready},
         watch::{on_listed, valid, watch},
     },
     resources::{Webhook, WebhookResponse},
 };
-
-/// How the REST API is run.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Config {
-    /// The namespace to work in [default: all]
-    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Where and how it listens
-    #[command(flatten)]
-    pub listen: Listen,
-    /// Another address of /livez and /readyz, which answers also when all connections of the API are taken
-    #[arg(long, env = "ONCALL_WEBHOOKS_API_HEALTH_ADDRESS")]
-    pub health_address: Option<SocketAddr>,
-    /// Networks of proxies whose X-Forwarded-* headers are believed, such as 10.0.0.0/8
-    #[arg(long, env = "ONCALL_WEBHOOKS_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
-    pub trusted_proxies: Vec<IpNet>,
-    /// Also change objects that Flux, Argo CD or Helm manage, which may undo it
-    #[arg(long, env = "ONCALL_WEBHOOKS_ALLOW_MANAGED")]
-    pub allow_managed: bool,
-    /// How many calls a token, or a Kubernetes user in a namespace, may make in a minute
-    #[arg(long, env = "ONCALL_WEBHOOKS_CALLS_PER_MINUTE", default_value_t = 300, value_parser = crate::positive)]
-    pub calls_per_minute: usize,
-}
 
 /// Bound on the memory for requests' bodies, in KiB; and the part of it that a namespace may have.
 const BODIES: (u32, u32) = (32 * 1024, 16 * 1024);
@@ -95,7 +73,7 @@ const LAST_WRITES: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// It can't start: the address is taken, a certificate can't be read. Or a part of it ended by itself.
-pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(client: Client, config: ApiConfig, stop: impl Future<Output = ()>) -> Result<()> {
     Service::bind(client, config).await?.run(stop).await
 }
 
@@ -117,7 +95,7 @@ struct Service {
 
 impl Service {
     /// Takes the address, and makes the state, which is still empty.
-    async fn bind(client: Client, config: Config) -> Result<Self> {
+    async fn bind(client: Client, config: ApiConfig) -> Result<Self> {
         let server = Server::bind(&config.listen).await?;
         tracing::info!(address = %server.local_addr()?, "REST API");
         let objects = Objects::new(client.clone(), FIELD_MANAGER);
@@ -160,7 +138,7 @@ impl Service {
         self.watch_responses();
         self.become_ready();
         let Self { server, api, mut tasks, .. } = self;
-        let router = router::router(&api).merge(health::routes(api.ready.clone()));
+        let router = router::router(&api).merge(probes::routes(api.ready.clone()));
         tokio::select! {
             served = server.serve(router, stop) => served?,
             _ = tasks.join_next() => anyhow::bail!("a part of it ended by itself"),
@@ -172,10 +150,10 @@ impl Service {
     /// Answers /livez and /readyz at an address of their own, if there is one.
     async fn serve_health(&mut self) -> Result<()> {
         let Some(address) = self.health_address else { return Ok(()) };
-        let listener = health::bind(address).await?;
+        let listener = probes::bind(address).await?;
         let ready = self.api.ready.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = health::serve(listener, ready, axum::Router::new()).await {
+            if let Err(error) = probes::serve(listener, ready, axum::Router::new()).await {
                 tracing::error!(%error, "serve /livez and /readyz");
             }
         });

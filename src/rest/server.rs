@@ -15,7 +15,7 @@ mod peer;
 mod tests;
 mod tls;
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -25,28 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::peer::Peer;
 use self::{acceptor::Acceptor, connection::ConnectionHandler, limits::Limits, tls::TlsServer};
-
-/// How the REST API listens.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Listen {
-    /// Address of the REST API, /livez and /readyz
-    #[arg(long, env = "ONCALL_WEBHOOKS_API_ADDRESS", default_value = "0.0.0.0:8081")]
-    pub address: SocketAddr,
-    /// PEM file of the certificate and its chain; with it, the REST API speaks TLS. Read again when it changes
-    #[arg(long, env = "ONCALL_WEBHOOKS_TLS_CERTIFICATE", requires = "tls_key")]
-    pub tls_certificate: Option<PathBuf>,
-    /// PEM file of the certificate's private key
-    #[arg(long, env = "ONCALL_WEBHOOKS_TLS_KEY", requires = "tls_certificate")]
-    pub tls_key: Option<PathBuf>,
-    /// How many connections may be open at a time; at the bound, new ones wait
-    #[arg(
-        long,
-        env = "ONCALL_WEBHOOKS_MAX_CONNECTIONS",
-        default_value_t = 512,
-        value_parser = clap::value_parser!(u16).range(1..),
-    )]
-    pub max_connections: u16,
-}
+use crate::config::Listen;
 
 /// A listener that is bound, and does not serve yet.
 pub(crate) struct Server {

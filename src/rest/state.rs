@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     auth::Auth, catalog::Catalog, error::ApiError, permits::Permits, responses::Responses, writer::WebhookWriter,
 };
-use crate::health::Ready;
+use crate::kubernetes::probes::Ready;
 
 /// The parts that answer calls, and the bounds that calls share.
 pub(crate) struct ApiState {

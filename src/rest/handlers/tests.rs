@@ -10,8 +10,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    health::Ready,
-    kubernetes::objects::Objects,
+    kubernetes::{objects::Objects, probes::Ready},
     rest::{
         auth::Auth, catalog::Catalog, credentials::CredentialStore, permits::Permits, responses::Responses,
         writer::WebhookWriter,

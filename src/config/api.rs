@@ -1,0 +1,52 @@
+//! The flags of `api`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use ipnet::IpNet;
+
+use super::positive;
+
+/// Configures the REST API.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ApiConfig {
+    /// The namespace to work in [default: all]
+    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Where and how it listens
+    #[command(flatten)]
+    pub listen: Listen,
+    /// Another address of /livez and /readyz, which answers also when all connections of the API are taken
+    #[arg(long, env = "ONCALL_WEBHOOKS_API_HEALTH_ADDRESS")]
+    pub health_address: Option<SocketAddr>,
+    /// Networks of proxies whose X-Forwarded-* headers are believed, such as 10.0.0.0/8
+    #[arg(long, env = "ONCALL_WEBHOOKS_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Also change objects that Flux, Argo CD or Helm manage, which may undo it
+    #[arg(long, env = "ONCALL_WEBHOOKS_ALLOW_MANAGED")]
+    pub allow_managed: bool,
+    /// How many calls a token, or a Kubernetes user in a namespace, may make in a minute
+    #[arg(long, env = "ONCALL_WEBHOOKS_CALLS_PER_MINUTE", default_value_t = 300, value_parser = positive)]
+    pub calls_per_minute: usize,
+}
+
+/// Says where and how the REST API listens.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Listen {
+    /// Address of the REST API, /livez and /readyz
+    #[arg(long, env = "ONCALL_WEBHOOKS_API_ADDRESS", default_value = "0.0.0.0:8081")]
+    pub address: SocketAddr,
+    /// PEM file of the certificate and its chain; with it, the REST API speaks TLS. Read again when it changes
+    #[arg(long, env = "ONCALL_WEBHOOKS_TLS_CERTIFICATE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of the certificate's private key
+    #[arg(long, env = "ONCALL_WEBHOOKS_TLS_KEY", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// How many connections may be open at a time; at the bound, new ones wait
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_MAX_CONNECTIONS",
+        default_value_t = 512,
+        value_parser = clap::value_parser!(u16).range(1..),
+    )]
+    pub max_connections: u16,
+}

@@ -1,0 +1,34 @@
+//! The flags of `controller`.
+
+use std::net::SocketAddr;
+
+use super::{Election, Proxy, Reach, Retention, positive};
+
+/// Configures the operator.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ControllerConfig {
+    /// The namespace to work in [default: all]
+    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub health_address: SocketAddr,
+    /// How many deliveries may be sent and not yet recorded; at the bound, sending waits
+    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_UNRECORDED", default_value_t = 256, value_parser = positive)]
+    pub max_unrecorded: usize,
+    /// How many requests of one webhook may be on the way at a time
+    #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = positive)]
+    pub max_per_webhook: usize,
+    /// What requests may reach.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// What they go through.
+    #[command(flatten)]
+    pub proxy: Proxy,
+    /// Which replica works.
+    #[command(flatten)]
+    pub election: Election,
+    /// What is kept of what is finished.
+    #[command(flatten)]
+    pub retention: Retention,
+}
