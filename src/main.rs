@@ -46,7 +46,7 @@ enum Command {
     #[command(subcommand)]
     Token(cli::token::Command),
     #[command(flatten)]
-    WithoutCluster(cli::Command),
+    Offline(cli::offline::Command),
 }
 
 fn main() -> ExitCode {
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::WithoutCluster(command) => return Ok(cli::run(&command)),
+        Command::Offline(command) => return Ok(cli::offline::run(&command)),
         Command::Crds(options) => cli::generated::crds(&options)?,
         Command::Token(command) => block_on(cli::token::run(&command))?,
         Command::Openapi => cli::generated::openapi()?,

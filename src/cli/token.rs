@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::{
     errors::error_chain,
     kubernetes::{

@@ -1,4 +1,4 @@
-//! `template`: one template and its data in, what it renders to out.
+//! `template`: one template and its data in, the rendered text out.
 
 use std::{
     io::{self, IsTerminal},
@@ -8,19 +8,22 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::{Verdict, complain, files, findings, plan, print};
-use crate::core::{
-    event::{EventData, Own},
-    template::{Mode, Template},
+use super::{data, files, findings, options::Verdict};
+use crate::{
+    cli::output::{complain, print},
+    core::{
+        event::{EventData, Own},
+        template::{Mode, Template},
+    },
 };
 
-/// What to render.
+/// Says what to render.
 #[derive(Debug, Args)]
 pub struct Options {
     /// How the text becomes part of a request: raw as in url and triggerTemplate, json as in headers and data, where
     /// strings are escaped as inside a JSON string
     #[arg(long, default_value = "raw")]
-    mode: Kind,
+    mode: ModeOption,
     /// Data that the template sees, JSON or YAML
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -30,15 +33,15 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum ModeOption {
     Raw,
     Json,
 }
 
 pub(super) fn run(options: &Options) -> Result<Verdict> {
     let mode = match options.mode {
-        Kind::Raw => Mode::Raw,
-        Kind::Json => Mode::Json,
+        ModeOption::Raw => Mode::Raw,
+        ModeOption::Json => Mode::Json,
     };
     let from_stdin = options.template == "-";
     if from_stdin && options.data.as_deref().is_some_and(files::is_stdin) {
@@ -46,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     }
     let mut faults = Vec::new();
     let data = match &options.data {
-        Some(path) => plan::read_data(path, &mut faults)?,
+        Some(path) => data::read(path, &mut faults)?,
         None => Some(<_>::default()),
     };
     findings::mention(&faults);

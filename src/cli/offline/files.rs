@@ -1,4 +1,4 @@
-//! Paths in, bytes by their names out; as `kubectl -f` takes them.
+//! Paths as `kubectl -f` takes them in; the names and bytes of the files out.
 
 use std::{
     collections::HashSet,
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 /// A file that was read.
 pub(super) struct File {
-    /// As findings call it.
+    /// The path, as findings show it.
     pub(super) name: Arc<str>,
     pub(super) bytes: Vec<u8>,
 }
@@ -29,11 +29,13 @@ pub(super) fn read(path: &Path) -> Result<File> {
     Ok(File { name: Arc::from(path.display().to_string()), bytes })
 }
 
+/// Whether a path stands for standard input.
 pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Reads all that `paths` name, each file once, in their order, folders in that of their names.
+/// Reads the files that `paths` name, in that order, and those in a folder in the order of their names. A file that is named
+/// twice is read once.
 pub(super) fn read_all(paths: &[PathBuf], recursive: bool) -> Result<Vec<File>> {
     if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
         bail!("standard input (-) can be read only once");
@@ -52,11 +54,12 @@ pub(super) fn read_all(paths: &[PathBuf], recursive: bool) -> Result<Vec<File>> 
         }
     }
     let mut known = HashSet::new();
-    // What does not exist is told of when it is read.
+    // A path that does not exist stays: reading it gives the error.
     found.retain(|path| is_stdin(path) || fs::canonicalize(path).map_or(true, |path| known.insert(path)));
     found.iter().map(|path| read(path)).collect()
 }
 
+/// Adds the manifests in `folder` to `found`.
 fn list(folder: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<()> {
     let reading = || format!("read {}", folder.display());
     let mut entries: Vec<fs::DirEntry> =
@@ -66,7 +69,7 @@ fn list(folder: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<()> 
         let path = entry.path();
         let is_manifest =
             path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
-        // Of a link, what it leads to; but no folders, which could lead back.
+        // Links to files are followed. Links to folders are not: they could lead back.
         if entry.file_type().with_context(reading)?.is_dir() {
             if recursive {
                 list(&path, recursive, found)?;

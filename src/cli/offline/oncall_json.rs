@@ -1,10 +1,15 @@
-//! A webhook as OnCall's API gives it.
+//! A webhook as OnCall's API gives it, in place of a manifest.
+//!
+//! Only fields that OnCall's API has are read here: those that manifests alone have take their defaults from
+//! [`Webhook::bare`].
+
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    schema::{Fault, quoted},
+    findings::FieldError,
+    wording::quoted,
     yaml::{Data, Node},
 };
 use crate::core::{
@@ -15,8 +20,16 @@ use crate::core::{
     webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
 };
 
-/// A secret that stood in the JSON; None if it was masked.
-pub(super) type Inline = (SecretKey, Option<SecretString>);
+/// What a message says of a field that is masked.
+pub(super) const MASKED: &str = "masked: put its value in place of the asterisks";
+
+/// A secret that stands in the JSON itself.
+pub(super) struct InlineSecret {
+    /// What the webhook calls it. No Secret has such a name.
+    pub(super) key: SecretKey,
+    /// None if OnCall's API masked it.
+    pub(super) value: Option<SecretString>,
+}
 
 /// Whether this is one: it has no kind, but fields that only these have.
 pub(super) fn is_webhook(node: &Node) -> bool {
@@ -24,22 +37,15 @@ pub(super) fn is_webhook(node: &Node) -> bool {
     !has("apiVersion") && !has("kind") && has("url") && (has("trigger_type") || has("http_method") || has("name"))
 }
 
-/// The webhook and its secrets; None if something is wrong, which is added to `faults`.
-pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> Option<(Webhook, Vec<Inline>)> {
-    let before = faults.len();
-    let mut fields = Fields { node, faults };
-    let simple = match fields.text("preset").as_deref() {
-        None | Some("advanced_webhook") => false,
-        Some("simple_webhook") => true,
-        Some(other) => {
-            let message = format!(
-                "{} is no preset: there is simple_webhook, advanced_webhook and none; others are of Grafana Cloud only",
-                quoted(other)
-            );
-            fields.fault("preset", message);
-            false
-        }
-    };
+/// The webhook and its secrets; None if something is wrong, which is added to `errors`.
+pub(super) fn webhook(
+    node: &Node,
+    namespace: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<(Webhook, Vec<InlineSecret>)> {
+    let before = errors.len();
+    let mut fields = Fields { node, errors };
+    let simple = fields.is_simple();
     let display_name = fields.trimmed("name").unwrap_or_default();
     let name = id::resource_name(&display_name);
     let id = fields.text("id").unwrap_or_else(|| id::webhook_id(namespace, &name));
@@ -47,23 +53,16 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
 
     let url = fields.trimmed("url");
     if url.is_none() {
-        fields.fault("url", "is missing: give the template of the URL".to_owned());
+        fields.error("url", "is missing: give the template of the URL".to_owned());
     }
     // The older form of the same objects has other names for some fields.
     let username = fields.trimmed("username").or_else(|| fields.trimmed("user"));
     let forward_all = fields.flag("forward_all").or_else(|| fields.flag("forward_whole_payload"));
     let trigger_type = if simple { Some(TriggerType::Escalation) } else { fields.word("trigger_type") };
     let method = if simple { Some(HttpMethod::Post) } else { fields.word("http_method") };
-    let mut secrets = Vec::new();
-    let mut secret = |fields: &mut Fields, field: &str| {
-        let value = fields.text(field)?;
-        // No Secret has such a name.
-        let key = SecretKey { name: format!("{id}: {name}"), key: field.to_owned() };
-        secrets.push((key.clone(), (value != MASK).then(|| SecretString::from(value))));
-        Some(key)
-    };
-    let password = secret(&mut fields, "password");
-    let authorization_header = secret(&mut fields, "authorization_header");
+    let owner = format!("{id}: {name}");
+    let secrets = ["password", "authorization_header"].map(|field| fields.secret(&owner, field));
+    let [password, authorization_header] = [0, 1].map(|index| secrets[index].as_ref().map(|secret| secret.key.clone()));
     let template = |text: Option<String>, mode| text.map(|text| Field::new(&text, mode));
     let url = Url::Template(Field::new(&url.unwrap_or_default(), Mode::Raw));
     let webhook = Webhook {
@@ -82,38 +81,61 @@ pub(super) fn webhook(node: &Node, namespace: &str, faults: &mut Vec<Fault>) -> 
         id,
         ..Webhook::bare(trigger_type.unwrap_or(TriggerType::Escalation), url)
     };
-    (faults.len() == before).then_some((webhook, secrets))
+    (errors.len() == before).then(|| (webhook, secrets.into_iter().flatten().collect()))
 }
 
-/// As Python's `str.strip()` does.
+/// Takes away white space at both ends, as Python's `str.strip()` does.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(uri::is_python_space)
 }
 
+/// Reads fields one by one, and collects what is wrong with them.
 struct Fields<'a> {
     node: &'a Node,
-    faults: &'a mut Vec<Fault>,
+    errors: &'a mut Vec<FieldError>,
 }
 
 impl Fields<'_> {
-    fn fault(&mut self, field: &str, message: String) {
+    fn error(&mut self, field: &str, message: String) {
         let line = self.node.get(field).map_or(self.node.line, |entry| entry.line);
-        self.faults.push(Fault { line, field: field.to_owned(), message });
+        self.errors.push(FieldError { line, field: field.to_owned(), message });
     }
 
-    /// None if it is missing, null or empty, which are the same to OnCall.
+    /// Whether the preset says that it is a simple webhook.
+    fn is_simple(&mut self) -> bool {
+        match self.text("preset").as_deref() {
+            None | Some("advanced_webhook") => false,
+            Some("simple_webhook") => true,
+            Some(other) => {
+                let message = format!(
+                    "{} is no preset: there is simple_webhook, advanced_webhook and none; others are of Grafana Cloud only",
+                    quoted(other)
+                );
+                self.error("preset", message);
+                false
+            }
+        }
+    }
+
+    fn secret(&mut self, owner: &str, field: &str) -> Option<InlineSecret> {
+        let value = self.text(field)?;
+        let key = SecretKey { name: owner.to_owned(), key: field.to_owned() };
+        Some(InlineSecret { key, value: (value != MASK).then(|| SecretString::from(value)) })
+    }
+
+    /// The text of a field; None if it is missing, null or empty, which are the same to OnCall.
     fn text(&mut self, field: &str) -> Option<String> {
         let node = self.node.at(&[field])?;
         match node.text() {
             Some(text) => (!text.is_empty()).then(|| text.to_owned()),
             None => {
-                self.fault(field, format!("must be a string, not {}", node.what()));
+                self.error(field, format!("must be a string, not {}", node.kind()));
                 None
             }
         }
     }
 
-    /// The same without the white space around it, which OnCall's API takes away.
+    /// The text of a field without the white space around it, which OnCall's API takes away.
     fn trimmed(&mut self, field: &str) -> Option<String> {
         self.text(field).map(|text| trim(&text).to_owned()).filter(|text| !text.is_empty())
     }
@@ -123,17 +145,18 @@ impl Fields<'_> {
         match node.data {
             Data::Bool(value) => Some(value),
             _ => {
-                self.fault(field, format!("must be true or false, not {}", node.what()));
+                self.error(field, format!("must be true or false, not {}", node.kind()));
                 None
             }
         }
     }
 
+    /// One of the words of an enum.
     fn word<T: DeserializeOwned>(&mut self, field: &str) -> Option<T> {
         let text = self.text(field)?;
         let word = serde_json::from_value(Value::from(text.as_str()));
         if word.is_err() {
-            self.fault(field, format!("{} is none of OnCall's", quoted(&text)));
+            self.error(field, format!("{} is none of OnCall's", quoted(&text)));
         }
         word.ok()
     }
@@ -146,7 +169,7 @@ impl Fields<'_> {
             _ => None,
         };
         texts.unwrap_or_else(|| {
-            self.fault(field, "must be a list of ids".to_owned());
+            self.error(field, "must be a list of ids".to_owned());
             Vec::new()
         })
     }

@@ -1,12 +1,13 @@
-//! What is wrong, and where.
+//! Errors and hints about manifests, and how they are shown.
 
 use std::{fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::{Format, complain, print};
+use super::options::Format;
+use crate::cli::output::{complain, print};
 
-/// How bad it is.
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Severity {
@@ -32,6 +33,15 @@ pub(super) struct Finding {
     pub(super) message: String,
 }
 
+/// An error in one field of an object, before it is known which object and file that is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FieldError {
+    pub(super) line: usize,
+    /// The path of the field, such as `spec.url`; empty for the whole object.
+    pub(super) field: String,
+    pub(super) message: String,
+}
+
 fn as_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }
@@ -51,12 +61,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Whether any of them is a fault.
+/// Whether any of them is an error.
 pub(super) fn any_fault(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.severity == Severity::Fault)
 }
 
-/// Prints them as the answer.
+/// Prints findings to standard output: they are the subcommand's answer.
 pub(super) fn show(findings: &[Finding], format: Format) -> anyhow::Result<()> {
     match format {
         Format::Text => print(&findings.iter().map(|finding| format!("{finding}\n")).collect::<String>()),
@@ -64,7 +74,7 @@ pub(super) fn show(findings: &[Finding], format: Format) -> anyhow::Result<()> {
     }
 }
 
-/// Prints them beside the answer.
+/// Prints findings to standard error, beside the subcommand's answer.
 pub(super) fn mention(findings: &[Finding]) {
     for finding in findings {
         complain(&finding.to_string());

@@ -1,4 +1,4 @@
-//! `send`: the requests, sent once, and what came of them.
+//! `send`: sends the requests, once, and prints the WebhookResponses.
 
 use std::{
     path::PathBuf,
@@ -11,18 +11,21 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::{
-    Sources, Verdict, complain, findings,
-    manifests::Hook,
-    plan::{self, Deed, History, Lacking, Occasion},
-    print, render,
+    decision::{self, Decision, OnMissingSecret},
+    events::InputEvent,
+    findings, inputs,
+    manifests::WebhookManifest,
+    options::{Sources, Verdict},
+    responses::ResponseHistory,
 };
 use crate::{
+    cli::output::{complain, print},
     core::id,
     delivery::{Origin, Proxies, Sender},
     resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
 };
 
-/// What to send.
+/// Says what to send.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
@@ -43,7 +46,7 @@ enum Output {
 }
 
 pub(super) fn run(options: &Options) -> Result<Verdict> {
-    let (manifests, occasions) = render::prepare(&options.sources, options.data.as_deref())?;
+    let (manifests, events) = inputs::read(&options.sources, options.data.as_deref())?;
     if findings::any_fault(&manifests.findings) {
         complain("oncall-webhooks: nothing was sent: mend these first");
         return Ok(Verdict::Faulty);
@@ -52,16 +55,16 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     // As with curl.
     let proxies = Proxies::default().or_environment();
     let sender = Sender::unbound(&proxies).context("set up the HTTP client")?;
-    let mut history = History::new(manifests.responses.clone());
+    let mut history = ResponseHistory::new(manifests.responses.clone());
     let mut responses = Vec::new();
     // In their order, as in a cluster: a later event sees what an earlier one was answered.
-    for (index, occasion) in occasions.iter().enumerate() {
-        let runs = plan::concerned(&manifests, occasion).into_iter().map(|hook| {
-            let deed = plan::deed(&manifests, hook, occasion, &history, Lacking::Fails);
-            deliver(&sender, hook, occasion, index, deed)
+    for (index, event) in events.iter().enumerate() {
+        let deliveries = decision::webhooks_of(&manifests, event).into_iter().map(|webhook| {
+            let decision = decision::decide(&manifests, webhook, event, &history, OnMissingSecret::Fail);
+            deliver(&sender, webhook, event, index, decision)
         });
-        for response in runtime.block_on(join_all(runs)).into_iter().flatten() {
-            history.note(&response);
+        for response in runtime.block_on(join_all(deliveries)).into_iter().flatten() {
+            history.add(&response);
             if options.output == Output::Yaml {
                 print(&format!("---\n{}", serde_saphyr::to_string(&response).context("print a WebhookResponse")?))?;
             }
@@ -77,33 +80,34 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     Ok(Verdict::faulty_if(!responses.iter().all(succeeded)))
 }
 
+/// Does what was decided for the event with this index; None if the webhook does not fire.
 async fn deliver(
     sender: &Sender,
-    hook: &Hook,
-    occasion: &Occasion,
+    manifest: &WebhookManifest,
+    event: &InputEvent,
     index: usize,
-    deed: Deed,
+    decision: Decision,
 ) -> Option<WebhookResponse> {
-    let (webhook, namespace) = (&hook.webhook, &hook.place.namespace);
-    let uid = occasion.uid.clone().unwrap_or_default();
-    // Another one each time: a receiver that drops what it has seen is to take what is sent on purpose.
+    let (webhook, namespace) = (&manifest.webhook, &manifest.source.namespace);
+    let uid = event.uid.clone().unwrap_or_default();
+    // Another id each time: a receiver that drops what it has seen is to take what is sent on purpose.
     let moment = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
     let name = id::response_name(&format!("{uid} {moment} {} {index}", std::process::id()), &webhook.name);
-    let status = match deed {
-        Deed::Nothing(reason) => {
-            complain(&format!("Webhook {namespace}/{} does not fire for {}: {reason}", webhook.name, occasion.title));
+    let status = match decision {
+        Decision::DoesNotFire(reason) => {
+            complain(&format!("Webhook {namespace}/{} does not fire for {}: {reason}", webhook.name, event.title));
             return None;
         }
-        Deed::Refused { record, .. } => WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
-        Deed::Send { request, record, .. } => {
+        Decision::Fails { record, .. } => WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
+        Decision::Sends { request, record, .. } => {
             let (time, started) = (Timestamp::now(), Instant::now());
             let origin = Origin { namespace, webhook: &webhook.name };
             let outcome = sender.send(origin, &request, &name, webhook.timeout).await;
             WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
         }
     };
-    let event = EventRef { name: occasion.event.clone().unwrap_or_default(), uid };
-    let mut response = WebhookResponse::pending(&name, namespace, event, &occasion.alert_group_id, webhook);
+    let event_ref = EventRef { name: event.name.clone().unwrap_or_default(), uid };
+    let mut response = WebhookResponse::pending(&name, namespace, event_ref, &event.alert_group_id, webhook);
     response.status = Some(status);
     Some(response)
 }
