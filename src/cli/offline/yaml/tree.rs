@@ -90,7 +90,7 @@ impl TreeBuilder {
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
-                    return Err(SyntaxError { line, message: "the alias stands inside what it aliases".to_owned() });
+                    return Err(SyntaxError { line, message: "the alias stands inside what it repeats".to_owned() });
                 };
                 self.aliases.values += node.size;
                 self.aliases.bytes += node.bytes;
