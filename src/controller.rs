@@ -67,7 +67,7 @@ use self::{
 use crate::{
     config,
     core::dispatch::Limits,
-    delivery::{self, Policies, Proxies, Sender},
+    delivery::{Policies, Ports, ProxySettings, Sender},
     kubernetes::{
         client::api_of,
         index::Fold,
@@ -114,12 +114,12 @@ async fn work(
     let mut stop = pin!(stop);
     // The first says where the API server is.
     policies.changed().await.context("look where the API server is")?;
-    let proxies = Proxies::from(config.proxy.clone()).or_environment();
+    let proxies = ProxySettings::from(config.proxy.clone()).or_environment();
     let held: Arc<OnceLock<Leadership>> = Arc::default();
     let gate = Arc::clone(&held);
     let gate = Arc::new(move || gate.get().is_some_and(Leadership::is_held));
-    let sender = delivery::Parts { policies, services: services(&client), gate };
-    let sender = Sender::new(sender, &proxies).context("set up the HTTP client")?;
+    let ports = Ports { policies, services: services(&client), gate };
+    let sender = Sender::new(ports, &proxies).context("set up the HTTP client")?;
     let Some(candidate) = config.election.clone().candidate()? else {
         let lease = held.get_or_init(Leadership::unopposed).clone();
         return lead(client, config, sender, lease, ready, metrics, stop).await;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::delivery::Proxies;
+use crate::delivery::ProxySettings;
 
 /// Proxies of requests. The API server is never asked through one.
 #[derive(Clone, clap::Args)]
@@ -27,7 +27,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-impl From<Proxy> for Proxies {
+impl From<Proxy> for ProxySettings {
     fn from(proxy: Proxy) -> Self {
         Self { https: proxy.https_proxy, http: proxy.http_proxy, all: None, none: proxy.no_proxy }
     }

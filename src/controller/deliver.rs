@@ -33,7 +33,7 @@ use crate::{
         retry::{self, Verdict},
         webhook::EventType,
     },
-    delivery::{Origin, Sender},
+    delivery::{Requester, Sender},
     errors::error_chain,
     kubernetes::{
         lease::Leadership,
@@ -299,10 +299,10 @@ impl Deliverer {
         record: Record,
     ) -> Option<(WebhookResponseStatus, Verdict)> {
         let webhook = &webhook.webhook;
-        let origin = Origin { namespace: &delivery.event.namespace, webhook: &webhook.name };
+        let requester = Requester { namespace: &delivery.event.namespace, webhook: &webhook.name };
         loop {
             let (time, started) = (Timestamp::now(), Instant::now());
-            let outcome = self.sender.send(origin, request, &delivery.response_name(), webhook.timeout).await;
+            let outcome = self.sender.send(requester, request, &delivery.response_name(), webhook.timeout).await;
             if outcome != Outcome::Withheld {
                 let status =
                     WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed());

@@ -1,7 +1,7 @@
 //! Where Services of the cluster lead, as the API server has them. That decides whether a request may go there.
 //!
 //! ```text
-//! Service, its EndpointSlices ──► cache ──► Leads
+//! Service, its EndpointSlices ──► cache ──► ServiceTarget
 //! ```
 
 use std::{
@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use tokio::time::timeout;
 
 use crate::{
-    delivery::{Leads, Services},
+    delivery::{ServiceTarget, ServiceLookup},
     errors::error_chain,
     kubernetes::objects::Objects,
 };
@@ -36,10 +36,10 @@ const READER: &str = "";
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// Makes the function that tells where a Service leads.
-pub(crate) fn services(client: &Client) -> Services {
+pub(crate) fn services(client: &Client) -> ServiceLookup {
     // With a bound of its own on reads: requests do not wait for the reads of others.
     let objects = Objects::new(client.clone(), READER);
-    let known: Arc<Cache<(String, String), (Instant, Leads)>> = Arc::new(Cache::new(SERVICES));
+    let known: Arc<Cache<(String, String), (Instant, ServiceTarget)>> = Arc::new(Cache::new(SERVICES));
     Arc::new(move |namespace, name| {
         let (objects, known) = (objects.clone(), Arc::clone(&known));
         async move {
@@ -70,15 +70,15 @@ pub(crate) fn services(client: &Client) -> Services {
 }
 
 /// Reads where a Service leads.
-async fn read(objects: &Objects, namespace: &str, name: &str) -> Result<Leads, String> {
+async fn read(objects: &Objects, namespace: &str, name: &str) -> Result<ServiceTarget, String> {
     let service: Option<Service> = objects.get(namespace, name).await.map_err(|error| error_chain(&error))?;
     let type_ = service.map(|service| service.spec.unwrap_or_default().type_.unwrap_or_default());
     if type_.is_none_or(|type_| type_ == "ExternalName") {
-        return Ok(Leads::Elsewhere);
+        return Ok(ServiceTarget::External);
     }
     let slices = objects.list::<EndpointSlice>(Some(namespace), &format!("{SERVICE_LABEL}={name}")).await;
     let slices = slices.map_err(|error| format!("list EndpointSlices: {}", error_chain(&error)))?;
-    Ok(Leads::To(slices.iter().flat_map(addresses).collect()))
+    Ok(ServiceTarget::Endpoints(slices.iter().flat_map(addresses).collect()))
 }
 
 /// The addresses of the endpoints of a slice.

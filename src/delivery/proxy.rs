@@ -1,4 +1,4 @@
-//! What an administrator says of proxies in; the proxy of a URL out, if it has one.
+//! The proxy settings of an administrator and a URL in; the proxy of that URL out, if it has one.
 //!
 //! A proxy is only ever asked to `CONNECT`, also for http: nothing else lets us say which address it is to reach.
 
@@ -11,27 +11,27 @@ use crate::core::address::Policy;
 
 /// Proxies as flags and variables name them: `[http[s]://][USER:PASSWORD@]HOST[:PORT]`.
 #[derive(Clone, Default)]
-pub struct Settings {
+pub struct ProxySettings {
     /// For https URLs.
     pub https: Option<String>,
     /// For http URLs.
     pub http: Option<String>,
-    /// For those that have none of their own.
+    /// For URLs whose scheme has no proxy of its own.
     pub all: Option<String>,
-    /// Hosts that are reached without: `example.com` with all below it, `10.0.0.0/8`, or `*`, with commas between.
+    /// Hosts that are reached without a proxy: `example.com` with all below it, `10.0.0.0/8`, or `*`, with commas between.
     pub none: Option<String>,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for ProxySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The others may hold passwords.
-        f.debug_struct("Settings").field("none", &self.none).finish_non_exhaustive()
+        f.debug_struct("ProxySettings").field("none", &self.none).finish_non_exhaustive()
     }
 }
 
-impl Settings {
-    /// What is not said here, as the environment has it: `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, else the
-    /// same in upper case.
+impl ProxySettings {
+    /// Takes settings that are missing here from the environment: `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, else
+    /// the same in upper case.
     #[must_use]
     pub fn or_environment(self) -> Self {
         self.or(|name| env::var(name).ok())
@@ -53,32 +53,32 @@ impl Settings {
     }
 }
 
-/// A setting that is no proxy. Does not repeat it: it may hold a password.
+/// A setting is no proxy. The message does not repeat it: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is no proxy such as http://proxy.example:3128")]
-pub struct NoProxy(&'static str);
+pub struct InvalidProxy(&'static str);
 
-/// Says which proxy a URL has.
+/// Chooses the proxies of URLs.
 #[derive(Debug)]
-pub(super) struct Proxies(Matcher);
+pub(super) struct ProxyMatcher(Matcher);
 
-/// A proxy, for one URL.
-pub(super) struct Proxy {
+/// The proxy that was chosen for one URL.
+pub(super) struct ChosenProxy {
     /// Without credentials.
     pub(super) uri: Uri,
     pub(super) credentials: Option<HeaderValue>,
 }
 
-impl Proxy {
-    /// What it is called in messages, such as `proxy.example:3128`.
+impl ChosenProxy {
+    /// Its name in messages, such as `proxy.example:3128`.
     pub(super) fn name(&self) -> String {
         self.uri.authority().map(ToString::to_string).unwrap_or_default()
     }
 }
 
-impl Proxies {
-    /// None where there is no proxy at all.
-    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, NoProxy> {
+impl ProxyMatcher {
+    /// None where no proxy is configured.
+    pub(super) fn new(settings: &ProxySettings) -> Result<Option<Self>, InvalidProxy> {
         let proxies = [
             ("the proxy for https", &settings.https),
             ("the proxy for http", &settings.http),
@@ -86,7 +86,7 @@ impl Proxies {
         ];
         for (what, text) in proxies {
             if text.as_deref().is_some_and(|text| !is_proxy(text.trim())) {
-                return Err(NoProxy(what));
+                return Err(InvalidProxy(what));
             }
         }
         if proxies.iter().all(|(_, text)| text.is_none()) {
@@ -102,8 +102,8 @@ impl Proxies {
         Ok(Some(Self(Matcher::builder().https(https).http(http).all(all).no(none.join(",")).build())))
     }
 
-    /// The proxy of `url`. What the cluster or this machine has itself is not asked of one.
-    pub(super) fn of(&self, url: &Uri, policy: &Policy) -> Option<Proxy> {
+    /// The proxy of `url`. Hosts of the cluster and of this machine have none.
+    pub(super) fn of(&self, url: &Uri, policy: &Policy) -> Option<ChosenProxy> {
         let host = url.host()?;
         let bare = host.trim_matches(['[', ']']).trim_end_matches('.');
         let near = match bare.parse::<IpAddr>() {
@@ -122,11 +122,11 @@ impl Proxies {
             url.clone()
         };
         let found = self.0.intercept(&dotless)?;
-        Some(Proxy { uri: found.uri().clone(), credentials: found.basic_auth().cloned() })
+        Some(ChosenProxy { uri: found.uri().clone(), credentials: found.basic_auth().cloned() })
     }
 }
 
-/// Whether the matcher, which passes over what it can't use, takes it.
+/// Whether the matcher can use the text as a proxy: it passes over others silently.
 fn is_proxy(text: &str) -> bool {
     let target = Uri::from_static("http://receiver.invalid/");
     let found = Matcher::builder().all(text).build().intercept(&target);
@@ -148,11 +148,11 @@ mod tests {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    fn mk(https: &str, http: &str, all: &str, none: &str) -> Settings {
-        Settings { https: text(https), http: text(http), all: text(all), none: text(none) }
+    fn mk(https: &str, http: &str, all: &str, none: &str) -> ProxySettings {
+        ProxySettings { https: text(https), http: text(http), all: text(all), none: text(none) }
     }
 
-    fn of(proxies: &Proxies, url: &str) -> Option<(String, Option<String>)> {
+    fn of(proxies: &ProxyMatcher, url: &str) -> Option<(String, Option<String>)> {
         let proxy = proxies.of(&url.parse().unwrap(), &Policy::new("cluster.local"))?;
         Some((proxy.uri.to_string(), proxy.credentials.map(|value| value.to_str().unwrap().to_owned())))
     }
@@ -170,7 +170,7 @@ mod tests {
             ),
         ];
         for (settings, https, http) in cases {
-            let proxies = Proxies::new(&settings).unwrap().unwrap();
+            let proxies = ProxyMatcher::new(&settings).unwrap().unwrap();
             let found = ["https://chat.example/", "http://chat.example:8080/x"].map(|url| of(&proxies, url));
             assert_eq!(found, [https, http].map(|uri| uri.map(|uri| (uri.to_owned(), None))));
         }
@@ -179,19 +179,19 @@ mod tests {
     #[test]
     fn without_a_proxy_there_is_none() {
         for none in ["", "example.com", "*"] {
-            assert!(Proxies::new(&mk("", "", "", none)).unwrap().is_none(), "{none}");
+            assert!(ProxyMatcher::new(&mk("", "", "", none)).unwrap().is_none(), "{none}");
         }
     }
 
     #[test]
     fn credentials_are_decoded_and_never_shown() {
         let settings = mk("http://user:p%40ss@proxy.example:3128/", "", "", "");
-        let proxies = Proxies::new(&settings).unwrap().unwrap();
+        let proxies = ProxyMatcher::new(&settings).unwrap().unwrap();
         let expected = ("http://proxy.example:3128/".to_owned(), Some("Basic dXNlcjpwQHNz".to_owned()));
         assert_eq!(of(&proxies, "https://chat.example/"), Some(expected));
         let proxy = proxies.of(&Uri::from_static("https://chat.example/"), &Policy::anything()).unwrap();
         assert_eq!(proxy.name(), "proxy.example:3128");
-        let shown = format!("{settings:?}{proxies:?}{:?}", Proxies::new(&mk("", "socks5://u:p4ss@h", "", "")));
+        let shown = format!("{settings:?}{proxies:?}{:?}", ProxyMatcher::new(&mk("", "socks5://u:p4ss@h", "", "")));
         for secret in ["user:", "p%40ss", "p@ss", "p4ss", "dXNlcjpwQHNz"] {
             assert!(!shown.contains(secret), "{shown}");
         }
@@ -200,14 +200,18 @@ mod tests {
     #[test]
     fn what_is_no_proxy_is_refused_rather_than_passed_over() {
         for text in ["socks5://h:1080", "ftp://h", "http://", "http://user:pass@word@h", "a b", "/", "http://h:99999"] {
-            assert_eq!(Proxies::new(&mk("", text, "", "")).unwrap_err(), NoProxy("the proxy for http"), "{text}");
+            assert_eq!(
+                ProxyMatcher::new(&mk("", text, "", "")).unwrap_err(),
+                InvalidProxy("the proxy for http"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn some_hosts_are_reached_without() {
         let none = "example.com, .example.org *.example.net 10.1.0.0/16,192.0.2.7,2001:db8::/32,,";
-        let proxies = Proxies::new(&mk("", "", "http://proxy:1", none)).unwrap().unwrap();
+        let proxies = ProxyMatcher::new(&mk("", "", "http://proxy:1", none)).unwrap().unwrap();
         let cases = [
             ("example.com", true),
             ("EXAMPLE.com.", true),
@@ -222,7 +226,7 @@ mod tests {
             ("192.0.2.8", false),
             ("[2001:db8::1]", true),
             ("[2001:db9::1]", false),
-            // The cluster's, and this machine's.
+            // Hosts of the cluster, and of this machine.
             ("chat.team.svc", true),
             ("chat.team.svc.cluster.local.", true),
             ("localhost", true),
@@ -238,7 +242,7 @@ mod tests {
                 assert_eq!(of(&proxies, &url).is_none(), expected, "{url}");
             }
         }
-        let star = Proxies::new(&mk("", "", "http://proxy:1", "*")).unwrap().unwrap();
+        let star = ProxyMatcher::new(&mk("", "", "http://proxy:1", "*")).unwrap().unwrap();
         assert_eq!(of(&star, "https://chat.example/"), None);
     }
 
@@ -254,10 +258,10 @@ mod tests {
         ];
         let variable =
             |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
-        let values = |settings: Settings| [settings.https, settings.http, settings.all, settings.none];
+        let values = |settings: ProxySettings| [settings.https, settings.http, settings.all, settings.none];
         let expected = |texts: [&str; 4]| texts.map(text);
-        assert_eq!(values(Settings::default().or(variable)), expected(["upper", "lower", "all", "none"]));
+        assert_eq!(values(ProxySettings::default().or(variable)), expected(["upper", "lower", "all", "none"]));
         assert_eq!(values(mk("flag", "", "x", "y").or(variable)), expected(["flag", "lower", "x", "y"]));
-        assert_eq!(values(Settings::default().or(|_| None)), expected(["", "", "", ""]));
+        assert_eq!(values(ProxySettings::default().or(|_| None)), expected(["", "", "", ""]));
     }
 }

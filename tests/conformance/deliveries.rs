@@ -13,7 +13,7 @@ use oncall_webhooks::{
         template::Mode,
         webhook::{Field, SecretKey, TriggerType, Url, Webhook},
     },
-    delivery::{Origin, Parts, Proxies, Sender},
+    delivery::{Ports, ProxySettings, Requester, Sender},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -85,12 +85,16 @@ fn webhook(fields: &Value) -> Webhook {
     }
 }
 
-const ORIGIN: Origin = Origin { namespace: "team", webhook: "recorded" };
+const REQUESTER: Requester = Requester { namespace: "team", webhook: "recorded" };
 
 /// Reaches loopback, where the receivers are, and what is public.
 fn sender() -> Sender {
     let loopback = "127.0.0.0/8".parse().unwrap();
-    Sender::new(Parts::of(Policy::new("cluster.local").allow(vec![loopback], Vec::new())), &Proxies::default()).unwrap()
+    Sender::new(
+        Ports::without_cluster(Policy::new("cluster.local").allow(vec![loopback], Vec::new())),
+        &ProxySettings::default(),
+    )
+    .unwrap()
 }
 
 /// Delivers, and gives what was stored and, where one was sent, what came of it.
@@ -101,7 +105,7 @@ async fn deliver(sender: &Sender, webhook: &Webhook, context: &Map<String, Value
         Prepared::Skip(result) => (false, Record { request_trigger: Some(result), ..Record::default() }, None),
         Prepared::Refused(record) => (true, record, None),
         Prepared::Send(request, record) => {
-            let outcome = sender.send(ORIGIN, &request, "conformance", webhook.timeout).await;
+            let outcome = sender.send(REQUESTER, &request, "conformance", webhook.timeout).await;
             (true, finish(record, &outcome, &request.secrets), Some(outcome))
         }
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cli::output::{complain, print},
     core::id,
-    delivery::{Origin, Proxies, Sender},
+    delivery::{ProxySettings, Requester, Sender},
     resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
 };
 
@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
     // As with curl.
-    let proxies = Proxies::default().or_environment();
+    let proxies = ProxySettings::default().or_environment();
     let sender = Sender::unbound(&proxies).context("set up the HTTP client")?;
     let mut history = ResponseHistory::new(manifests.responses.clone());
     let mut responses = Vec::new();
@@ -101,8 +101,8 @@ async fn deliver(
         Decision::Fails { record, .. } => WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
         Decision::Sends { request, record, .. } => {
             let (time, started) = (Timestamp::now(), Instant::now());
-            let origin = Origin { namespace, webhook: &webhook.name };
-            let outcome = sender.send(origin, &request, &name, webhook.timeout).await;
+            let requester = Requester { namespace, webhook: &webhook.name };
+            let outcome = sender.send(requester, &request, &name, webhook.timeout).await;
             WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
         }
     };

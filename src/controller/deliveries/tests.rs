@@ -22,7 +22,7 @@ use crate::{
         secrets::Secrets,
     },
     core::id,
-    delivery::{Proxies, Sender},
+    delivery::{ProxySettings, Sender},
     kubernetes::{index::Fold, lease::Leadership, objects::Objects},
     resources::Webhook,
 };
@@ -61,7 +61,7 @@ impl Setting {
         });
         let objects = Objects::new(Client::new(server, "team"), "test");
         let history = Arc::new(History::new(objects.clone()));
-        let sender = Sender::unbound(&Proxies::default()).unwrap();
+        let sender = Sender::unbound(&ProxySettings::default()).unwrap();
         let secrets = Secrets::new(reflector::store::<Secret>().0);
         let lease = Leadership::unopposed();
         let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), lease };

@@ -1,0 +1,133 @@
+//! A host's name in; its addresses out, if the policy allows all of them. This is the only place that looks names up: the
+//! connection is made to an address that was judged here.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::{BoxFuture, FutureExt};
+use hickory_resolver::{
+    ResolverBuilder, TokioResolver,
+    config::LookupIpStrategy,
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
+use http::uri::Authority;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::{
+    errors::{BoxError, UnknownService, UnresolvedHost},
+    explain::last_cause,
+    ports::{Policies, ServiceLookup, ServiceTarget},
+};
+use crate::core::address::Policy;
+
+/// How long at most it is believed that a name does not exist.
+const NEGATIVE_TTL: Duration = Duration::from_secs(1);
+
+/// Bound on the questions that a name server has at a time, over one connection. Requests in flight are bounded elsewhere.
+const MAX_QUESTIONS: usize = 10_000;
+
+/// Bound on the addresses of one host that a proxy is asked for, one after the other.
+const MAX_TARGETS: usize = 4;
+
+/// Looks up the addresses of a host. Their ports mean nothing.
+pub(super) type DnsLookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// Looks names up as the system is configured to (resolv.conf and its hosts). A look-up ends with the request that needs it,
+/// also where no name server answers.
+pub(super) fn system_dns() -> DnsLookup {
+    dns_of(TokioResolver::builder_tokio())
+}
+
+/// Looks names up at the name servers of `builder`.
+pub(super) fn dns_of(builder: Result<ResolverBuilder<TokioRuntimeProvider>, NetError>) -> DnsLookup {
+    let resolver = builder.and_then(|mut builder| {
+        let options = builder.options_mut();
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        // A name that did not exist a moment ago may exist now: a Service of the same apply.
+        options.negative_max_ttl = Some(NEGATIVE_TTL);
+        options.try_tcp_on_error = true;
+        options.max_active_requests = MAX_QUESTIONS;
+        builder.build()
+    });
+    let resolver = resolver.map(Arc::new).inspect_err(|error| {
+        tracing::error!(error = last_cause(error), "read the system's name servers: no name can be looked up");
+    });
+    Arc::new(move |name| {
+        let resolver = resolver.as_ref().map(Arc::clone).map_err(|error| io::Error::other(error.to_string()));
+        async move {
+            let found = resolver?.lookup_ip(name).await.map_err(io::Error::other)?;
+            Ok(found.iter().map(|address| SocketAddr::new(address, 0)).collect())
+        }
+        .boxed()
+    })
+}
+
+/// Looks names up for one client, and refuses addresses that the client's namespace may not reach.
+#[derive(Clone)]
+pub(super) struct GuardedResolver {
+    pub(super) policies: Policies,
+    pub(super) services: ServiceLookup,
+    /// None for the client of requests that every namespace may make.
+    pub(super) namespace: Option<String>,
+    pub(super) dns: DnsLookup,
+}
+
+impl GuardedResolver {
+    /// The policy of the moment.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policies.borrow())
+    }
+
+    /// The addresses of a name, none of which is refused. Their ports are the connector's to set.
+    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
+        let is_service = self.is_own_service(name).await?;
+        let answers = (self.dns)(name.to_owned()).await.ok();
+        let answers = answers.filter(|answers| !answers.is_empty()).ok_or(UnresolvedHost)?;
+        let policy = self.policy();
+        // One that is refused refuses all, as in OnCall: whoever mixes them in means no good.
+        for answer in &answers {
+            policy.judge(self.namespace.as_deref(), Some(name), answer.ip(), is_service)?;
+        }
+        Ok(answers)
+    }
+
+    /// Whether a name is that of a Service of the client's own namespace. Its endpoints are judged here, since the cluster's
+    /// network leads from the Service's address to them.
+    async fn is_own_service(&self, name: &str) -> Result<bool, BoxError> {
+        let policy = self.policy();
+        let Some(namespace) = self.namespace.as_deref() else { return Ok(false) };
+        let Some(service) = policy.own_service(namespace, name) else { return Ok(false) };
+        match (self.services)(namespace.to_owned(), service).await.map_err(UnknownService)? {
+            ServiceTarget::External => Ok(false),
+            ServiceTarget::Endpoints(endpoints) => {
+                endpoints.into_iter().try_for_each(|endpoint| policy.judge_endpoint(namespace, endpoint))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The targets that a proxy is asked to connect to, one after the other until one works: addresses, so that it can be led
+    /// nowhere else, but the name where the policy trusts that.
+    pub(super) async fn targets(&self, host: &str, port: u16) -> Result<Vec<Authority>, BoxError> {
+        let is_judged = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+        if is_judged || self.policy().trusts(self.namespace.as_deref(), host) {
+            return Ok(vec![Authority::try_from(format!("{host}:{port}"))?]);
+        }
+        let addresses = self.addresses(host).await?.into_iter().map(|answer| answer.ip().to_canonical());
+        let mut seen = BTreeSet::new();
+        let different = addresses.filter(|address| seen.insert(*address)).take(MAX_TARGETS);
+        different.map(|address| Ok(Authority::try_from(SocketAddr::new(address, port).to_string())?)).collect()
+    }
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move { Ok(Box::new(resolver.addresses(name.as_str()).await?.into_iter()) as Addrs) })
+    }
+}

@@ -1,0 +1,167 @@
+//! Which addresses are reached, however they are spelled, whatever names resolve to, and after redirects.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::{net::TcpListener, sync::watch};
+
+use super::{
+    fixtures::{Listener, NOT_SUPPORTED, get, get_from, hostile_names, ips, mk_sender, names, outcome, policy},
+    spellings::{ELSEWHERE, LOCAL, LOCAL6, NAMES},
+};
+use crate::{
+    core::{address::Policy, response::Outcome},
+    delivery::{Ports, ProxySettings, Sender},
+};
+
+#[tokio::test]
+async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
+    let trap = Listener::everywhere().await;
+    let at = |url: &str| url.replace("PORT", &trap.port.to_string());
+    let sender = mk_sender(policy(), &ProxySettings::default(), names(hostile_names).0);
+    let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
+    let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
+    let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
+    let tricks: Vec<(String, &str)> = local.chain(elsewhere).chain(names).collect();
+    let found = join_all(tricks.iter().map(|(url, _)| get(&sender, url))).await;
+    let wrong: Vec<_> = tricks.iter().zip(found).filter(|((_, expected), found)| expected != found).collect();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), tricks.len());
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
+    let trap = Listener::everywhere().await;
+    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
+    let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
+    let urls: Vec<_> = LOCAL.iter().chain(LOCAL6.iter().filter(|_| has_ipv6)).collect();
+    let reach = urls.iter().map(|url| {
+        let url = url.replace("PORT", &trap.port.to_string());
+        let sender = sender.clone();
+        async move { (get(&sender, &url).await, url) }
+    });
+    let others: Vec<_> = join_all(reach).await.into_iter().filter(|(found, _)| found != "200 reached").collect();
+    assert!(others.is_empty(), "{others:#?}");
+    assert!(trap.connections() > 0);
+}
+
+#[tokio::test]
+async fn no_redirect_leads_to_what_must_not_be_reached() {
+    let trap = Listener::everywhere().await;
+    let at = |url: &str| url.replace("PORT", &trap.port.to_string());
+    let sender = mk_sender(policy(), &ProxySettings::default(), names(hostile_names).0);
+    let locations = LOCAL
+        .iter()
+        .chain(&LOCAL6)
+        .map(|url| at(url))
+        .chain(ELSEWHERE.iter().map(|(url, _)| (*url).to_owned()))
+        .chain(NAMES.iter().map(|name| at(&format!("//{name}:PORT/"))))
+        // One that would break the answer.
+        .filter(|location| !location.contains('\n'));
+    let mut tried = 0;
+    for location in locations {
+        // Its own receiver, which is reached: its name is allowed.
+        let receiver = Listener::redirect(&location).await;
+        let url = format!("http://to-loopback.allowed.example:{}/", receiver.port);
+        let outcome = outcome(&sender, &url, None).await;
+        match &outcome {
+            Outcome::Refused { sent: true, .. } => {}
+            // One that can't be read, or that leads back.
+            Outcome::Failure { message, .. } if message.starts_with("The ") || message.starts_with("More than") => {}
+            other => panic!("{location}: {other:?}"),
+        }
+        assert!(receiver.connections() > 0, "{location}");
+        tried += 1;
+    }
+    assert!(tried > 100);
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_between_look_ups_is_judged_each_time_and_looked_up_once_for_a_connection() {
+    let trap = Listener::everywhere().await;
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
+    let receiver = Listener::new("127.0.0.2:0", closing).await;
+    let (dns, asked) = names(|_, before| ips(&[["127.0.0.2", "127.0.0.1"][before % 2]]));
+    let policy = Policy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
+    let sender = mk_sender(policy, &ProxySettings::default(), dns);
+    let url = format!("http://rebinding.example:{}/", receiver.port);
+    assert_eq!(get(&sender, &url).await, "200 ok");
+    assert_eq!((asked.lock().len(), receiver.connections()), (1, 1));
+    assert_eq!(get(&sender, &url).await, NOT_SUPPORTED);
+    assert_eq!(get(&sender, &url).await, "200 ok");
+    assert_eq!(get(&sender, &format!("http://rebinding.example:{}/", trap.port)).await, NOT_SUPPORTED);
+    assert_eq!((asked.lock().len(), receiver.connections(), trap.connections()), (4, 2, 0));
+}
+
+#[tokio::test]
+async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it() {
+    let receiver = Listener::everywhere().await;
+    let (dns, asked) = names(|_, _| ips(&["127.0.0.1"]));
+    let allowed = ["team=127.0.0.0/8"].map(|text| text.parse().unwrap()).to_vec();
+    let hosts = ["site=shared.example", "other=everywhere.example"].map(|text| text.parse().unwrap()).to_vec();
+    let sender = mk_sender(Policy::new("cluster.local").allow(allowed, hosts), &ProxySettings::default(), dns);
+    let url = |host: &str| format!("http://{host}:{}/", receiver.port);
+    for (namespace, host, expected) in [
+        ("team", "shared.example", "200 reached"),
+        // The connection is kept.
+        ("team", "shared.example", "200 reached"),
+        ("other", "shared.example", NOT_SUPPORTED),
+        ("third", "shared.example", NOT_SUPPORTED),
+        ("site", "shared.example", "200 reached"),
+        ("team", "127.0.0.1", "200 reached"),
+        ("third", "127.0.0.1", NOT_SUPPORTED),
+        ("site", "127.0.0.1", NOT_SUPPORTED),
+        ("third", "[::ffff:127.0.0.1]", NOT_SUPPORTED),
+    ] {
+        assert_eq!(get_from(namespace, &sender, &url(host)).await, expected, "{namespace} {host}");
+    }
+    assert_eq!((receiver.connections(), asked.lock().len()), (3, 4));
+}
+
+#[tokio::test]
+async fn a_service_of_ones_own_is_reached_where_it_leads_to_nothing_that_is_guarded() {
+    let receiver = Listener::everywhere().await;
+    // Loopback in place of a cluster's network.
+    let policy = policy().allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let (dns, asked) = names(|name, _| ips(&[if name == "chat.team.svc" { "127.0.0.1" } else { "10.96.7.7" }]));
+    let sender = mk_sender(policy, &ProxySettings::default(), dns);
+    let url = |host: &str| format!("http://{host}:{}/", receiver.port);
+    assert_eq!(get(&sender, &url("chat.team.svc")).await, "200 reached");
+    assert_eq!(get(&sender, &url("stolen.team.svc")).await, NOT_SUPPORTED);
+    assert_eq!(get(&sender, &url("away.team.svc")).await, "It is not known where Service away leads");
+    // Of those nobody is asked: there is nowhere to go.
+    assert_eq!(asked.lock().as_slice(), ["chat.team.svc"]);
+    assert_eq!(get(&sender, &url("external.team.svc")).await, NOT_SUPPORTED);
+    assert_eq!(get_from("other", &sender, &url("stolen.team.svc")).await, NOT_SUPPORTED);
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_api_server_later_counts_from_then_on() {
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
+    let receiver = Listener::new("127.0.0.1:0", closing).await;
+    let base = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let (policies, receives) = watch::channel(Arc::new(base.clone()));
+    let parts = Ports { policies: receives, ..Ports::without_cluster(base.clone()) };
+    let sender = Sender::with_dns(parts, &ProxySettings::default(), names(hostile_names).0).unwrap();
+    let urls = ["127.0.0.1", "to-loopback.example"].map(|host| format!("http://{host}:{}/", receiver.port));
+    for url in &urls {
+        assert_eq!(get(&sender, url).await, "200 ok");
+    }
+    policies.send_replace(Arc::new(base.guard_api_server(ips(&["127.0.0.1"]), [])));
+    for url in &urls {
+        assert_eq!(get(&sender, url).await, NOT_SUPPORTED);
+    }
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn what_is_allowed_is_reached() {
+    let receiver = Listener::everywhere().await;
+    let sender = mk_sender(policy(), &ProxySettings::default(), names(hostile_names).0);
+    for host in ["allowed.example", "Allowed.EXAMPLE.", "to-loopback.allowed.example", "to-loopback.%61llowed.example"]
+    {
+        assert_eq!(get(&sender, &format!("http://{host}:{}/", receiver.port)).await, "200 reached", "{host}");
+    }
+}
