@@ -78,18 +78,18 @@ fn run(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs what talks to the cluster.
+/// Runs a task that talks to the cluster, until it ends.
 fn block_on(task: impl Future<Output = Result<()>>) -> Result<()> {
     // The first provider that is installed stays; nothing here installs another.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
     let result = runtime.block_on(task);
-    // What is on the way where something failed ends with the process, and not one after the other before.
+    // Work that is still under way where something failed ends with the process: it is not waited for.
     runtime.shutdown_background();
     result
 }
 
-/// Resolves when the process is asked to stop.
+/// Returns a future that resolves when the process is asked to stop.
 fn stop() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;

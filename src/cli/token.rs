@@ -1,4 +1,5 @@
-//! `token create`: a name in; a Secret whose token opens the REST API, in the cluster or as a manifest, and the token, once.
+//! `token create`: a name in; a Secret whose token opens the REST API out, in the cluster or as a manifest. The token is shown
+//! once.
 
 use std::{collections::BTreeMap, error::Error as _};
 
@@ -20,7 +21,7 @@ use crate::{
 
 const FIELD_MANAGER: &str = "oncall-webhooks-cli";
 
-/// What can be done with the tokens of the REST API.
+/// An action on the tokens of the REST API.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a token, which is shown once: the Secret holds its hash
@@ -29,7 +30,7 @@ pub enum Command {
     Create(Options),
 }
 
-/// Which Secret to make.
+/// Says which Secret to make.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Name of the Secret
@@ -46,6 +47,7 @@ pub struct Options {
     output: Option<Output>,
 }
 
+/// The form of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
     Yaml,
@@ -59,6 +61,7 @@ fn namespace_name(text: &str) -> Result<String, String> {
     name(text, 63, false)
 }
 
+/// Parses a name of at most `most` bytes, which may have dots in it if `dots` says so.
 fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
     if is_name(text, most, dots) {
         Ok(text.to_owned())
@@ -68,7 +71,7 @@ fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
     }
 }
 
-/// Does it, with the cluster of the environment where one is needed.
+/// Runs a subcommand, with the cluster of the environment where one is needed.
 ///
 /// # Errors
 /// There is no cluster, or it does not take the Secret.
@@ -100,13 +103,14 @@ pub async fn run(command: &Command) -> Result<()> {
     Ok(())
 }
 
-/// `oncall_` and 64 hex digits: scanners find it where it should not be, and it is no JWT.
+/// Makes a token: `oncall_` and 64 hex digits. Scanners find it where it should not be, and it can't be taken for a JWT.
 fn random_token() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("make a token: no random bytes: {error}"))?;
     Ok(bytes.iter().fold("oncall_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
 }
 
+/// The Secret of a token. It holds the token's hash alone.
 fn manifest(options: &Options, namespace: Option<&str>, token: &str) -> Secret {
     let labels = [(API_TOKEN_LABEL, true), (READ_ONLY_LABEL, options.read_only)];
     let labels = labels.into_iter().filter(|(_, set)| *set);
@@ -122,7 +126,7 @@ fn manifest(options: &Options, namespace: Option<&str>, token: &str) -> Secret {
     }
 }
 
-/// In the API server's own words where it has some.
+/// Explains why the Secret was not created: in the API server's own words where it has some.
 fn explain(error: &objects::Error) -> anyhow::Error {
     match error.source().and_then(|source| source.downcast_ref()) {
         Some(Cause::Client(kube::Error::Api(status))) => anyhow!("{error}: {}", status.message),
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_holds_the_hash_and_what_the_token_may() {
+    fn a_secret_holds_the_hash_and_says_what_the_token_may_do() {
         let token = "oncall_0123456789";
         for (read_only, labels) in [
             (false, json!({"oncall.dev/api-token": "true"})),

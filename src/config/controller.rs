@@ -19,16 +19,16 @@ pub struct ControllerConfig {
     /// How many requests of one webhook may be on the way at a time
     #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = positive)]
     pub max_per_webhook: usize,
-    /// What requests may reach.
+    /// Says what requests may reach.
     #[command(flatten)]
     pub reach: Reach,
-    /// What they go through.
+    /// Says which proxies they go through.
     #[command(flatten)]
     pub proxy: Proxy,
-    /// Which replica works.
+    /// Says which replica works.
     #[command(flatten)]
     pub election: Election,
-    /// What is kept of what is finished.
+    /// Says how long finished objects are kept.
     #[command(flatten)]
     pub retention: Retention,
 }

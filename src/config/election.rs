@@ -1,6 +1,6 @@
 //! The flags of the leader election.
 
-/// Which of several replicas works.
+/// Says which of several replicas works.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Election {
     /// The Lease that a replica must hold to work, as NAMESPACE/NAME; without one, nothing keeps two from working at a time

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::delivery::ProxySettings;
 
-/// Proxies of requests. The API server is never asked through one.
+/// Says which proxies requests go through. Calls to the API server never go through one.
 #[derive(Clone, clap::Args)]
 pub struct Proxy {
     /// Proxy for https URLs, itself http or https [env: https_proxy, else HTTPS_PROXY, all_proxy or ALL_PROXY]
@@ -22,7 +22,7 @@ pub struct Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The others may hold passwords.
+        // The URLs of proxies may hold passwords.
         f.debug_struct("Proxy").field("no_proxy", &self.no_proxy).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use crate::core::address::{self, AllowedAddress, AllowedHost, Policy};
 
-/// What requests may reach beside public addresses.
+/// Says what requests may reach beside public addresses.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Reach {
     /// A network that Webhooks may send to though it is not public, such as 10.1.0.0/16; with a namespace, from there

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::retention::Limit;
 
-/// What is kept of what is finished.
+/// Says how long, and how many, finished objects are kept.
 ///
 /// Numbers are a number or `unlimited`, ages are durations such as `24h` or `unlimited`. 0 and `0s` keep nothing but what must
 /// be kept.
@@ -69,7 +69,7 @@ pub struct Retention {
 
 fn duration(text: &str) -> Result<Duration, String> {
     match text.parse::<kube::core::Duration>() {
-        // Nothing is a duration too, of 0.
+        // The parser takes an empty text for a duration of 0.
         Ok(duration) if !text.is_empty() && !duration.is_negative() => Ok(duration.into()),
         _ => Err("give a duration such as 24h or 90m".to_owned()),
     }

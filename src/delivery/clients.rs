@@ -175,12 +175,12 @@ fn direct(resolver: GuardedResolver, tls: ClientConfig, gate: &SendGate) -> Resu
         // The core checks each redirect, and decides what the next request may know.
         .redirect(redirect::Policy::none())
         .referer(false)
-        // Not the environment's, for which reqwest would not look names up.
+        // Reqwest would take proxies from the environment, and not look names up for them.
         .no_proxy()
         .pool_idle_timeout(IDLE)
         .dns_resolver(Arc::new(resolver))
         .connector_layer(AndThenLayer::new(move |connection| pass_gate(&gate, connection)))
-        // As forgiving as OnCall's library.
+        // These make it as forgiving as OnCall's library.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)
@@ -193,7 +193,7 @@ fn tunnelled(connector: TunnelConnector, tls: ClientConfig) -> HttpClient {
     let client = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        // As forgiving as the other client.
+        // These make it as forgiving as the direct client.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)

@@ -1,4 +1,4 @@
-//! What a [`Sender`](super::Sender) needs from its surroundings. The operator provides it from its watches, its Lease and the
+//! The ports through which a [`Sender`](super::Sender) asks its surroundings. The operator provides it from its watches, its Lease and the
 //! Kubernetes API; programs without a cluster take [`Ports::without_cluster`].
 
 use std::{net::IpAddr, sync::Arc};
@@ -15,7 +15,7 @@ pub type Policies = watch::Receiver<Arc<Policy>>;
 /// Finds where a Service leads, by its namespace and name; or says why that is not known, in one clause.
 pub type ServiceLookup = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<ServiceTarget, String>> + Send + Sync>;
 
-/// Where a Service of the cluster leads.
+/// The target of a Service of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceTarget {
     /// To its endpoints, which have these addresses.
@@ -27,13 +27,13 @@ pub enum ServiceTarget {
 /// Whether requests may go out at this moment.
 pub type SendGate = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// What a sender needs from its surroundings.
+/// Everything that a sender asks its surroundings for.
 pub struct Ports {
-    /// What requests may reach.
+    /// The policy of the moment.
     pub policies: Policies,
-    /// Where Services lead.
+    /// Finds where Services lead.
     pub services: ServiceLookup,
-    /// Asked before each request, and again when there is a connection that was made for it.
+    /// Is asked before each request, and again when there is a connection that was made for it.
     pub gate: SendGate,
 }
 

@@ -24,7 +24,7 @@ pub struct ProxySettings {
 
 impl fmt::Debug for ProxySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The others may hold passwords.
+        // The URLs of proxies may hold passwords.
         f.debug_struct("ProxySettings").field("none", &self.none).finish_non_exhaustive()
     }
 }
@@ -38,7 +38,7 @@ impl ProxySettings {
     }
 
     fn or(self, variable: impl Fn(&str) -> Option<String>) -> Self {
-        // An empty one is as good as none, as for curl.
+        // An empty setting counts as missing, as for curl.
         let some = |text: &String| !text.trim().is_empty();
         let or = |stated: Option<String>, name: &str| {
             let stated = stated.filter(some);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_proxy_there_is_none() {
+    fn without_a_configured_proxy_no_url_has_one() {
         for none in ["", "example.com", "*"] {
             assert!(ProxyMatcher::new(&mk("", "", "", none)).unwrap().is_none(), "{none}");
         }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_rather_than_passed_over() {
+    fn an_invalid_proxy_is_refused_rather_than_ignored() {
         for text in ["socks5://h:1080", "ftp://h", "http://", "http://user:pass@word@h", "a b", "/", "http://h:99999"] {
             assert_eq!(
                 ProxyMatcher::new(&mk("", text, "", "")).unwrap_err(),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn some_hosts_are_reached_without() {
+    fn hosts_of_no_proxy_of_the_cluster_and_of_this_machine_have_no_proxy() {
         let none = "example.com, .example.org *.example.net 10.1.0.0/16,192.0.2.7,2001:db8::/32,,";
         let proxies = ProxyMatcher::new(&mk("", "", "http://proxy:1", none)).unwrap().unwrap();
         let cases = [

@@ -89,7 +89,7 @@ impl GuardedResolver {
         let answers = (self.dns)(name.to_owned()).await.ok();
         let answers = answers.filter(|answers| !answers.is_empty()).ok_or(UnresolvedHost)?;
         let policy = self.policy();
-        // One that is refused refuses all, as in OnCall: whoever mixes them in means no good.
+        // One refused address refuses the name, as in OnCall: whoever mixes such addresses in means no good.
         for answer in &answers {
             policy.judge(self.namespace.as_deref(), Some(name), answer.ip(), is_service)?;
         }

@@ -1,4 +1,4 @@
-//! Who is reached, tried through the real client: the receivers here count their connections.
+//! Tests through the real client of whom requests reach: the receivers here count their connections.
 
 mod addresses;
 mod dns;

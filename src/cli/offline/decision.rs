@@ -19,7 +19,7 @@ use crate::core::{
     webhook::{SecretKey, Url},
 };
 
-/// What one webhook would do for one event.
+/// The decision what one webhook would do for one event.
 pub(super) enum Decision {
     /// It does not fire, for this reason.
     DoesNotFire(String),
@@ -29,7 +29,7 @@ pub(super) enum Decision {
     Sends { request: Request, record: Record, masked: bool },
 }
 
-/// What to do about a secret that has no value among the files.
+/// Says how to go on where a secret has no value among the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnMissingSecret {
     /// Put a mask in its place, if the cluster may well have it.

@@ -1,4 +1,4 @@
-//! What webhooks may fire for: the AlertGroupEvents among the files, or data as templates see it.
+//! The events that webhooks may fire for: the AlertGroupEvents among the files, or data as templates see it.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::core::{
 
 /// An event that webhooks may fire for.
 pub(super) struct InputEvent {
-    /// What messages call it.
+    /// The name for messages.
     pub(super) title: String,
     /// The event's name; None if only its data is known.
     pub(super) name: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct InputEvent {
     pub(super) alert_group_id: String,
     /// The namespace that it is in; None for data, which is in all of them.
     pub(super) namespace: Option<String>,
-    /// What webhooks are matched against; None for data, for which every webhook is to fire.
+    /// The facts that webhooks are matched against; None for data, for which every webhook is to fire.
     pub(super) facts: Option<EventFacts>,
     pub(super) integration_id: Option<String>,
     pub(super) data: EventData,
@@ -36,7 +36,7 @@ impl InputEvent {
     /// An AlertGroupEvent.
     ///
     /// # Errors
-    /// Templates can't see its data.
+    /// Its data can't be made into what templates see.
     pub(super) fn of_manifest(EventManifest { source, event }: &EventManifest) -> Result<Self> {
         let facts = event.spec.facts();
         let name = event.metadata.name.clone().or_else(|| event.metadata.generate_name.clone()).unwrap_or_default();
@@ -64,7 +64,7 @@ impl InputEvent {
             Some(Json::Object(responses)) => Arc::unwrap_or_clone(responses),
             _ => Object::new(),
         };
-        // Each webhook sees its own.
+        // Each webhook sees its own `webhook` instead.
         data.shift_remove("webhook");
         let group = data.get("alert_group");
         let alert_group_id = match data.get("alert_group_id") {

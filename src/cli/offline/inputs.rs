@@ -1,4 +1,4 @@
-//! Options in; the manifests and the events that `render` and `send` work on out.
+//! Reads the manifests and the events that `render` and `send` work on.
 
 use std::path::Path;
 

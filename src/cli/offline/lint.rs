@@ -64,7 +64,7 @@ fn templates(source: &ManifestSource, known: &HashSet<(&str, usize, &str)>, foun
     for (field, mode) in TEMPLATES {
         let Some((path, entry)) = source.webhook_field(field) else { continue };
         let Data::Text { text, starts } = &entry.node.data else { continue };
-        // That it is too long is what the schema says too.
+        // The schema has said already what is wrong with the field: that it is too long.
         if known.contains(&(&*source.file, entry.line, &*path)) {
             continue;
         }
@@ -106,7 +106,7 @@ fn constants(manifest: &WebhookManifest, found: &mut Vec<Finding>) {
         else {
             continue;
         };
-        // Empty headers are none.
+        // An empty text stands for no headers.
         if field == "headers" && text.is_empty() {
             continue;
         }
@@ -129,7 +129,7 @@ fn refusal(url: &str, headers: Option<Field>) -> Option<String> {
     match request::prepare(&webhook, &EventData::new(Vec::new()), &Own::default(), false, &no_secrets) {
         Prepared::Refused(record) => {
             let message = decision::failure(&record);
-            // The field is named beside it.
+            // A finding names its field beside the message.
             let short = ["URL - ", "Headers - "].iter().find_map(|prefix| message.strip_prefix(prefix));
             Some(short.map_or_else(|| message.clone(), str::to_owned))
         }

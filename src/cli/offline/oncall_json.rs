@@ -20,12 +20,12 @@ use crate::core::{
     webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
 };
 
-/// What a message says of a field that is masked.
+/// A message's words for a field that is masked.
 pub(super) const MASKED: &str = "masked: put its value in place of the asterisks";
 
 /// A secret that stands in the JSON itself.
 pub(super) struct InlineSecret {
-    /// What the webhook calls it. No Secret has such a name.
+    /// The key by which the webhook names it. No Secret has such a name.
     pub(super) key: SecretKey,
     /// None if OnCall's API masked it.
     pub(super) value: Option<SecretString>,

@@ -40,7 +40,7 @@ pub struct Options {
 const WITHOUT_RESPONSES: &str = "nothing was answered for the alert group yet: add a WebhookResponse of it to the files, \
                                  or give data with responses by --data FILE";
 
-/// What one webhook would do for one event.
+/// One webhook and what it would do for one event, as shown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RenderedWebhook<'a> {

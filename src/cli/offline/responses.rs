@@ -1,4 +1,4 @@
-//! What webhooks were answered: the `responses` that templates see.
+//! The answers that webhooks got, which templates see as `responses`.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A node and the schema of a custom resource definition in; the errors for which the API server would refuse it out.
 //!
-//! The schema of a definition is a small part of JSON Schema with words of Kubernetes (`nullable`, list types, rules),
-//! and each error needs the line it stands on: so it is checked here, over nodes. A test fails when a definition uses a
-//! word that is not known here.
+//! The schema of a definition uses a small part of JSON Schema and some keywords of Kubernetes (`nullable`, list types, rules),
+//! and each error needs the line it stands on. Therefore the checks are here, over nodes, and not in a library. A test fails
+//! when a definition uses a keyword that is not known here.
 
 use std::{collections::HashSet, rc::Rc, sync::LazyLock};
 
@@ -164,7 +164,7 @@ fn check_map(node: &Node, schema: &Value, line: usize, field: &str, errors: &mut
     }
     for (key, entry) in entries {
         match properties.and_then(|properties| properties.get(&**key)).or(others) {
-            // Allowed, or dropped.
+            // The schema allows null here, or the API server drops it.
             Some(_) if matches!(entry.node.data, Data::Null) => {}
             Some(known) => check(&entry.node, known, entry.line, &inside(key), errors),
             None if schema["x-kubernetes-preserve-unknown-fields"] == true || schema["type"].is_null() => {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_definitions_is_known() {
+    fn every_schema_keyword_of_the_definitions_is_known() {
         let mut found = HashSet::new();
         for kind in kinds() {
             keywords(schema_of(kind).unwrap(), &mut found);

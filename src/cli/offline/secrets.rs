@@ -34,7 +34,7 @@ impl Secrets {
     /// Takes in a manifest and adds what is wrong with it to `errors`. No message quotes a value.
     pub(super) fn add(&mut self, namespace: &str, name: &str, manifest: &Node, errors: &mut Vec<FieldError>) {
         let mut data = BTreeMap::new();
-        // Where a key is in both, stringData wins.
+        // A key of stringData wins over the same key of data.
         for (field, encoded) in [("data", true), ("stringData", false)] {
             let Some(entry) = manifest.get(field) else { continue };
             let entries = match &entry.node.data {

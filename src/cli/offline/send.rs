@@ -52,12 +52,12 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
         return Ok(Verdict::Faulty);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
-    // As with curl.
+    // Proxies come from the environment, as for curl.
     let proxies = ProxySettings::default().or_environment();
     let sender = Sender::unbound(&proxies).context("set up the HTTP client")?;
     let mut history = ResponseHistory::new(manifests.responses.clone());
     let mut responses = Vec::new();
-    // In their order, as in a cluster: a later event sees what an earlier one was answered.
+    // They go in their order, as in a cluster: a later event sees what an earlier one was answered.
     for (index, event) in events.iter().enumerate() {
         let deliveries = decision::webhooks_of(&manifests, event).into_iter().map(|webhook| {
             let decision = decision::decide(&manifests, webhook, event, &history, OnMissingSecret::Fail);

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_guessed_only_if_it_is_near() {
+    fn a_name_is_suggested_only_if_it_is_near() {
         let names = ["forwardAll", "triggerType", "url", "headers"];
         for (key, expected) in [
             ("forwardALL", Some("forwardAll")),

@@ -63,7 +63,7 @@ fn read(bytes: &[u8], first_line: usize, strict: bool, aliases: &mut AliasUse) -
             // The parser of YAML refuses some of it, such as long keys.
             Ok(_) => return json::document(&text, first_line),
             Err(message) => {
-                // The place is in the message too.
+                // The message has the line and column too, counted from the beginning of the piece.
                 let (what, place) = message.rsplit_once(" at line ").unwrap_or((&message, "1 "));
                 let at = place.split(' ').next().and_then(|at| at.parse::<usize>().ok());
                 let line = first_line - 1 + at.unwrap_or(1);

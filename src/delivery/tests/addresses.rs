@@ -1,4 +1,4 @@
-//! Which addresses are reached, however they are spelled, whatever names resolve to, and after redirects.
+//! Only allowed addresses are reached, however they are spelled, whatever names resolve to, and after redirects.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
+async fn no_spelling_of_a_forbidden_address_is_reached() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
     let sender = mk_sender(policy(), &ProxySettings::default(), names(hostile_names).0);
@@ -30,7 +30,7 @@ async fn no_spelling_of_an_address_reaches_what_must_not_be_reached() {
 }
 
 #[tokio::test]
-async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
+async fn the_same_spellings_reach_this_machine_where_everything_is_allowed() {
     let trap = Listener::everywhere().await;
     let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
     let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
@@ -46,7 +46,7 @@ async fn the_same_spellings_reach_this_machine_where_anything_may_be_reached() {
 }
 
 #[tokio::test]
-async fn no_redirect_leads_to_what_must_not_be_reached() {
+async fn no_redirect_leads_to_a_forbidden_address() {
     let trap = Listener::everywhere().await;
     let at = |url: &str| url.replace("PORT", &trap.port.to_string());
     let sender = mk_sender(policy(), &ProxySettings::default(), names(hostile_names).0);
@@ -56,17 +56,17 @@ async fn no_redirect_leads_to_what_must_not_be_reached() {
         .map(|url| at(url))
         .chain(ELSEWHERE.iter().map(|(url, _)| (*url).to_owned()))
         .chain(NAMES.iter().map(|name| at(&format!("//{name}:PORT/"))))
-        // One that would break the answer.
+        // A line break would end the header of the answer.
         .filter(|location| !location.contains('\n'));
     let mut tried = 0;
     for location in locations {
-        // Its own receiver, which is reached: its name is allowed.
+        // The receiver of the redirect itself is reached: its name is allowed.
         let receiver = Listener::redirect(&location).await;
         let url = format!("http://to-loopback.allowed.example:{}/", receiver.port);
         let outcome = outcome(&sender, &url, None).await;
         match &outcome {
             Outcome::Refused { sent: true, .. } => {}
-            // One that can't be read, or that leads back.
+            // The location can't be read, or leads back to the same receiver.
             Outcome::Failure { message, .. } if message.starts_with("The ") || message.starts_with("More than") => {}
             other => panic!("{location}: {other:?}"),
         }
@@ -104,7 +104,7 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
     let url = |host: &str| format!("http://{host}:{}/", receiver.port);
     for (namespace, host, expected) in [
         ("team", "shared.example", "200 reached"),
-        // The connection is kept.
+        // This one uses the connection that was kept.
         ("team", "shared.example", "200 reached"),
         ("other", "shared.example", NOT_SUPPORTED),
         ("third", "shared.example", NOT_SUPPORTED),
@@ -120,9 +120,9 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
 }
 
 #[tokio::test]
-async fn a_service_of_ones_own_is_reached_where_it_leads_to_nothing_that_is_guarded() {
+async fn a_service_of_the_same_namespace_is_reached_unless_it_leads_to_a_guarded_address() {
     let receiver = Listener::everywhere().await;
-    // Loopback in place of a cluster's network.
+    // Loopback stands in for a cluster's network.
     let policy = policy().allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
     let (dns, asked) = names(|name, _| ips(&[if name == "chat.team.svc" { "127.0.0.1" } else { "10.96.7.7" }]));
     let sender = mk_sender(policy, &ProxySettings::default(), dns);
@@ -130,7 +130,7 @@ async fn a_service_of_ones_own_is_reached_where_it_leads_to_nothing_that_is_guar
     assert_eq!(get(&sender, &url("chat.team.svc")).await, "200 reached");
     assert_eq!(get(&sender, &url("stolen.team.svc")).await, NOT_SUPPORTED);
     assert_eq!(get(&sender, &url("away.team.svc")).await, "It is not known where Service away leads");
-    // Of those nobody is asked: there is nowhere to go.
+    // The names of the other two are not looked up: their endpoints are refused or unknown.
     assert_eq!(asked.lock().as_slice(), ["chat.team.svc"]);
     assert_eq!(get(&sender, &url("external.team.svc")).await, NOT_SUPPORTED);
     assert_eq!(get_from("other", &sender, &url("stolen.team.svc")).await, NOT_SUPPORTED);
@@ -138,7 +138,7 @@ async fn a_service_of_ones_own_is_reached_where_it_leads_to_nothing_that_is_guar
 }
 
 #[tokio::test]
-async fn what_is_known_of_the_api_server_later_counts_from_then_on() {
+async fn an_address_of_the_api_server_is_refused_from_the_moment_it_is_known() {
     let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
     let receiver = Listener::new("127.0.0.1:0", closing).await;
     let base = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
@@ -157,7 +157,7 @@ async fn what_is_known_of_the_api_server_later_counts_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_is_allowed_is_reached() {
+async fn an_allowed_host_is_reached_with_all_below_it() {
     let receiver = Listener::everywhere().await;
     let sender = mk_sender(policy(), &ProxySettings::default(), names(hostile_names).0);
     for host in ["allowed.example", "Allowed.EXAMPLE.", "to-loopback.allowed.example", "to-loopback.%61llowed.example"]

@@ -45,7 +45,7 @@ async fn name_server() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn names_that_nobody_answers_for_hold_up_no_others() {
+async fn names_whose_server_never_answers_hold_up_no_others() {
     let receiver = Listener::everywhere().await;
     let server = name_server().await;
     let mut connection = ConnectionConfig::udp();
@@ -54,7 +54,7 @@ async fn names_that_nobody_answers_for_hold_up_no_others() {
     let servers = ResolverConfig::from_parts(None, Vec::new(), servers);
     let servers = TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default());
     let sender = mk_sender(Policy::anything(), &ProxySettings::default(), dns_of(Ok(servers)));
-    // More than a runtime has threads for what blocks.
+    // These are more than a runtime has threads for blocking work.
     let silent = (0..600).map(|number| {
         let sender = sender.clone();
         async move {

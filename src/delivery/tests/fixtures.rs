@@ -1,4 +1,4 @@
-//! A receiver that counts its connections, name servers that lie, and senders that are to get around neither.
+//! Receivers that count their connections, name servers that lie, and the senders under test.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -78,7 +78,7 @@ impl Listener {
         Self { port, connections }
     }
 
-    /// On every address of this machine.
+    /// Listens on every address of this machine.
     pub(super) async fn everywhere() -> Self {
         let answer = || "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nreached".to_owned();
         match TcpListener::bind("[::]:0").await {
@@ -87,7 +87,7 @@ impl Listener {
         }
     }
 
-    /// On 127.0.0.1, with a redirect to `location`.
+    /// Listens on 127.0.0.1 and answers with a redirect to `location`.
     pub(super) async fn redirect(location: &str) -> Self {
         let head = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0";
         Self::new("127.0.0.1:0", format!("{head}\r\nLocation: {location}\r\n\r\n")).await
@@ -155,7 +155,7 @@ pub(super) fn hostile_names(name: &str, _: usize) -> Vec<IpAddr> {
         "external.team.svc" => "127.0.0.1",
         "metadata.team.svc.cluster.local" => "169.254.169.254",
         "stolen.team.svc" | "cloud.team.svc.cluster.local" | "pod-0.stolen.team.svc" | "away.team.svc" => "10.96.7.7",
-        "badallowed.example" | "allowed.example.hostile_names.example" => "10.0.0.1",
+        "badallowed.example" | "allowed.example.evil.example" => "10.0.0.1",
         "mixed.example" => return ips(&["93.184.216.34", "127.0.0.1"]),
         "mixed-first.example" => return ips(&["127.0.0.1", "93.184.216.34"]),
         "mixed6.example" => return ips(&["2a00::1", "93.184.216.34", "fd00::1"]),
@@ -217,7 +217,7 @@ pub(super) async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<Ide
     }
 }
 
-/// ServiceLookup of which some lead where nobody is to get.
+/// Services, some of which lead to where nobody may send.
 pub(super) fn cluster(namespace: &str, service: &str) -> Result<ServiceTarget, String> {
     let addresses: &[&str] = match (namespace, service) {
         ("team", "chat") => &["127.0.0.1", "10.7.7.7"],

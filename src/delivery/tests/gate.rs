@@ -23,7 +23,7 @@ async fn nothing_is_sent_while_the_gate_is_closed() {
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     open.store(true, Ordering::Relaxed);
     assert_eq!(get(&sender, &url).await, "200 reached");
-    // Nor over the connection that is there now.
+    // Nothing goes over the connection that is there now, either.
     open.store(false, Ordering::Relaxed);
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     open.store(true, Ordering::Relaxed);
@@ -36,7 +36,7 @@ async fn a_redirect_is_not_followed_while_the_gate_is_closed() {
     let receiver = Listener::redirect("/landed").await;
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    // Before the first request, when there is a connection, and before the second.
+    // It is asked before the first request, when there is a connection, and before the second request.
     let gate = Arc::new(move || count.fetch_add(1, Ordering::SeqCst) < 2);
     let sender =
         Sender::new(Ports { gate, ..Ports::without_cluster(Policy::anything()) }, &ProxySettings::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Which certificates are trusted and shown, and which connections are shared.
+//! Certificates are trusted and shown, and connections shared, as the identities of webhooks say.
 
 use support::{Authority, Client as Certificates, Proxy, TlsReceiver};
 
@@ -20,7 +20,7 @@ async fn a_connection_of_one_identity_is_not_for_another() {
     let url = receiver.url("127.0.0.1");
     for (authority, client, insecure, expected) in [
         (Some(&ours), Some(&ann), false, Ok(204)),
-        // The connection is kept: it is for ann.
+        // The connection is kept, for ann.
         (Some(&ours), Some(&ann), false, Ok(204)),
         (None, None, false, Err(UNKNOWN)),
         (None, Some(&ann), false, Err(UNKNOWN)),
@@ -59,7 +59,7 @@ async fn a_request_that_names_its_host_is_sent_in_http_1_and_others_in_http_2_wh
         let before = receiver.received().len();
         let found = send(&proxies, Some("other.example")).await;
         assert!(matches!(found, Outcome::Answer { status: 204, .. }), "{found:?}");
-        // The receiver does not know it in truth.
+        // The receiver only claims to speak HTTP/2.
         let found = send(&proxies, None).await;
         assert!(matches!(found, Outcome::Failure { .. }), "{found:?}");
         let heads: Vec<String> = receiver.received().into_iter().skip(before).map(|received| received.head).collect();
@@ -69,7 +69,7 @@ async fn a_request_that_names_its_host_is_sent_in_http_1_and_others_in_http_2_wh
 }
 
 #[tokio::test]
-async fn a_receiver_that_asks_for_a_certificate_says_so_where_there_is_none() {
+async fn a_request_without_the_certificate_that_its_receiver_requires_fails_and_says_so() {
     let authority = Authority::new("ours").unwrap();
     let receiver = authority.issue(&["127.0.0.1"]).unwrap();
     let receiver =
@@ -82,7 +82,7 @@ async fn a_receiver_that_asks_for_a_certificate_says_so_where_there_is_none() {
 }
 
 #[tokio::test]
-async fn neither_certificate_nor_authority_nor_leniency_follows_a_redirect_to_another_host() {
+async fn no_certificate_authority_or_insecure_mode_follows_a_redirect_to_another_host() {
     let authority = Authority::new("ours").unwrap();
     let client = authority.issue(&["ann"]).unwrap();
     let issued = authority.issue(&["127.0.0.1", "to-loopback.example"]).unwrap();

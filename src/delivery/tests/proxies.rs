@@ -1,4 +1,4 @@
-//! Which targets a proxy is asked for, and what is said of one that fails.
+//! Proxies are asked for judged targets only, and named when they fail.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -55,7 +55,7 @@ async fn a_proxy_is_asked_for_the_address_that_was_judged_and_knows_the_name_onl
 }
 
 #[tokio::test]
-async fn no_proxy_is_asked_for_what_must_not_be_reached() {
+async fn no_proxy_is_asked_for_a_forbidden_address() {
     let trap = Listener::everywhere().await;
     let to = SocketAddr::from(([127, 0, 0, 1], trap.port));
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
@@ -73,7 +73,7 @@ async fn no_proxy_is_asked_for_what_must_not_be_reached() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_not_asked_for_what_a_redirect_or_another_answer_leads_to_in_vain() {
+async fn no_proxy_is_asked_for_a_forbidden_address_of_a_redirect_or_of_a_later_dns_answer() {
     let location = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ";
     for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://to-private.example/"] {
         let receiver = Listener::new("127.0.0.1:0", format!("{location}{url}\r\n\r\n")).await;
@@ -95,7 +95,7 @@ async fn a_proxy_is_not_asked_for_what_a_redirect_or_another_answer_leads_to_in_
 }
 
 #[tokio::test]
-async fn a_name_in_a_tunnel_is_the_receivers_and_its_certificate_counts() {
+async fn inside_a_tunnel_tls_names_the_receiver_and_checks_its_certificate() {
     let authority = Authority::new("ours").unwrap();
     let issued = authority.issue(&["public.example"]).unwrap();
     let receiver =
@@ -144,7 +144,7 @@ async fn a_proxy_that_fails_is_named_without_its_credentials_and_the_request_tri
         ..ProxySettings::default()
     };
     let (refused, unknown) = (refusing.address(), stranger.address());
-    // One that the system's authorities do not know is told no password.
+    // A proxy whose certificate the system's authorities did not issue is told no password.
     let authority = Authority::new("ours").unwrap();
     let issued = authority.issue(&["127.0.0.1"]).unwrap();
     let over_tls = TlsReceiver::start(&issued, &authority, Certificates::Asked, "HTTP/1.1 200 OK").await.unwrap();
@@ -163,7 +163,7 @@ async fn a_proxy_that_fails_is_named_without_its_credentials_and_the_request_tri
         let sender = mk_sender(policy(), &at(address), names(public).0);
         assert_eq!(outcome(&sender, "http://double.example/", None).await, again(message));
     }
-    // Another address may be in its reach; other credentials are not.
+    // A proxy that refuses one address may reach another; one that refuses the credentials is not asked again.
     assert_eq!(refusing.lines(), ["CONNECT [2a00::1]:80", "CONNECT 93.184.216.34:80"]);
     assert_eq!(stranger.lines(), ["CONNECT [2a00::1]:80"]);
 }

@@ -158,7 +158,7 @@ pub(super) const NAMES: [&str; 37] = [
     "cloud.team.svc.cluster.local",
     "pod-0.stolen.team.svc",
     "badallowed.example",
-    "allowed.example.hostile_names.example",
+    "allowed.example.evil.example",
     "mixed.example",
     "mixed-first.example",
     "mixed6.example",

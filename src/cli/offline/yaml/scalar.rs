@@ -23,7 +23,7 @@ pub(super) fn data(
     let is_plain = style == ScalarStyle::Plain;
     match tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:")).as_deref() {
         Some("str") => return Ok(Data::Text { text: Arc::from(text), starts }),
-        // As kubectl reads it: the text that is encoded.
+        // Kubectl takes it for the text that is encoded.
         Some("binary") => {
             let encoded: String = text.split_whitespace().collect();
             let bytes = BASE64_STANDARD
@@ -84,7 +84,7 @@ fn number(text: &str) -> Option<Data> {
         _ => (10, lower.as_str()),
     };
     if !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)) {
-        // Long ones take long to read, and no field takes them.
+        // Longer numbers take long to read, and no field takes them: the rest of the digits is dropped.
         let value = BigInt::from_str_radix(&format!("{sign}{}", digits.get(..4300).unwrap_or(digits)), radix).ok()?;
         return Some(i64::try_from(&value).map_or(Data::Big(value), Data::Int));
     }

@@ -31,7 +31,7 @@ pub(super) struct TreeBuilder {
     pub(super) aliases: AliasUse,
     /// The collections around the next value, the innermost last.
     open: Vec<OpenCollection>,
-    /// What aliases may name, by the number that the parser gave it.
+    /// Values that aliases may name, by the number that the parser gave the anchor.
     anchors: HashMap<usize, Rc<Node>>,
     /// Keys of the current document that stand twice in one mapping.
     repeated: Vec<SyntaxError>,
