@@ -161,7 +161,7 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     async fn new(cluster: &'a Cluster) -> Result<Self> {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
+        let chart = support::chart();
         // The receiver is on loopback.
         let values = ["controller.allowAddresses={127.0.0.1/32}"];
         let installation = Installation::new(cluster, &chart, "oncall-webhooks", &values)?;

@@ -218,7 +218,7 @@ struct Bench {
 
 impl Bench {
     async fn new(cluster: &Cluster, args: &Args) -> Result<Self> {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
+        let chart = support::chart();
         let installation = Installation::new(cluster, &chart, "oncall-webhooks", &[])?;
         let (admin, client) = (client(cluster.kubeconfig()).await?, client(&installation.kubeconfig).await?);
         for namespace in ["read", "created"] {

@@ -1,7 +1,6 @@
 //! Runs commands as a person would, and builds the operator.
 
 use std::{
-    env,
     ffi::OsString,
     path::PathBuf,
     process::{Command, Stdio},
@@ -18,7 +17,7 @@ use crate::{
 
 /// Builds the operator in the profile of this program and returns its path. Cargo shows its progress.
 pub(crate) async fn build_operator(shell: &Shell) -> Result<PathBuf> {
-    let cargo = support::build_operator(env!("CARGO_MANIFEST_PATH"), "quickstart");
+    let cargo = support::build_operator(Some("quickstart"));
     support::built_operator(&shell.finish(cargo).await.context("build the operator")?)
 }
 

@@ -1,4 +1,4 @@
-//! Small runs of examples/accounting: a minute in which everything that can be killed is killed, and one with a standby.
+//! Small runs of tests/accounting: one of a minute in which every process is killed or restarted, and one with a standby.
 
 #![expect(
     clippy::expect_used,
@@ -6,7 +6,7 @@
     reason = "what a test can't go on without, and shows where it fails"
 )]
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use accounting::{Duplicates, Place, Report, Settings, run};
 use tokio::sync::Mutex;
@@ -20,7 +20,7 @@ async fn account(settings: &Settings) -> Report {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let place = Place {
         binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(),
-        chart: Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks"),
+        chart: support::chart(),
     };
     // Shown where the test fails.
     let report = run(&place, settings, &|line| println!("{line}")).await.expect("run");

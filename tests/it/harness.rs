@@ -51,7 +51,7 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
         // The first of the tests does this; nothing else installs a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::builder().audit(AUDIT_POLICY).start().expect("start a control plane");
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
+        let chart = support::chart();
         // Where the receivers are.
         let values = [format!("controller.allowAddresses={{{LOOPBACK}}}")];
         let installation =

@@ -33,7 +33,7 @@ async fn eventually(cluster: &Cluster, args: &[&str], expected: &str) {
 async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sending_waits_at_its_bound() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::start().expect("start a control plane");
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
+    let chart = support::chart();
     let values = ["controller.allowAddresses={127.0.0.1/32}", "controller.maxUnrecorded=6", "api.enabled=false"];
     let installation = Installation::new(&cluster, &chart, "oncall-webhooks", &values).expect("install the chart");
     let receiver = Receiver::start(|_| Answer { delay: Duration::from_secs(2), ..Answer::new(200, "") })

@@ -53,7 +53,7 @@ async fn a_secret_whose_label_is_taken_off_is_used_no_more() {
 async fn a_secret_of_another_namespace_is_never_used() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = tokio::task::spawn_blocking(Cluster::start).await.expect("join").expect("start a control plane");
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
+    let chart = support::chart();
     let values = ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false"];
     let installation = Installation::new(&cluster, &chart, "oncall-webhooks", &values).expect("install the chart");
     let receiver = Receiver::start(|_| Answer::new(200, "")).await.expect("start a receiver");

@@ -9,7 +9,7 @@ mod receiver;
 mod tls;
 
 pub use self::{
-    build::{build_operator, built_operator, operator_of},
+    build::{build_operator, built_operator, chart, operator, repository},
     measure::{Footprint, Samples, ms},
     operator::{Api, Installation, Operator, controller_args, output, pipe},
     proxy::{Asked, Proxy},

@@ -1,4 +1,4 @@
-//! `cargo run --release --example endurance`: ten minutes at 80 % of what the API server takes, with one endpoint that hangs and one
+//! `cargo run --release -p endurance`: ten minutes at 80 % of what the API server takes, with one endpoint that hangs and one
 //! that answers 503, which are well at first and in the end.
 //!
 //! ```text
@@ -24,7 +24,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cluster::Cluster;
-use support::{Footprint, Installation, Operator, operator_of};
+use support::{Footprint, Installation, Operator};
+use tokio::sync::mpsc;
 
 use self::{
     load::{Load, Namespaced},
@@ -33,7 +34,7 @@ use self::{
 
 /// Runs the operator for minutes beside sick endpoints, and looks whether anything grows.
 #[derive(Parser)]
-#[command(name = "endurance", bin_name = "cargo run --release --example endurance --")]
+#[command(name = "endurance", bin_name = "cargo run --release -p endurance --")]
 struct Args {
     /// How long it takes in all; in the first and the last fifth no endpoint is sick
     #[arg(long, default_value_t = 10.0)]
@@ -76,24 +77,24 @@ fn run(args: &Args) -> Result<ExitCode> {
     let stretch = args.minutes * 60.0 / 5.0;
     ensure!(stretch >= args.window as f64, "a fifth of {} minutes is less than a window", args.minutes);
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let binary = operator_of(env!("CARGO_MANIFEST_PATH"), "endurance")?;
+    let binary = support::operator()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
     let cluster = Cluster::builder().fsync(true).start()?;
     runtime.block_on(endure(&cluster, &binary, args))
 }
 
 async fn endure(cluster: &Cluster, binary: &Path, args: &Args) -> Result<ExitCode> {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks");
     // The receiver is on loopback.
     let values = ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false"];
     let Installation { kubeconfig, args: mut operator_args, .. } =
-        Installation::new(cluster, &chart, "oncall-webhooks", &values)?;
+        Installation::new(cluster, &support::chart(), "oncall-webhooks", &values)?;
     operator_args.extend(args.operator_args.clone());
     let client = Namespaced::new(cluster.kubeconfig(), "endurance").await?;
     let operator = Operator::start(binary, cluster.processes(), "operator", &kubeconfig, &operator_args).await?;
-    let load = Load::start(client, args.healthy, args.groups).await?;
+    let (created, all_created) = mpsc::unbounded_channel();
+    let load = Load::start(client, args.healthy, args.groups, created).await?;
 
-    let removal = (!args.keep).then(|| load.remove_what_is_old());
+    let removal = (!args.keep).then(|| load.remove_old_events(all_created));
     let rate = match args.rate {
         Some(rate) => rate,
         None => {

@@ -1,7 +1,7 @@
 //! The events of a run, the endpoints that get them, and what the API server takes.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     path::Path,
     sync::{
         Arc,
@@ -10,35 +10,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
+    api::{DeleteParams, ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    runtime::wait::await_condition,
 };
-use oncall_webhooks::{
-    core::id,
-    resources::{AlertGroupEvent, Webhook, WebhookResponse},
-};
+use oncall_core::id;
+use oncall_webhooks::resources::{AlertGroupEvent, Webhook, WebhookResponse};
 use parking_lot::Mutex;
 use serde_json::json;
 use support::{Answer, Received, Receiver, Samples, ms};
 use tokio::{
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
-    time::MissedTickBehavior,
+    time::{MissedTickBehavior, sleep_until, timeout, timeout_at},
 };
 
-/// How long all of them are given as much as they take.
+/// How long the capacity of the API server is measured.
 const CAPACITY: Duration = Duration::from_secs(30);
-/// Events that have not arrived then at a time.
+/// How many events have been created and have not arrived, at any time of that measurement.
 const IN_FLIGHT: u64 = 64;
 /// How long a delivery to a sick endpoint is tried.
 const DEADLINE: &str = "30s";
-/// How old an event is when it is removed, with its responses: long after its last delivery has ended.
+/// The age at which an event is removed, with its responses: long after its last delivery has ended.
 const AGE: Duration = Duration::from_secs(45);
-/// How often to look which are that old: they go one by one, as they came.
-const LOOK: Duration = Duration::from_millis(5);
 /// Bound on everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -69,19 +67,38 @@ impl Namespaced {
     }
 }
 
-/// When the request of which event was at its healthy endpoint first.
-type Arrivals = Arc<Mutex<HashMap<u64, Instant>>>;
+/// The first request of each event at its healthy endpoint.
+#[derive(Default)]
+struct Arrivals {
+    /// By the number of the event: when its request had arrived.
+    times: Mutex<HashMap<u64, Instant>>,
+    /// How many events have arrived.
+    count: watch::Sender<u64>,
+}
+
+impl Arrivals {
+    fn add(&self, number: u64, at: Instant) {
+        let mut times = self.times.lock();
+        times.entry(number).or_insert(at);
+        // Under the lock, so that the count never goes back.
+        self.count.send_replace(times.len() as u64);
+    }
+
+    fn count(&self) -> u64 {
+        *self.count.borrow()
+    }
+}
 
 /// The endpoints that can be sick.
 #[derive(Default)]
 struct Sick {
     now: AtomicBool,
-    /// What they got while they were.
+    /// How many requests they got while they were sick.
     requests: AtomicUsize,
 }
 
-/// An event that was created then, and its uid.
-struct Created {
+/// An event that has been created.
+pub(crate) struct Created {
     at: Instant,
     number: u64,
     uid: String,
@@ -90,10 +107,10 @@ struct Created {
 /// Creates events, and knows when they arrived.
 pub(crate) struct Load {
     api: Namespaced,
-    /// In about the order of their creation.
-    created: Arc<Mutex<VecDeque<Created>>>,
+    /// Takes each event when it has been created; see [`Load::remove_old_events`].
+    created: mpsc::UnboundedSender<Created>,
     receiver: Receiver,
-    arrivals: Arrivals,
+    arrivals: Arc<Arrivals>,
     sick: Arc<Sick>,
     healthy: u64,
     groups: u64,
@@ -101,26 +118,31 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts the receiver and creates the webhooks: of the healthy endpoints, and two that get the events of two of these as
-    /// well.
-    pub(crate) async fn start(api: Namespaced, healthy: u64, groups: u64) -> Result<Self> {
-        let (arrivals, sick) = (Arrivals::default(), Arc::new(Sick::default()));
+    /// Starts the receiver and creates the webhooks: one for each healthy endpoint, and two that get the events of two of these
+    /// as well. Every event that is created goes to `created`.
+    pub(crate) async fn start(
+        api: Namespaced,
+        healthy: u64,
+        groups: u64,
+        created: mpsc::UnboundedSender<Created>,
+    ) -> Result<Self> {
+        let (arrivals, sick) = (Arc::<Arrivals>::default(), Arc::new(Sick::default()));
         let receiver = {
             let (arrivals, sick) = (Arc::clone(&arrivals), Arc::clone(&sick));
             Receiver::start(move |request| answer(request, &arrivals, &sick)).await?
         };
         // The same alert group's events are for the same endpoint.
         let groups = groups.next_multiple_of(healthy);
-        let created = Arc::default();
         let load = Self { api, created, receiver, arrivals, sick, healthy, groups, next: AtomicU64::new(0) };
         for number in 0..healthy {
             load.create_webhook(&format!("healthy-{number}"), number).await?;
         }
         load.create_webhook(HANGING, 0).await?;
         load.create_webhook(BUSY, 1).await?;
-        load.webhooks_are_seen().await?;
         Ok(load)
     }
+
+    /// Creates a webhook and waits until the operator has seen it.
 
     async fn create_webhook(&self, name: &str, integration: u64) -> Result<()> {
         let webhook: Webhook = serde_json::from_value(json!({
@@ -138,17 +160,14 @@ impl Load {
             },
         }))
         .context("make a Webhook")?;
-        let what = format!("create Webhook {name}");
-        self.api.api().create(&PostParams::default(), &webhook).await.context(what)?;
-        Ok(())
-    }
-
-    async fn webhooks_are_seen(&self) -> Result<()> {
         let webhooks = self.api.api::<Webhook>();
-        until("the operator has seen the webhooks", async || {
-            Ok(webhooks.list(&ListParams::default()).await?.iter().all(|webhook| webhook.status.is_some()))
-        })
-        .await
+        let what = format!("create Webhook {name}");
+        webhooks.create(&PostParams::default(), &webhook).await.context(what)?;
+        let has_status = |webhook: Option<&Webhook>| webhook.is_some_and(|webhook| webhook.status.is_some());
+        let seen = timeout(PATIENCE, await_condition(webhooks, name, has_status)).await;
+        seen.with_context(|| format!("the operator has not seen Webhook {name} within {PATIENCE:?}"))?
+            .with_context(|| format!("watch Webhook {name}"))?;
+        Ok(())
     }
 
     /// Makes the two endpoints sick that can be, or well again.
@@ -159,26 +178,32 @@ impl Load {
     /// How many events a second the API server takes beside all that works with it, while there are always some that have
     /// not arrived: when as many are removed as are created.
     pub(crate) async fn capacity(&self) -> Result<f64> {
-        let (started, mut created) = (Instant::now(), JoinSet::new());
-        let mut before = 0;
-        while started.elapsed() < AGE + CAPACITY {
-            if started.elapsed() < AGE {
-                before = self.arrivals.lock().len();
-            }
-            while self.next.load(Ordering::Relaxed) < self.arrivals.lock().len() as u64 + IN_FLIGHT {
-                self.create(self.next.fetch_add(1, Ordering::Relaxed), &mut created)?;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let arrived = self.arrivals.lock().len() - before;
+        let (begin, mut created) = (Instant::now() + AGE, JoinSet::new());
+        self.keep_in_flight(begin, &mut created).await?;
+        let before = self.arrivals.count();
+        self.keep_in_flight(begin + CAPACITY, &mut created).await?;
+        let arrived = self.arrivals.count() - before;
         join(created).await?;
         Ok(arrived as f64 / CAPACITY.as_secs_f64())
+    }
+
+    /// Creates an event whenever one arrives, until `end`.
+    async fn keep_in_flight(&self, end: Instant, created: &mut JoinSet<Result<()>>) -> Result<()> {
+        let mut arrived = self.arrivals.count.subscribe();
+        while Instant::now() < end {
+            while self.next.load(Ordering::Relaxed) < *arrived.borrow_and_update() + IN_FLIGHT {
+                self.create(self.next.fetch_add(1, Ordering::Relaxed), created)?;
+            }
+            // That time is up is seen by the loop.
+            let _ = timeout_at(end.into(), arrived.changed()).await;
+        }
+        Ok(())
     }
 
     /// Creates events at that rate for that long. Returns the number of each and the time before it was created.
     pub(crate) async fn window(&self, rate: f64, length: Duration) -> Result<Vec<(u64, Instant)>> {
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-        // Late ones follow at once: the rate is that of the world, which doesn't wait.
+        // Late ones follow at once: in production nobody waits for the operator either.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let (end, mut created, mut events) = (Instant::now() + length, JoinSet::new(), Vec::new());
         while Instant::now() < end {
@@ -191,13 +216,14 @@ impl Load {
         Ok(events)
     }
 
-    /// Begins to create an event, and looks after those that were begun before.
+    /// Begins to create an event, and collects the results of those that were begun before.
     fn create(&self, number: u64, created: &mut JoinSet<Result<()>>) -> Result<()> {
         let (api, event) = (self.api.api::<AlertGroupEvent>(), self.event(number)?);
-        let all = Arc::clone(&self.created);
+        let all = self.created.clone();
         created.spawn(async move {
             let event = api.create(&PostParams::default(), &event).await.context("create AlertGroupEvent")?;
-            all.lock().push_back(Created { at: Instant::now(), number, uid: event.uid().unwrap_or_default() });
+            // With --keep nobody reads these.
+            let _ = all.send(Created { at: Instant::now(), number, uid: event.uid().unwrap_or_default() });
             Ok(())
         });
         while let Some(ended) = created.try_join_next() {
@@ -226,15 +252,17 @@ impl Load {
 
     /// Waits until the request of every event has been at its healthy endpoint.
     pub(crate) async fn all_arrived(&self) -> Result<()> {
-        let created = usize::try_from(self.next.load(Ordering::Relaxed))?;
-        until("every event has arrived at its healthy endpoint", async || Ok(self.arrivals.lock().len() == created))
-            .await
+        let created = self.next.load(Ordering::Relaxed);
+        let mut arrived = self.arrivals.count.subscribe();
+        let all = timeout(PATIENCE, arrived.wait_for(|arrived| *arrived == created)).await;
+        all.with_context(|| format!("not every event has arrived at its healthy endpoint within {PATIENCE:?}"))??;
+        Ok(())
     }
 
     /// Milliseconds from the creation of events to their requests.
     pub(crate) fn latencies(&self, events: &[(u64, Instant)]) -> Samples {
-        let arrivals = self.arrivals.lock();
-        let latency = |(number, created): &(u64, Instant)| Some(ms(arrivals.get(number)?.duration_since(*created)));
+        let times = self.arrivals.times.lock();
+        let latency = |(number, created): &(u64, Instant)| Some(ms(times.get(number)?.duration_since(*created)));
         Samples(events.iter().filter_map(latency).collect())
     }
 
@@ -243,30 +271,23 @@ impl Load {
         self.sick.requests.load(Ordering::Relaxed)
     }
 
-    /// Removes events and their responses that are old, as long as it runs.
-    pub(crate) fn remove_what_is_old(&self) -> JoinHandle<()> {
-        let (api, created, healthy) = (self.api.clone(), Arc::clone(&self.created), self.healthy);
+    /// Removes each of the `created` events and its responses at the age of 45 seconds, for as long as the task runs.
+    pub(crate) fn remove_old_events(&self, mut created: mpsc::UnboundedReceiver<Created>) -> JoinHandle<()> {
+        let (api, healthy) = (self.api.clone(), self.healthy);
         tokio::spawn(async move {
             let (params, mut calls) = (Arc::new(DeleteParams::default()), JoinSet::new());
-            loop {
-                let is_old = |event: &Created| event.at.elapsed() >= AGE;
-                let next = || {
-                    let mut created = created.lock();
-                    if created.front().is_some_and(is_old) { created.pop_front() } else { None }
-                };
-                while let Some(Created { number, uid, .. }) = next() {
-                    let (events, responses) = (api.api::<AlertGroupEvent>(), api.api::<WebhookResponse>());
-                    let params = Arc::clone(&params);
-                    calls.spawn(async move {
-                        // Those that are not there any more, or never were, are as good as removed.
-                        for webhook in webhooks(number, healthy) {
-                            let _ = responses.delete(&id::response_name(&uid, &webhook), &params).await;
-                        }
-                        let _ = events.delete(&format!("event-{number}"), &params).await;
-                    });
-                }
+            while let Some(Created { at, number, uid }) = created.recv().await {
+                sleep_until((at + AGE).into()).await;
+                let (events, responses) = (api.api::<AlertGroupEvent>(), api.api::<WebhookResponse>());
+                let params = Arc::clone(&params);
+                calls.spawn(async move {
+                    // An object that is gone, or never was there, is as good as removed.
+                    for webhook in webhooks(number, healthy) {
+                        let _ = responses.delete(&id::response_name(&uid, &webhook), &params).await;
+                    }
+                    let _ = events.delete(&format!("event-{number}"), &params).await;
+                });
                 while calls.try_join_next().is_some() {}
-                tokio::time::sleep(LOOK).await;
             }
         })
     }
@@ -297,7 +318,7 @@ fn answer(request: &Received, arrivals: &Arrivals, sick: &Sick) -> Answer {
         HANGING | BUSY => well,
         _ => {
             if let Ok(number) = request.body.trim().parse() {
-                arrivals.lock().entry(number).or_insert(request.at);
+                arrivals.add(number, request.at);
             }
             well
         }
@@ -307,16 +328,6 @@ fn answer(request: &Received, arrivals: &Arrivals, sick: &Sick) -> Answer {
 async fn join(mut created: JoinSet<Result<()>>) -> Result<()> {
     while let Some(ended) = created.join_next().await {
         ended.context("join a writer")??;
-    }
-    Ok(())
-}
-
-/// Asks every now and then until the answer is yes.
-async fn until(what: &str, mut ask: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !ask().await? {
-        ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }

@@ -1,21 +1,20 @@
-//! `cargo run --release --example accounting`: what is lost, repeated or out of order while the operator is killed and paused and
+//! `cargo run --release -p accounting`: counts what is lost, repeated or out of order while the operator is killed and paused and
 //! the API server, etcd and the receiver are restarted.
 //!
-//! The work is done in tests/accounting; a small run of the same is a test (tests/it/accounting.rs). Progress goes to stderr,
+//! This program reads the arguments; the library beside it does the work. A small run is a test (tests/it/accounting.rs). Progress goes to stderr,
 //! the report to stdout. The exit status is 0 only if nothing is lost or out of order, every duplicate is explained, and all
 //! faults came. docs/guarantees.md says what the numbers mean.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is for people at a terminal")]
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use accounting::{Place, Settings, run};
 use anyhow::{Context, Result};
 use clap::Parser;
-use support::operator_of;
 
 /// Counts what is lost, repeated or out of order under faults, on a control plane of its own.
 #[derive(Parser)]
-#[command(name = "accounting", bin_name = "cargo run --release --example accounting --")]
+#[command(name = "accounting", bin_name = "cargo run --release -p accounting --")]
 struct Args {
     /// Events to create, five for each alert group
     #[arg(long, default_value_t = 10_000)]
@@ -76,10 +75,7 @@ fn main() -> ExitCode {
 
 fn account(args: &Args) -> Result<ExitCode> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let place = Place {
-        binary: operator_of(env!("CARGO_MANIFEST_PATH"), "accounting")?,
-        chart: Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oncall-webhooks"),
-    };
+    let place = Place { binary: support::operator()?, chart: support::chart() };
     let settings = Settings {
         events: args.events,
         webhooks: args.webhooks,
