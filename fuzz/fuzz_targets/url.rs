@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| oncall_webhooks_fuzz::url(data));
+fuzz_target!(|data: &[u8]| properties::url(data));

@@ -18,10 +18,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 async fn account(settings: &Settings) -> Report {
     let _turn = TURN.lock().await;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let place = Place {
-        binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(),
-        chart: support::chart(),
-    };
+    let place = Place { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), chart: support::chart() };
     // Shown where the test fails.
     let report = run(&place, settings, &|line| println!("{line}")).await.expect("run");
     println!("{report}");

@@ -143,7 +143,6 @@ impl Load {
     }
 
     /// Creates a webhook and waits until the operator has seen it.
-
     async fn create_webhook(&self, name: &str, integration: u64) -> Result<()> {
         let webhook: Webhook = serde_json::from_value(json!({
             "apiVersion": Webhook::api_version(&()),

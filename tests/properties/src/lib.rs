@@ -1,5 +1,8 @@
-//! What must hold whatever comes in: of a template's text, of a URL and of an answer. The fuzz targets run these over what
-//! libFuzzer makes, `cargo test` over the corpus and over what was recorded from OnCall.
+//! Properties that hold for every template, every URL and every answer, whatever bytes they are made of. Each panics where it
+//! does not hold. The fuzz targets (fuzz/) try them on what libFuzzer makes, `cargo test --test fuzz` on the corpus and on what
+//! was recorded from OnCall.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a property tells that it does not hold")]
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -8,37 +11,35 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
-use serde_json::{Map, Value};
-use url::{Host, Position};
-
-use crate::core::{
+use oncall_core::{
     address::{AllowedAddress, AllowedHost, Policy},
     event::{Context, EventData, Own},
-    json::Json,
     request::{Header, Hop, Prepared, prepare},
     response::{CONTENT_LIMIT, Outcome, READ_LIMIT, Record, decode, finish},
     retry::{self, RETRY_AFTER_MAX},
     signing,
-    template::{Fault, LIMIT, Mode, Template},
     uri::{Fault as Refusal, Uri, check},
     webhook::{Field, HttpMethod, TriggerType, Url, Webhook},
 };
+use pyjinja::{Fault, LIMIT, Mode, Template, json::Json};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use url::{Host, Position};
 
-/// Far more than a template may take, so that only what never ends or hardly ever does is over it, on slow machines too.
+/// Far more time than a template may take, so that even a slow machine stays below it unless something never ends.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What a template may make in all, in bytes; a failure may quote it.
+/// How many bytes a template may make in all. The message of a failure may quote all of them.
 const MADE: usize = 24 << 20;
 
-/// Longer than any clause that says why something is refused.
+/// How many bytes a clause has at most that says why something is refused.
 const CLAUSE: usize = 120;
 
-/// What templates see: what the recorded cases with odd data saw.
+/// The data that templates see here: that of the recorded cases whose data is odd.
 fn context(mode: Mode) -> &'static Context {
     static CONTEXTS: OnceLock<[Context; 2]> = OnceLock::new();
     let [raw, json] = CONTEXTS.get_or_init(|| {
-        let recorded = include_str!("../../tests/conformance/templates.json");
+        let recorded = include_str!("../../conformance/templates.json");
         let mut recorded: Value = serde_json::from_str(recorded).unwrap();
         let shared: Map<String, Value> = serde_json::from_value(recorded["contexts"]["edge"].take()).unwrap();
         let data = EventData::new(shared.into_iter().map(|(key, value)| (key.into(), Json::from(value))).collect());
@@ -50,8 +51,11 @@ fn context(mode: Mode) -> &'static Context {
     }
 }
 
-/// A template renders or fails, in bounded time, to bounded text; a failure's line is one that it has; and text that does
-/// not compile can't be stored.
+/// Holds `data`, the text of a template, to this: it renders or fails in bounded time, to bounded text. A failure names a line
+/// that the template has. A text that does not compile can't be stored.
+///
+/// # Panics
+/// The property does not hold.
 pub fn template(data: &[u8]) {
     let Ok(source) = std::str::from_utf8(data) else { return };
     let lines = source.matches(['\n', '\r']).count() + 1;
@@ -70,7 +74,7 @@ pub fn template(data: &[u8]) {
             }
         }
     }
-    // Whatever it says, it says it.
+    // Either answer is right; only a panic is not.
     let _ = Template::storable(source);
     let took = started.elapsed();
     assert!(took < SOON, "took {took:?}");
@@ -78,8 +82,12 @@ pub fn template(data: &[u8]) {
 
 const PASSWORD: &str = "Pa55-w0rd";
 
-/// A URL, or a redirect to it, is refused in a clause, or leads where it says: the client, which has a parser of its own, is
-/// led to the same host and port, no address that is refused has another name there, and what is secret stays on its host.
+/// Holds `data`, the text of a URL or of a `Location` header, to this: it is refused in a clause, or leads where it says. The
+/// client, which has a parser of its own, connects to the same host and port; no address that is refused is reached under
+/// another name; secrets stay on their host.
+///
+/// # Panics
+/// The property does not hold.
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = (text.parse::<AllowedAddress>(), text.parse::<AllowedHost>());
@@ -104,7 +112,7 @@ fn is_clause(refusal: &Refusal) {
     assert!(clause.len() <= CLAUSE, "{clause}");
 }
 
-/// What is sent to. None where nothing is: there is no such host.
+/// The URL that the client is given. None where nothing is sent, since there is no such host.
 fn sent(uri: &Uri) -> Option<url::Url> {
     // As in src/delivery.rs.
     url::Url::parse(&format!("{}://{}{}", uri.scheme(), uri.authority(), uri.target())).ok()
@@ -142,7 +150,7 @@ fn leads_where_it_says(uri: &Uri) {
     }
 }
 
-/// What the standard library knows of addresses that no request may go to.
+/// Whether the standard library knows the address as one that no request may go to.
 fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_local_v4(address),
@@ -176,7 +184,8 @@ fn ends_in_number(name: &str) -> bool {
     hex || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Holds what comes after an answer that redirects to `location` to the same, and to its being let in on secrets.
+/// Holds the request that follows a redirect from `from` to `location` to the same, and looks whether it gets the secrets of
+/// the first one only where it may.
 fn redirected(from: &Uri, location: &str) {
     let secret = Header { name: "Authorization".to_owned(), value: b"Bearer t0k3n".to_vec(), secret: true };
     let key = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
@@ -203,7 +212,7 @@ fn redirected(from: &Uri, location: &str) {
     }
 }
 
-/// Holds the record of a request to `text` to not showing a password that the URL has.
+/// Holds the record of a request to `text` to this: a password in the URL does not show.
 fn shows_no_password(text: &str) {
     let webhook = Webhook::bare(TriggerType::Acknowledge, Url::Template(Field::new(text, Mode::Raw)));
     let secrets = |_: &_| Err("no Secrets".to_owned());
@@ -219,15 +228,19 @@ fn shows_no_password(text: &str) {
     }
 }
 
-/// What receivers may repeat.
+/// The secrets of a webhook, which its receiver may repeat.
 const SECRETS: [&str; 3] = ["Bearer t0k3n-0f", "p4\"ss\\wörd", "4711"];
 
-/// What must not show then: each without the word before it, and as JSON spells it, with and without ASCII alone.
+/// Texts that must not show in the record: each secret without the word before it, and as JSON spells it, with and without
+/// escapes of what is not ASCII.
 const SPELLED: [&str; 5] = ["t0k3n-0f", "p4\"ss\\wörd", r#"p4\"ss\\wörd"#, r#"p4\"ss\\w\u00f6rd"#, "4711"];
 
-/// An answer is decoded and recorded in bounds, without the secrets that it repeats; and what it asks for of the next
-/// attempt is believed up to a bound. The lines of `data` are `Content-Encoding`, `Content-Type`, `Retry-After` and the
-/// body.
+/// Holds `data`, an answer, to this: it is decoded and recorded in bounds, without the secrets that it repeats; the time until
+/// the next attempt that it asks for is believed up to a bound. The first three lines of `data` are the values of
+/// `Content-Encoding`, `Content-Type` and `Retry-After`; the body follows.
+///
+/// # Panics
+/// The property does not hold.
 pub fn answer(data: &[u8]) {
     let mut parts = data.splitn(4, |byte| *byte == b'\n');
     let mut line = || std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
