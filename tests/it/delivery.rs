@@ -1,6 +1,6 @@
 //! From an event to requests and records.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use oncall_webhooks::resources::{ResponsePhase, Webhook, WebhookResponse};
 use serde_json::json;
@@ -44,15 +44,12 @@ async fn signed_requests_are_verified_by_the_standards_library_while_secrets_rot
         )
     };
     let ready = async |expected: &str| {
-        eventually("the webhook knows the Secret", || async {
-            let status = world.api::<Webhook>().get("signed").await.ok()?.status?;
-            status
-                .conditions
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.message == expected)
-                .then_some(())
-        })
-        .await;
+        world
+            .object_that("the webhook knows the Secret", "signed", |webhook: Option<&Webhook>| {
+                let mut conditions = webhook?.status.as_ref()?.conditions.iter();
+                conditions.find(|condition| condition.type_ == "Ready" && condition.message == expected).map(|_| ())
+            })
+            .await;
     };
     let malformed =
         "spec.signing: Key 'key' of Secret 'signing': a signing secret is whsec_ and the base64 of 24 to 64 bytes";
@@ -190,11 +187,8 @@ async fn responses_go_with_their_webhook() {
     world.event("resolved", "resolve", "I1", json!({})).await;
     world.completed("resolved", 2).await;
     world.api::<Webhook>().delete("gone", &Default::default()).await.expect("delete Webhook");
-    let kept = eventually("the responses are collected", || async {
-        let left = names(world.api::<WebhookResponse>().list(&Default::default()).await.ok()?);
-        (left.len() == 1).then_some(left)
-    })
-    .await;
+    let one = |left: &BTreeMap<String, WebhookResponse>| (left.len() == 1).then(|| names(left.values().cloned()));
+    let kept = world.objects_that("the responses are collected", one).await;
     assert!(kept[0].starts_with("kept-"), "{kept:?}");
 }
 

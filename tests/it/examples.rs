@@ -9,7 +9,7 @@ use oncall_webhooks::resources::{
 use serde_json::{Value, json};
 use support::Answer;
 
-use crate::harness::{World, eventually};
+use crate::harness::World;
 
 fn manifests(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path);
@@ -102,10 +102,8 @@ async fn the_acknowledge_example_comes_out_exactly() {
     );
     assert!(names("acknowledge").is_some() && names("mistake").is_some());
 
-    let last_run = eventually("the last run is shown", || async {
-        world.api::<Webhook>().get("acknowledge").await.ok()?.status?.last_run
-    })
-    .await;
+    let last_run = |webhook: Option<&Webhook>| webhook?.status.as_ref()?.last_run.clone();
+    let last_run = world.object_that("the last run is shown", "acknowledge", last_run).await;
     let expected = LastRun {
         time: last_run.time,
         outcome: ResponsePhase::Succeeded,

@@ -1,4 +1,10 @@
-//! What every test stands on.
+//! What the tests share: one cluster, and for each test a namespace, a receiver and an operator.
+//!
+//! ```text
+//!  test ──applies, creates──▶ kube-apiserver ◀──watch, writes── operator (the chart's arguments and rights) ──▶ receiver
+//!    └── waits, by watches ──────────┘                                                                          │
+//!    └── looks at what arrived ◀────────────────────────────────────────────────────────────────────────────────┘
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -6,6 +12,7 @@ use std::{
     future::Future,
     ops::Deref,
     path::{Path, PathBuf},
+    pin::pin,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -14,24 +21,30 @@ use std::{
 };
 
 use cluster::Cluster;
+use futures::StreamExt;
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watch_object, watcher},
+    },
 };
 use oncall_webhooks::resources::{
     AlertGroupEvent, AlertGroupEventSpec, EventPhase, Webhook, WebhookResponse, WebhookResponseStatus, WebhookSpec,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use support::{Answer, Installation, Operator, Received, Receiver, output, pipe};
 
 /// Bound on everything that is waited for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Where receivers listen. The API server too, so it has to be allowed as the one address that it is.
+/// The address that receivers listen at. The API server listens there too, so it has to be allowed as this one address.
 const LOOPBACK: &str = "127.0.0.1/32";
 
-/// All that goes in and out of the API server about Webhooks.
+/// The API server writes down every request and every answer about Webhooks.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -52,7 +65,6 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::builder().audit(AUDIT_POLICY).start().expect("start a control plane");
         let chart = support::chart();
-        // Where the receivers are.
         let values = [format!("controller.allowAddresses={{{LOOPBACK}}}")];
         let installation =
             Installation::new(&cluster, &chart, "oncall-webhooks", &[&values[0]]).expect("install the chart");
@@ -71,14 +83,35 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
     })
 }
 
-/// A namespace of its own in the cluster, and an administrator's hands on it.
-pub(crate) struct Place {
+/// A kind of resource that lives in namespaces.
+pub(crate) trait Namespaced:
+    kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + 'static
+{
+}
+
+impl<K> Namespaced for K where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static
+{
+}
+
+/// A namespace of its own in the cluster, and what an administrator does there.
+pub(crate) struct TestNamespace {
     pub(crate) namespace: String,
     client: Client,
 }
 
-impl Place {
-    /// A namespace whose name begins with `name`.
+impl TestNamespace {
+    /// Makes a namespace whose name begins with `name`.
     pub(crate) async fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -95,11 +128,60 @@ impl Place {
         Self { namespace, client }
     }
 
-    pub(crate) fn api<K>(&self) -> Api<K>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-    {
+    pub(crate) fn api<K: Namespaced>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Watches the object of this name until `found` gives something for it. None stands for no such object.
+    pub(crate) async fn object_that<K: Namespaced, T>(
+        &self,
+        what: &str,
+        name: &str,
+        mut found: impl FnMut(Option<&K>) -> Option<T>,
+    ) -> T {
+        let mut changes = pin!(watch_object(self.api::<K>(), name).default_backoff());
+        within(what, async {
+            loop {
+                // After an error, the watch is tried again.
+                if let Some(Ok(object)) = changes.next().await
+                    && let Some(found) = found(object.as_ref())
+                {
+                    return found;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Watches all objects of a kind until `found` gives something for them, by their names.
+    pub(crate) async fn objects_that<K: Namespaced, T>(
+        &self,
+        what: &str,
+        mut found: impl FnMut(&BTreeMap<String, K>) -> Option<T>,
+    ) -> T {
+        let mut changes = pin!(watcher(self.api::<K>(), watcher::Config::default()).default_backoff());
+        let mut objects = BTreeMap::new();
+        within(what, async {
+            loop {
+                match changes.next().await {
+                    Some(Ok(Event::Init)) => objects.clear(),
+                    Some(Ok(Event::InitApply(object))) => {
+                        objects.insert(object.name_any(), object);
+                        // Not all of them are there yet.
+                        continue;
+                    }
+                    Some(Ok(Event::InitDone)) => {}
+                    Some(Ok(Event::Apply(object))) => drop(objects.insert(object.name_any(), object)),
+                    Some(Ok(Event::Delete(object))) => drop(objects.remove(&object.name_any())),
+                    // After an error, the watch is tried again.
+                    Some(Err(_)) | None => continue,
+                }
+                if let Some(found) = found(&objects) {
+                    return found;
+                }
+            }
+        })
+        .await
     }
 
     /// Applies manifests as a person does.
@@ -119,31 +201,32 @@ impl Place {
     }
 }
 
-/// A namespace with a receiver and an operator that works in this namespace alone.
+/// All that one test has: a namespace, a receiver, and an operator that works in this namespace alone.
 pub(crate) struct World {
-    place: Place,
+    in_namespace: TestNamespace,
     pub(crate) receiver: Receiver,
     pub(crate) operator: Option<Operator>,
     /// The operator's arguments.
     args: Vec<String>,
-    /// What its environment has beside this process's.
+    /// The variables of its environment that this process has not, each as `NAME=VALUE`.
     environment: Vec<String>,
 }
 
 impl Deref for World {
-    type Target = Place;
+    type Target = TestNamespace;
 
-    fn deref(&self) -> &Place {
-        &self.place
+    fn deref(&self) -> &TestNamespace {
+        &self.in_namespace
     }
 }
 
 impl World {
-    /// A receiver that answers everything with 200 and `{"ok": true}`.
+    /// Starts all of it. The receiver answers everything with 200 and `{"ok": true}`.
     pub(crate) async fn new(name: &str) -> Self {
         Self::with_receiver(name, |_| Answer::new(200, r#"{"ok": true}"#)).await
     }
 
+    /// Starts all of it. The receiver answers what `respond` says.
     pub(crate) async fn with_receiver(
         name: &str,
         respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
@@ -153,7 +236,8 @@ impl World {
         world
     }
 
-    /// One that may reach what `reach` says, in place of loopback; `NAMESPACE` in it is the world's.
+    /// Starts all of it. The operator may reach what `reach` says, in place of loopback; `NAMESPACE` in it stands for the
+    /// namespace.
     pub(crate) async fn reaching(
         name: &str,
         respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
@@ -161,12 +245,12 @@ impl World {
     ) -> Self {
         let mut world = Self::without_operator(name, respond).await;
         world.args.retain(|arg| !arg.starts_with("--allow-"));
-        world.args.extend(reach.iter().map(|arg| arg.replace("NAMESPACE", &world.place.namespace)));
+        world.args.extend(reach.iter().map(|arg| arg.replace("NAMESPACE", &world.in_namespace.namespace)));
         world.start_operator().await;
         world
     }
 
-    /// One whose operator has these arguments in place of those that the chart gives it.
+    /// Starts all of it. The operator has these arguments in place of those of the same flags that the chart gives it.
     pub(crate) async fn configured(
         name: &str,
         respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
@@ -180,7 +264,8 @@ impl World {
         world
     }
 
-    /// One whose operator has these variables and these further arguments; the receiver answers everything with 200.
+    /// Starts all of it. The operator has these variables and these further arguments; the receiver answers everything with
+    /// 200.
     pub(crate) async fn in_environment(name: &str, environment: &[(&str, &str)], args: &[String]) -> Self {
         let mut world = Self::without_operator(name, |_| Answer::new(200, "ok")).await;
         world.environment = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -189,20 +274,21 @@ impl World {
         world
     }
 
+    /// Starts all but the operator.
     pub(crate) async fn without_operator(
         name: &str,
         respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let place = Place::new(name).await;
+        let in_namespace = TestNamespace::new(name).await;
         let receiver = Receiver::start(respond).await.expect("start a receiver");
         let mut args = cluster().1.args.clone();
         args.retain(|arg| !arg.starts_with("--lease="));
-        // A new process of the same identity need not wait.
+        // A new process of the same identity takes the Lease at once.
         args.extend(
             ["--namespace=NAMESPACE", "--lease=NAMESPACE/operator", "--identity=operator"]
-                .map(|arg| arg.replace("NAMESPACE", &place.namespace)),
+                .map(|arg| arg.replace("NAMESPACE", &in_namespace.namespace)),
         );
-        Self { place, receiver, operator: None, args, environment: Vec::new() }
+        Self { in_namespace, receiver, operator: None, args, environment: Vec::new() }
     }
 
     pub(crate) async fn start_operator(&mut self) {
@@ -238,7 +324,7 @@ impl World {
 
     /// Applies manifests as a person does, with the receiver's address in place of the examples'.
     pub(crate) async fn apply(&self, manifests: &str) {
-        self.place.apply(&manifests.replace("http://receiver.example", &self.receiver.url())).await;
+        self.in_namespace.apply(&manifests.replace("http://receiver.example", &self.receiver.url())).await;
     }
 
     /// Creates a Webhook for the receiver; `spec` adds to the trigger and the URL, which has the webhook's name as path.
@@ -252,10 +338,8 @@ impl World {
     /// Creates a webhook and waits until the operator has seen it.
     pub(crate) async fn seen_webhook(&self, name: &str, trigger: &str, spec: Value) -> Webhook {
         self.webhook(name, trigger, spec).await;
-        eventually("the webhook has a status", || async {
-            self.api::<Webhook>().get(name).await.ok().filter(|webhook| webhook.status.is_some())
-        })
-        .await
+        let has_status = |webhook: Option<&Webhook>| webhook.filter(|webhook| webhook.status.is_some()).cloned();
+        self.object_that("the webhook has a status", name, has_status).await
     }
 
     /// Creates an AlertGroupEvent; `spec` adds to the type and the id of the alert group.
@@ -273,11 +357,9 @@ impl World {
 
     /// Waits until an event is completed with that many webhooks.
     pub(crate) async fn completed(&self, name: &str, matched: u32) -> AlertGroupEvent {
-        eventually("the event is completed", || async {
-            self.api::<AlertGroupEvent>().get(name).await.ok().filter(|event| {
-                let status = event.status.as_ref();
-                status.is_some_and(|status| status.phase == EventPhase::Completed && status.matched == matched)
-            })
+        self.object_that("the event is completed", name, |event: Option<&AlertGroupEvent>| {
+            let status = event?.status.as_ref()?;
+            (status.phase == EventPhase::Completed && status.matched == matched).then(|| event.cloned())?
         })
         .await
     }
@@ -309,18 +391,18 @@ impl World {
         webhook: &str,
         is: impl Fn(&WebhookResponseStatus) -> bool,
     ) -> WebhookResponseStatus {
-        eventually("the response is as it should be", || async {
-            let of_webhook = self.responses().await.into_iter().find(|((name, _), _)| name == webhook);
-            of_webhook.and_then(|(_, response)| response.status).filter(&is)
+        self.objects_that("the response is as it should be", |responses: &BTreeMap<_, WebhookResponse>| {
+            let of_webhook = responses.values().find(|response| response.spec.webhook_ref.name == webhook);
+            of_webhook?.status.clone().filter(&is)
         })
         .await
     }
 
     /// Waits until a webhook has a condition of that type for that reason; None to wait until it has none.
     pub(crate) async fn condition(&self, webhook: &str, type_: &str, reason: Option<&str>) {
-        eventually("the condition is as it should be", || async {
-            let status = self.api::<Webhook>().get(webhook).await.ok()?.status?;
-            let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+        self.object_that("the condition is as it should be", webhook, |webhook: Option<&Webhook>| {
+            let conditions = &webhook?.status.as_ref()?.conditions;
+            let found = conditions.iter().find(|condition| condition.type_ == type_);
             (found.map(|condition| condition.reason.as_str()) == reason).then_some(())
         })
         .await;
@@ -338,7 +420,7 @@ impl World {
         received.into_iter().map(|request| (request.method, request.target, request.body)).collect()
     }
 
-    /// Everything that a person who may read the namespace or the operator's log can see, but for Secrets.
+    /// All objects but Secrets, as YAML, and the operator's log: nothing in it may be secret.
     pub(crate) async fn everything(&self) -> String {
         let objects = self.kubectl(&["get", "webhooks,agev,whr,events", "-o", "yaml"]).await;
         format!("{objects}{}", self.operator.as_ref().map(Operator::log).unwrap_or_default())
@@ -383,7 +465,14 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-/// Waits until `attempt` gives something.
+/// Waits for something, as long as anything is waited for.
+async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(LIMIT, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
+}
+
+/// Asks again and again until `attempt` gives something: for what nobody tells of when it changes. Objects are watched
+/// ([`TestNamespace::object_that`]).
 pub(crate) async fn eventually<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,

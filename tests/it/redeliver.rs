@@ -1,10 +1,12 @@
 //! The annotation that has something sent again.
 
+use std::collections::BTreeMap;
+
 use kube::api::DeleteParams;
-use oncall_webhooks::resources::{AlertGroupEvent, ResponsePhase, Webhook};
+use oncall_webhooks::resources::{AlertGroupEvent, ResponsePhase, Webhook, WebhookResponse};
 use serde_json::json;
 
-use crate::harness::{LIMIT, World, eventually};
+use crate::harness::{LIMIT, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_is_sent_again_once_for_each_new_value() {
@@ -68,7 +70,8 @@ async fn an_event_that_is_sent_again_to_nobody_says_so() {
     world.event("resolved", "resolve", "I1", json!({})).await;
     world.completed("resolved", 1).await;
     world.api::<Webhook>().delete("one", &DeleteParams::default()).await.expect("delete Webhook");
-    eventually("the operator has seen it", || async { world.responses().await.is_empty().then_some(()) }).await;
+    let none = |left: &BTreeMap<String, WebhookResponse>| left.is_empty().then_some(());
+    world.objects_that("the operator has seen it", none).await;
     world.kubectl(&["annotate", "agev", "resolved", "oncall.dev/redeliver=now"]).await;
     let status = world.completed("resolved", 0).await.status.expect("a status");
     assert_eq!((status.redelivered.as_deref(), status.webhooks), (Some("now"), vec![]));
@@ -117,10 +120,7 @@ async fn what_is_asked_for_while_it_waits_is_sent_at_once() {
     world.receiver.wait_for(2, LIMIT).await.expect("another request");
     // A webhook that is corrected is tried at once as well, as it is now.
     let fixed = kube::api::Patch::Merge(json!({"spec": {"headers": r#"{"X-Fixed": "1"}"#}}));
-    eventually("the second attempt is recorded", || async {
-        (world.response("one").await.attempt_count == 2).then_some(())
-    })
-    .await;
+    world.response_that("one", |status| status.attempt_count == 2).await;
     world.api::<Webhook>().patch("one", &Default::default(), &fixed).await.expect("patch Webhook");
     world.completed("resolved", 1).await;
     let status = world.response("one").await;

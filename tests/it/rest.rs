@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use support::Api;
 use tokio::sync::OnceCell;
 
-use crate::harness::{Place, cluster, eventually};
+use crate::harness::{TestNamespace, cluster, eventually};
 
 const WEBHOOKS: &str = "/api/v1/webhooks/";
 
@@ -62,16 +62,16 @@ async fn start_with(name: &str, kubeconfig: &Path, more: &[&str]) -> Api {
 
 /// A namespace with a token, which OnCall would call an organization.
 struct Team {
-    place: Place,
+    place: TestNamespace,
     http: Client,
     url: String,
     token: String,
 }
 
 impl Deref for Team {
-    type Target = Place;
+    type Target = TestNamespace;
 
-    fn deref(&self) -> &Place {
+    fn deref(&self) -> &TestNamespace {
         &self.place
     }
 }
@@ -114,7 +114,7 @@ impl Team {
 
     /// A team that talks to an API of its own. Its token is accepted.
     async fn at(name: &str, url: &str) -> Self {
-        let place = Place::new(name).await;
+        let place = TestNamespace::new(name).await;
         let http = Client::builder().no_proxy().build().expect("make a client");
         let team = Self { token: random_token(), place, http, url: url.to_owned() };
         team.add_token("token", &team.token, false).await;

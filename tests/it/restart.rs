@@ -14,7 +14,7 @@ use oncall_webhooks::resources::{ResponsePhase, Webhook};
 use serde_json::json;
 use support::Answer;
 
-use crate::harness::{LIMIT, World, eventually};
+use crate::harness::{LIMIT, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_nothing_that_is_recorded_is_sent_again() {
@@ -84,11 +84,8 @@ async fn of_an_event_that_was_half_done_at_a_kill_only_the_rest_is_sent() {
     world.seen_webhook("quick", "resolve", json!({})).await;
     world.seen_webhook("slow", "resolve", json!({"timeout": "10s"})).await;
     world.event("resolved", "resolve", "I1", json!({})).await;
-    eventually("the quick one is recorded, the slow one on its way", || async {
-        let recorded = world.responses().await.remove(&("quick".to_owned(), "resolved".to_owned()))?.status?;
-        (recorded.phase == ResponsePhase::Succeeded && world.receiver.count() == 2).then_some(())
-    })
-    .await;
+    world.response_that("quick", |status| status.phase == ResponsePhase::Succeeded).await;
+    world.arrived(2).await;
     world.kill_operator();
     world.start_operator().await;
     world.completed("resolved", 2).await;

@@ -10,12 +10,12 @@ use std::{
 };
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use oncall_webhooks::resources::{ResponsePhase, Webhook};
+use oncall_webhooks::resources::{ResponsePhase, Webhook, WebhookResponse};
 use parking_lot::Mutex;
 use serde_json::json;
 use support::{Answer, Received};
 
-use crate::harness::{LIMIT, World, eventually};
+use crate::harness::{LIMIT, World};
 
 /// Answers what comes for each path in turn; the last answer again and again.
 fn in_turn(answers: &'static [(&'static str, &'static [u16])]) -> impl Fn(&Received) -> Answer + Send + Sync {
@@ -154,13 +154,13 @@ async fn a_suspended_webhook_holds_what_it_is_to_send() {
         world.event(&format!("event-{number}"), "resolve", "I1", json!({})).await;
     }
     // Others go on, and in their order.
-    eventually("what is not held is recorded", || async {
-        let responses = world.responses().await.into_values();
-        let taken = responses
-            .filter(|response| response.status.as_ref().is_some_and(|status| status.phase == ResponsePhase::Succeeded));
-        (taken.count() == 3).then_some(())
-    })
-    .await;
+    world
+        .objects_that("what is not held is recorded", |responses: &BTreeMap<String, WebhookResponse>| {
+            let statuses = responses.values().filter_map(|response| response.status.as_ref());
+            let taken = statuses.filter(|status| status.phase == ResponsePhase::Succeeded);
+            (taken.count() == 3).then_some(())
+        })
+        .await;
     world.kill_operator();
     world.start_operator().await;
     let patch = Patch::Merge(json!({"spec": {"suspend": false}}));

@@ -1,20 +1,26 @@
 //! What a Webhook's status says.
 
 use kube::api::{Patch, PatchParams};
-use oncall_webhooks::resources::{ConditionStatus, Webhook};
+use oncall_webhooks::resources::{Condition, ConditionStatus, Webhook};
 use serde_json::{Value, json};
 
-use crate::harness::{World, eventually};
+use crate::harness::World;
 
 /// Waits until the Ready condition of the webhook's last generation has this status, and returns its reason and message.
 async fn ready(world: &World, name: &str, expected: ConditionStatus) -> (String, String) {
-    eventually("the Ready condition", || async {
-        let webhook = world.api::<Webhook>().get(name).await.ok()?;
-        let ready = webhook.status?.conditions.into_iter().find(|condition| condition.type_ == "Ready")?;
-        let current = ready.observed_generation == webhook.metadata.generation;
-        (current && ready.status == expected).then_some((ready.reason, ready.message))
-    })
-    .await
+    ready_that(world, name, |ready| ready.status == expected).await
+}
+
+/// Waits until the Ready condition of the webhook's last generation is as `is` says, and returns its reason and message.
+async fn ready_that(world: &World, name: &str, is: impl Fn(&Condition) -> bool) -> (String, String) {
+    world
+        .object_that("the Ready condition", name, |webhook: Option<&Webhook>| {
+            let webhook = webhook?;
+            let ready = webhook.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+            let is_current = ready.observed_generation == webhook.metadata.generation;
+            (is_current && is(ready)).then(|| (ready.reason.clone(), ready.message.clone()))
+        })
+        .await
 }
 
 async fn change(world: &World, name: &str, spec: Value) {
@@ -69,11 +75,7 @@ async fn a_missing_secret_and_a_missing_key_are_named_until_they_are_there() {
 
     world.kubectl(&["delete", "secret", "ticketing"]).await;
     world.apply(&secret("{oncall.dev/secret: 'true'}", "{other: t}")).await;
-    let message = eventually("the key is missed", || async {
-        let (reason, message) = ready(&world, "jira", ConditionStatus::False).await;
-        (reason == "SecretKeyNotFound").then_some(message)
-    })
-    .await;
+    let (_, message) = ready_that(&world, "jira", |ready| ready.reason == "SecretKeyNotFound").await;
     assert_eq!(message, "spec.authorizationHeader: Secret 'ticketing' has no key 'token'");
 
     world.apply(&secret("{oncall.dev/secret: 'true'}", "{token: \"Bearer t0ken\\n\"}")).await;

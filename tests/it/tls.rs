@@ -5,7 +5,7 @@ use oncall_webhooks::resources::{Condition, ConditionStatus, ResponsePhase, Webh
 use serde_json::{Value, json};
 use support::{Answer, Authority, Client, Issued, TlsReceiver};
 
-use crate::harness::{Temporary, World, eventually};
+use crate::harness::{Temporary, World};
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content";
 
@@ -43,17 +43,18 @@ async fn client_secret(world: &World, issued: &Issued) {
 
 /// Waits until Ready says this of the webhook's last generation, and returns all conditions.
 async fn ready(world: &World, name: &str, reason: &str, message: &str) -> Vec<Condition> {
-    eventually(&format!("{name} is {reason}: {message}"), || async {
-        let webhook = world.api::<Webhook>().get(name).await.ok()?;
-        let conditions = webhook.status?.conditions;
-        let is_it = |condition: &Condition| {
-            condition.type_ == "Ready"
-                && condition.observed_generation == webhook.metadata.generation
-                && (condition.reason.as_str(), condition.message.as_str()) == (reason, message)
-        };
-        conditions.iter().any(is_it).then_some(conditions)
-    })
-    .await
+    world
+        .object_that(&format!("{name} is {reason}: {message}"), name, |webhook: Option<&Webhook>| {
+            let webhook = webhook?;
+            let conditions = &webhook.status.as_ref()?.conditions;
+            let is_it = |condition: &Condition| {
+                condition.type_ == "Ready"
+                    && condition.observed_generation == webhook.metadata.generation
+                    && (condition.reason.as_str(), condition.message.as_str()) == (reason, message)
+            };
+            conditions.iter().any(is_it).then(|| conditions.clone())
+        })
+        .await
 }
 
 const VALID: (&str, &str) = ("Valid", "Runs when its trigger fires");
@@ -145,11 +146,11 @@ async fn a_certificate_is_shown_to_a_receiver_that_asks_and_the_next_run_shows_a
 
     let patch = Patch::Merge(json!({"spec": {"tls": {"clientCertSecretRef": null}}}));
     let patched = world.api::<Webhook>().patch("hook", &PatchParams::default(), &patch).await.expect("patch Webhook");
-    eventually("the change is seen", || async {
-        let webhook = world.api::<Webhook>().get("hook").await.ok()?;
-        (webhook.status?.observed_generation == patched.metadata.generation).then_some(())
-    })
-    .await;
+    world
+        .object_that("the change is seen", "hook", |webhook: Option<&Webhook>| {
+            (webhook?.status.as_ref()?.observed_generation == patched.metadata.generation).then_some(())
+        })
+        .await;
     let refused = failed("TLS with 127.0.0.1 failed: received fatal alert: CertificateRequired");
     assert_eq!(outcome(&world, "nobody").await, refused);
 

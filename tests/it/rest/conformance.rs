@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Team, WEBHOOKS};
-use crate::harness::{Place, eventually};
+use crate::harness::{TestNamespace, eventually};
 
 #[derive(Deserialize)]
 struct Step {
@@ -91,7 +91,7 @@ impl Recorded {
 }
 
 /// What was there before the session: a webhook that a person applied, and what it was answered.
-async fn seed(place: &Place) -> String {
+async fn seed(place: &TestNamespace) -> String {
     place
         .apply(
             "apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {name: delivered}\n\

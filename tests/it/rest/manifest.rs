@@ -8,7 +8,7 @@ use oncall_webhooks::resources::Webhook;
 use serde_json::{Value, json};
 
 use super::{Team, WEBHOOKS, id, path, plain, start, without_id};
-use crate::harness::{Place, eventually};
+use crate::harness::{TestNamespace, eventually};
 
 /// What of an object is its manifest: all but what the API server sets.
 fn manifest(mut object: Value) -> Value {
@@ -51,7 +51,7 @@ async fn referred(team: &Team, webhook: &Webhook, field: &str) -> Option<String>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_whose_call_was_cut_off_is_given_to_the_webhook_that_names_it() {
-    let place = Place::new("cut-off").await;
+    let place = TestNamespace::new("cut-off").await;
     place
         .apply(
             "

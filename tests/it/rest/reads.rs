@@ -10,7 +10,7 @@ use serde_json::json;
 use support::output;
 
 use super::{Team, WEBHOOKS, id, path, start_with, with};
-use crate::harness::{Place, cluster, eventually};
+use crate::harness::{TestNamespace, cluster, eventually};
 
 /// Lets the API server count the calls of ServiceAccount `counted` alone: it counts them by flow schema, not by user.
 const COUNTED: &str = "
@@ -37,7 +37,7 @@ spec:
 ";
 
 /// How many calls of a flow schema the API server has let through, of any kind.
-async fn calls(place: &Place) -> u64 {
+async fn calls(place: &TestNamespace) -> u64 {
     let metrics = place.kubectl(&["get", "--raw=/metrics"]).await;
     let schema = &place.namespace;
     let wanted = format!("apiserver_flowcontrol_dispatched_requests_total{{flow_schema=\"{schema}\"");
@@ -47,7 +47,7 @@ async fn calls(place: &Place) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_lists_of_a_thousand_webhooks_make_no_call_to_the_api_server() {
-    let place = Place::new("counted").await;
+    let place = TestNamespace::new("counted").await;
     place.apply(&COUNTED.replace("NAMESPACE", &place.namespace)).await;
     let kubeconfig = cluster().0.service_account_kubeconfig(&place.namespace, "counted").expect("make a kubeconfig");
     eventually("calls are counted", || async {
