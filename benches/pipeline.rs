@@ -55,7 +55,7 @@ const WINDOW: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Time from one event to the next in the steady phase.
 const STEADY: Duration = Duration::from_millis(50);
-/// What /proc counts CPU time in, on every platform that has this many of them (USER_HZ).
+/// The unit in which /proc counts CPU time: so many of them are a second (USER_HZ), on every platform that matters.
 const TICKS_PER_MS: f64 = 0.1;
 
 #[derive(Parser)]
@@ -149,7 +149,7 @@ async fn measure(cluster: &Cluster, args: &Args) -> Result<()> {
     print_log(&fs::read_to_string(cluster.processes().dir().join("operator.log")).context("read the operator's log")?)
 }
 
-/// What every phase uses.
+/// The things that every phase uses.
 struct Bench<'a> {
     cluster: &'a Cluster,
     installation: Installation,
@@ -288,7 +288,7 @@ fn webhook(namespace: &str, number: usize, url: &str) -> Result<Webhook> {
     .context("make a Webhook")
 }
 
-/// What a phase of events consists of.
+/// The settings of a phase of events.
 #[derive(Clone, Copy)]
 struct Load {
     webhooks: usize,
@@ -549,7 +549,7 @@ impl Bare {
     }
 }
 
-/// What a phase of many events came to.
+/// The results of a phase of many events.
 struct Throughput {
     load: Load,
     /// Events taken by the API server in a second.
@@ -561,7 +561,7 @@ struct Throughput {
     /// Deliveries a second, from the beginning until every event was recorded as completed.
     recorded: f64,
     used: Usage,
-    /// What kube-apiserver was asked for.
+    /// The requests that kube-apiserver got.
     calls: BTreeMap<String, f64>,
 }
 
@@ -585,7 +585,7 @@ impl Throughput {
     }
 }
 
-/// What the steady phase came to, in milliseconds.
+/// The results of the steady phase, in milliseconds.
 struct Steady {
     load: Load,
     from_sent: Samples,
@@ -738,7 +738,7 @@ fn load_average() -> Result<String> {
     Ok(load.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
 }
 
-/// What the tasks return, or the first error of one.
+/// Waits for all tasks and returns their results, or the first error of one.
 async fn joined<T: 'static>(mut tasks: JoinSet<Result<T>>) -> Result<Vec<T>> {
     let mut all = Vec::with_capacity(tasks.len());
     while let Some(ended) = tasks.join_next().await {

@@ -6,7 +6,7 @@
 //!      │  └────list, get────────────▶ axum, in a process of its own            ▲
 //!      └───────create──────────────────────────────────────────────────────────┘
 //! ```
-//! Machines drift, so the ratios count: each is of two windows of which one follows the other at once, in turns. On a
+//! Machines drift, so the ratios count: each is of two windows, one right after the other, in turns. On a
 //! machine with few cores this program takes a good part of them, so that fast servers seem alike; what their processes
 //! spend on a request does not depend on it.
 //!
@@ -66,7 +66,7 @@ const TOKENS: usize = 8;
 const CALLS_PER_MINUTE: usize = 100_000;
 /// Bound on everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What /proc counts CPU time in: USER_HZ is 100.
+/// The unit in which /proc counts CPU time: USER_HZ is 100.
 const MICROS_PER_TICK: f64 = 10_000.0;
 
 const WEBHOOKS: &str = "/api/v1/webhooks/";
@@ -196,14 +196,14 @@ impl Bare {
     }
 }
 
-/// What must come back.
+/// The answer that must come back.
 #[derive(Clone)]
 struct Expected {
     path: String,
     body: Bytes,
 }
 
-/// What every window uses.
+/// The things that every window uses.
 struct Bench {
     api: Rest,
     ours: SocketAddr,
@@ -375,7 +375,7 @@ impl Connection {
     }
 }
 
-/// What makes one call after another.
+/// Makes one call after another.
 trait Caller: Send + 'static {
     fn call(&mut self) -> impl Future<Output = Result<()>> + Send;
 }
@@ -428,7 +428,7 @@ impl Caller for BareCreator {
     }
 }
 
-/// What a server did in a while.
+/// The work of a server in a stretch of time.
 struct Window {
     /// Requests a second.
     rate: f64,

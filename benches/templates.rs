@@ -92,7 +92,7 @@ fn render(bencher: Bencher, name: &str) {
     });
 }
 
-/// What is done once for an event, whatever the number of webhooks: strings escaped.
+/// Measures what is done once for an event, however many webhooks it fires: escaping strings.
 #[divan::bench]
 fn escape_data(bencher: Bencher) {
     let recorded = recorded();

@@ -1,4 +1,4 @@
-//! What should come of the examples, and how it differs from what did.
+//! The results that the examples should have, and how they differ from those that they had.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     terminal::{cut, text},
 };
 
-/// What the receiver shall have got for the smallest webhook: the event's data, with OnCall's keys in OnCall's order.
+/// The body that the receiver should have got for the smallest webhook: the event's data, with OnCall's keys in OnCall's order.
 const SMALLEST_BODY: &str = concat!(
     r#"{"event": {"type": "silence", "until": "2026-01-01T12:00:00Z"}, "user": null, "#,
     r#""alert_group": {"id": "I4DISKFULL", "integration_id": null, "route_id": null, "alerts_count": null, "#,
@@ -24,7 +24,7 @@ const SMALLEST_BODY: &str = concat!(
     r#""webhook": {"id": "{id}", "name": "smallest", "labels": {}}}"#,
 );
 
-/// Everything that the examples shall have led to. `id` gives the id of a webhook.
+/// All requests and records that the examples should have led to. `id` gives the id of a webhook.
 pub(crate) fn expected(receiver: &str, id: &dyn Fn(&str) -> String) -> Result<Value> {
     let smallest_body = SMALLEST_BODY.replace("{id}", &id("smallest"));
     let labels = r#"{"labels": {"alertname": "InstanceDown", "job": "node", "severity": "critical"}}"#;
@@ -176,7 +176,7 @@ impl Objects {
         found.map(|object| text(&object["status"]["id"])).unwrap_or_default().to_owned()
     }
 
-    /// What is missing until `runs` runs have ended and everything that shows them does so.
+    /// Says what is missing until `runs` runs have ended and all objects that show them do so.
     pub(crate) fn missing(&self, runs: usize) -> Vec<String> {
         let ended: Vec<&Value> = self
             .all("WebhookResponse")
@@ -202,7 +202,7 @@ impl Objects {
         missing
     }
 
-    /// What was sent and recorded, in the form of [`expected`].
+    /// The requests that were sent and the records of them, in the form of [`expected`].
     pub(crate) fn outcome(&self, requests: &[Received]) -> Value {
         let event = |object: &Value| {
             let fields = ["phase", "matched", "succeeded", "failed", "skipped"];

@@ -5,7 +5,7 @@
 //!                         curl ──▶ REST API ──▲
 //! ```
 //!
-//! What stands after a `$` is what a person would type. A shell runs it as it stands, and what it printed follows; only the
+//! The text after a `$` is what a person would type. A shell runs it as it stands, and what it printed follows; only the
 //! operator, which has its own log, is started from here. In the end all that was sent and recorded is compared with what it
 //! should be.
 
@@ -130,13 +130,13 @@ struct Rest {
 }
 
 impl Rest {
-    /// What to `export` in a shell, to call it.
+    /// The variables to `export` in a shell, to call it.
     fn exports(&self) -> [String; 2] {
         [format!("ONCALL_API_URL={}", self.api.url()), format!("TOKEN={}", self.token)]
     }
 }
 
-/// What the receiver answers: it is a ticket system, among other things.
+/// Answers a request as a ticket system does, among other things.
 fn answer(request: &Received) -> Answer {
     match (request.method.as_str(), request.target.as_str()) {
         ("POST", "/tickets") => Answer::new(201, r#"{"id": "T-1"}"#),
@@ -276,7 +276,7 @@ impl<'a> Demo<'a> {
         self.shown = received.len();
     }
 
-    /// What is not as it should be.
+    /// Says what is not as it should be.
     async fn faults(&self) -> Result<Vec<String>> {
         let objects = Objects::read(self.shell).await?;
         let mut faults = Vec::new();

@@ -46,7 +46,7 @@ impl Shell {
         self.show_after("", line).await
     }
 
-    /// The same, after commands that are not shown.
+    /// Does the same, after commands that are not shown.
     pub(crate) async fn show_after(&self, before: &str, line: &str) -> Result<()> {
         command(line);
         let printed = self.run(&format!("{TOGETHER}{before}{line}")).await?;

@@ -1,4 +1,4 @@
-//! Where it happens: on a control plane of its own, or as a guest in a cluster that the person has.
+//! The cluster that the quickstart uses: a control plane of its own, or one that the person has, as a guest.
 
 use std::{
     env,
@@ -100,7 +100,7 @@ impl Site {
         Ok(Self { ground: Ground::Given(folder), namespace, shell })
     }
 
-    /// What ends with this program, and its folder.
+    /// The processes that end with this program, and its folder.
     pub(crate) fn processes(&self) -> &ProcessGroup {
         match &self.ground {
             Ground::Own(cluster) => cluster.processes(),
@@ -208,7 +208,7 @@ impl Site {
         Ok(())
     }
 
-    /// What to `export` in a shell, to go on by hand.
+    /// The variables to `export` in a shell, to go on by hand.
     pub(crate) fn exports(&self) -> Vec<String> {
         let Shell { environment, .. } = &self.shell;
         let given = environment.iter().filter(|(name, _)| name == "KUBECONFIG" || name == "RECEIVER");

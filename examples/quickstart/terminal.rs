@@ -1,4 +1,4 @@
-//! What a person sees.
+//! Prints lines, titles and commands for a person at a terminal.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! What every test stands on: a folder that vanishes, and the program in it.
+//! What the tests share: a folder that vanishes, and the program in it.
 
 use std::{
     env, fs,
@@ -21,7 +21,7 @@ impl Drop for Folder {
     }
 }
 
-/// What a run printed, and its exit status.
+/// The output of a run, and its exit status.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ran {
     pub(crate) stdout: String,

@@ -12,7 +12,7 @@ fn document() -> Value {
     serde_json::from_str(&ran.stdout).expect("it is JSON")
 }
 
-/// What `$ref`s anywhere in `value` point to.
+/// The names that `$ref`s anywhere in `value` point to.
 fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
     match value {
         Value::Object(fields) => {

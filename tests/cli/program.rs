@@ -1,4 +1,4 @@
-//! What it prints of itself, and what it says where it can't begin.
+//! The program prints its CRDs, and says why where it can't begin; the README shows what it prints.
 
 use std::{env, fs, path::Path, process::Command};
 

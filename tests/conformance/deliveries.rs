@@ -49,7 +49,7 @@ struct RecordedRequest {
     body: String,
 }
 
-/// What is stored, in the words of the recordings.
+/// The stored record, in the words of the recordings.
 fn stored(record: &Record) -> Map<String, Value> {
     let Value::Object(stored) = json!({
         "url": record.url,

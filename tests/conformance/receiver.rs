@@ -16,7 +16,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What a receiver answers, as the recorded cases state it.
+/// The answer of a receiver, as the recorded cases state it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answer {

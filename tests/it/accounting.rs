@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use accounting::{Duplicates, Place, Report, Settings, run};
+use accounting::{Duplicates, OperatorUnderTest, Report, Settings, run};
 use tokio::sync::Mutex;
 
 /// Each takes all the cores.
@@ -18,9 +18,9 @@ static TURN: Mutex<()> = Mutex::const_new(());
 async fn account(settings: &Settings) -> Report {
     let _turn = TURN.lock().await;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let place = Place { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), chart: support::chart() };
+    let operator = OperatorUnderTest { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), chart: support::chart() };
     // Shown where the test fails.
-    let report = run(&place, settings, &|line| println!("{line}")).await.expect("run");
+    let report = run(&operator, settings, &|line| println!("{line}")).await.expect("run");
     println!("{report}");
 
     assert_eq!(report.broken(settings), Vec::<String>::new());

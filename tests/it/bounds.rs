@@ -1,4 +1,4 @@
-//! Objects stay under what etcd takes, whatever comes in.
+//! Objects stay smaller than what etcd takes, however large events, answers and numbers of webhooks are.
 
 use futures::{StreamExt, stream};
 use oncall_webhooks::resources::ResponsePhase;
@@ -99,7 +99,7 @@ async fn an_event_that_leaves_no_room_for_its_lines_is_completed_without() {
         all.pointer(part).expect("a part").to_string().len()
     };
     let (all, lines) = (stored("").await, stored("/status/webhooks").await);
-    // etcd takes 1.5 MiB, of which the request around the object needs some; half of the lines would find room.
+    // etcd takes 1.5 MiB, and the request around the object needs some of that. There is room for half of the lines.
     let payload = "p".repeat(1_572_864 - 300 - all + lines / 2);
     world.event("resolved", "resolve", "I2", json!({"alertPayload": {"text": payload}})).await;
     let status = world.completed("resolved", count).await.status.expect("a status");

@@ -1,4 +1,4 @@
-//! What `kubectl get` shows.
+//! The columns, selectors and categories of `kubectl get`.
 
 use serde_json::json;
 

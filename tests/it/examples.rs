@@ -20,7 +20,7 @@ async fn apply(world: &World, files: &[&str]) {
     world.apply(&files.iter().map(|file| manifests(file)).collect::<Vec<_>>().join("\n---\n")).await;
 }
 
-/// What is different at every run, made the same.
+/// Replaces the values that differ at every run by fixed ones.
 fn settled(mut status: WebhookResponseStatus) -> WebhookResponseStatus {
     status.timestamp = status.timestamp.map(|_| Timestamp::UNIX_EPOCH);
     for attempt in &mut status.attempts {

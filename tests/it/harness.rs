@@ -468,7 +468,8 @@ fn merge(into: &mut Value, from: Value) {
 /// Waits for something, as long as anything is waited for.
 async fn within<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(LIMIT, waiting).await;
-    waited.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
+    assert!(waited.is_ok(), "{what}: not within {LIMIT:?}");
+    waited.expect("it has come")
 }
 
 /// Asks again and again until `attempt` gives something: for what nobody tells of when it changes. Objects are watched

@@ -1,4 +1,4 @@
-//! What happens while the API server is away. It has a control plane of its own, which it stops.
+//! The operator while the API server is away. The test has a control plane of its own, which it stops.
 
 #![expect(clippy::expect_used, reason = "what a test can't go on without")]
 
@@ -64,7 +64,7 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
 
     Signal::Stop.send(cluster.pid(Server::ApiServer)).expect("stop the API server");
     operator.said("sending waits: so many are sent and not yet recorded").await.expect("it says so");
-    // Whoever is sent to, all have answered by now, and no more are sent to than the bound allows.
+    // All requests have been answered by now, and there are no more of them than the bound allows.
     let before = receiver.count();
     assert!((1..=6).contains(&before), "{before}");
     let health = operator.events("health");
@@ -74,7 +74,7 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
     for line in ["oncall_webhooks_sending_waits 1", "oncall_webhooks_deliveries_in_flight_limit 6"] {
         assert!(metrics.lines().any(|other| other == line), "{line}: {metrics}");
     }
-    // Neither secrets, nor names, of which there are any number.
+    // Metrics have no secrets, and no names of objects, whose number has no bound.
     for text in ["s3cret", &receiver.url(), "\"one\"", "\"default\"", "event-"] {
         assert!(!metrics.contains(text), "{text}: {metrics}");
     }

@@ -1,4 +1,4 @@
-//! What goes through a proxy.
+//! Deliveries through proxies.
 
 use std::net::SocketAddr;
 

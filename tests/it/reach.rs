@@ -1,4 +1,4 @@
-//! Nobody is reached who should not be.
+//! Addresses that must not be reached are not, and those that may be are.
 
 use oncall_webhooks::resources::{ResponsePhase, WebhookResponseStatus};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn ok() -> Answer {
     Answer::new(200, "ok")
 }
 
-/// What is recorded of a run that came to nothing: the reason in place of the URL, and what was sent before that.
+/// The record of a run that sent nothing: the reason in place of the URL, and what was sent before that.
 fn assert_refused(status: &WebhookResponseStatus, data: Option<&str>) {
     let found =
         (status.phase, status.url.as_deref(), status.status_code, &status.content, status.request_data.as_deref());

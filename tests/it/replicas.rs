@@ -1,4 +1,4 @@
-//! Of several replicas one works, and what it has recorded no other one sends.
+//! One of several replicas works, and no other one sends what it has recorded.
 
 use std::time::Duration;
 

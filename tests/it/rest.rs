@@ -48,7 +48,7 @@ async fn start(name: &str, more: &[&str]) -> Api {
     start_with(name, &installation.kubeconfig, more).await
 }
 
-/// The same with a kubeconfig of its own.
+/// Does the same with another kubeconfig.
 async fn start_with(name: &str, kubeconfig: &Path, more: &[&str]) -> Api {
     let (cluster, installation) = cluster();
     let name_of = |arg: &str| arg.split('=').next().map(str::to_owned);
@@ -76,7 +76,7 @@ impl Deref for Team {
     }
 }
 
-/// What came back.
+/// The answer to a call.
 #[derive(Debug)]
 struct Answer {
     status: u16,

@@ -1,4 +1,4 @@
-//! What is recorded is not sent again, whatever happens to the operator.
+//! An operator that is killed or stopped and started again sends nothing twice that is recorded, and forgets nothing.
 
 use std::{
     sync::{
@@ -151,7 +151,7 @@ async fn a_stopping_operator_finishes_what_is_on_its_way() {
     let stopped = tokio::task::spawn_blocking(move || operator.stop());
     let status = tokio::time::timeout(LIMIT, stopped).await.expect("stops in time").expect("join").expect("stop");
     assert!(status.success(), "{status}");
-    // Nobody is there to write it now.
+    // No operator runs that could write it now.
     let completed = world.completed("resolved", 1).await.status.expect("a status");
     assert_eq!(completed.succeeded, 1);
     assert_eq!(world.response("one").await.phase, ResponsePhase::Succeeded);

@@ -1,4 +1,4 @@
-//! What is removed of finished events and responses, and what stays.
+//! Retention: which finished events and responses are removed, and which stay.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use support::{Answer, Received};
 
 use crate::harness::{LIMIT, World, eventually, names};
 
-/// What there is: the names of events, and webhook and event of each response.
+/// The objects that are left: the names of events, and webhook and event of each response.
 type Left = (BTreeSet<String>, BTreeSet<(String, String)>);
 
 async fn left(world: &World) -> Left {

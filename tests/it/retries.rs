@@ -1,4 +1,5 @@
-//! What a receiver does not take is sent again, when and as often as the webhook says, and holds up nothing else.
+//! Retries: a request that a receiver does not take is sent again, when and as often as the webhook says, and holds up nothing
+//! else.
 
 use std::{
     collections::{BTreeMap, HashMap},

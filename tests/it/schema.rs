@@ -1,4 +1,4 @@
-//! What the API server refuses, and how it says so.
+//! Objects that the API server refuses, and the messages that say why.
 
 use std::process::Command;
 

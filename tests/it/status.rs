@@ -1,4 +1,4 @@
-//! What a Webhook's status says.
+//! The status of a Webhook: its id, and whether it is ready and why not.
 
 use kube::api::{Patch, PatchParams};
 use oncall_webhooks::resources::{Condition, ConditionStatus, Webhook};

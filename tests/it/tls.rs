@@ -1,4 +1,4 @@
-//! Whom a webhook trusts, and who it is.
+//! The authorities that a webhook trusts, and the certificate that it shows.
 
 use kube::api::{Patch, PatchParams};
 use oncall_webhooks::resources::{Condition, ConditionStatus, ResponsePhase, Webhook, WebhookResponseStatus};
@@ -59,7 +59,7 @@ async fn ready(world: &World, name: &str, reason: &str, message: &str) -> Vec<Co
 
 const VALID: (&str, &str) = ("Valid", "Runs when its trigger fires");
 
-/// What the one webhook's run for a new event came to.
+/// Creates an event, and returns the record of the one webhook's run for it.
 async fn run(world: &World, event: &str) -> WebhookResponseStatus {
     world.event(event, "resolve", event, json!({})).await;
     world.completed(event, 1).await;

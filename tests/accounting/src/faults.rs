@@ -1,10 +1,10 @@
-//! Which fault comes when, and what there is to know of one that came.
+//! Plans which fault comes when, and describes those that came.
 
 use std::{fmt, time::Duration};
 
 use crate::Settings;
 
-/// What is done to a run.
+/// A fault: something that is done to the operator or to what it works with, or that happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// The operator, or the leader, is killed with -9 and started again.
@@ -17,9 +17,9 @@ pub enum Fault {
     Etcd,
     /// The receiver is restarted.
     Receiver,
-    /// Nobody's doing: the Lease went over while its holder ran, for an outage took too long.
+    /// The Lease went over while its holder ran, since an outage took too long. Nobody did this on purpose.
     HandOver,
-    /// Nobody's doing: an operator ended by itself, and was started again.
+    /// An operator ended by itself, and was started again. Nobody did this on purpose.
     Ended,
 }
 

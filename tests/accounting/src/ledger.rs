@@ -1,4 +1,5 @@
-//! From what was booked and recorded to the report. Nothing here waits or asks: the whole of it is tried in tables.
+//! Makes the report from the requests that arrived and the records that the API server has. It is a function of values, tested
+//! with tables.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,33 +8,33 @@ use std::{
 
 use crate::{
     Settings,
-    fate::Fate,
+    answers::PlannedAnswer,
     faults::{Disturbance, Fault},
     load::{Delivery, EventId, STEPS, webhook_name, webhooks_of},
-    receiver::{Book, Booked},
+    receiver::{LoggedRequest, RequestLog},
     records::Record,
     report::{Duplicates, Injected, Report},
 };
 
-/// How long a process that goes on may take to notice that it does not lead any more.
+/// How long a process that goes on after a pause may take to notice that it does not lead any more.
 const WAKING: Duration = Duration::from_secs(1);
-/// How many requests it may have been about to write when it was stopped: they were past every question, and no longer
-/// held back by anything. What it holds in memory beside these is far more.
+/// How many requests such a process may have been about to write when it was paused: nothing held them back any more. It has
+/// far more requests in memory than these.
 const WOKEN: usize = 16;
 
-/// All that is known when a run is over.
+/// Everything that is known when a run is over.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     /// The events that are there, each with the time at which that was known.
     pub(crate) created: BTreeMap<EventId, Duration>,
     /// How many of them are not recorded as completed.
     pub(crate) open: usize,
-    pub(crate) book: Book,
+    pub(crate) received: RequestLog,
     /// In the order in which they came.
     pub(crate) disturbances: Vec<Disturbance>,
     /// By `webhook-id`: when it was seen that the delivery is recorded as succeeded.
     pub(crate) succeeded: HashMap<String, Duration>,
-    /// What is recorded in the end.
+    /// The records that the API server has in the end.
     pub(crate) records: HashMap<Delivery, Record>,
     /// How many deliveries an operator may have sent and not recorded.
     pub(crate) max_unrecorded: usize,
@@ -41,8 +42,8 @@ pub(crate) struct Evidence {
 
 /// Draws up the report.
 pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
-    let mut by_delivery: BTreeMap<Delivery, Vec<&Booked>> = BTreeMap::new();
-    for request in &evidence.book.requests {
+    let mut by_delivery: BTreeMap<Delivery, Vec<&LoggedRequest>> = BTreeMap::new();
+    for request in &evidence.received.requests {
         by_delivery.entry(request.delivery).or_default().push(request);
     }
     let due: Vec<Delivery> = evidence
@@ -78,12 +79,12 @@ pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
         deliveries: due.len(),
         requests,
         retries: requests - arrived - duplicates.all,
-        injected: injected(&evidence.book),
+        injected: injected(&evidence.received),
         lost,
         duplicates,
         out_of_order,
         overtaken,
-        strange: evidence.book.strange + strange(evidence, &by_delivery, requests),
+        strange: evidence.received.strange + strange(evidence, &by_delivery, requests),
         misrecorded,
         faults,
         cases: cases.0,
@@ -98,7 +99,7 @@ impl Cases {
     /// How many of a kind are told.
     const MANY: usize = 8;
 
-    fn add(&mut self, what: &str, delivery: Delivery, requests: &[&Booked]) {
+    fn add(&mut self, what: &str, delivery: Delivery, requests: &[&LoggedRequest]) {
         let kind = what.split(' ').next().unwrap_or_default();
         if self.0.iter().filter(|case| case.starts_with(kind)).count() >= Self::MANY {
             return;
@@ -106,8 +107,12 @@ impl Cases {
         let requests: Vec<String> = requests
             .iter()
             .map(|request| {
-                let cut = if request.fate == Fate::Taken && request.answered.is_none() { " (cut off)" } else { "" };
-                format!("{:.3} s: {}{cut}", request.arrived.as_secs_f64(), request.fate)
+                let cut = if request.planned == PlannedAnswer::Taken && request.answered.is_none() {
+                    " (cut off)"
+                } else {
+                    ""
+                };
+                format!("{:.3} s: {}{cut}", request.arrived.as_secs_f64(), request.planned)
             })
             .collect();
         let (event, webhook) = (delivery.event, webhook_name(delivery.webhook));
@@ -115,20 +120,20 @@ impl Cases {
     }
 }
 
-fn injected(book: &Book) -> Injected {
-    let count = |fate| book.requests.iter().filter(|request| request.fate == fate).count();
+fn injected(log: &RequestLog) -> Injected {
+    let count = |planned| log.requests.iter().filter(|request| request.planned == planned).count();
     Injected {
-        errors: count(Fate::Error),
-        busy: count(Fate::Busy),
-        silences: count(Fate::Silence),
-        hang_ups: count(Fate::HangUp),
+        errors: count(PlannedAnswer::Error),
+        busy: count(PlannedAnswer::Busy),
+        silences: count(PlannedAnswer::Silence),
+        hang_ups: count(PlannedAnswer::HangUp),
     }
 }
 
 /// Requests of no delivery that is due, and those whose id is not that of their delivery alone.
-fn strange(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&Booked>>, due: usize) -> usize {
+fn strange(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>, due: usize) -> usize {
     let mut owners: HashMap<&str, Delivery> = HashMap::new();
-    let mut strange = evidence.book.requests.len() - due;
+    let mut strange = evidence.received.requests.len() - due;
     for (delivery, requests) in by_delivery {
         let Some(first) = requests.first() else { continue };
         strange += requests.iter().filter(|request| request.id != first.id).count();
@@ -141,7 +146,7 @@ fn strange(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&Booked>>, 
 fn duplicates(
     settings: &Settings,
     evidence: &Evidence,
-    by_delivery: &BTreeMap<Delivery, Vec<&Booked>>,
+    by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>,
     cases: &mut Cases,
 ) -> Duplicates {
     let mut duplicates = Duplicates::default();
@@ -191,23 +196,27 @@ fn has_room(counts: &mut HashMap<usize, usize>, number: usize, limit: usize) -> 
 
 /// Whether the process had sent the first request and could not record its end when the fault came; the second is from the
 /// process after it.
-fn was_in_flight(evidence: &Evidence, fault: &Disturbance, taken: &Booked, again: &Booked) -> bool {
+fn was_in_flight(evidence: &Evidence, fault: &Disturbance, taken: &LoggedRequest, again: &LoggedRequest) -> bool {
     let was_recorded = evidence.succeeded.get(&taken.id).is_some_and(|seen| *seen < fault.from);
     !was_recorded && taken.arrived <= fault.to && fault.from <= again.arrived
 }
 
 /// Whether one of the requests is one that a paused process had been about to write and wrote when it went on. It may come
 /// before that of the process which works now, and knows nothing of it.
-fn was_woken(evidence: &Evidence, fault: &Disturbance, taken: &Booked, again: &Booked) -> bool {
+fn was_woken(evidence: &Evidence, fault: &Disturbance, taken: &LoggedRequest, again: &LoggedRequest) -> bool {
     let Some(resumed) = fault.resumed else { return false };
-    let is_woken = |request: &Booked| (resumed..resumed + WAKING).contains(&request.arrived);
+    let is_woken = |request: &LoggedRequest| (resumed..resumed + WAKING).contains(&request.arrived);
     let was_there = evidence.created.get(&again.delivery.event).is_some_and(|created| *created <= fault.to);
     was_there && fault.from <= taken.arrived && (is_woken(taken) || is_woken(again))
 }
 
 /// How many deliveries arrived first when a later event of their alert group had at the same webhook; and how many of these
 /// only because the receiver was away at their first attempt.
-fn order(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&Booked>>, cases: &mut Cases) -> (usize, usize) {
+fn order(
+    evidence: &Evidence,
+    by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>,
+    cases: &mut Cases,
+) -> (usize, usize) {
     let (mut out_of_order, mut overtaken) = (0, 0);
     for (delivery, requests) in by_delivery {
         let Some(first) = requests.first() else { continue };
@@ -282,13 +291,13 @@ mod tests {
     }
 
     /// A request of the event of that step, which arrived then.
-    fn mk(step: usize, arrived: u64, fate: Fate) -> Booked {
-        let answered = (fate == Fate::Taken).then(|| s(arrived));
-        Booked { delivery: delivery(step), id: format!("id-{step}"), arrived: s(arrived), fate, answered }
+    fn mk(step: usize, arrived: u64, planned: PlannedAnswer) -> LoggedRequest {
+        let answered = (planned == PlannedAnswer::Taken).then(|| s(arrived));
+        LoggedRequest { delivery: delivery(step), id: format!("id-{step}"), arrived: s(arrived), planned, answered }
     }
 
-    fn cut(step: usize, arrived: u64) -> Booked {
-        Booked { answered: None, ..mk(step, arrived, Fate::Taken) }
+    fn cut(step: usize, arrived: u64) -> LoggedRequest {
+        LoggedRequest { answered: None, ..mk(step, arrived, PlannedAnswer::Taken) }
     }
 
     fn mk_fault(fault: Fault, from: u64, to: u64) -> Disturbance {
@@ -300,11 +309,11 @@ mod tests {
     }
 
     /// Two events of one alert group for one webhook, both recorded as succeeded at last.
-    fn evidence(requests: Vec<Booked>, disturbances: Vec<Disturbance>) -> Evidence {
+    fn evidence(requests: Vec<LoggedRequest>, disturbances: Vec<Disturbance>) -> Evidence {
         let record = Record { phase: "Succeeded".to_owned(), first_attempt: None };
         Evidence {
             created: [0, 1].map(|step| (EventId { group: 0, step }, s(0))).into(),
-            book: Book { requests, ..Book::default() },
+            received: RequestLog { requests, ..RequestLog::default() },
             disturbances,
             records: [0, 1].map(|step| (delivery(step), record.clone())).into(),
             max_unrecorded: 1,
@@ -324,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_all_that_arrived_of_it() {
-        let report = judge(&settings(), &evidence(vec![cut(0, 1), mk(0, 2, Fate::Error)], Vec::new()));
+        let report = judge(&settings(), &evidence(vec![cut(0, 1), mk(0, 2, PlannedAnswer::Error)], Vec::new()));
         let expected = [
             "lost: event-00000-0 to webhook-000: 1.000 s: 200 (cut off), 2.000 s: 500",
             "lost: event-00000-1 to webhook-000: ",
@@ -336,7 +345,8 @@ mod tests {
 
     #[test]
     fn a_single_operator_that_is_paused_is_the_same_after_it() {
-        let requests = vec![mk(0, 10, Fate::Taken), mk(0, 40, Fate::Taken), mk(1, 90, Fate::Taken)];
+        let requests =
+            vec![mk(0, 10, PlannedAnswer::Taken), mk(0, 40, PlannedAnswer::Taken), mk(1, 90, PlannedAnswer::Taken)];
         let report = judge(&settings(), &evidence(requests, vec![paused(12, 30)]));
         assert_eq!(report.duplicates, duplicates(1, 0, 0, 1));
     }
@@ -347,7 +357,7 @@ mod tests {
 
     #[test]
     fn each_request_is_what_it_is() {
-        use Fate::{Busy, Error, HangUp, Silence, Taken};
+        use PlannedAnswer::{Busy, Error, HangUp, Silence, Taken};
         let injected = |errors, busy, silences, hang_ups| Injected { errors, busy, silences, hang_ups };
         let cases = [
             ("all well", vec![mk(0, 1, Taken), mk(1, 2, Taken)], good()),
@@ -386,12 +396,12 @@ mod tests {
             ),
             (
                 "another id for the same delivery, and the same id for another delivery",
-                vec![mk(0, 1, Error), Booked { id: "id-1".to_owned(), ..mk(0, 2, Taken) }, mk(1, 3, Taken)],
+                vec![mk(0, 1, Error), LoggedRequest { id: "id-1".to_owned(), ..mk(0, 2, Taken) }, mk(1, 3, Taken)],
                 Report { requests: 3, retries: 1, strange: 1, injected: injected(1, 0, 0, 0), ..good() },
             ),
             (
                 "the same id for another delivery",
-                vec![mk(0, 1, Taken), Booked { id: "id-0".to_owned(), ..mk(1, 2, Taken) }],
+                vec![mk(0, 1, Taken), LoggedRequest { id: "id-0".to_owned(), ..mk(1, 2, Taken) }],
                 Report { strange: 1, ..good() },
             ),
             (
@@ -407,7 +417,13 @@ mod tests {
 
     #[test]
     fn a_duplicate_is_explained_only_by_a_process_that_ended_between_before_its_record_was_seen() {
-        let both = |first, second| vec![mk(0, first, Fate::Taken), mk(0, second, Fate::Taken), mk(1, 90, Fate::Taken)];
+        let both = |first, second| {
+            vec![
+                mk(0, first, PlannedAnswer::Taken),
+                mk(0, second, PlannedAnswer::Taken),
+                mk(1, 90, PlannedAnswer::Taken),
+            ]
+        };
         let seen = |at| HashMap::from([("id-0".to_owned(), s(at))]);
         let none = HashMap::new;
         let cases = [
@@ -446,7 +462,7 @@ mod tests {
 
     #[test]
     fn a_kill_explains_no_more_duplicates_than_may_be_unrecorded() {
-        let requests = [(0, 1), (1, 2), (0, 20), (1, 21)].map(|(step, at)| mk(step, at, Fate::Taken)).to_vec();
+        let requests = [(0, 1), (1, 2), (0, 20), (1, 21)].map(|(step, at)| mk(step, at, PlannedAnswer::Taken)).to_vec();
         let kills = vec![mk_fault(KILL, 10, 11)];
         let report = judge(&settings(), &evidence(requests.clone(), kills.clone()));
         assert_eq!(report.duplicates, duplicates(2, 1, 0, 1));
@@ -456,7 +472,7 @@ mod tests {
 
     #[test]
     fn one_event_overtakes_another_only_while_the_receiver_is_away() {
-        let requests = || vec![mk(1, 20, Fate::Taken), mk(0, 30, Fate::Taken)];
+        let requests = || vec![mk(1, 20, PlannedAnswer::Taken), mk(0, 30, PlannedAnswer::Taken)];
         let away = mk_fault(Fault::Receiver, 10, 12);
         let first = |began, ended| Some((s(began), s(ended)));
         let cases = [

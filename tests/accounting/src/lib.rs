@@ -7,12 +7,12 @@
 //!               records ─┘          └────────── faults ─────────► receiver (500, 503, silence, hang-ups; restart)
 //!                  └────────────────► ledger ◄──────────────────────┘
 //! ```
-//! The receiver's book and the API server's records are what the [`Report`] is made from; nothing of the operator is. A seed
+//! The log of the receiver and the API server's records are what the [`Report`] is made from; nothing of the operator is. A seed
 //! decides what the receiver answers to which attempt of which delivery, and after how many deliveries which fault
 //! comes. The words of the report are defined in [`Report`], and judged in `ledger`.
 
+mod answers;
 mod clock;
-mod fate;
 mod faults;
 mod ledger;
 mod load;
@@ -26,10 +26,10 @@ use std::time::Duration;
 
 pub use self::{
     report::{Duplicates, Injected, Report},
-    run::{Place, run},
+    run::{OperatorUnderTest, run},
 };
 
-/// What is run, and what is done to it.
+/// The size of a run, and the faults in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many events are created. They belong to alert groups of five.
@@ -38,7 +38,7 @@ pub struct Settings {
     pub webhooks: usize,
     /// How many of the webhooks each event fires.
     pub fan_out: usize,
-    /// What decides by chance: the same seed, the same answers and the same faults after as many deliveries.
+    /// Seeds all chance: the same seed gives the same answers, and the same faults after as many deliveries.
     pub seed: u64,
     /// How many alert groups are written at a time. The events of one are written one after the other.
     pub writers: usize,

@@ -26,7 +26,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{Settings, clock::Clock};
 
-/// What happens to each alert group, in this order. Every webhook is for changes of status, so each is of another type: the
+/// The events of each alert group, in their order. Every webhook is for changes of status, so each is of another type: the
 /// type and the alert group name an event.
 pub(crate) const STEPS: [&str; 5] = ["acknowledge", "unacknowledge", "silence", "unsilence", "resolve"];
 

@@ -1,14 +1,14 @@
-//! `cargo run --release -p accounting`: counts what is lost, repeated or out of order while the operator is killed and paused and
-//! the API server, etcd and the receiver are restarted.
+//! `cargo run --release -p accounting`: counts what is lost, repeated or out of order while the operator is killed and
+//! paused, and the API server, etcd and the receiver are restarted.
 //!
-//! This program reads the arguments; the library beside it does the work. A small run is a test (tests/it/accounting.rs). Progress goes to stderr,
-//! the report to stdout. The exit status is 0 only if nothing is lost or out of order, every duplicate is explained, and all
-//! faults came. docs/guarantees.md says what the numbers mean.
+//! This program reads the arguments; the library beside it does the work. A small run is a test (tests/it/accounting.rs).
+//! Progress goes to stderr, the report to stdout. The exit status is 0 only if nothing is lost or out of order, every
+//! duplicate is explained, and all faults came. docs/guarantees.md says what the numbers mean.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is for people at a terminal")]
 
 use std::{process::ExitCode, time::Duration};
 
-use accounting::{Place, Settings, run};
+use accounting::{OperatorUnderTest, Settings, run};
 use anyhow::{Context, Result};
 use clap::Parser;
 
@@ -25,7 +25,7 @@ struct Args {
     /// How many webhooks each event fires
     #[arg(long, default_value_t = 2)]
     fan_out: usize,
-    /// What decides by chance; the same seed, the same faults
+    /// Seeds all chance: the same seed gives the same faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Alert groups that are written at a time
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 
 fn account(args: &Args) -> Result<ExitCode> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let place = Place { binary: support::operator()?, chart: support::chart() };
+    let operator = OperatorUnderTest { binary: support::operator()?, chart: support::chart() };
     let settings = Settings {
         events: args.events,
         webhooks: args.webhooks,
@@ -94,7 +94,7 @@ fn account(args: &Args) -> Result<ExitCode> {
         patience: Duration::from_secs(args.patience),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
-    let report = runtime.block_on(run(&place, &settings, &|line| eprintln!("{line}")))?;
+    let report = runtime.block_on(run(&operator, &settings, &|line| eprintln!("{line}")))?;
     println!("{report}");
     let broken = report.broken(&settings);
     broken.iter().for_each(|what| println!("not as promised: {what}"));

@@ -25,7 +25,7 @@ use crate::{
 const HAND_OVER: Duration = Duration::from_secs(120);
 /// How often to look at the Lease.
 const LOOK: Duration = Duration::from_millis(50);
-/// How much later than it was sent a request is booked at most, where all run on one busy machine. A Lease is good for
+/// How much later than it was sent a request is logged at most, where all run on one busy machine. A Lease is good for
 /// longer than that when its holder is killed or stopped, so that nobody else has begun by then.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
@@ -40,7 +40,7 @@ pub(crate) struct Operators {
     lease: Option<(Api<Lease>, String)>,
     /// In the order of their names.
     running: Vec<Operator>,
-    /// Who led when that was looked at last.
+    /// The number of the operator that led when the Lease was read last.
     leading: usize,
     clock: Clock,
 }
@@ -72,7 +72,7 @@ impl Operators {
     }
 
     async fn launch(&self, group: &ProcessGroup, number: usize) -> Result<Operator> {
-        // Whoever stands by says that it works when it leads, and not before.
+        // A standby says that it is ready when it leads, and not before.
         let message = if self.lease.is_some() { "health" } else { "ready" };
         let Self { binary, kubeconfig, args, .. } = self;
         let named = args.iter().cloned().chain([format!("--identity={}", NAMES[number])]);
@@ -115,7 +115,7 @@ impl Operators {
                 .await
                 .context("wait for the other to take over from a leader that is killed")?;
         } else {
-            // Whose request it was could not be told if the next one sent before all is booked that this one sent.
+            // Whose request it was could not be told if the next one sent before all is logged that this one sent.
             tokio::time::sleep(ON_THE_WAY).await;
         }
         self.running[number] = self.launch(group, number).await?;
@@ -173,7 +173,8 @@ impl Operators {
         Ok(None)
     }
 
-    /// What they complained of, with how often; complaints that differ only in names and numbers together.
+    /// The warnings and errors that the operators logged, each with how often. Those that differ only in names and numbers count
+    /// as one.
     pub(crate) fn complaints(&self) -> BTreeMap<String, usize> {
         let mut complaints = BTreeMap::new();
         for log in self.running.iter().map(Operator::log) {

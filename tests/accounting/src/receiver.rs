@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use crate::{
+    answers::{Odds, PlannedAnswer},
     clock::Clock,
-    fate::{Fate, Odds},
     load::{Delivery, EventId, TIMEOUT, webhook_number},
 };
 
@@ -34,31 +34,31 @@ const MAX_BODY: usize = 64 * 1024;
 /// How long a port may be somebody else's when it is wanted back.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request as it was booked.
+/// A request as it was logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Booked {
+pub(crate) struct LoggedRequest {
     pub(crate) delivery: Delivery,
     /// Its header `webhook-id`.
     pub(crate) id: String,
     /// When its body was read.
     pub(crate) arrived: Duration,
-    pub(crate) fate: Fate,
+    pub(crate) planned: PlannedAnswer,
     /// When its answer was given to the connection, whole. None if the receiver ended before.
     pub(crate) answered: Option<Duration>,
 }
 
-/// All that has arrived.
+/// All requests that have arrived.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Book {
+pub(crate) struct RequestLog {
     /// In the order of arrival.
-    pub(crate) requests: Vec<Booked>,
+    pub(crate) requests: Vec<LoggedRequest>,
     pub(crate) attempts: HashMap<Delivery, usize>,
     /// Requests that no delivery can have sent.
     pub(crate) strange: usize,
 }
 
 struct Shared {
-    book: Mutex<Book>,
+    log: Mutex<RequestLog>,
     /// How many deliveries have arrived at all.
     arrived: watch::Sender<usize>,
     odds: Odds,
@@ -75,8 +75,8 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Listens on a free port.
     pub(crate) async fn start(odds: Odds, clock: Clock) -> Result<Self> {
-        let book = Mutex::default();
-        let shared = Arc::new(Shared { book, arrived: watch::Sender::new(0), odds, clock });
+        let log = Mutex::default();
+        let shared = Arc::new(Shared { log, arrived: watch::Sender::new(0), odds, clock });
         let mut receiver = Self { address: (Ipv4Addr::LOCALHOST, 0).into(), shared, server: None };
         receiver.open().await?;
         Ok(receiver)
@@ -92,8 +92,8 @@ impl Receiver {
         self.shared.arrived.subscribe()
     }
 
-    pub(crate) fn book(&self) -> Book {
-        self.shared.book.lock().clone()
+    pub(crate) fn request_log(&self) -> RequestLog {
+        self.shared.log.lock().clone()
     }
 
     /// Listens again.
@@ -116,7 +116,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Ends the listening and all connections, as the end of a process does. Nothing is booked when this has returned.
+    /// Ends the listening and all connections, as the end of a process does. Nothing is logged once this has returned.
     pub(crate) async fn close(&mut self) {
         if let Some(server) = self.server.take() {
             server.abort();
@@ -162,44 +162,44 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     let body = body.map_err(|error| anyhow::anyhow!("read a request: {error}"))?.to_bytes();
     let delivery = webhook.zip(event_of(&body)).map(|(webhook, event)| Delivery { webhook, event });
     let (Some(delivery), Some(id)) = (delivery, id) else {
-        shared.book.lock().strange += 1;
+        shared.log.lock().strange += 1;
         return Ok(response(StatusCode::BAD_REQUEST));
     };
 
-    let (number, fate) = book(&shared, delivery, id);
-    match fate {
-        Fate::Taken => {
+    let (number, planned) = log_request(&shared, delivery, id);
+    match planned {
+        PlannedAnswer::Taken => {
             // From here to the connection nothing waits, and so nothing ends this between.
-            shared.book.lock().requests[number].answered = Some(shared.clock.now());
+            shared.log.lock().requests[number].answered = Some(shared.clock.now());
             Ok(response(StatusCode::OK))
         }
-        Fate::Error => Ok(response(StatusCode::INTERNAL_SERVER_ERROR)),
-        Fate::Busy => {
+        PlannedAnswer::Error => Ok(response(StatusCode::INTERNAL_SERVER_ERROR)),
+        PlannedAnswer::Busy => {
             let mut busy = response(StatusCode::SERVICE_UNAVAILABLE);
             busy.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
             Ok(busy)
         }
-        Fate::Silence => {
+        PlannedAnswer::Silence => {
             tokio::time::sleep(2 * TIMEOUT).await;
             anyhow::bail!("silence")
         }
-        Fate::HangUp => anyhow::bail!("hang-up"),
+        PlannedAnswer::HangUp => anyhow::bail!("hang-up"),
     }
 }
 
-fn book(shared: &Shared, delivery: Delivery, id: String) -> (usize, Fate) {
-    let mut guard = shared.book.lock();
-    let book = &mut *guard;
-    let attempt = book.attempts.entry(delivery).or_insert(0);
+fn log_request(shared: &Shared, delivery: Delivery, id: String) -> (usize, PlannedAnswer) {
+    let mut guard = shared.log.lock();
+    let log = &mut *guard;
+    let attempt = log.attempts.entry(delivery).or_insert(0);
     *attempt += 1;
-    let fate = shared.odds.fate(delivery, *attempt);
-    // Under the lock, so that the order in the book is that of the times.
-    book.requests.push(Booked { delivery, id, arrived: shared.clock.now(), fate, answered: None });
+    let planned = shared.odds.plan(delivery, *attempt);
+    // Under the lock, so that the order in the log is that of the times.
+    log.requests.push(LoggedRequest { delivery, id, arrived: shared.clock.now(), planned, answered: None });
     shared.arrived.send_if_modified(|arrived| {
-        let before = std::mem::replace(arrived, book.attempts.len());
+        let before = std::mem::replace(arrived, log.attempts.len());
         before != *arrived
     });
-    (book.requests.len() - 1, fate)
+    (log.requests.len() - 1, planned)
 }
 
 fn event_of(body: &[u8]) -> Option<EventId> {

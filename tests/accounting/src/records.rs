@@ -1,4 +1,4 @@
-//! What the API server has of the deliveries: seen while it happens, and read in the end.
+//! The records of deliveries that the API server has: watched while a run lasts, and read in the end.
 
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ pub(crate) async fn follow(responses: Api<PartialObjectMeta<DynamicObject>>, clo
     }
 }
 
-/// What is recorded of a delivery in the end.
+/// The record of a delivery in the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     /// Empty if it has none.

@@ -1,10 +1,10 @@
-//! What a run came to.
+//! The report of a run.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::{Settings, faults::Fault};
 
-/// What a run came to.
+/// The results of a run.
 ///
 /// A delivery is an event and one of the webhooks that it fires. It is made when one of its requests was answered with
 /// 200 by a receiver that gave its whole answer.
@@ -20,7 +20,7 @@ pub struct Report {
     pub requests: usize,
     /// Requests that came again because none before them had been answered with 200.
     pub retries: usize,
-    /// What the receiver did on purpose.
+    /// The refusals of the receiver.
     pub injected: Injected,
     /// Deliveries that were never made.
     pub lost: usize,
@@ -72,7 +72,7 @@ pub struct Duplicates {
 }
 
 impl Report {
-    /// What is not as promised, and what was planned and did not come.
+    /// Says what is not as promised, and which faults were planned and did not come.
     #[must_use]
     pub fn broken(&self, settings: &Settings) -> Vec<String> {
         let counts = [

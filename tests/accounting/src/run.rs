@@ -14,14 +14,15 @@ use kube::{
     api::{DynamicObject, ListParams, ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, DynamicResourceScope},
+    runtime::wait::await_condition,
 };
 use support::{Installation, output};
-use tokio::task::block_in_place;
+use tokio::{task::block_in_place, time::timeout};
 
 use crate::{
     Report, Settings,
+    answers::Odds,
     clock::Clock,
-    fate::Odds,
     faults::{Disturbance, Fault, schedule},
     ledger::{Evidence, judge},
     load::{self, Created},
@@ -30,18 +31,18 @@ use crate::{
     records,
 };
 
-/// Everything of a run is in this namespace.
+/// The namespace that a run uses.
 const NAMESPACE: &str = "accounting";
-/// What the chart sets where its values say nothing.
+/// How many deliveries may be unrecorded where the chart's values say nothing.
 const MAX_UNRECORDED: usize = 256;
 /// How often to look whether a process has ended, or all events are completed.
 const LOOK: Duration = Duration::from_millis(200);
 /// Bound on one call of the API.
 const CALL: Duration = Duration::from_secs(10);
 
-/// What is run.
+/// The operator, and the chart that says how it is run.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct OperatorUnderTest {
     /// The operator.
     pub binary: PathBuf,
     /// The folder of its chart, whose arguments and rights it has.
@@ -54,15 +55,15 @@ pub struct Place {
 /// # Errors
 /// Something can't be started or restarted, or the API server doesn't answer when it should. What the operator does wrong is
 /// no error, but in the report.
-pub async fn run(place: &Place, settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report> {
+pub async fn run(operator: &OperatorUnderTest, settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report> {
     ensure!(settings.fan_out >= 1 && settings.fan_out <= settings.webhooks, "an event fires 1 to all of the webhooks");
     ensure!(settings.backlog >= settings.fan_out && settings.writers >= 1, "nothing is ever written");
-    let mut scene = Scene::start(place, settings, tell).await?;
-    let evidence = scene.play(settings).await?;
+    let mut experiment = Experiment::start(operator, settings, tell).await?;
+    let evidence = experiment.play(settings).await?;
     Ok(judge(settings, &evidence))
 }
 
-struct Scene<'a> {
+struct Experiment<'a> {
     cluster: Cluster,
     operators: Option<Operators>,
     receiver: Receiver,
@@ -74,8 +75,8 @@ struct Scene<'a> {
     tell: &'a dyn Fn(&str),
 }
 
-impl<'a> Scene<'a> {
-    async fn start(place: &Place, settings: &Settings, tell: &'a dyn Fn(&str)) -> Result<Self> {
+impl<'a> Experiment<'a> {
+    async fn start(operator: &OperatorUnderTest, settings: &Settings, tell: &'a dyn Fn(&str)) -> Result<Self> {
         let clock = Clock::start();
         let cluster = block_in_place(Cluster::start)?;
         let lease_seconds = format!("controller.leaseSeconds={}", settings.lease_seconds);
@@ -83,7 +84,7 @@ impl<'a> Scene<'a> {
         let kept = ["events", "responses"].map(|kind| format!("controller.retention.{kind}=unlimited"));
         let values =
             ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false", &kept[0], &kept[1], &lease_seconds];
-        let installed = block_in_place(|| Installation::new(&cluster, &place.chart, "oncall-webhooks", &values));
+        let installed = block_in_place(|| Installation::new(&cluster, &operator.chart, "oncall-webhooks", &values));
         let Installation { kubeconfig, args, .. } = installed?;
         block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
         let client = client(cluster.kubeconfig()).await?;
@@ -99,8 +100,8 @@ impl<'a> Scene<'a> {
         let max_unrecorded = stated.map_or(Ok(MAX_UNRECORDED), str::parse).context("read --max-unrecorded")?;
         let standby = (client.clone(), settings.standby);
         let operators =
-            Operators::start(cluster.processes(), place.binary.clone(), kubeconfig, args, standby, clock).await?;
-        let scene = Self {
+            Operators::start(cluster.processes(), operator.binary.clone(), kubeconfig, args, standby, clock).await?;
+        let experiment = Self {
             cluster,
             operators: Some(operators),
             receiver,
@@ -111,8 +112,8 @@ impl<'a> Scene<'a> {
             clock,
             tell,
         };
-        scene.create_webhooks(settings).await?;
-        Ok(scene)
+        experiment.create_webhooks(settings).await?;
+        Ok(experiment)
     }
 
     async fn create_webhooks(&self, settings: &Settings) -> Result<()> {
@@ -120,15 +121,15 @@ impl<'a> Scene<'a> {
         for number in 0..settings.webhooks {
             load::create_webhook(&webhooks, settings, number, &self.receiver.url()).await?;
         }
-        let deadline = Instant::now() + settings.patience;
-        loop {
-            let list = webhooks.list(&ListParams::default()).await.context("list Webhooks")?;
-            if list.iter().all(|webhook| webhook.data["status"].is_object()) {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "the operator has not seen all webhooks in {:?}", settings.patience);
-            tokio::time::sleep(LOOK).await;
+        for number in 0..settings.webhooks {
+            let name = load::webhook_name(number);
+            let has_status =
+                |webhook: Option<&DynamicObject>| webhook.is_some_and(|webhook| webhook.data["status"].is_object());
+            let seen = timeout(settings.patience, await_condition(webhooks.clone(), &name, has_status)).await;
+            seen.with_context(|| format!("the operator has not seen Webhook {name} in {:?}", settings.patience))?
+                .with_context(|| format!("watch Webhook {name}"))?;
         }
+        Ok(())
     }
 
     fn api<K>(&self, kind: &str) -> Api<K>
@@ -189,7 +190,7 @@ impl<'a> Scene<'a> {
         Ok(Evidence {
             created: created.events(),
             open,
-            book: self.receiver.book(),
+            received: self.receiver.request_log(),
             disturbances: self.disturbances.clone(),
             succeeded,
             records,
@@ -267,13 +268,13 @@ impl<'a> Scene<'a> {
 /// How many events are not completed, counted up to `limit`.
 async fn open(events: &Api<DynamicObject>, limit: u32) -> Result<usize> {
     let open = ListParams::default().fields("status.phase!=Completed").limit(limit);
-    Ok(tokio::time::timeout(CALL, events.list_metadata(&open)).await??.items.len())
+    Ok(timeout(CALL, events.list_metadata(&open)).await??.items.len())
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-    // Whoever writes does it himself, for as long as it takes.
+    // The writers try again by themselves, for as long as it takes.
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

@@ -37,7 +37,7 @@ const PORT_ATTEMPTS: usize = 5;
 /// How long a server that is started again may find its port taken.
 const PORT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What makes owner references, namespaces' ends, ServiceAccounts and the roles view, edit and admin real.
+/// The controllers that collect owned objects, remove namespaces, make ServiceAccounts and fill the roles view, edit and admin.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
                            clusterrole-aggregation-controller";
 
@@ -62,7 +62,7 @@ pub struct Cluster {
     kubeconfig: PathBuf,
 }
 
-/// How a [`Cluster`] shall be.
+/// Options of a [`Cluster`].
 #[derive(Debug, Default)]
 pub struct Builder {
     fsync: bool,
@@ -70,7 +70,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Does etcd wait for the disk at each write? No by default, which is faster; yes for anything that is measured.
+    /// Whether etcd waits for the disk at each write. By default it does not, which is faster; for anything that is measured it
+    /// should.
     #[must_use]
     pub fn fsync(mut self, fsync: bool) -> Self {
         self.fsync = fsync;
@@ -197,7 +198,7 @@ impl Cluster {
     }
 
     /// Ends a server with `signal` ([`Signal::Term`] or [`Signal::Kill`]) and starts it again, with the same command line,
-    /// port and data. Returns when it is ready; until then, whoever uses it gets errors or no answer.
+    /// port and data. Returns when it is ready; until then, its users get errors or no answer.
     ///
     /// The controller manager, which nobody waits for, counts as ready when the API server is.
     ///
@@ -209,7 +210,7 @@ impl Cluster {
         self.restart_after(server, signal, Duration::ZERO)
     }
 
-    /// The same, with a time in which the server is away.
+    /// Does the same, with a time in which the server is away.
     ///
     /// # Errors
     /// As [`Cluster::restart`].
@@ -277,7 +278,7 @@ fn start_api_server(
             .arg(format!("--etcd-servers=unix://{ETCD_SOCKET}"))
             .arg(format!("--secure-port={port}"))
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-            // There is nobody inside to reach it as the Service `kubernetes`, and loopback is no endpoint.
+            // No pods run that could reach it as the Service `kubernetes`, and loopback is no endpoint.
             .arg("--endpoint-reconciler-type=none")
             .args(["--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true"])
             .arg(format!("--cert-dir={CERTIFICATES}"))
@@ -354,7 +355,7 @@ fn client(program: &Path, group: &ProcessGroup) -> Command {
     command
 }
 
-/// Runs a command that only looks; did it find what it looks for?
+/// Runs a command that only looks, and tells whether it found what it looks for.
 fn succeeds(command: &mut Command) -> Result<bool> {
     let output = command.output().with_context(|| format!("run {}", command.get_program().display()))?;
     Ok(output.status.success())

@@ -1,4 +1,4 @@
-//! Where the control plane's programs are.
+//! Finds the control plane's programs.
 //!
 //! In go `KUBEBUILDER_ASSETS` (the folder of setup-envtest), the user's cache folder, and the Go modules in `programs/`,
 //! which pin every version and checksum. Out come paths; what is in neither folder is built into the cache first.
@@ -90,7 +90,7 @@ struct Program {
     name: &'static str,
     /// The folder in `programs/` whose go.mod and go.sum pin it.
     folder: &'static str,
-    /// That go.mod.
+    /// The path of that go.mod.
     go_mod: &'static str,
     /// The Go module of its release: its version is the program's.
     module: &'static str,
@@ -139,7 +139,7 @@ impl Program {
         required(self.go_mod, "go")
     }
 
-    /// What the linker writes into the program: without a version of theirs, Kubernetes' clients can't parse the server's.
+    /// The variables that the linker sets in the program: Kubernetes' clients can't parse the server's version unless it is set.
     fn link_flags(&self) -> String {
         let version = self.version();
         let variables = match self.folder {

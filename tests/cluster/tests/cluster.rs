@@ -1,4 +1,4 @@
-//! What a control plane promises, tried on real ones: one that the tests here share, and others that are killed or restarted.
+//! Tries the promises of a control plane on real ones: one that the tests here share, and others that are killed or restarted.
 
 #![allow(clippy::unwrap_used, reason = "a test's complaint is a panic")]
 

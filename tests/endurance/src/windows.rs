@@ -1,4 +1,4 @@
-//! What the windows of a run say together.
+//! Compares the windows of a run.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub(crate) struct Window {
     pub(crate) stretch: Stretch,
     /// From the creation of its events to their requests at healthy endpoints, in milliseconds.
     pub(crate) latency: Samples,
-    /// What the operator held at its end.
+    /// The memory, files and threads of the operator at its end.
     pub(crate) footprint: Footprint,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn print(windows: &mut [Window]) {
     println!();
 }
 
-/// Whether something is as it should be.
+/// A measurement that is compared with an earlier one.
 pub(crate) struct Verdict {
     what: &'static str,
     was: f64,

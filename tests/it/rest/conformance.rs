@@ -26,7 +26,7 @@ struct Step {
     /// Null where no token was sent.
     #[serde(default = "with_token")]
     auth: Value,
-    /// What of the answer's body is kept under which name.
+    /// The parts of the answer's body that are kept, each with its name.
     #[serde(default)]
     save: BTreeMap<String, String>,
     #[serde(flatten)]
@@ -52,7 +52,7 @@ struct Difference {
     answer: Recorded,
 }
 
-/// What the `<names>` of the session stand for, and the ids that were recorded and have no name.
+/// The values that the `<names>` of the session stand for, and the ids that were recorded and have no name.
 #[derive(Default)]
 struct Values(BTreeMap<String, String>);
 
@@ -90,7 +90,7 @@ impl Recorded {
     }
 }
 
-/// What was there before the session: a webhook that a person applied, and what it was answered.
+/// Makes what was there before the session: a webhook that a person applied, and the answers that it got.
 async fn seed(place: &TestNamespace) -> String {
     place
         .apply(

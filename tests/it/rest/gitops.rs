@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Team, WEBHOOKS, start, webhook_id};
 use crate::harness::eventually;
 
-/// What each tool puts on its objects, and how the refusal names it.
+/// The labels or annotations that each tool puts on its objects, and how the refusal names it.
 fn managed() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         (

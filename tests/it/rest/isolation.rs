@@ -1,4 +1,4 @@
-//! Who may call: nobody sees or changes what is another's.
+//! Callers of the API: nobody sees or changes what is another's.
 
 use std::time::{Duration, Instant};
 

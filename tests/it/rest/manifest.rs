@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Team, WEBHOOKS, id, path, plain, start, without_id};
 use crate::harness::{TestNamespace, eventually};
 
-/// What of an object is its manifest: all but what the API server sets.
+/// The manifest of an object: all of it but what the API server sets.
 fn manifest(mut object: Value) -> Value {
     object.as_object_mut().expect("an object").remove("status");
     let metadata = object["metadata"].as_object_mut().expect("metadata");

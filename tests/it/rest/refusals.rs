@@ -1,4 +1,4 @@
-//! What Kubernetes refuses, in OnCall's shapes; and what goes on while Kubernetes is away.
+//! Refusals of Kubernetes in OnCall's form; and what the API still does while Kubernetes is away.
 
 use std::{net::SocketAddr, sync::Arc};
 

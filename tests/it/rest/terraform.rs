@@ -1,4 +1,5 @@
-//! What OnCall's Go client and the Terraform provider send and read back, to the letter: no difference for ever.
+//! The calls of OnCall's Go client and the Terraform provider: what they send reads back to the letter, so that no plan shows a
+//! difference.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! What tests, the quickstart and benches share: a receiver on loopback, and the operator and its REST API as an installed chart runs
-//! them.
+//! Helpers of tests, the quickstart and benches: a receiver on loopback, and the operator and its REST API as an installed chart
+//! runs them.
 
 mod build;
 mod measure;

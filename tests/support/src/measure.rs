@@ -1,4 +1,4 @@
-//! Times of a run, and what a process holds.
+//! Times of a run, and the memory, files and threads of a process.
 
 use std::{fs, time::Duration};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 pub struct Samples(pub Vec<f64>);
 
 impl Samples {
-    /// The smallest that so many percent are not above. Not a number where there are none.
+    /// The smallest measurement that so many percent of all are not above. Not a number where there are none.
     pub fn percentile(&mut self, percent: usize) -> f64 {
         self.0.sort_by(f64::total_cmp);
         let rank = (self.0.len() * percent).div_ceil(100);
@@ -22,7 +22,7 @@ pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// What a process holds.
+/// The memory, files and threads of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Footprint {
     /// Resident memory in MiB.

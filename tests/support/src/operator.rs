@@ -1,4 +1,7 @@
-//! The real binary, with the arguments and the permissions that an installed chart gives its containers.
+//! Runs the real binary, with the arguments and the permissions that an installed chart gives its containers.
+//!
+//! A process writes its log to a file itself, so that all that it said before something happened can be read when it has
+//! happened. Waiting for a line means to read the file again.
 
 use std::{
     fs::{self, File},
@@ -44,7 +47,7 @@ impl Installation {
         Self::of(cluster.service_account_kubeconfig(name, name)?, &deployment)
     }
 
-    /// What the chart's Deployment runs, with the rights of `kubeconfig`.
+    /// The installation that a Deployment of the chart describes, with the rights of `kubeconfig`.
     ///
     /// # Errors
     /// The Deployment has no container named controller with arguments.
@@ -102,7 +105,7 @@ impl Operator {
         Self::start_until(binary, group, name, kubeconfig, args, "ready").await
     }
 
-    /// The same, but waits only until it has logged `message`: not everybody is ready who runs.
+    /// Does the same, but waits only until the process has logged `message`: a standby is not ready.
     ///
     /// # Errors
     /// As [`Operator::start`].

@@ -10,7 +10,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What the proxy was asked for.
+/// A request to the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The first line without the version, such as `CONNECT 93.184.216.34:443`.
@@ -56,7 +56,7 @@ impl Proxy {
         self.address
     }
 
-    /// What it was asked for, in order.
+    /// The requests to the proxy, in order.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().clone()
     }

@@ -1,4 +1,4 @@
-//! An HTTP receiver on loopback: keeps what arrives, answers as it is told.
+//! An HTTP receiver on loopback, which keeps each request and answers as it is told.
 
 use std::{
     net::SocketAddr,
@@ -38,7 +38,7 @@ impl Received {
     }
 }
 
-/// What the receiver answers.
+/// An answer of the receiver.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Status code.
@@ -96,7 +96,7 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
-    /// What has arrived, in order.
+    /// The requests that have arrived, in order.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().clone()
     }

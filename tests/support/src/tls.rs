@@ -26,7 +26,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub struct Issued {
     /// The certificate, in PEM.
     pub certificate: String,
-    /// The same as it is shown.
+    /// The certificate as it is shown in a handshake (DER).
     pub der: Vec<u8>,
     /// The private key, in PEM.
     pub key: String,
@@ -151,12 +151,12 @@ impl TlsReceiver {
         format!("https://{host}:{}", self.address.port())
     }
 
-    /// What has arrived, in order.
+    /// The requests that have arrived, in order.
     pub fn received(&self) -> Vec<ReceivedOverTls> {
         self.received.lock().clone()
     }
 
-    /// What clients showed, for each request.
+    /// The certificates that clients showed, for each request.
     pub fn clients(&self) -> Vec<Option<Vec<u8>>> {
         self.received().into_iter().map(|received| received.client).collect()
     }

@@ -99,7 +99,7 @@ impl Running {
         self.child.id()
     }
 
-    /// What this process has said so far.
+    /// The part of the log that this process has written so far.
     pub(super) fn log(&self) -> Result<String> {
         let log = fs::read(&self.log).with_context(|| format!("read {}", self.log.display()))?;
         Ok(String::from_utf8_lossy(log.get(self.start..).unwrap_or_default()).into_owned())

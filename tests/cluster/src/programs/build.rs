@@ -32,7 +32,7 @@ pub(super) fn build(missing: &[&Program], places: &Places) -> Result<()> {
     fs::create_dir_all(&places.cache).with_context(|| format!("create cache folder {}", places.cache.display()))?;
     let _lock = lock(&places.cache.join("lock"))?;
     for program in missing {
-        // Whoever had the lock before may have built it.
+        // The process that had the lock before may have built it.
         if !places.cached(program).is_file() {
             build_one(program, places).with_context(|| format!("build {} {}", program.name, program.version()))?;
         }
@@ -50,7 +50,7 @@ fn go(verb: &str, program: &Program) -> Command {
     go
 }
 
-/// What `go version` prints, or None without Go.
+/// The output of `go version`; None without Go.
 fn go_version(program: &Program) -> Result<Option<String>> {
     match go("version", program).output() {
         Ok(output) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),

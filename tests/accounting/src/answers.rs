@@ -1,4 +1,4 @@
-//! What the receiver does with which request: a matter of chance that the seed decides, not the time.
+//! Plans what the receiver answers to which attempt. The seed decides by chance, and the time does not matter.
 
 use std::{
     fmt,
@@ -10,9 +10,9 @@ use crate::load::Delivery;
 /// From this attempt on every request of a delivery is taken, so that a run ends.
 const LAST_REFUSED: usize = 3;
 
-/// What becomes of a request.
+/// The answer that a request gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fate {
+pub(crate) enum PlannedAnswer {
     /// 200.
     Taken,
     /// 500.
@@ -25,7 +25,7 @@ pub(crate) enum Fate {
     HangUp,
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for PlannedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Taken => "200",
@@ -37,7 +37,7 @@ impl fmt::Display for Fate {
     }
 }
 
-/// The chances.
+/// How likely it is that an attempt is refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Odds {
     pub(crate) seed: u64,
@@ -46,19 +46,19 @@ pub(crate) struct Odds {
 }
 
 impl Odds {
-    /// What becomes of an attempt, the first of a delivery being number 1.
-    pub(crate) fn fate(self, delivery: Delivery, attempt: usize) -> Fate {
+    /// The answer to an attempt; the first attempt of a delivery is number 1.
+    pub(crate) fn plan(self, delivery: Delivery, attempt: usize) -> PlannedAnswer {
         let mut hash = DefaultHasher::new();
         (self.seed, delivery, attempt).hash(&mut hash);
         let mut chance = fastrand::Rng::with_seed(hash.finish());
         if attempt > LAST_REFUSED || chance.u32(0..1000) >= self.refused_per_mille {
-            return Fate::Taken;
+            return PlannedAnswer::Taken;
         }
         match chance.u32(0..10) {
-            0..=3 => Fate::Error,
-            4..=5 => Fate::Busy,
-            6..=7 => Fate::Silence,
-            _ => Fate::HangUp,
+            0..=3 => PlannedAnswer::Error,
+            4..=5 => PlannedAnswer::Busy,
+            6..=7 => PlannedAnswer::Silence,
+            _ => PlannedAnswer::HangUp,
         }
     }
 }
@@ -76,23 +76,28 @@ mod tests {
 
     #[test]
     fn the_seed_decides_and_every_kind_of_refusal_is_as_frequent_as_it_should_be() {
-        let fates = |seed, per_mille, attempt| -> Vec<Fate> {
+        let answers = |seed, per_mille, attempt| -> Vec<PlannedAnswer> {
             let odds = Odds { seed, refused_per_mille: per_mille };
-            deliveries().map(|delivery| odds.fate(delivery, attempt)).collect()
+            deliveries().map(|delivery| odds.plan(delivery, attempt)).collect()
         };
-        assert_eq!(fates(1, 100, 1), fates(1, 100, 1));
-        assert_ne!(fates(1, 100, 1), fates(2, 100, 1));
-        assert_ne!(fates(1, 100, 1), fates(1, 100, 2));
-        assert!(fates(1, 0, 1).iter().all(|fate| *fate == Fate::Taken));
-        assert!(fates(1, 1000, 3).iter().all(|fate| *fate != Fate::Taken));
-        assert!(fates(1, 1000, 4).iter().all(|fate| *fate == Fate::Taken));
+        assert_eq!(answers(1, 100, 1), answers(1, 100, 1));
+        assert_ne!(answers(1, 100, 1), answers(2, 100, 1));
+        assert_ne!(answers(1, 100, 1), answers(1, 100, 2));
+        assert!(answers(1, 0, 1).iter().all(|planned| *planned == PlannedAnswer::Taken));
+        assert!(answers(1, 1000, 3).iter().all(|planned| *planned != PlannedAnswer::Taken));
+        assert!(answers(1, 1000, 4).iter().all(|planned| *planned == PlannedAnswer::Taken));
 
         let mut counts = BTreeMap::new();
-        fates(1, 500, 1).into_iter().for_each(|fate| *counts.entry(fate).or_insert(0) += 1);
-        let expected =
-            [(Fate::Taken, 1000), (Fate::Error, 400), (Fate::Busy, 200), (Fate::Silence, 200), (Fate::HangUp, 200)];
-        for (fate, expected) in expected {
-            assert!((expected - 60..=expected + 60).contains(&counts[&fate]), "{fate}: {counts:?}");
+        answers(1, 500, 1).into_iter().for_each(|planned| *counts.entry(planned).or_insert(0) += 1);
+        let expected = [
+            (PlannedAnswer::Taken, 1000),
+            (PlannedAnswer::Error, 400),
+            (PlannedAnswer::Busy, 200),
+            (PlannedAnswer::Silence, 200),
+            (PlannedAnswer::HangUp, 200),
+        ];
+        for (planned, expected) in expected {
+            assert!((expected - 60..=expected + 60).contains(&counts[&planned]), "{planned}: {counts:?}");
         }
     }
 }
