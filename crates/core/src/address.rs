@@ -18,74 +18,74 @@ use url::Host;
 
 /// What a network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+enum NetworkKind {
     /// The internet's receivers.
-    Open,
+    Public,
     /// Networks that belong to someone, a cluster's among them: its Services and pods have such addresses.
-    Inside,
+    Internal,
     /// This machine, what is on the same wire, and what is nobody's.
-    Never,
+    NeverReached,
 }
 
 /// A network, what it is for, and what it is, with the document that says so. The narrowest that holds an address counts.
-struct Network(IpNet, Use, &'static str);
+struct KnownNetwork(IpNet, NetworkKind, &'static str);
 
-const NETWORKS: &[Network] = &[
-    v4(0, 0, 0, 0, 0, Use::Open, "public"),
-    v4(0, 0, 0, 0, 8, Use::Never, "unspecified (RFC 791)"),
-    v4(10, 0, 0, 0, 8, Use::Inside, "private (RFC 1918)"),
-    v4(100, 64, 0, 0, 10, Use::Inside, "shared by a carrier's customers (RFC 6598)"),
-    v4(127, 0, 0, 0, 8, Use::Never, "loopback (RFC 1122)"),
-    v4(169, 254, 0, 0, 16, Use::Never, "link-local (RFC 3927)"),
-    v4(172, 16, 0, 0, 12, Use::Inside, "private (RFC 1918)"),
-    v4(192, 0, 0, 0, 24, Use::Never, "for protocols (RFC 6890)"),
-    v4(192, 0, 2, 0, 24, Use::Never, "for documentation (RFC 5737)"),
-    v4(192, 88, 99, 0, 24, Use::Never, "a relay of 6to4 (RFC 7526)"),
-    v4(192, 168, 0, 0, 16, Use::Inside, "private (RFC 1918)"),
+const NETWORKS: &[KnownNetwork] = &[
+    v4(0, 0, 0, 0, 0, NetworkKind::Public, "public"),
+    v4(0, 0, 0, 0, 8, NetworkKind::NeverReached, "unspecified (RFC 791)"),
+    v4(10, 0, 0, 0, 8, NetworkKind::Internal, "private (RFC 1918)"),
+    v4(100, 64, 0, 0, 10, NetworkKind::Internal, "shared by a carrier's customers (RFC 6598)"),
+    v4(127, 0, 0, 0, 8, NetworkKind::NeverReached, "loopback (RFC 1122)"),
+    v4(169, 254, 0, 0, 16, NetworkKind::NeverReached, "link-local (RFC 3927)"),
+    v4(172, 16, 0, 0, 12, NetworkKind::Internal, "private (RFC 1918)"),
+    v4(192, 0, 0, 0, 24, NetworkKind::NeverReached, "for protocols (RFC 6890)"),
+    v4(192, 0, 2, 0, 24, NetworkKind::NeverReached, "for documentation (RFC 5737)"),
+    v4(192, 88, 99, 0, 24, NetworkKind::NeverReached, "a relay of 6to4 (RFC 7526)"),
+    v4(192, 168, 0, 0, 16, NetworkKind::Internal, "private (RFC 1918)"),
     // Some clusters number their pods from this one, and from 240/4.
-    v4(198, 18, 0, 0, 15, Use::Inside, "for benchmarks (RFC 2544)"),
-    v4(198, 51, 100, 0, 24, Use::Never, "for documentation (RFC 5737)"),
-    v4(203, 0, 113, 0, 24, Use::Never, "for documentation (RFC 5737)"),
-    v4(224, 0, 0, 0, 4, Use::Never, "multicast (RFC 5771)"),
-    v4(240, 0, 0, 0, 4, Use::Inside, "reserved (RFC 1112)"),
-    v4(255, 255, 255, 255, 32, Use::Never, "broadcast (RFC 919)"),
-    v6([0, 0, 0, 0, 0, 0, 0, 0], 0, Use::Never, "not assigned (RFC 4291)"),
-    v6([0, 0, 0, 0, 0, 0, 0, 0], 96, Use::Never, "an IPv4-compatible address (RFC 4291)"),
-    v6([0, 0, 0, 0, 0, 0, 0, 0], 128, Use::Never, "unspecified (RFC 4291)"),
-    v6([0, 0, 0, 0, 0, 0, 0, 1], 128, Use::Never, "loopback (RFC 4291)"),
-    v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96, Use::Never, "an IPv4-translated address (RFC 2765)"),
+    v4(198, 18, 0, 0, 15, NetworkKind::Internal, "for benchmarks (RFC 2544)"),
+    v4(198, 51, 100, 0, 24, NetworkKind::NeverReached, "for documentation (RFC 5737)"),
+    v4(203, 0, 113, 0, 24, NetworkKind::NeverReached, "for documentation (RFC 5737)"),
+    v4(224, 0, 0, 0, 4, NetworkKind::NeverReached, "multicast (RFC 5771)"),
+    v4(240, 0, 0, 0, 4, NetworkKind::Internal, "reserved (RFC 1112)"),
+    v4(255, 255, 255, 255, 32, NetworkKind::NeverReached, "broadcast (RFC 919)"),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 0, NetworkKind::NeverReached, "not assigned (RFC 4291)"),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 96, NetworkKind::NeverReached, "an IPv4-compatible address (RFC 4291)"),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 128, NetworkKind::NeverReached, "unspecified (RFC 4291)"),
+    v6([0, 0, 0, 0, 0, 0, 0, 1], 128, NetworkKind::NeverReached, "loopback (RFC 4291)"),
+    v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96, NetworkKind::NeverReached, "an IPv4-translated address (RFC 2765)"),
     // How hosts with IPv6 alone reach IPv4: as open as the address inside.
-    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, Use::Open, "public, by NAT64 (RFC 6052)"),
-    v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48, Use::Never, "for a site's own NAT64 (RFC 8215)"),
-    v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64, Use::Never, "for what is discarded (RFC 6666)"),
-    v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3, Use::Open, "public"),
+    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, NetworkKind::Public, "public, by NAT64 (RFC 6052)"),
+    v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48, NetworkKind::NeverReached, "for a site's own NAT64 (RFC 8215)"),
+    v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64, NetworkKind::NeverReached, "for what is discarded (RFC 6666)"),
+    v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3, NetworkKind::Public, "public"),
     // Benchmarks (RFC 5180) and ORCHID (RFC 7343) among them.
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, Use::Never, "for protocols (RFC 2928)"),
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32, Use::Never, "a Teredo address (RFC 4380)"),
-    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, Use::Never, "for documentation (RFC 3849)"),
-    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, Use::Never, "a 6to4 address (RFC 3056)"),
-    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, Use::Never, "for documentation (RFC 9637)"),
-    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, Use::Inside, "private (RFC 4193)"),
-    v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, Use::Never, "link-local (RFC 4291)"),
-    v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, Use::Never, "site-local (RFC 3879)"),
-    v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, Use::Never, "multicast (RFC 4291)"),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, NetworkKind::NeverReached, "for protocols (RFC 2928)"),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32, NetworkKind::NeverReached, "a Teredo address (RFC 4380)"),
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, NetworkKind::NeverReached, "for documentation (RFC 3849)"),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, NetworkKind::NeverReached, "a 6to4 address (RFC 3056)"),
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, NetworkKind::NeverReached, "for documentation (RFC 9637)"),
+    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, NetworkKind::Internal, "private (RFC 4193)"),
+    v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, NetworkKind::NeverReached, "link-local (RFC 4291)"),
+    v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, NetworkKind::NeverReached, "site-local (RFC 3879)"),
+    v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, NetworkKind::NeverReached, "multicast (RFC 4291)"),
 ];
 
 /// Where clouds tell a machine its secrets, or take its orders.
-const METADATA: &[Network] = &[
+const METADATA: &[KnownNetwork] = &[
     // 169.254.169.254 nearly everywhere; beside it 169.254.170.2 and .23 (AWS), 169.254.42.42 (Scaleway), 169.254.0.23
     // (Tencent).
-    v4(169, 254, 0, 0, 16, Use::Never, "link-local, where clouds have their metadata"),
-    v4(100, 100, 100, 200, 32, Use::Never, "Alibaba Cloud's metadata"),
-    v4(168, 63, 129, 16, 32, Use::Never, "Azure's metadata"),
-    v4(192, 0, 0, 192, 32, Use::Never, "Oracle Cloud's metadata"),
-    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32, Use::Never, "AWS's metadata"),
-    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128, Use::Never, "Google Cloud's metadata"),
-    v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128, Use::Never, "Scaleway's metadata"),
-    v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, Use::Never, "Oracle Cloud's metadata"),
-    v6([0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200], 128, Use::Never, "Alibaba Cloud's metadata"),
-    v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1], 128, Use::Never, "Akamai's metadata"),
-    v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, Use::Never, "OpenStack's metadata"),
+    v4(169, 254, 0, 0, 16, NetworkKind::NeverReached, "link-local, where clouds have their metadata"),
+    v4(100, 100, 100, 200, 32, NetworkKind::NeverReached, "Alibaba Cloud's metadata"),
+    v4(168, 63, 129, 16, 32, NetworkKind::NeverReached, "Azure's metadata"),
+    v4(192, 0, 0, 192, 32, NetworkKind::NeverReached, "Oracle Cloud's metadata"),
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32, NetworkKind::NeverReached, "AWS's metadata"),
+    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128, NetworkKind::NeverReached, "Google Cloud's metadata"),
+    v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128, NetworkKind::NeverReached, "Scaleway's metadata"),
+    v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, NetworkKind::NeverReached, "Oracle Cloud's metadata"),
+    v6([0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200], 128, NetworkKind::NeverReached, "Alibaba Cloud's metadata"),
+    v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1], 128, NetworkKind::NeverReached, "Akamai's metadata"),
+    v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, NetworkKind::NeverReached, "OpenStack's metadata"),
 ];
 
 /// Names of the same, for whoever looks them up elsewhere.
@@ -101,19 +101,19 @@ const METADATA_HOSTS: &[&str] = &[
 const API_SERVER: &str = "the cluster's API server";
 const CLOSED: &str = "closed by the operator's configuration";
 
-const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8, used: Use, what: &'static str) -> Network {
-    Network(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)), used, what)
+const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8, used: NetworkKind, what: &'static str) -> KnownNetwork {
+    KnownNetwork(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)), used, what)
 }
 
-const fn v6(s: [u16; 8], length: u8, used: Use, what: &'static str) -> Network {
+const fn v6(s: [u16; 8], length: u8, used: NetworkKind, what: &'static str) -> KnownNetwork {
     let address = Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]);
-    Network(IpNet::V6(Ipv6Net::new_assert(address, length)), used, what)
+    KnownNetwork(IpNet::V6(Ipv6Net::new_assert(address, length)), used, what)
 }
 
 /// An address to which no request may go, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address} is {what}")]
-pub struct Refused {
+pub struct RefusedAddress {
     /// The address, or the one inside it.
     pub address: IpAddr,
     /// What it is, such as `private (RFC 1918)`.
@@ -140,7 +140,7 @@ impl FromStr for AllowedAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (namespace, text) = of_namespace(text)?;
-        Ok(Self { namespace, net: network(text)? })
+        Ok(Self { namespace, net: parse_network(text)? })
     }
 }
 
@@ -148,7 +148,7 @@ impl FromStr for AllowedAddress {
 ///
 /// # Errors
 /// It is none. Says so.
-pub fn network(text: &str) -> Result<IpNet, String> {
+pub fn parse_network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let net: IpNet = match text.parse() {
         Ok(net) => net,
@@ -171,7 +171,7 @@ impl FromStr for AllowedHost {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (namespace, text) = of_namespace(text)?;
-        Ok(Self { namespace, suffix: host_suffix(text)? })
+        Ok(Self { namespace, suffix: parse_host_suffix(text)? })
     }
 }
 
@@ -179,7 +179,7 @@ impl FromStr for AllowedHost {
 ///
 /// # Errors
 /// It is none. Says so.
-pub fn host_suffix(text: &str) -> Result<String, String> {
+pub fn parse_host_suffix(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.starts_with("*.") || text.starts_with('.') {
         let rest = text.trim_start_matches(['*', '.']);
@@ -217,14 +217,14 @@ fn is_name(text: &str) -> bool {
 ///
 /// # Errors
 /// It is no domain. Says so.
-pub fn cluster_domain(text: &str) -> Result<String, String> {
+pub fn parse_cluster_domain(text: &str) -> Result<String, String> {
     let domain = text.trim_matches('.').to_ascii_lowercase();
     if is_name(&domain) { Ok(domain) } else { Err(format!("{text:?} is no domain such as cluster.local")) }
 }
 
 /// What may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct AddressPolicy {
     anything: bool,
     addresses: Vec<AllowedAddress>,
     hosts: Vec<AllowedHost>,
@@ -238,7 +238,7 @@ pub struct Policy {
     api_server_hosts: BTreeSet<String>,
 }
 
-impl Policy {
+impl AddressPolicy {
     /// Public addresses, and the Services of a webhook's own namespace, in a cluster of this domain.
     pub fn new(cluster_domain: &str) -> Self {
         Self {
@@ -256,7 +256,7 @@ impl Policy {
     }
 
     /// Every address: what a person's own program may reach is not ours to say.
-    pub fn anything() -> Self {
+    pub fn unrestricted() -> Self {
         Self { anything: true, ..Self::new("cluster.local") }
     }
 
@@ -317,7 +317,7 @@ impl Policy {
         host: Option<&str>,
         address: IpAddr,
         is_service: bool,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RefusedAddress> {
         let host = host.map(normal);
         let host = host.as_deref();
         let by_host = host.is_some_and(|host| self.hosts_of(namespace).any(|suffix| is_below(host, suffix)));
@@ -325,12 +325,12 @@ impl Policy {
             if let Some(what) = self.guard(namespace, host, address) {
                 return Err(what);
             }
-            let (used, what) =
-                narrowest(NETWORKS, address).map_or((Use::Never, "no address"), |Network(_, used, what)| (*used, what));
+            let (used, what) = narrowest(NETWORKS, address)
+                .map_or((NetworkKind::NeverReached, "no address"), |KnownNetwork(_, used, what)| (*used, what));
             let allowed = match used {
-                Use::Open => true,
-                Use::Inside if is_service => true,
-                Use::Inside | Use::Never => {
+                NetworkKind::Public => true,
+                NetworkKind::Internal if is_service => true,
+                NetworkKind::Internal | NetworkKind::NeverReached => {
                     by_host || self.networks_of(namespace).any(|network| network.contains(&address))
                 }
             };
@@ -342,16 +342,16 @@ impl Policy {
     ///
     /// # Errors
     /// It may not: the address is guarded.
-    pub fn judge_endpoint(&self, namespace: &str, address: IpAddr) -> Result<(), Refused> {
+    pub fn judge_endpoint(&self, namespace: &str, address: IpAddr) -> Result<(), RefusedAddress> {
         self.each(address, |address| self.guard(Some(namespace), None, address).map_or(Ok(()), Err))
     }
 
     /// Asks of the address, and of those inside it.
-    fn each(&self, address: IpAddr, judge: impl Fn(IpAddr) -> Result<(), &'static str>) -> Result<(), Refused> {
+    fn each(&self, address: IpAddr, judge: impl Fn(IpAddr) -> Result<(), &'static str>) -> Result<(), RefusedAddress> {
         if self.anything {
             return Ok(());
         }
-        let judge = |address| judge(address).map_err(|what| Refused { address, what });
+        let judge = |address| judge(address).map_err(|what| RefusedAddress { address, what });
         with_embedded(address).into_iter().try_for_each(judge)
     }
 
@@ -372,7 +372,7 @@ impl Policy {
             return Some(CLOSED);
         }
         let named = host.is_some_and(|host| METADATA_HOSTS.contains(&host) && !unnamed(host));
-        narrowest(METADATA, address).filter(|_| !named).map(|Network(.., what)| *what)
+        narrowest(METADATA, address).filter(|_| !named).map(|KnownNetwork(.., what)| *what)
     }
 
     fn is_closed(&self, host: &str) -> bool {
@@ -436,8 +436,11 @@ fn is_below(host: &str, suffix: &str) -> bool {
     host.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn narrowest(networks: &'static [Network], address: IpAddr) -> Option<&'static Network> {
-    networks.iter().filter(|Network(net, ..)| net.contains(&address)).max_by_key(|Network(net, ..)| net.prefix_len())
+fn narrowest(networks: &'static [KnownNetwork], address: IpAddr) -> Option<&'static KnownNetwork> {
+    networks
+        .iter()
+        .filter(|KnownNetwork(net, ..)| net.contains(&address))
+        .max_by_key(|KnownNetwork(net, ..)| net.prefix_len())
 }
 
 /// The address, as IPv4 where it only spells one, and the IPv4 addresses that routers or tunnels take out of it.
@@ -470,22 +473,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::uri::Uri;
+    use crate::request_url::RequestUrl;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    fn policy(addresses: &[&str], hosts: &[&str]) -> Policy {
+    fn policy(addresses: &[&str], hosts: &[&str]) -> AddressPolicy {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let hosts = hosts.iter().map(|text| text.parse().unwrap()).collect();
-        Policy::new("cluster.local")
+        AddressPolicy::new("cluster.local")
             .allow(addresses, hosts)
             .guard_api_server([ip("10.96.0.1"), ip("203.0.114.5")], ["api.example.com"])
     }
 
     /// As where a Service of one's own is what it seems.
-    fn judge(policy: &Policy, namespace: Option<&str>, host: Option<&str>, address: IpAddr) -> Result<(), Refused> {
+    fn judge(
+        policy: &AddressPolicy,
+        namespace: Option<&str>,
+        host: Option<&str>,
+        address: IpAddr,
+    ) -> Result<(), RefusedAddress> {
         let is_service = namespace.zip(host).is_some_and(|(of, host)| policy.own_service(of, host).is_some());
         policy.judge(namespace, host, address, is_service)
     }
@@ -591,14 +599,14 @@ mod tests {
         let policy = policy(&[], &[]);
         for (address, what) in REFUSED {
             let address = ip(address);
-            assert_eq!(judge(&policy, Some("team"), None, address), Err(Refused { address, what }), "{address}");
+            assert_eq!(judge(&policy, Some("team"), None, address), Err(RefusedAddress { address, what }), "{address}");
             assert!(judge(&policy, None, Some("a.example"), address).is_err(), "{address}");
         }
         for address in OPEN {
             assert_eq!(judge(&policy, None, None, ip(address)), Ok(()), "{address}");
             assert_eq!(judge(&policy, Some("team"), Some("a.example"), ip(address)), Ok(()), "{address}");
         }
-        assert_eq!(judge(&Policy::anything(), None, None, ip("127.0.0.1")), Ok(()));
+        assert_eq!(judge(&AddressPolicy::unrestricted(), None, None, ip("127.0.0.1")), Ok(()));
     }
 
     /// Every IPv6 form in which an IPv4 address can stand, but for those of a site's own.
@@ -657,8 +665,8 @@ mod tests {
         let nets: Vec<Ipv4Net> = NETWORKS
             .iter()
             .chain(METADATA)
-            .filter_map(|Network(net, used, _)| match net {
-                IpNet::V4(net) if *used != Use::Open => Some(*net),
+            .filter_map(|KnownNetwork(net, used, _)| match net {
+                IpNet::V4(net) if *used != NetworkKind::Public => Some(*net),
                 _ => None,
             })
             .collect();
@@ -740,7 +748,7 @@ mod tests {
                 // The wide forms, from U+FF01 on.
                 _ => noted.bytes().filter_map(|byte| char::from_u32(0xff00 + u32::from(byte) - 0x20)).collect(),
             };
-            let uri = Uri::parse(&format!("http://{host}:80/x"));
+            let uri = RequestUrl::parse(&format!("http://{host}:80/x"));
             let found = uri.map(|uri| Host::parse(uri.host()));
             prop_assert_eq!(found, Ok(Ok(Host::Ipv4(address))), "{}", host);
         }
@@ -753,8 +761,8 @@ mod tests {
             &["example.com", "team=inside.test"],
         );
         let allowed: Vec<AllowedAddress> = policy.addresses[..4].to_vec();
-        let narrow = Policy { addresses: allowed, ..policy.clone() };
-        // Policy, namespace, host, address, whether it goes there.
+        let narrow = AddressPolicy { addresses: allowed, ..policy.clone() };
+        // AddressPolicy, namespace, host, address, whether it goes there.
         let cases = [
             (&narrow, "team", None, "10.1.2.3", true),
             (&narrow, "other", None, "10.1.2.3", true),
@@ -792,7 +800,7 @@ mod tests {
             let found = judge(policy, Some(namespace), host, ip(address));
             assert_eq!(found.is_ok(), expected, "{namespace} {host:?} {address}: {found:?}");
         }
-        let named = Policy::new("cluster.local").allow(
+        let named = AddressPolicy::new("cluster.local").allow(
             ["169.254.169.254/32", "fd00:ec2::254", "team=10.96.0.1"].map(|text| text.parse().unwrap()).to_vec(),
             ["api.example.com", "metadata.google.internal"].map(|text| text.parse().unwrap()).to_vec(),
         );
@@ -819,9 +827,12 @@ mod tests {
 
     #[test]
     fn what_is_closed_stays_closed_unless_it_is_named() {
-        let closed = ["93.184.0.0/16", "10.1.0.0/16"].map(|text| network(text).unwrap()).to_vec();
+        let closed = ["93.184.0.0/16", "10.1.0.0/16"].map(|text| parse_network(text).unwrap()).to_vec();
         let policy = policy(&["10.0.0.0/8", "93.184.216.34", "team=10.1.2.3"], &["corp.example", "named.eks.example"])
-            .close(closed, vec![host_suffix("eks.example").unwrap(), host_suffix("a.corp.example").unwrap()]);
+            .close(
+                closed,
+                vec![parse_host_suffix("eks.example").unwrap(), parse_host_suffix("a.corp.example").unwrap()],
+            );
         let cases = [
             ("team", None, "93.184.216.33", Some(CLOSED)),
             ("team", None, "93.184.216.34", None),
@@ -840,11 +851,11 @@ mod tests {
         ];
         for (namespace, host, address, what) in cases {
             let address = ip(address);
-            let expected = what.map_or(Ok(()), |what| Err(Refused { address, what }));
+            let expected = what.map_or(Ok(()), |what| Err(RefusedAddress { address, what }));
             assert_eq!(judge(&policy, Some(namespace), host, address), expected, "{namespace} {host:?} {address}");
         }
         assert_eq!(
-            network("10.1.2.3/8").unwrap_err(),
+            parse_network("10.1.2.3/8").unwrap_err(),
             "10.1.2.3/8 is an address and a length: the network is 10.0.0.0/8"
         );
     }
@@ -901,7 +912,7 @@ mod tests {
         let closed = policy.clone().deny_own_services();
         assert!(judge(&closed, Some("team"), Some("chat.team.svc"), ip("10.96.7.7")).is_err());
         assert!(judge(&policy, None, Some("chat.team.svc"), ip("10.96.7.7")).is_err());
-        let domain = Policy::new("k8s.example");
+        let domain = AddressPolicy::new("k8s.example");
         for (host, expected) in [("chat.team.svc.k8s.example", true), ("chat.team.svc.cluster.local", false)] {
             assert_eq!(judge(&domain, Some("team"), Some(host), ip("10.1.1.1")).is_ok(), expected, "{host}");
         }
@@ -968,8 +979,8 @@ mod tests {
         ] {
             assert_eq!(host(text), Err(expected.to_owned()), "{text}");
         }
-        assert_eq!(cluster_domain("K8s.example."), Ok("k8s.example".to_owned()));
-        assert_eq!(cluster_domain("a b"), Err(r#""a b" is no domain such as cluster.local"#.to_owned()));
+        assert_eq!(parse_cluster_domain("K8s.example."), Ok("k8s.example".to_owned()));
+        assert_eq!(parse_cluster_domain("a b"), Err(r#""a b" is no domain such as cluster.local"#.to_owned()));
     }
 
     #[test]
@@ -990,7 +1001,7 @@ mod tests {
         for (namespace, host, expected) in cases {
             assert_eq!(policy.trusts(namespace, host), expected, "{namespace:?} {host}");
         }
-        assert!(Policy::anything().trusts(None, "a.example"));
+        assert!(AddressPolicy::unrestricted().trusts(None, "a.example"));
     }
 
     #[test]
@@ -1006,12 +1017,12 @@ mod tests {
             assert_eq!(policy.own_service(namespace, host).as_deref(), service, "{namespace} {host}");
         }
         assert_eq!(policy.deny_own_services().own_service("team", "chat.team.svc"), None);
-        assert_eq!(Policy::anything().own_service("team", "chat.team.svc"), None);
+        assert_eq!(AddressPolicy::unrestricted().own_service("team", "chat.team.svc"), None);
     }
 
     #[test]
     fn names_of_the_cluster_are_known() {
-        let policy = Policy::new("k8s.example");
+        let policy = AddressPolicy::new("k8s.example");
         let cases = [
             ("chat.team.svc", true),
             ("Chat.Team.SVC.", true),

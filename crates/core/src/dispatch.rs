@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{name::NamespacedName, retry::Policy};
+use super::{name::NamespacedName, retry::RetryPolicy as Policy};
 
 /// So many failures in a row, and an endpoint is taken to be down.
 const FAILURES: u32 = 5;

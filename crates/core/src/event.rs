@@ -12,7 +12,7 @@ use super::{
 };
 
 /// What a template sees: values by their names.
-pub type Context = Vec<(Arc<str>, Json)>;
+pub type TemplateContext = Vec<(Arc<str>, Json)>;
 
 /// What matching needs to know of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub struct EventFacts {
 
 /// The part of the data that is the same for every webhook, made ready for templates at most once.
 pub struct EventData {
-    shared: Context,
-    escaped: OnceLock<Context>,
+    shared: TemplateContext,
+    escaped: OnceLock<TemplateContext>,
     dumped: OnceLock<String>,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Debug for EventData {
 
 impl EventData {
     /// Takes the keys from `event` to `alert_group_resolved_by`, in OnCall's order.
-    pub fn new(shared: Context) -> Self {
+    pub fn new(shared: TemplateContext) -> Self {
         Self { shared, escaped: OnceLock::new(), dumped: OnceLock::new() }
     }
 
@@ -55,7 +55,7 @@ impl EventData {
 
     /// What a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and `payload`,
     /// which is always None.
-    pub fn context(&self, mode: Mode, own: &Own) -> Context {
+    pub fn context(&self, mode: Mode, own: &WebhookContext) -> TemplateContext {
         let (shared, own) = match mode {
             Mode::Raw => (&self.shared, own.0.clone()),
             Mode::Json => (self.escaped.get_or_init(|| escape_all(&self.shared)), escape_all(&own.0)),
@@ -65,7 +65,7 @@ impl EventData {
     }
 
     /// The whole data of one webhook as JSON text, as OnCall sends and records it.
-    pub fn dumps(&self, own: &Own) -> String {
+    pub fn dumps(&self, own: &WebhookContext) -> String {
         let shared = self.dumped.get_or_init(|| dump(&self.shared));
         match (shared.as_str(), dump(&own.0)) {
             ("{}", own) => own,
@@ -77,12 +77,12 @@ impl EventData {
 
 /// The part of the data that one webhook sees alone: `responses` and `webhook`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Own(Context);
+pub struct WebhookContext(TemplateContext);
 
-impl Own {
+impl WebhookContext {
     /// `responses` maps the ids of other webhooks to the content that each last got for the same alert group.
     pub fn new(webhook: Json, responses: json::Object) -> Self {
-        let mut own = Context::new();
+        let mut own = TemplateContext::new();
         if !responses.is_empty() {
             own.push((Arc::from("responses"), Json::Object(Arc::new(responses))));
         }
@@ -106,11 +106,11 @@ fn size(value: &Json) -> usize {
     }
 }
 
-fn dump(entries: &Context) -> String {
+fn dump(entries: &TemplateContext) -> String {
     json::dumps(&Json::object(entries.iter().cloned()))
 }
 
-fn escape_all(entries: &Context) -> Context {
+fn escape_all(entries: &TemplateContext) -> TemplateContext {
     entries.iter().map(|(key, value)| (Arc::clone(key), escaped(value))).collect()
 }
 
@@ -146,8 +146,8 @@ mod tests {
         EventData::new(mk_object(value).into_iter().collect())
     }
 
-    fn mk_own(responses: Value) -> Own {
-        Own::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), mk_object(responses))
+    fn mk_own(responses: Value) -> WebhookContext {
+        WebhookContext::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), mk_object(responses))
     }
 
     #[test]

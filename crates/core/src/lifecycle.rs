@@ -60,7 +60,7 @@ use crate::{
     matching::SAME_APPLY,
     name::NamespacedName,
     order::{AlertGroupOrder, DeliveryKey},
-    retry::Policy,
+    retry::RetryPolicy as Policy,
 };
 
 /// How long a completed event is remembered, for webhooks of the same apply that the watch shows later, or shows another

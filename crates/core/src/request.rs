@@ -8,43 +8,43 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    event::{Context, EventData, Own},
+    event::{EventData, TemplateContext, WebhookContext},
     json::{self, Json},
-    response::{MASK, Record},
+    request_url::{self, RequestUrl, UrlError},
+    response::{MASK, ResponseRecord},
     signing::{self, SigningKey},
     template::{Mode, Template, TemplateError},
-    tls::{self, Identity},
-    uri::{self, Fault, Uri},
-    webhook::{Field, HttpMethod, SecretKey, Url, Webhook},
+    tls::{self, TlsIdentity},
+    webhook::{CompiledTemplate, HttpMethod, SecretKey, UrlSource, Webhook},
 };
 
 /// What is to be done for one webhook and one event.
 #[derive(Debug)]
-pub enum Prepared {
+pub enum Preparation {
     /// The trigger template said no: nothing is sent and nothing recorded. Holds what it rendered to.
     Skip(String),
     /// A field failed: nothing is sent, and this is the record.
-    Refused(Record),
+    Failed(ResponseRecord),
     /// To be sent; the record lacks only what comes of it.
-    Send(Box<Request>, Record),
+    Send(Box<PreparedRequest>, ResponseRecord),
 }
 
 /// A request, ready for the wire.
 #[derive(Debug)]
-pub struct Request {
+pub struct PreparedRequest {
     /// What is sent first; redirects may lead on.
-    pub first: Hop,
+    pub first: HttpRequest,
     /// What must not show in anything that comes of the request.
     pub secrets: Vec<SecretString>,
 }
 
 /// One message to a receiver.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hop {
+pub struct HttpRequest {
     /// The method.
     pub method: HttpMethod,
     /// Where it goes.
-    pub uri: Uri,
+    pub uri: RequestUrl,
     /// What goes with it. `Content-Length` is among them only where there is no body and it says so.
     pub headers: Vec<Header>,
     /// The body, for methods that have one.
@@ -52,12 +52,15 @@ pub struct Hop {
     /// What signs it. Stays on the host that it was made for.
     pub signing: Vec<SigningKey>,
     /// Whom to trust, and who to be; None for the system's authorities, and nobody. Stays on the host that it was made for.
-    pub tls: Option<Arc<Identity>>,
+    pub tls: Option<Arc<TlsIdentity>>,
 }
 
-impl fmt::Debug for Hop {
+impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hop").field("method", &self.method).field("host", &self.uri.host()).finish_non_exhaustive()
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("host", &self.uri.host())
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,12 +86,12 @@ impl Header {
 }
 
 /// Shorter parts of a secret URL are words as a rule, such as `services`.
-const PART_MIN: usize = 12;
+const SECRET_PART_MIN: usize = 12;
 
 /// As many redirects as `requests` follows.
-pub const REDIRECTS: usize = 30;
+pub const MAX_REDIRECTS: usize = 30;
 
-impl Hop {
+impl HttpRequest {
     /// Whether it names another host than its URL's, which only HTTP/1.1 has room for.
     pub fn names_host(&self) -> bool {
         self.headers.iter().any(|header| header.is("Host"))
@@ -99,14 +102,14 @@ impl Hop {
     ///
     /// # Errors
     /// No request may go where the redirect leads.
-    pub fn redirected(&self, status: u16, location: Option<&[u8]>) -> Option<Result<Self, Fault>> {
+    pub fn redirected(&self, status: u16, location: Option<&[u8]>) -> Option<Result<Self, UrlError>> {
         let location = location.filter(|location| !location.is_empty())?;
         if !matches!(status, 301 | 302 | 303 | 307 | 308) {
             return None;
         }
         let uri = match std::str::from_utf8(location) {
             Ok(location) => self.uri.redirect(location),
-            Err(_) => Err(Fault::Unreadable("The Location of the redirect is not UTF-8".to_owned())),
+            Err(_) => Err(UrlError::Unreadable("The Location of the redirect is not UTF-8".to_owned())),
         };
         Some(uri.map(|uri| {
             let repeats = matches!(status, 307 | 308);
@@ -132,22 +135,28 @@ impl Hop {
 }
 
 /// Gives the value of a Secret's key, or says in one clause why there is none.
-pub type Secrets<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
+pub type SecretLookup<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 
 /// Prepares the request of `webhook` for `event`. `masked` hides the body in the record, as OnCall does for personal
 /// notifications.
-pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, secrets: Secrets) -> Prepared {
+pub fn prepare(
+    webhook: &Webhook,
+    event: &EventData,
+    own: &WebhookContext,
+    masked: bool,
+    secrets: SecretLookup,
+) -> Preparation {
     let event_data = event.dumps(own);
     let contexts = [OnceCell::new(), OnceCell::new()];
-    let mut builder = Builder { webhook, event, own, contexts, secrets, used: Vec::new() };
+    let mut builder = RequestBuilder { webhook, event, own, contexts, secrets, used: Vec::new() };
     let forwarded = webhook.forward_all && webhook.method.has_body();
     // The text is as long as the payload: copied only where it is sent as well.
     let body_of_all = forwarded.then(|| event_data.clone());
-    let mut record = Record { event_data: Some(event_data), ..Record::default() };
+    let mut record = ResponseRecord { event_data: Some(event_data), ..ResponseRecord::default() };
 
     match builder.rendered(webhook.trigger_template.as_ref()) {
         Ok(Some(result)) if !matches!(result.to_lowercase().as_str(), "true" | "1") => {
-            return Prepared::Skip(result);
+            return Preparation::Skip(result);
         }
         Ok(result) => record.request_trigger = Some(result.unwrap_or_default()),
         Err(error) => {
@@ -159,8 +168,8 @@ pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, se
             record.url = Some(shown);
             url
         }
-        Err(Fault::Refused(message)) => return refused(record, |r| &mut r.url, &format!("URL - {message}")),
-        Err(Fault::Unreadable(message)) => return refused(record, |r| &mut r.content, &message),
+        Err(UrlError::Rejected(message)) => return refused(record, |r| &mut r.url, &format!("URL - {message}")),
+        Err(UrlError::Unreadable(message)) => return refused(record, |r| &mut r.content, &message),
     };
     let headers = match builder.headers() {
         Ok(headers) => headers,
@@ -181,14 +190,18 @@ pub fn prepare(webhook: &Webhook, event: &EventData, own: &Own, masked: bool, se
     record.request_headers = Some(shown);
     record.request_data = body.as_ref().map(|body| if masked { MASK } else { body.text.as_str() }.to_owned());
     match builder.hop(&url, headers, body) {
-        Ok(first) => Prepared::Send(Box::new(Request { first, secrets: builder.used }), record),
+        Ok(first) => Preparation::Send(Box::new(PreparedRequest { first, secrets: builder.used }), record),
         Err(message) => refused(record, |r| &mut r.content, &message),
     }
 }
 
-fn refused(mut record: Record, field: impl Fn(&mut Record) -> &mut Option<String>, message: &str) -> Prepared {
+fn refused(
+    mut record: ResponseRecord,
+    field: impl Fn(&mut ResponseRecord) -> &mut Option<String>,
+    message: &str,
+) -> Preparation {
     *field(&mut record) = Some(message.to_owned());
-    Prepared::Refused(record)
+    Preparation::Failed(record)
 }
 
 struct Body {
@@ -199,18 +212,18 @@ struct Body {
 /// A header as it was stated: its value is any JSON; and whether it is a secret.
 type Headers = Vec<(Arc<str>, Json, bool)>;
 
-struct Builder<'a> {
+struct RequestBuilder<'a> {
     webhook: &'a Webhook,
     event: &'a EventData,
-    own: &'a Own,
+    own: &'a WebhookContext,
     /// What templates see, raw and escaped, made when the first one asks.
-    contexts: [OnceCell<Context>; 2],
-    secrets: Secrets<'a>,
+    contexts: [OnceCell<TemplateContext>; 2],
+    secrets: SecretLookup<'a>,
     used: Vec<SecretString>,
 }
 
-impl Builder<'_> {
-    fn rendered(&self, field: Option<&Field>) -> Result<Option<String>, TemplateError> {
+impl RequestBuilder<'_> {
+    fn rendered(&self, field: Option<&CompiledTemplate>) -> Result<Option<String>, TemplateError> {
         field.map(|field| self.render(field.template().map_err(Clone::clone)?)).transpose()
     }
 
@@ -236,22 +249,22 @@ impl Builder<'_> {
     }
 
     /// The URL's text, checked, and what the record shows of it.
-    fn url(&mut self) -> Result<(String, String), Fault> {
-        let refuse = |error: TemplateError| Fault::Refused(error.to_string());
+    fn url(&mut self) -> Result<(String, String), UrlError> {
+        let refuse = |error: TemplateError| UrlError::Rejected(error.to_string());
         match &self.webhook.url {
-            Url::Template(field) => {
+            UrlSource::Template(field) => {
                 let text = self.rendered(Some(field)).map_err(refuse)?.unwrap_or_default();
-                uri::check(&text)?;
+                request_url::check(&text)?;
                 let shown = mask_credentials(&text);
                 Ok((text, shown))
             }
-            Url::Secret(key) => {
-                let source = self.secret(key).map_err(Fault::Refused)?;
+            UrlSource::Secret(key) => {
+                let source = self.secret(key).map_err(UrlError::Rejected)?;
                 // The text is a secret: a message about it may quote it.
                 let template = Template::compile(source.expose_secret(), Mode::Raw)
-                    .map_err(|error| Fault::Refused(hidden(&error, key)))?;
-                let text = self.render(&template).map_err(|error| Fault::Refused(hidden(&error, key)))?;
-                uri::check(&text)?;
+                    .map_err(|error| UrlError::Rejected(hidden(&error, key)))?;
+                let text = self.render(&template).map_err(|error| UrlError::Rejected(hidden(&error, key)))?;
+                request_url::check(&text)?;
                 self.used.push(SecretString::from(text.as_str()));
                 Ok((text, MASK.to_owned()))
             }
@@ -311,24 +324,24 @@ impl Builder<'_> {
     fn signing(&mut self) -> Result<Vec<SigningKey>, String> {
         let Some(key) = &self.webhook.signing else { return Ok(Vec::new()) };
         let text = self.secret(key)?;
-        signing::keys(&text).map_err(|error| format!("Key '{}' of Secret '{}': {error}", key.key, key.name))
+        signing::parse_keys(&text).map_err(|error| format!("Key '{}' of Secret '{}': {error}", key.key, key.name))
     }
 
     /// What is sent first, or why `requests` would not send it.
-    fn hop(&mut self, url: &str, headers: Headers, body: Option<Body>) -> Result<Hop, String> {
-        let uri = Uri::parse(url)?;
-        if matches!(self.webhook.url, Url::Secret(_)) {
+    fn hop(&mut self, url: &str, headers: Headers, body: Option<Body>) -> Result<HttpRequest, String> {
+        let uri = RequestUrl::parse(url)?;
+        if matches!(self.webhook.url, UrlSource::Secret(_)) {
             // Receivers repeat the part that they see, and failures name the host.
             self.used.extend([uri.target().as_str(), uri.path(), uri.host()].map(SecretString::from));
             let target = uri.target();
-            let parts = target.split(['/', '?', '&', '=', ';']).filter(|part| part.len() >= PART_MIN);
+            let parts = target.split(['/', '?', '&', '=', ';']).filter(|part| part.len() >= SECRET_PART_MIN);
             parts.for_each(|part| self.uses(part));
         }
         if let Some(userinfo) = uri.userinfo() {
             let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
             self.uses(password);
             // A token may be the user; a name that is one is in answers too.
-            if matches!(self.webhook.url, Url::Secret(_)) && user.len() >= PART_MIN {
+            if matches!(self.webhook.url, UrlSource::Secret(_)) && user.len() >= SECRET_PART_MIN {
                 self.uses(user);
             }
         }
@@ -364,8 +377,15 @@ impl Builder<'_> {
         }
         let signing = self.signing()?;
         // None of these is ever sent: nothing can repeat them.
-        let tls = tls::identity(&webhook.tls, self.secrets).map_err(|fault| fault.to_string())?;
-        Ok(Hop { method: webhook.method, uri, headers, body: body.map(|body| Arc::from(body.text)), signing, tls })
+        let tls = tls::load_identity(&webhook.tls, self.secrets).map_err(|fault| fault.to_string())?;
+        Ok(HttpRequest {
+            method: webhook.method,
+            uri,
+            headers,
+            body: body.map(|body| Arc::from(body.text)),
+            signing,
+            tls,
+        })
     }
 }
 
@@ -400,7 +420,7 @@ fn wire_header(name: &str, value: &Json, secret: bool) -> Result<Header, String>
     let Json::Str(text) = value else {
         return Err(format!("Header {name} must be a string: put its value in quotes"));
     };
-    if text.starts_with(uri::is_python_space) {
+    if text.starts_with(request_url::is_python_space) {
         return Err(format!("Header {name} begins with white space, which no header may do"));
     }
     match latin1(text) {
@@ -426,7 +446,7 @@ fn mask_credentials(text: &str) -> String {
     };
     let start = text.find("//").map_or(0, |at| at + 2);
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
-    let (_, _, port) = uri::split_authority(&text[start..end]);
+    let (_, _, port) = request_url::split_authority(&text[start..end]);
     let is_port = port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()));
     let end = if is_port { end } else { text.len() };
     match text[start..end].rfind('@') {
@@ -438,19 +458,19 @@ fn mask_credentials(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::webhook::{self, ClientCertificate, Tls, TriggerType};
+    use crate::webhook::{self, ClientCertificate, TlsSettings, TriggerType};
     use serde_json::json;
 
     fn mk_webhook() -> Webhook {
         webhook::mk_webhook(TriggerType::Acknowledge)
     }
 
-    fn mk_url(source: &str) -> Url {
-        Url::Template(Field::new(source, Mode::Raw))
+    fn mk_url(source: &str) -> UrlSource {
+        UrlSource::Template(CompiledTemplate::new(source, Mode::Raw))
     }
 
-    fn mk_json(source: &str) -> Field {
-        Field::new(source, Mode::Json)
+    fn mk_json(source: &str) -> CompiledTemplate {
+        CompiledTemplate::new(source, Mode::Json)
     }
 
     fn mk_secret(name: &str) -> SecretKey {
@@ -459,9 +479,9 @@ mod tests {
 
     const EVENT_DATA: &str = r#"{"alert_payload": {"text": "say \"hi\""}, "webhook": {"id": "WHP936BM1GPVHQ", "name": "Jira", "labels": {}}}"#;
 
-    fn run(webhook: &Webhook) -> Prepared {
+    fn run(webhook: &Webhook) -> Preparation {
         let event = EventData::new(vec![(Arc::from("alert_payload"), Json::from(json!({"text": "say \"hi\""})))]);
-        let own = Own::new(webhook.template_data(), json::Object::new());
+        let own = WebhookContext::new(webhook.template_data(), json::Object::new());
         prepare(webhook, &event, &own, false, &|key| match key.name.as_str() {
             "missing" => Err("Secret 'missing' does not exist".to_owned()),
             "url" => Ok(SecretString::from("http://hooks.example/s3cret-path")),
@@ -476,22 +496,22 @@ mod tests {
         (wire(&hop), body)
     }
 
-    fn first(webhook: &Webhook) -> Hop {
+    fn first(webhook: &Webhook) -> HttpRequest {
         match run(webhook) {
-            Prepared::Send(request, _) => request.first,
+            Preparation::Send(request, _) => request.first,
             other => panic!("not sent: {other:?}"),
         }
     }
 
-    fn wire(hop: &Hop) -> Vec<(String, String)> {
+    fn wire(hop: &HttpRequest) -> Vec<(String, String)> {
         let text = |value: &[u8]| value.iter().copied().map(char::from).collect();
         hop.headers.iter().map(|header| (header.name.clone(), text(&header.value))).collect()
     }
 
-    fn record(webhook: &Webhook) -> Record {
+    fn record(webhook: &Webhook) -> ResponseRecord {
         match run(webhook) {
-            Prepared::Send(_, record) | Prepared::Refused(record) => record,
-            other @ Prepared::Skip(_) => panic!("skipped: {other:?}"),
+            Preparation::Send(_, record) | Preparation::Failed(record) => record,
+            other @ Preparation::Skip(_) => panic!("skipped: {other:?}"),
         }
     }
 
@@ -608,7 +628,7 @@ mod tests {
 
     #[test]
     fn an_identity_stays_on_its_host() {
-        let webhook = Webhook { tls: Tls { insecure: true, ..Tls::default() }, ..mk_webhook() };
+        let webhook = Webhook { tls: TlsSettings { insecure: true, ..TlsSettings::default() }, ..mk_webhook() };
         let hop = first(&webhook);
         assert!(hop.tls.as_ref().is_some_and(|identity| identity.insecure()));
         for (location, expected) in [
@@ -635,8 +655,8 @@ mod tests {
         {
             assert!(hop.redirected(status, location.map(str::as_bytes)).is_none(), "{status} {location:?}");
         }
-        assert!(matches!(hop.redirected(302, Some(b"/\xff")), Some(Err(Fault::Unreadable(_)))));
-        assert!(matches!(hop.redirected(307, Some(b"ftp://a.example")), Some(Err(Fault::Refused(_)))));
+        assert!(matches!(hop.redirected(302, Some(b"/\xff")), Some(Err(UrlError::Unreadable(_)))));
+        assert!(matches!(hop.redirected(307, Some(b"ftp://a.example")), Some(Err(UrlError::Rejected(_)))));
     }
 
     #[test]
@@ -673,7 +693,7 @@ mod tests {
                 r#"{"authorization": "****************", "X-One": "1", "X-Gone": null, "X-Token": "****************", "Authorization": "****************"}"#
             )
         );
-        let webhook = Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
+        let webhook = Webhook { url: UrlSource::Secret(mk_secret("url")), ..mk_webhook() };
         assert_eq!(record(&webhook).url.as_deref(), Some(MASK));
     }
 
@@ -702,29 +722,32 @@ mod tests {
     #[test]
     fn a_failure_is_recorded_in_the_field_that_failed() {
         let url = "http://receiver.example/hook";
-        let at_url = Record {
+        let at_url = ResponseRecord {
             event_data: Some(EVENT_DATA.to_owned()),
             request_trigger: Some(String::new()),
-            ..Record::default()
+            ..ResponseRecord::default()
         };
-        let at_headers = Record { url: Some(url.to_owned()), ..at_url.clone() };
-        let at_data = Record { request_headers: Some("{}".to_owned()), ..at_headers.clone() };
+        let at_headers = ResponseRecord { url: Some(url.to_owned()), ..at_url.clone() };
+        let at_data = ResponseRecord { request_headers: Some("{}".to_owned()), ..at_headers.clone() };
         let text = |text: &str| Some(text.to_owned());
         let url_case = |source: &str, message: &str| {
-            (Webhook { url: mk_url(source), ..mk_webhook() }, Record { url: text(message), ..at_url.clone() })
+            (Webhook { url: mk_url(source), ..mk_webhook() }, ResponseRecord { url: text(message), ..at_url.clone() })
         };
         let header_case = |source: &str, message: &str| {
-            let record = Record { request_headers: text(source), content: text(message), ..at_data.clone() };
+            let record = ResponseRecord { request_headers: text(source), content: text(message), ..at_data.clone() };
             (Webhook { headers: Some(mk_json(source)), ..mk_webhook() }, record)
         };
-        let tls_case = |tls: Tls, message: &str| {
-            (Webhook { tls, ..mk_webhook() }, Record { content: text(message), ..at_data.clone() })
+        let tls_case = |tls: TlsSettings, message: &str| {
+            (Webhook { tls, ..mk_webhook() }, ResponseRecord { content: text(message), ..at_data.clone() })
         };
         let undefined = "Template Warning: Object of type Undefined is not JSON serializable";
         let cases = [
             (
-                Webhook { trigger_template: Some(Field::new("{{ nope | tojson }}", Mode::Raw)), ..mk_webhook() },
-                Record { request_trigger: text(&format!("Trigger - {undefined}")), ..at_url.clone() },
+                Webhook {
+                    trigger_template: Some(CompiledTemplate::new("{{ nope | tojson }}", Mode::Raw)),
+                    ..mk_webhook()
+                },
+                ResponseRecord { request_trigger: text(&format!("Trigger - {undefined}")), ..at_url.clone() },
             ),
             url_case("receiver.example/hook", "URL - Malformed url"),
             url_case("{{ nope }}", "URL - Malformed url"),
@@ -733,26 +756,32 @@ mod tests {
             url_case("http://{{ nope | tojson }}", &format!("URL - {undefined}")),
             (
                 Webhook { headers: Some(mk_json("[1]")), ..mk_webhook() },
-                Record { content: text("The headers rendered to JSON that is not an object"), ..at_headers.clone() },
+                ResponseRecord {
+                    content: text("The headers rendered to JSON that is not an object"),
+                    ..at_headers.clone()
+                },
             ),
             (
                 Webhook { headers: Some(mk_json("{{ nope }}")), ..mk_webhook() },
-                Record {
+                ResponseRecord {
                     request_headers: text("Headers - Template did not result in json/dict"),
                     ..at_headers.clone()
                 },
             ),
             (
                 Webhook { authorization_header: Some(mk_secret("missing")), ..mk_webhook() },
-                Record { request_headers: text("Headers - Secret 'missing' does not exist"), ..at_headers.clone() },
+                ResponseRecord {
+                    request_headers: text("Headers - Secret 'missing' does not exist"),
+                    ..at_headers.clone()
+                },
             ),
             (
                 Webhook { data: Some(mk_json("{{ nope | tojson() }}")), ..mk_webhook() },
-                Record { request_data: text(&format!("Data - {undefined}")), ..at_headers },
+                ResponseRecord { request_data: text(&format!("Data - {undefined}")), ..at_headers },
             ),
             (
                 Webhook { data: Some(mk_json(r#"{"n": [1, -Infinity]}"#)), ..mk_webhook() },
-                Record {
+                ResponseRecord {
                     request_data: text(r#"{"n": [1, -Infinity]}"#),
                     content: text("The body has -Infinity, which JSON does not know"),
                     ..at_data.clone()
@@ -760,24 +789,24 @@ mod tests {
             ),
             (
                 Webhook { url: mk_url("http://receiver.example:99999/hook"), ..mk_webhook() },
-                Record {
+                ResponseRecord {
                     url: text("http://receiver.example:99999/hook"),
                     content: text("The port in the url is over 65535"),
                     ..at_data.clone()
                 },
             ),
             tls_case(
-                Tls { authorities: Some(mk_secret("missing")), ..Tls::default() },
+                TlsSettings { authorities: Some(mk_secret("missing")), ..TlsSettings::default() },
                 "tls.caSecretRef: Secret 'missing' does not exist",
             ),
             tls_case(
-                Tls { authorities: Some(mk_secret("ca")), ..Tls::default() },
+                TlsSettings { authorities: Some(mk_secret("ca")), ..TlsSettings::default() },
                 "tls.caSecretRef: Key 'key' of Secret 'ca' has no certificate in PEM",
             ),
             tls_case(
-                Tls {
+                TlsSettings {
                     client: Some(ClientCertificate { certificate: mk_secret("crt"), key: mk_secret("missing") }),
-                    ..Tls::default()
+                    ..TlsSettings::default()
                 },
                 "tls.clientCertSecretRef: Secret 'missing' does not exist",
             ),
@@ -795,7 +824,7 @@ mod tests {
             ),
             (
                 Webhook { headers: Some(mk_json(r#"{"X Q": "v"}"#)), ..mk_webhook() },
-                Record {
+                ResponseRecord {
                     request_headers: text(r#"{"X Q": "v"}"#),
                     content: text("Header name \"X Q\" is not allowed: use letters, digits and -"),
                     ..at_data.clone()
@@ -803,7 +832,7 @@ mod tests {
             ),
             (
                 Webhook { headers: Some(mk_json(r#"{"X-Q": "a\r\nEvil: b"}"#)), ..mk_webhook() },
-                Record {
+                ResponseRecord {
                     request_headers: text(r#"{"X-Q": "a\r\nEvil: b"}"#),
                     content: text("Header X-Q has a line break or a control character, which no header may have"),
                     ..at_data.clone()
@@ -812,7 +841,7 @@ mod tests {
         ];
         for (webhook, expected) in cases {
             match run(&webhook) {
-                Prepared::Refused(record) => {
+                Preparation::Failed(record) => {
                     assert_eq!(record, expected);
                 }
                 other => panic!("{other:?} in place of {expected:?}"),
@@ -825,15 +854,15 @@ mod tests {
         for (source, runs) in
             [("TRUE", true), ("1", true), ("", false), ("yes", false), (" true", false), ("{{ 1 == 2 }}", false)]
         {
-            let webhook = Webhook { trigger_template: Some(Field::new(source, Mode::Raw)), ..mk_webhook() };
-            assert_eq!(matches!(run(&webhook), Prepared::Send(..)), runs, "{source:?}");
+            let webhook = Webhook { trigger_template: Some(CompiledTemplate::new(source, Mode::Raw)), ..mk_webhook() };
+            assert_eq!(matches!(run(&webhook), Preparation::Send(..)), runs, "{source:?}");
         }
     }
 
     #[test]
     fn what_an_answer_may_repeat_of_secrets_is_known() {
         let webhook = Webhook {
-            url: Url::Secret(SecretKey { name: "long".to_owned(), key: "key".to_owned() }),
+            url: UrlSource::Secret(SecretKey { name: "long".to_owned(), key: "key".to_owned() }),
             headers: Some(mk_json(r#"{"authorization": "Bearer inline-token"}"#)),
             ..mk_webhook()
         };
@@ -846,14 +875,14 @@ mod tests {
     /// The secrets that are masked in the answer, where all Secrets have this value.
     fn known(webhook: &Webhook, value: &str) -> Vec<String> {
         let secrets = |_: &_| Ok(SecretString::from(value));
-        let prepared = prepare(webhook, &EventData::new(Vec::new()), &Own::default(), false, &secrets);
-        let Prepared::Send(request, _) = prepared else { panic!("not sent: {prepared:?}") };
+        let prepared = prepare(webhook, &EventData::new(Vec::new()), &WebhookContext::default(), false, &secrets);
+        let Preparation::Send(request, _) = prepared else { panic!("not sent: {prepared:?}") };
         request.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
     #[test]
     fn a_password_in_a_url_is_a_secret_alone_too_and_a_user_that_may_be_a_token() {
-        let from_secret = || Webhook { url: Url::Secret(mk_secret("url")), ..mk_webhook() };
+        let from_secret = || Webhook { url: UrlSource::Secret(mk_secret("url")), ..mk_webhook() };
         let url = "https://sk%2Flive_abc:p%3Ass@api.example/v1";
         let in_clear = Webhook { url: mk_url(url), ..mk_webhook() };
         // Webhook, the value of its Secret, what is masked and what is not.
@@ -875,7 +904,7 @@ mod tests {
     fn debug_output_shows_no_secret() {
         let webhook = Webhook {
             authorization_header: Some(mk_secret("auth")),
-            url: Url::Secret(mk_secret("url")),
+            url: UrlSource::Secret(mk_secret("url")),
             ..mk_webhook()
         };
         let shown = format!("{:?}", run(&webhook));

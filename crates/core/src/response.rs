@@ -37,7 +37,7 @@ const FEW: usize = 64;
 
 /// The fields of OnCall's stored response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct ResponseRecord {
     /// The URL, or why there is none.
     pub url: Option<String>,
     /// What the trigger template rendered to, or why it did not.
@@ -77,16 +77,16 @@ pub enum Outcome {
         /// Why, in one clause.
         message: String,
         /// Whether one may come another time.
-        again: bool,
+        retryable: bool,
     },
     /// No request may go to the URL, or to one that it redirects to, for this reason.
-    Refused {
+    UrlRefused {
         /// In OnCall's words.
         message: String,
         /// Whether the first request had been sent.
         sent: bool,
         /// Whether one may go there another time.
-        again: bool,
+        retryable: bool,
     },
 }
 
@@ -98,23 +98,23 @@ impl Outcome {
 }
 
 /// Completes the record of a request that was sent. `secrets` are masked wherever the answer repeats them.
-pub fn finish(record: Record, outcome: &Outcome, secrets: &[SecretString]) -> Record {
-    let masks = Masks::new(secrets);
+pub fn finish(record: ResponseRecord, outcome: &Outcome, secrets: &[SecretString]) -> ResponseRecord {
+    let masks = SecretMasker::new(secrets);
     match outcome {
-        Outcome::Refused { message, sent, .. } => {
-            let record = Record { url: Some(format!("URL - {message}")), ..record };
-            if *sent { record } else { Record { request_headers: None, request_data: None, ..record } }
+        Outcome::UrlRefused { message, sent, .. } => {
+            let record = ResponseRecord { url: Some(format!("URL - {message}")), ..record };
+            if *sent { record } else { ResponseRecord { request_headers: None, request_data: None, ..record } }
         }
         Outcome::Withheld => record,
-        Outcome::Failure { message, .. } => Record { content: Some(masks.put(message.clone())), ..record },
+        Outcome::Failure { message, .. } => ResponseRecord { content: Some(masks.put(message.clone())), ..record },
         Outcome::Answer { status, body, announced, content_type, .. } => {
             let content = content(body, *announced, content_type.as_deref(), &masks);
-            Record { status_code: Some(*status), content: Some(content), ..record }
+            ResponseRecord { status_code: Some(*status), content: Some(content), ..record }
         }
     }
 }
 
-fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, masks: &Masks) -> String {
+fn content(body: &[u8], announced: Option<u64>, content_type: Option<&str>, masks: &SecretMasker) -> String {
     let exceeds = |length: &str| format!("Response content {length} exceeds {CONTENT_LIMIT} character limit");
     match announced {
         Some(length) if length > CONTENT_LIMIT as u64 => return exceeds(&length.to_string()),
@@ -195,24 +195,26 @@ pub fn decode(encodings: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
             return Err(format!("The answer is encoded as over {ENCODED_LIMIT} bytes, which are not undone"));
         }
         undo(&body).map_err(|fault| match fault {
-            Undecoded::NotSo => format!("The answer says that it is encoded with {encoding}, and is not"),
-            Undecoded::Members => format!("The answer has over {MEMBERS} members of {encoding}, which are not undone"),
+            DecodeError::NotEncoded => format!("The answer says that it is encoded with {encoding}, and is not"),
+            DecodeError::TooManyMembers => {
+                format!("The answer has over {MEMBERS} members of {encoding}, which are not undone")
+            }
         })
     })
 }
 
 /// Why an encoding is not undone.
-enum Undecoded {
+enum DecodeError {
     /// It is another.
-    NotSo,
+    NotEncoded,
     /// It has too many parts.
-    Members,
+    TooManyMembers,
 }
 
 /// One member after the other. What follows the first and is none is left out.
-fn gunzip(body: &[u8]) -> Result<Vec<u8>, Undecoded> {
+fn gunzip(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     if !body.starts_with(b"\x1f") {
-        return Err(Undecoded::NotSo);
+        return Err(DecodeError::NotEncoded);
     }
     let mut rest = body;
     let mut out = unpack(GzDecoder::new(&mut rest))?;
@@ -223,21 +225,21 @@ fn gunzip(body: &[u8]) -> Result<Vec<u8>, Undecoded> {
         let Ok(member) = unpack(GzDecoder::new(&mut rest)) else { return Ok(out) };
         out.extend(member);
     }
-    if rest.is_empty() { Ok(out) } else { Err(Undecoded::Members) }
+    if rest.is_empty() { Ok(out) } else { Err(DecodeError::TooManyMembers) }
 }
 
 /// With the head and the checksum of zlib, as it should be, or without.
-fn inflate(body: &[u8]) -> Result<Vec<u8>, Undecoded> {
+fn inflate(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     unpack(ZlibDecoder::new(body)).or_else(|_| unpack(DeflateDecoder::new(body)))
 }
 
 /// What comes out of `decoder`, up to the limit; what is cut off gives what there is.
-fn unpack(decoder: impl Read) -> Result<Vec<u8>, Undecoded> {
+fn unpack(decoder: impl Read) -> Result<Vec<u8>, DecodeError> {
     let mut out = Vec::new();
     match decoder.take(READ_LIMIT as u64 + 1).read_to_end(&mut out) {
         Ok(_) => Ok(out),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(out),
-        Err(_) => Err(Undecoded::NotSo),
+        Err(_) => Err(DecodeError::NotEncoded),
     }
 }
 
@@ -245,18 +247,18 @@ fn unpack(decoder: impl Read) -> Result<Vec<u8>, Undecoded> {
 pub fn is_secret(host: &str, secrets: &[SecretString]) -> bool {
     let host = host.to_ascii_lowercase();
     secrets.iter().any(|secret| secret.expose_secret().to_ascii_lowercase().contains(&host))
-        || Masks::new(secrets).spelled.iter().any(|secret| host.contains(secret))
+        || SecretMasker::new(secrets).spelled.iter().any(|secret| host.contains(secret))
 }
 
 /// Puts a mask in place of every secret.
-struct Masks {
+struct SecretMasker {
     /// As they may be spelled, each once.
     spelled: BTreeSet<String>,
     /// Looks for all of them, made when the first one may be there. None where they are too many for one.
     automaton: OnceCell<Option<NFA>>,
 }
 
-impl Masks {
+impl SecretMasker {
     /// As they are, in lower case as hosts are, and as JSON spells these.
     fn new(secrets: &[SecretString]) -> Self {
         let escaped = |secret: &str, ascii| {
@@ -403,19 +405,19 @@ mod tests {
     #[test]
     fn a_url_that_no_request_may_go_to_takes_the_place_of_the_url() {
         let text = |text: &str| Some(text.to_owned());
-        let sent = Record {
+        let sent = ResponseRecord {
             url: text("http://a"),
             request_headers: text("{}"),
             request_data: text("{}"),
-            ..Record::default()
+            ..ResponseRecord::default()
         };
         for (was_sent, expected) in [(false, None), (true, text("{}"))] {
-            let outcome = Outcome::Refused { message: "Malformed url".to_owned(), sent: was_sent, again: false };
-            let record = Record {
+            let outcome = Outcome::UrlRefused { message: "Malformed url".to_owned(), sent: was_sent, retryable: false };
+            let record = ResponseRecord {
                 url: text("URL - Malformed url"),
                 request_headers: expected.clone(),
                 request_data: expected,
-                ..Record::default()
+                ..ResponseRecord::default()
             };
             assert_eq!(finish(sent.clone(), &outcome, &[]), record);
         }
@@ -424,7 +426,8 @@ mod tests {
     #[test]
     fn the_record_shows_the_answer_as_oncall_does() {
         let text = |text: &str| Some(text.to_owned());
-        let sent = Record { url: text("http://a.example"), request_data: text("{}"), ..Record::default() };
+        let sent =
+            ResponseRecord { url: text("http://a.example"), request_data: text("{}"), ..ResponseRecord::default() };
         let cases = [
             (answer(200, r#"{"ok":true,"name":"é"}"#), Some(200), r#"{"ok": true, "name": "\u00e9"}"#),
             (answer(500, "oops"), Some(500), "oops"),
@@ -469,10 +472,14 @@ mod tests {
                 Some(200),
                 "Response content 60000 exceeds 50000 character limit",
             ),
-            (Outcome::Failure { message: "Connection refused".to_owned(), again: true }, None, "Connection refused"),
+            (
+                Outcome::Failure { message: "Connection refused".to_owned(), retryable: true },
+                None,
+                "Connection refused",
+            ),
         ];
         for (outcome, status_code, content) in cases {
-            let expected = Record { status_code, content: text(content), ..sent.clone() };
+            let expected = ResponseRecord { status_code, content: text(content), ..sent.clone() };
             assert_eq!(finish(sent.clone(), &outcome, &[]), expected);
         }
     }
@@ -486,7 +493,7 @@ mod tests {
             (r#"["p4\"ss\\wörd", "p4\"ss\\w\u00f6rd"]"#, r#"["****************", "****************"]"#),
         ];
         for (body, content) in cases {
-            let record = finish(Record::default(), &answer(200, body), &secrets);
+            let record = finish(ResponseRecord::default(), &answer(200, body), &secrets);
             assert_eq!(record.content.as_deref(), Some(content), "{body}");
         }
     }
@@ -506,7 +513,7 @@ mod tests {
         ];
         for some in [&secrets[..], &secrets[FEW..]] {
             for (text, expected) in cases.iter().filter(|(text, _)| some.len() > FEW || !text.contains("0063")) {
-                assert_eq!(Masks::new(some).put((*text).to_owned()), expected.replace("<>", MASK), "{text}");
+                assert_eq!(SecretMasker::new(some).put((*text).to_owned()), expected.replace("<>", MASK), "{text}");
             }
         }
     }
@@ -514,7 +521,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_named_again_is_looked_for_once() {
         let secrets = ["t0k3n", "t0k3n", "Bearer t0k3n"].map(SecretString::from);
-        let spelled: Vec<_> = Masks::new(&secrets).spelled.into_iter().collect();
+        let spelled: Vec<_> = SecretMasker::new(&secrets).spelled.into_iter().collect();
         assert_eq!(spelled, ["Bearer t0k3n", "bearer t0k3n", "t0k3n"]);
     }
 
@@ -540,7 +547,7 @@ mod tests {
             (answer(299, ""), true),
             (answer(302, ""), false),
             (answer(503, ""), false),
-            (Outcome::Failure { message: String::new(), again: true }, false),
+            (Outcome::Failure { message: String::new(), retryable: true }, false),
         ] {
             assert_eq!(outcome.is_success(), expected, "{outcome:?}");
         }

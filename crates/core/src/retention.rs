@@ -4,7 +4,7 @@
 //! events ────┐   past its age, or not among the newest      nothing needs it
 //! responses ─┴──────────────────────────────────────► and ───────────────────► plan, oldest first
 //! ```
-//! A response that is not finished and whose event is gone will never be: [`abandon`] takes it for finished.
+//! A response that is not finished and whose event is gone will never be: [`mark_abandoned`] takes it for finished.
 //!
 //! What needs an object wins over every limit. A plan changes nothing of that: when it is carried out, or a part of it, the next
 //! one asks for the rest and no more.
@@ -18,21 +18,21 @@ use std::{
 use jiff::Timestamp;
 
 /// How long what was asked to be sent again is kept, with what belongs to it, whatever the limits.
-pub const REDELIVERY: Duration = Duration::from_secs(3600);
+pub const REDELIVERY_WINDOW: Duration = Duration::from_secs(3600);
 
 /// A bound, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit<T> {
+pub enum RetentionLimit<T> {
     /// So much and no more; with zero, nothing is kept but what is needed.
-    At(T),
+    AtMost(T),
     /// No bound.
     Unlimited,
 }
 
-impl<T: PartialOrd> Limit<T> {
+impl<T: PartialOrd> RetentionLimit<T> {
     fn allows(&self, value: &T) -> bool {
         match self {
-            Self::At(most) => value < most,
+            Self::AtMost(most) => value < most,
             Self::Unlimited => true,
         }
     }
@@ -40,13 +40,13 @@ impl<T: PartialOrd> Limit<T> {
 
 /// How much is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct RetentionPolicy {
     /// How long an event is kept after its end.
-    pub events_for: Limit<Duration>,
+    pub events_for: RetentionLimit<Duration>,
     /// How many finished events of a namespace are kept.
-    pub events: Limit<usize>,
+    pub events: RetentionLimit<usize>,
     /// How long a response is kept after its end.
-    pub responses_for: Limit<Duration>,
+    pub responses_for: RetentionLimit<Duration>,
     /// How long after an alert group was last seen the latest response of each webhook for it is kept, whatever the other
     /// limits: templates read it.
     pub latest_for: Duration,
@@ -57,7 +57,7 @@ pub struct Policy {
 
 /// What is known of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
+pub struct StoredObject {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -78,18 +78,18 @@ pub struct Object {
     pub kept: bool,
 }
 
-impl Object {
-    fn key(&self) -> Key<'_> {
+impl StoredObject {
+    fn key(&self) -> NamespacedName<'_> {
         (&self.namespace, &self.name)
     }
 
     /// Orders objects from the one that was recorded first to the one that was recorded last.
-    fn rank(&self) -> (Timestamp, u64, Key<'_>) {
+    fn rank(&self) -> (Timestamp, u64, NamespacedName<'_>) {
         (self.recorded, self.number(), self.key())
     }
 
     /// Orders objects by their creation.
-    fn creation_rank(&self) -> (Timestamp, u64, Key<'_>) {
+    fn creation_rank(&self) -> (Timestamp, u64, NamespacedName<'_>) {
         (self.created, self.number(), self.key())
     }
 
@@ -99,24 +99,24 @@ impl Object {
     }
 
     fn is_asked(&self, now: Timestamp) -> bool {
-        self.asked.is_some_and(|asked| asked > before(now, REDELIVERY))
+        self.asked.is_some_and(|asked| asked > before(now, REDELIVERY_WINDOW))
     }
 }
 
 /// An AlertGroupEvent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct StoredEvent {
     /// What every object has.
-    pub object: Object,
+    pub object: StoredObject,
     /// Its alert group, in the letters of a response's.
     pub group: String,
 }
 
 /// A WebhookResponse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct StoredResponse {
     /// What every object has.
-    pub object: Object,
+    pub object: StoredObject,
     /// Name of its Webhook.
     pub webhook: String,
     /// Name of its AlertGroupEvent.
@@ -127,23 +127,28 @@ pub struct Response {
 
 /// What is to be deleted, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan<'a> {
+pub struct RemovalPlan<'a> {
     /// Of the events.
-    pub events: Vec<&'a Object>,
+    pub events: Vec<&'a StoredObject>,
     /// Of the responses.
-    pub responses: Vec<&'a Object>,
+    pub responses: Vec<&'a StoredObject>,
 }
 
 /// Namespace, and a name in it.
-type Key<'a> = (&'a str, &'a str);
+type NamespacedName<'a> = (&'a str, &'a str);
 
 /// Takes responses for finished that nobody goes on with: their events are gone, and nothing was recorded of them for a while.
 ///
 /// As for [`plan`], all events that there were after the responses were looked at must be among `events`.
-pub fn abandon(now: Timestamp, policy: &Policy, events: &[Event], responses: &mut [Response]) {
-    let there: HashSet<Key> = events.iter().map(|event| event.object.key()).collect();
+pub fn mark_abandoned(
+    now: Timestamp,
+    policy: &RetentionPolicy,
+    events: &[StoredEvent],
+    responses: &mut [StoredResponse],
+) {
+    let there: HashSet<NamespacedName> = events.iter().map(|event| event.object.key()).collect();
     let rested = before(now, policy.rest);
-    for Response { object, event, .. } in responses {
+    for StoredResponse { object, event, .. } in responses {
         object.finished |= object.recorded <= rested && !there.contains(&(&*object.namespace, event));
     }
 }
@@ -154,13 +159,13 @@ pub fn abandon(now: Timestamp, policy: &Policy, events: &[Event], responses: &mu
 /// finished tells that it was sent.
 pub fn plan<'a>(
     now: Timestamp,
-    policy: &Policy,
-    events: &'a [Event],
-    responses: &'a [Response],
-    keep: impl Fn(&str, &str) -> Limit<usize>,
-) -> Plan<'a> {
-    let at_work = |object: &Object| !object.finished || object.is_asked(now);
-    let needed_events: HashSet<Key> = responses
+    policy: &RetentionPolicy,
+    events: &'a [StoredEvent],
+    responses: &'a [StoredResponse],
+    keep: impl Fn(&str, &str) -> RetentionLimit<usize>,
+) -> RemovalPlan<'a> {
+    let at_work = |object: &StoredObject| !object.finished || object.is_asked(now);
+    let needed_events: HashSet<NamespacedName> = responses
         .iter()
         .filter(|response| at_work(&response.object))
         .map(|response| (&*response.object.namespace, &*response.event))
@@ -169,11 +174,11 @@ pub fn plan<'a>(
     let groups = groups(events, responses);
     let recent = before(now, policy.latest_for);
     let latest = latest(responses, |key| groups.get(&key).is_some_and(|group| group.is_seen(recent)));
-    let witnesses: HashSet<Key> = groups.values().filter_map(|group| group.witness(recent)).collect();
+    let witnesses: HashSet<NamespacedName> = groups.values().filter_map(|group| group.witness(recent)).collect();
 
     let rested = before(now, policy.rest);
-    let stays = |object: &Object| object.kept || at_work(object) || object.recorded > rested;
-    Plan {
+    let stays = |object: &StoredObject| object.kept || at_work(object) || object.recorded > rested;
+    RemovalPlan {
         events: removable(
             events.iter().map(|event| {
                 let key = event.object.key();
@@ -199,11 +204,11 @@ pub fn plan<'a>(
 
 /// Of the finished objects of each scope, what is older than `oldest` or not among the newest, and not needed.
 fn removable<'a, S: Eq + Hash>(
-    objects: impl Iterator<Item = (S, &'a Object, bool)>,
-    number: impl Fn(&S) -> Limit<usize>,
+    objects: impl Iterator<Item = (S, &'a StoredObject, bool)>,
+    number: impl Fn(&S) -> RetentionLimit<usize>,
     oldest: Timestamp,
-) -> Vec<&'a Object> {
-    let mut scopes: HashMap<S, Vec<(&Object, bool)>> = HashMap::new();
+) -> Vec<&'a StoredObject> {
+    let mut scopes: HashMap<S, Vec<(&StoredObject, bool)>> = HashMap::new();
     for (scope, object, needed) in objects.filter(|(_, object, _)| object.finished) {
         scopes.entry(scope).or_default().push((object, needed));
     }
@@ -224,16 +229,16 @@ fn removable<'a, S: Eq + Hash>(
 
 /// What is known of an alert group.
 #[derive(Default)]
-struct Group<'a> {
+struct GroupActivity<'a> {
     /// Something of it is not finished.
     at_work: bool,
     /// When a response of it was last recorded.
     responded: Option<Timestamp>,
     /// The event that was recorded last.
-    event: Option<&'a Object>,
+    event: Option<&'a StoredObject>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> GroupActivity<'a> {
     fn is_seen(&self, recent: Timestamp) -> bool {
         self.at_work
             || self.responded.is_some_and(|responded| responded >= recent)
@@ -241,20 +246,25 @@ impl<'a> Group<'a> {
     }
 
     /// The event that alone tells that the group was seen: without it, the next plan would not know.
-    fn witness(&self, recent: Timestamp) -> Option<Key<'a>> {
+    fn witness(&self, recent: Timestamp) -> Option<NamespacedName<'a>> {
         let responded = self.responded?;
-        self.event.filter(|event| !self.at_work && responded < recent && event.recorded >= recent).map(Object::key)
+        self.event
+            .filter(|event| !self.at_work && responded < recent && event.recorded >= recent)
+            .map(StoredObject::key)
     }
 }
 
-fn groups<'a>(events: &'a [Event], responses: &'a [Response]) -> HashMap<Key<'a>, Group<'a>> {
-    let mut groups: HashMap<Key, Group> = HashMap::new();
-    for Response { object, group, .. } in responses {
+fn groups<'a>(
+    events: &'a [StoredEvent],
+    responses: &'a [StoredResponse],
+) -> HashMap<NamespacedName<'a>, GroupActivity<'a>> {
+    let mut groups: HashMap<NamespacedName, GroupActivity> = HashMap::new();
+    for StoredResponse { object, group, .. } in responses {
         let group = groups.entry((&object.namespace, group)).or_default();
         group.at_work |= !object.finished;
         group.responded = group.responded.max(Some(object.recorded));
     }
-    for Event { object, group } in events {
+    for StoredEvent { object, group } in events {
         let group = groups.entry((&object.namespace, group)).or_default();
         group.at_work |= !object.finished;
         if group.event.is_none_or(|last| last.rank() < object.rank()) {
@@ -266,10 +276,13 @@ fn groups<'a>(events: &'a [Event], responses: &'a [Response]) -> HashMap<Key<'a>
 
 /// The latest finished response of each webhook for each alert group that is seen: the one that was recorded last and the
 /// one that was created last, which differ where an older one was tried for longer.
-fn latest<'a>(responses: &'a [Response], is_seen: impl Fn(Key<'a>) -> bool) -> HashSet<Key<'a>> {
-    let mut latest: HashMap<(Key, &str), (&Object, &Object)> = HashMap::new();
-    for Response { object, webhook, group, .. } in responses {
-        let group: Key = (&object.namespace, group);
+fn latest<'a>(
+    responses: &'a [StoredResponse],
+    is_seen: impl Fn(NamespacedName<'a>) -> bool,
+) -> HashSet<NamespacedName<'a>> {
+    let mut latest: HashMap<(NamespacedName, &str), (&StoredObject, &StoredObject)> = HashMap::new();
+    for StoredResponse { object, webhook, group, .. } in responses {
+        let group: NamespacedName = (&object.namespace, group);
         if !object.finished || !is_seen(group) {
             continue;
         }
@@ -285,10 +298,10 @@ fn latest<'a>(responses: &'a [Response], is_seen: impl Fn(Key<'a>) -> bool) -> H
 }
 
 /// What was recorded before this is older than `age` allows.
-fn oldest(now: Timestamp, age: Limit<Duration>) -> Timestamp {
+fn oldest(now: Timestamp, age: RetentionLimit<Duration>) -> Timestamp {
     match age {
-        Limit::At(age) => before(now, age),
-        Limit::Unlimited => Timestamp::MIN,
+        RetentionLimit::AtMost(age) => before(now, age),
+        RetentionLimit::Unlimited => Timestamp::MIN,
     }
 }
 
@@ -321,8 +334,8 @@ mod tests {
     }
 
     /// What was created and ended so many minutes ago.
-    fn object(name: &str, ago: i64) -> Object {
-        Object {
+    fn object(name: &str, ago: i64) -> StoredObject {
+        StoredObject {
             namespace: "team".to_owned(),
             name: name.to_owned(),
             uid: format!("uid of {name}"),
@@ -335,12 +348,12 @@ mod tests {
         }
     }
 
-    fn event(name: &str, group: &str, ago: i64) -> Event {
-        Event { object: object(name, ago), group: group.to_owned() }
+    fn event(name: &str, group: &str, ago: i64) -> StoredEvent {
+        StoredEvent { object: object(name, ago), group: group.to_owned() }
     }
 
-    fn response(name: &str, webhook: &str, group: &str, ago: i64) -> Response {
-        Response {
+    fn response(name: &str, webhook: &str, group: &str, ago: i64) -> StoredResponse {
+        StoredResponse {
             object: object(name, ago),
             webhook: webhook.to_owned(),
             event: format!("event of {name}"),
@@ -353,34 +366,43 @@ mod tests {
         value
     }
 
-    fn policy() -> Policy {
-        Policy {
-            events_for: Limit::At(minutes(DAY)),
-            events: Limit::At(2),
-            responses_for: Limit::At(minutes(7 * DAY)),
+    fn policy() -> RetentionPolicy {
+        RetentionPolicy {
+            events_for: RetentionLimit::AtMost(minutes(DAY)),
+            events: RetentionLimit::AtMost(2),
+            responses_for: RetentionLimit::AtMost(minutes(7 * DAY)),
             latest_for: minutes(DAY),
             rest: minutes(5),
         }
     }
 
-    fn names(objects: &[&Object]) -> Vec<String> {
+    fn names(objects: &[&StoredObject]) -> Vec<String> {
         objects.iter().map(|object| object.name.clone()).collect()
     }
 
     /// The names of what is removed, with at most two responses of a webhook.
-    fn removed(policy: &Policy, events: &[Event], responses: &[Response]) -> (Vec<String>, Vec<String>) {
-        let plan = plan(now(), policy, events, responses, |_, _| Limit::At(2));
+    fn removed(
+        policy: &RetentionPolicy,
+        events: &[StoredEvent],
+        responses: &[StoredResponse],
+    ) -> (Vec<String>, Vec<String>) {
+        let plan = plan(now(), policy, events, responses, |_, _| RetentionLimit::AtMost(2));
         (names(&plan.events), names(&plan.responses))
     }
 
     #[test]
     fn of_the_finished_events_of_a_namespace_the_newest_are_kept_for_a_while() {
-        let unlimited = Policy { events_for: Limit::Unlimited, events: Limit::Unlimited, ..policy() };
-        let none = Policy { events: Limit::At(0), ..policy() };
-        let young = Policy { events_for: Limit::At(Duration::ZERO), events: Limit::Unlimited, ..policy() };
+        let unlimited =
+            RetentionPolicy { events_for: RetentionLimit::Unlimited, events: RetentionLimit::Unlimited, ..policy() };
+        let none = RetentionPolicy { events: RetentionLimit::AtMost(0), ..policy() };
+        let young = RetentionPolicy {
+            events_for: RetentionLimit::AtMost(Duration::ZERO),
+            events: RetentionLimit::Unlimited,
+            ..policy()
+        };
         let four = || [("a", 10), ("b", 40), ("c", 30), ("d", 20)].map(|(name, ago)| event(name, name, ago)).to_vec();
         let elsewhere = with(event("f", "f", 50), |event| event.object.namespace = "other".to_owned());
-        let cases: [(&str, &Policy, Vec<Event>, &[&str]); 12] = [
+        let cases: [(&str, &RetentionPolicy, Vec<StoredEvent>, &[&str]); 12] = [
             ("more than the number", &policy(), four(), &["b", "c"]),
             ("no limits", &unlimited, four(), &[]),
             ("none is kept", &none, four(), &["b", "c", "d", "a"]),
@@ -424,10 +446,10 @@ mod tests {
     #[test]
     fn of_the_finished_responses_of_a_webhook_the_newest_are_kept_for_a_while() {
         // One alert group each, last seen long ago, but for `recent`.
-        let of = |webhook: &str, ages: &[(&str, i64)]| -> Vec<Response> {
+        let of = |webhook: &str, ages: &[(&str, i64)]| -> Vec<StoredResponse> {
             ages.iter().map(|(name, days)| response(name, webhook, name, days * DAY)).collect()
         };
-        let group = |ages: &[(&str, i64)]| -> Vec<Response> {
+        let group = |ages: &[(&str, i64)]| -> Vec<StoredResponse> {
             ages.iter().map(|(name, ago)| response(name, "one", "recent", *ago)).collect()
         };
         let unfinished = |event: &str, ago: i64| {
@@ -439,7 +461,7 @@ mod tests {
         let seen = |ago: i64| [event("seen", "recent", ago)];
         let open = |group: &str| with(event("event of a", group, 9 * DAY), |event| event.object.finished = false);
         let three = [("a", 4), ("b", 3), ("c", 2)];
-        type Case<'a> = (&'a str, Vec<Event>, Vec<Response>, &'a [&'a str]);
+        type Case<'a> = (&'a str, Vec<StoredEvent>, Vec<StoredResponse>, &'a [&'a str]);
         let cases: [Case; 10] = [
             ("more than the number", vec![], of("one", &three), &["a"]),
             ("each webhook for itself", vec![], [of("one", &three[..2]), of("two", &three[2..])].concat(), &[]),
@@ -490,7 +512,7 @@ mod tests {
 
     #[test]
     fn a_response_that_is_not_finished_counts_as_finished_when_its_event_is_gone() {
-        let open = |object: &mut Object| object.finished = false;
+        let open = |object: &mut StoredObject| object.finished = false;
         let waits = |name: &str, ago| with(response(name, "one", "g", ago), |response| open(&mut response.object));
         let elsewhere = with(event("event of a", "g", 9), |event| event.object.namespace = "other".to_owned());
         let cases = [
@@ -507,19 +529,19 @@ mod tests {
         ];
         for (what, events, response, finished) in cases {
             let mut responses = [response.clone()];
-            abandon(now(), &policy(), &events, &mut responses);
+            mark_abandoned(now(), &policy(), &events, &mut responses);
             assert_eq!(responses, [with(response, |response| response.object.finished = finished)], "{what}");
         }
         // It goes as others do, and its alert group with it.
         let mut responses = [waits("a", 9 * DAY), response("b", "one", "g", 8 * DAY)];
         assert_eq!(removed(&policy(), &[], &responses).1, Vec::<String>::new());
-        abandon(now(), &policy(), &[], &mut responses);
+        mark_abandoned(now(), &policy(), &[], &mut responses);
         assert_eq!(removed(&policy(), &[], &responses).1, ["a", "b"]);
     }
 
     #[test]
     fn events_and_responses_that_are_to_be_sent_again_keep_each_other() {
-        let asked = |object: &mut Object| object.asked = Some(at(10));
+        let asked = |object: &mut StoredObject| object.asked = Some(at(10));
         let pair = || (event("event of a", "g", 9 * DAY), response("a", "one", "g", 9 * DAY));
         let (old_event, old_response) = pair();
         assert_eq!(
@@ -537,7 +559,7 @@ mod tests {
 
     #[test]
     fn an_event_that_alone_tells_that_its_group_was_seen_stays_while_there_are_responses() {
-        let none = Policy { events: Limit::At(0), ..policy() };
+        let none = RetentionPolicy { events: RetentionLimit::AtMost(0), ..policy() };
         let events = [event("a", "g", 30), event("b", "g", 20), event("c", "other", 10)];
         let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
         let old = response("old", "one", "g", 9 * DAY);
@@ -547,12 +569,12 @@ mod tests {
     }
 
     /// Mostly one of a few, so that limits and protections meet.
-    fn objects() -> impl Strategy<Value = Object> {
+    fn objects() -> impl Strategy<Value = StoredObject> {
         let place = prop_oneof![4 => Just("team"), 1 => Just("other")];
         let ago = prop_oneof![2 => 0_i64..30, 3 => 0_i64..3 * DAY, 2 => 0_i64..12 * DAY];
         let asked = proptest::option::weighted(0.1, 0_i64..120);
         (place, ago, 0_i64..2 * DAY, 0_u32..1000, prop::bool::weighted(0.85), asked, prop::bool::weighted(0.1))
-            .prop_map(|(namespace, ago, sooner, version, finished, asked, kept)| Object {
+            .prop_map(|(namespace, ago, sooner, version, finished, asked, kept)| StoredObject {
                 namespace: namespace.to_owned(),
                 name: String::new(),
                 uid: String::new(),
@@ -565,17 +587,17 @@ mod tests {
             })
     }
 
-    fn all() -> impl Strategy<Value = (Vec<Event>, Vec<Response>)> {
+    fn all() -> impl Strategy<Value = (Vec<StoredEvent>, Vec<StoredResponse>)> {
         let event = (objects(), 0_u32..5);
         let response = (objects(), 0_u32..3, 0_usize..20, 0_u32..5);
         (vec(event, 0..20), vec(response, 0..40)).prop_map(|(events, responses)| {
-            let events = events.into_iter().enumerate().map(|(number, (object, group))| Event {
-                object: Object { name: format!("event-{number}"), ..object },
+            let events = events.into_iter().enumerate().map(|(number, (object, group))| StoredEvent {
+                object: StoredObject { name: format!("event-{number}"), ..object },
                 group: group.to_string(),
             });
             let responses =
-                responses.into_iter().enumerate().map(|(number, (object, webhook, event, group))| Response {
-                    object: Object { name: format!("response-{number}"), ..object },
+                responses.into_iter().enumerate().map(|(number, (object, webhook, event, group))| StoredResponse {
+                    object: StoredObject { name: format!("response-{number}"), ..object },
                     webhook: webhook.to_string(),
                     event: format!("event-{event}"),
                     group: group.to_string(),
@@ -584,23 +606,28 @@ mod tests {
         })
     }
 
-    fn limits() -> impl Strategy<Value = (Policy, Limit<usize>)> {
-        let number = || prop_oneof![4 => (0_usize..8).prop_map(Limit::At), 1 => Just(Limit::Unlimited)];
-        let age =
-            || prop_oneof![4 => (0..9 * DAY).prop_map(|ago| Limit::At(minutes(ago))), 1 => Just(Limit::Unlimited)];
+    fn limits() -> impl Strategy<Value = (RetentionPolicy, RetentionLimit<usize>)> {
+        let number =
+            || prop_oneof![4 => (0_usize..8).prop_map(RetentionLimit::AtMost), 1 => Just(RetentionLimit::Unlimited)];
+        let age = || prop_oneof![4 => (0..9 * DAY).prop_map(|ago| RetentionLimit::AtMost(minutes(ago))), 1 => Just(RetentionLimit::Unlimited)];
         (age(), number(), age(), 0..2 * DAY, 0_i64..20, number()).prop_map(
             |(events_for, events, responses_for, latest_for, rest, responses)| {
-                let policy =
-                    Policy { events_for, events, responses_for, latest_for: minutes(latest_for), rest: minutes(rest) };
+                let policy = RetentionPolicy {
+                    events_for,
+                    events,
+                    responses_for,
+                    latest_for: minutes(latest_for),
+                    rest: minutes(rest),
+                };
                 (policy, responses)
             },
         )
     }
 
     /// What was removed of all that there was.
-    type Removed = (Vec<Event>, Vec<Response>);
+    type Removed = (Vec<StoredEvent>, Vec<StoredResponse>);
 
-    fn split(events: &[Event], responses: &[Response], plan: &Plan<'_>) -> (Removed, Removed) {
+    fn split(events: &[StoredEvent], responses: &[StoredResponse], plan: &RemovalPlan<'_>) -> (Removed, Removed) {
         let (gone_events, left_events) = events.iter().cloned().partition(|event| plan.events.contains(&&event.object));
         let (gone_responses, left_responses) =
             responses.iter().cloned().partition(|response| plan.responses.contains(&&response.object));
@@ -608,15 +635,19 @@ mod tests {
     }
 
     /// Whether as many as are kept are newer.
-    fn is_beyond<'a>(object: &Object, others: impl Iterator<Item = &'a Object>, number: Limit<usize>) -> bool {
+    fn is_beyond<'a>(
+        object: &StoredObject,
+        others: impl Iterator<Item = &'a StoredObject>,
+        number: RetentionLimit<usize>,
+    ) -> bool {
         let newer = others
             .filter(|other| other.namespace == object.namespace && other.finished && other.rank() > object.rank())
             .count();
-        matches!(number, Limit::At(number) if newer >= number)
+        matches!(number, RetentionLimit::AtMost(number) if newer >= number)
     }
 
-    fn is_past(object: &Object, age: Limit<Duration>) -> bool {
-        matches!(age, Limit::At(age) if Duration::try_from(now().duration_since(object.recorded)).unwrap() > age)
+    fn is_past(object: &StoredObject, age: RetentionLimit<Duration>) -> bool {
+        matches!(age, RetentionLimit::AtMost(age) if Duration::try_from(now().duration_since(object.recorded)).unwrap() > age)
     }
 
     proptest! {
@@ -630,27 +661,27 @@ mod tests {
                 prop_assert!(object.finished && !object.kept && object.recorded <= before(now(), policy.rest));
                 prop_assert!(object.asked.is_none_or(|asked| asked <= at(60)));
             }
-            let is_open = |object: &Object| !object.finished || object.asked.is_some_and(|asked| asked > at(60));
+            let is_open = |object: &StoredObject| !object.finished || object.asked.is_some_and(|asked| asked > at(60));
             for event in &gone_events {
-                let own = |response: &&Response| response.object.namespace == event.object.namespace
+                let own = |response: &&StoredResponse| response.object.namespace == event.object.namespace
                     && response.event == event.object.name;
                 prop_assert!(responses.iter().filter(own).all(|response| !is_open(&response.object)));
             }
             for response in &gone_responses {
-                let own = |event: &&Event| response.object.namespace == event.object.namespace
+                let own = |event: &&StoredEvent| response.object.namespace == event.object.namespace
                     && response.event == event.object.name;
                 prop_assert!(events.iter().filter(own).all(|event| !is_open(&event.object)));
 
                 // Of a group that was seen, a later one for the same webhook is left.
-                let in_group = |object: &Object, group: &str| {
+                let in_group = |object: &StoredObject, group: &str| {
                     object.namespace == response.object.namespace && group == response.group
                 };
                 let recent = before(now(), policy.latest_for);
-                let is_seen = |object: &Object| !object.finished || object.recorded >= recent;
+                let is_seen = |object: &StoredObject| !object.finished || object.recorded >= recent;
                 let seen = events.iter().any(|event| in_group(&event.object, &event.group) && is_seen(&event.object))
                     || responses.iter().any(|other| in_group(&other.object, &other.group) && is_seen(&other.object));
                 if seen {
-                    let left: Vec<&Response> = left_responses
+                    let left: Vec<&StoredResponse> = left_responses
                         .iter()
                         .filter(|other| in_group(&other.object, &other.group) && other.webhook == response.webhook)
                         .filter(|other| other.object.finished)
@@ -668,13 +699,13 @@ mod tests {
         ) {
             let actual = plan(now(), &policy, &events, &responses, |_, _| number);
             // Whatever no limit protects.
-            let strictest = Policy {
-                events_for: Limit::At(Duration::ZERO),
-                events: Limit::At(0),
-                responses_for: Limit::At(Duration::ZERO),
+            let strictest = RetentionPolicy {
+                events_for: RetentionLimit::AtMost(Duration::ZERO),
+                events: RetentionLimit::AtMost(0),
+                responses_for: RetentionLimit::AtMost(Duration::ZERO),
                 ..policy.clone()
             };
-            let unneeded = plan(now(), &strictest, &events, &responses, |_, _| Limit::At(0));
+            let unneeded = plan(now(), &strictest, &events, &responses, |_, _| RetentionLimit::AtMost(0));
             for event in &events {
                 let beyond = is_past(&event.object, policy.events_for)
                     || is_beyond(&event.object, events.iter().map(|event| &event.object), policy.events);
@@ -699,12 +730,12 @@ mod tests {
             let whole = plan(now(), &policy, &events, &responses, |_, _| number);
             let of_responses = done.min(whole.responses.len());
             let of_events = (done - of_responses).min(whole.events.len());
-            let part = Plan {
+            let part = RemovalPlan {
                 events: whole.events[..of_events].to_vec(),
                 responses: whole.responses[..of_responses].to_vec(),
             };
             let (_, (events, responses)) = split(&events, &responses, &part);
-            let rest = Plan {
+            let rest = RemovalPlan {
                 events: whole.events[of_events..].to_vec(),
                 responses: whole.responses[of_responses..].to_vec(),
             };

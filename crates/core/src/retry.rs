@@ -14,7 +14,7 @@ const JITTER: f64 = 0.25;
 
 /// When to try again. Delays double from one attempt to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct RetryPolicy {
     /// How long to try, from the first attempt on.
     pub deadline: Duration,
     /// How many attempts to make at most, the first included.
@@ -25,7 +25,7 @@ pub struct Policy {
     pub max_delay: Duration,
 }
 
-impl Default for Policy {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(3600),
@@ -38,34 +38,34 @@ impl Default for Policy {
 
 /// What an attempt means for the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AttemptVerdict {
     /// The receiver took it.
-    Taken,
+    Delivered,
     /// The receiver, or the way to it, may do better later; it may have said when.
-    Later(Option<Duration>),
+    RetryLater(Option<Duration>),
     /// It would be refused again.
-    Refused,
+    Rejected,
     /// The receiver wants nothing of this webhook any more.
     Gone,
 }
 
 /// Judges what came of an attempt.
-pub fn judge(outcome: &Outcome) -> Verdict {
+pub fn judge(outcome: &Outcome) -> AttemptVerdict {
     match outcome {
         Outcome::Answer { status, retry_after, .. } => match status {
-            200..=299 => Verdict::Taken,
-            408 | 425 | 429 | 500..=599 => Verdict::Later(*retry_after),
-            410 => Verdict::Gone,
-            _ => Verdict::Refused,
+            200..=299 => AttemptVerdict::Delivered,
+            408 | 425 | 429 | 500..=599 => AttemptVerdict::RetryLater(*retry_after),
+            410 => AttemptVerdict::Gone,
+            _ => AttemptVerdict::Rejected,
         },
-        Outcome::Withheld | Outcome::Failure { again: true, .. } | Outcome::Refused { again: true, .. } => {
-            Verdict::Later(None)
+        Outcome::Withheld | Outcome::Failure { retryable: true, .. } | Outcome::UrlRefused { retryable: true, .. } => {
+            AttemptVerdict::RetryLater(None)
         }
-        Outcome::Failure { .. } | Outcome::Refused { .. } => Verdict::Refused,
+        Outcome::Failure { .. } | Outcome::UrlRefused { .. } => AttemptVerdict::Rejected,
     }
 }
 
-impl Policy {
+impl RetryPolicy {
     /// When to make the next attempt, after the one that ended `now`, as number `attempts` of those that began at `first`. None
     /// if that was the last. `chance` is from 0 to 1.
     pub fn next(
@@ -130,27 +130,27 @@ mod tests {
 
     #[test]
     fn what_may_do_better_later_is_tried_again_and_nothing_else() {
-        let failure = |again| Outcome::Failure { message: String::new(), again };
-        let refused = |again| Outcome::Refused { message: String::new(), sent: false, again };
+        let failure = |retryable| Outcome::Failure { message: String::new(), retryable };
+        let refused = |retryable| Outcome::UrlRefused { message: String::new(), sent: false, retryable };
         let cases = [
-            (answer(200, None), Verdict::Taken),
-            (answer(299, Some(9)), Verdict::Taken),
-            (answer(302, None), Verdict::Refused),
-            (answer(400, Some(9)), Verdict::Refused),
-            (answer(404, None), Verdict::Refused),
-            (answer(408, None), Verdict::Later(None)),
-            (answer(410, None), Verdict::Gone),
-            (answer(425, None), Verdict::Later(None)),
-            (answer(429, Some(7)), Verdict::Later(Some(Duration::from_secs(7)))),
-            (answer(499, None), Verdict::Refused),
-            (answer(500, None), Verdict::Later(None)),
-            (answer(503, Some(120)), Verdict::Later(Some(Duration::from_secs(120)))),
-            (answer(599, None), Verdict::Later(None)),
-            (answer(600, None), Verdict::Refused),
-            (failure(true), Verdict::Later(None)),
-            (failure(false), Verdict::Refused),
-            (refused(true), Verdict::Later(None)),
-            (refused(false), Verdict::Refused),
+            (answer(200, None), AttemptVerdict::Delivered),
+            (answer(299, Some(9)), AttemptVerdict::Delivered),
+            (answer(302, None), AttemptVerdict::Rejected),
+            (answer(400, Some(9)), AttemptVerdict::Rejected),
+            (answer(404, None), AttemptVerdict::Rejected),
+            (answer(408, None), AttemptVerdict::RetryLater(None)),
+            (answer(410, None), AttemptVerdict::Gone),
+            (answer(425, None), AttemptVerdict::RetryLater(None)),
+            (answer(429, Some(7)), AttemptVerdict::RetryLater(Some(Duration::from_secs(7)))),
+            (answer(499, None), AttemptVerdict::Rejected),
+            (answer(500, None), AttemptVerdict::RetryLater(None)),
+            (answer(503, Some(120)), AttemptVerdict::RetryLater(Some(Duration::from_secs(120)))),
+            (answer(599, None), AttemptVerdict::RetryLater(None)),
+            (answer(600, None), AttemptVerdict::Rejected),
+            (failure(true), AttemptVerdict::RetryLater(None)),
+            (failure(false), AttemptVerdict::Rejected),
+            (refused(true), AttemptVerdict::RetryLater(None)),
+            (refused(false), AttemptVerdict::Rejected),
         ];
         for (outcome, expected) in cases {
             assert_eq!(judge(&outcome), expected, "{outcome:?}");
@@ -159,11 +159,11 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_bound_and_end_with_the_deadline() {
-        let policy = Policy { max_delay: Duration::from_secs(60), ..Policy::default() };
+        let policy = RetryPolicy { max_delay: Duration::from_secs(60), ..RetryPolicy::default() };
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
-        let limited = Policy { max_attempts: Some(3), ..policy };
-        let once = Policy { deadline: Duration::ZERO, ..policy };
-        let long = Policy { deadline: Duration::from_secs(86_400), ..policy };
+        let limited = RetryPolicy { max_attempts: Some(3), ..policy };
+        let once = RetryPolicy { deadline: Duration::ZERO, ..policy };
+        let long = RetryPolicy { deadline: Duration::from_secs(86_400), ..policy };
         let cases = [
             (&policy, 1, 0, None, Some(at(5))),
             (&policy, 2, 10, None, Some(at(20))),
@@ -220,7 +220,7 @@ mod tests {
             asked in proptest::option::of(0_u64..100_000),
             chance in 0.0_f64..=1.0,
         ) {
-            let policy = Policy {
+            let policy = RetryPolicy {
                 deadline: Duration::from_secs(deadline),
                 max_attempts,
                 initial_delay: Duration::from_millis(initial),

@@ -9,10 +9,10 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
 
 /// What the standard asks of a secret, in bytes.
-const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
+const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// How many secrets may sign at a time: the present one, and the one before or after it.
-const SECRETS: usize = 2;
+const MAX_KEYS: usize = 2;
 
 /// A secret that signs.
 #[derive(Clone)]
@@ -34,28 +34,28 @@ impl Eq for SigningKey {}
 
 /// Why a text holds no secrets that sign. It does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum SigningSecretError {
     /// One that is no base64, or too short or too long.
     #[error("a signing secret is whsec_ and the base64 of 24 to 64 bytes")]
-    Secret,
+    NotASecret,
     /// None, or too many.
     #[error("give one signing secret, or two with a space or a line break between")]
-    Count,
+    WrongNumber,
 }
 
 /// The secrets in the text of a Secret's key: one, or two while one takes the other's place.
 ///
 /// # Errors
 /// The text is something else.
-pub fn keys(text: &SecretString) -> Result<Vec<SigningKey>, Malformed> {
-    let keys: Vec<SigningKey> = text.expose_secret().split_whitespace().map(key).collect::<Result<_, _>>()?;
-    if (1..=SECRETS).contains(&keys.len()) { Ok(keys) } else { Err(Malformed::Count) }
+pub fn parse_keys(text: &SecretString) -> Result<Vec<SigningKey>, SigningSecretError> {
+    let keys: Vec<SigningKey> = text.expose_secret().split_whitespace().map(parse_key).collect::<Result<_, _>>()?;
+    if (1..=MAX_KEYS).contains(&keys.len()) { Ok(keys) } else { Err(SigningSecretError::WrongNumber) }
 }
 
-fn key(text: &str) -> Result<SigningKey, Malformed> {
+fn parse_key(text: &str) -> Result<SigningKey, SigningSecretError> {
     let text = text.strip_prefix("whsec_").unwrap_or(text);
-    let bytes = BASE64_STANDARD.decode(text).map_err(|_| Malformed::Secret)?;
-    if LENGTHS.contains(&bytes.len()) { Ok(SigningKey(bytes.into())) } else { Err(Malformed::Secret) }
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| SigningSecretError::NotASecret)?;
+    if KEY_LENGTHS.contains(&bytes.len()) { Ok(SigningKey(bytes.into())) } else { Err(SigningSecretError::NotASecret) }
 }
 
 /// The value of `webhook-signature`: one signature for each key, with spaces between. `timestamp` is in seconds since 1970.
@@ -74,8 +74,8 @@ pub fn signature(keys: &[SigningKey], id: &str, timestamp: i64, body: &str) -> S
 mod tests {
     use super::*;
 
-    fn mk_keys(text: &str) -> Result<Vec<SigningKey>, Malformed> {
-        keys(&SecretString::from(text))
+    fn mk_keys(text: &str) -> Result<Vec<SigningKey>, SigningSecretError> {
+        parse_keys(&SecretString::from(text))
     }
 
     #[test]
@@ -92,13 +92,13 @@ mod tests {
             (secret.clone(), Ok(1)),
             (format!("whsec_{secret}"), Ok(1)),
             (format!(" whsec_{secret}\nwhsec_{}\n", BASE64_STANDARD.encode([8; 64])), Ok(2)),
-            (format!("{secret} {secret} {secret}"), Err(Malformed::Count)),
-            (String::new(), Err(Malformed::Count)),
-            (" \n".to_owned(), Err(Malformed::Count)),
-            ("whsec_".to_owned(), Err(Malformed::Secret)),
-            ("hunter2".to_owned(), Err(Malformed::Secret)),
-            (BASE64_STANDARD.encode([7; 23]), Err(Malformed::Secret)),
-            (BASE64_STANDARD.encode([7; 65]), Err(Malformed::Secret)),
+            (format!("{secret} {secret} {secret}"), Err(SigningSecretError::WrongNumber)),
+            (String::new(), Err(SigningSecretError::WrongNumber)),
+            (" \n".to_owned(), Err(SigningSecretError::WrongNumber)),
+            ("whsec_".to_owned(), Err(SigningSecretError::NotASecret)),
+            ("hunter2".to_owned(), Err(SigningSecretError::NotASecret)),
+            (BASE64_STANDARD.encode([7; 23]), Err(SigningSecretError::NotASecret)),
+            (BASE64_STANDARD.encode([7; 65]), Err(SigningSecretError::NotASecret)),
         ];
         for (text, expected) in cases {
             assert_eq!(mk_keys(&text).map(|keys| keys.len()), expected, "{text}");

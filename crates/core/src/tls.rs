@@ -12,22 +12,22 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
-    request::Secrets,
-    webhook::{ClientCertificate, SecretKey, Tls},
+    request::SecretLookup,
+    webhook::{ClientCertificate, SecretKey, TlsSettings},
 };
 
 /// Whom to trust, and who to be.
-pub struct Identity {
+pub struct TlsIdentity {
     authorities: Option<Arc<RootCertStore>>,
     client: Option<Arc<CertifiedKey>>,
     insecure: bool,
-    fingerprint: Fingerprint,
+    fingerprint: TlsFingerprint,
 }
 
 /// Stands for all that an identity is made of: the same only where that is the same.
-pub type Fingerprint = [u8; 32];
+pub type TlsFingerprint = [u8; 32];
 
-impl Identity {
+impl TlsIdentity {
     /// The authorities to trust in place of the system's.
     pub fn authorities(&self) -> Option<&Arc<RootCertStore>> {
         self.authorities.as_ref()
@@ -44,29 +44,29 @@ impl Identity {
     }
 
     /// What tells it from others.
-    pub fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> TlsFingerprint {
         self.fingerprint
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for TlsIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Identity")
+        f.write_str("TlsIdentity")
     }
 }
 
-impl PartialEq for Identity {
+impl PartialEq for TlsIdentity {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
     }
 }
 
-impl Eq for Identity {}
+impl Eq for TlsIdentity {}
 
 /// A field whose Secret can't be used, by the name it has in a manifest, and why. It does not repeat the Secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
-pub struct Fault {
+pub struct TlsIdentityError {
     /// Such as `tls.caSecretRef`.
     pub field: &'static str,
     /// In one clause.
@@ -82,14 +82,14 @@ const CLIENT: &str = "tls.clientCertSecretRef";
 ///
 /// # Errors
 /// A Secret has no value, or one that is no certificate or no key, or the two do not belong together.
-pub fn identity(tls: &Tls, secrets: Secrets) -> Result<Option<Arc<Identity>>, Fault> {
-    if *tls == Tls::default() {
+pub fn load_identity(tls: &TlsSettings, secrets: SecretLookup) -> Result<Option<Arc<TlsIdentity>>, TlsIdentityError> {
+    if *tls == TlsSettings::default() {
         return Ok(None);
     }
     let mut hash = Sha256::new();
     hash.update([u8::from(tls.insecure)]);
     let mut read = |field, key: &SecretKey| {
-        let text = secrets(key).map_err(|message| Fault { field, message })?;
+        let text = secrets(key).map_err(|message| TlsIdentityError { field, message })?;
         let bytes = text.expose_secret().as_bytes();
         // Each with its field and its length, so that no text can stand for two.
         hash.update(field);
@@ -106,10 +106,10 @@ pub fn identity(tls: &Tls, secrets: Secrets) -> Result<Option<Arc<Identity>>, Fa
         None => None,
     };
     let fingerprint = hash.finalize().into();
-    Ok(Some(Arc::new(Identity { authorities, client, insecure: tls.insecure, fingerprint })))
+    Ok(Some(Arc::new(TlsIdentity { authorities, client, insecure: tls.insecure, fingerprint })))
 }
 
-fn roots(key: &SecretKey, text: &SecretString) -> Result<Arc<RootCertStore>, Fault> {
+fn roots(key: &SecretKey, text: &SecretString) -> Result<Arc<RootCertStore>, TlsIdentityError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(CA, key, text)? {
         roots.add(certificate).map_err(|_| unreadable(CA, key))?;
@@ -121,7 +121,7 @@ fn certified(
     source: &ClientCertificate,
     certificate: &SecretString,
     key: &SecretString,
-) -> Result<CertifiedKey, Fault> {
+) -> Result<CertifiedKey, TlsIdentityError> {
     let chain = certificates(CLIENT, &source.certificate, certificate)?;
     let private_key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
         .map_err(|_| fault(CLIENT, &source.key, "has no private key in PEM, or one that asks for a password"))?;
@@ -140,7 +140,7 @@ fn certificates(
     field: &'static str,
     key: &SecretKey,
     text: &SecretString,
-) -> Result<Vec<CertificateDer<'static>>, Fault> {
+) -> Result<Vec<CertificateDer<'static>>, TlsIdentityError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.expose_secret().as_bytes()).collect();
     match found {
         Ok(found) if found.is_empty() => Err(fault(field, key, "has no certificate in PEM")),
@@ -149,12 +149,12 @@ fn certificates(
     }
 }
 
-fn unreadable(field: &'static str, key: &SecretKey) -> Fault {
+fn unreadable(field: &'static str, key: &SecretKey) -> TlsIdentityError {
     fault(field, key, "has a certificate that can't be read")
 }
 
-fn fault(field: &'static str, key: &SecretKey, what: &str) -> Fault {
-    Fault { field, message: format!("Key '{}' of Secret '{}' {what}", key.key, key.name) }
+fn fault(field: &'static str, key: &SecretKey, what: &str) -> TlsIdentityError {
+    TlsIdentityError { field, message: format!("Key '{}' of Secret '{}' {what}", key.key, key.name) }
 }
 
 #[cfg(test)]
@@ -173,9 +173,13 @@ mod tests {
     }
 
     /// With an authority, a client's certificate and key.
-    fn read(ca: Option<&str>, client: Option<(&str, &str)>) -> Result<Option<Arc<Identity>>, String> {
+    fn read(ca: Option<&str>, client: Option<(&str, &str)>) -> Result<Option<Arc<TlsIdentity>>, String> {
         let source = ClientCertificate { certificate: mk("client", "tls.crt"), key: mk("client", "tls.key") };
-        let tls = Tls { authorities: ca.map(|_| mk("ca", "ca.crt")), client: client.map(|_| source), insecure: false };
+        let tls = TlsSettings {
+            authorities: ca.map(|_| mk("ca", "ca.crt")),
+            client: client.map(|_| source),
+            insecure: false,
+        };
         let secrets = |key: &SecretKey| {
             let text = match key.key.as_str() {
                 "ca.crt" => ca,
@@ -185,7 +189,7 @@ mod tests {
             let text = text.filter(|text| *text != "missing");
             text.map(SecretString::from).ok_or_else(|| format!("Secret '{}' does not exist", key.name))
         };
-        identity(&tls, &secrets).map_err(|fault| fault.to_string())
+        load_identity(&tls, &secrets).map_err(|fault| fault.to_string())
     }
 
     #[test]
@@ -250,10 +254,10 @@ mod tests {
         let ((certificate, key), (other, _)) = (mk_made(), mk_made());
         let renewed = KeyPair::from_pem(&key).unwrap();
         let renewed = rcgen::CertificateParams::default().self_signed(&renewed).unwrap().pem();
-        let insecure = Tls { insecure: true, ..Tls::default() };
+        let insecure = TlsSettings { insecure: true, ..TlsSettings::default() };
         let nothing = |_: &SecretKey| Err(String::new());
         let all = [
-            identity(&insecure, &nothing).unwrap(),
+            load_identity(&insecure, &nothing).unwrap(),
             read(Some(&certificate), None).unwrap(),
             read(Some(&other), None).unwrap(),
             read(None, Some((&certificate, &key))).unwrap(),
@@ -266,7 +270,7 @@ mod tests {
             }
         }
         assert_eq!(read(None, Some((&certificate, &key))), read(None, Some((&certificate, &key))));
-        assert_eq!(identity(&Tls::default(), &nothing), Ok(None));
-        assert_eq!(format!("{:?}", all[5].as_ref().unwrap()), "Identity");
+        assert_eq!(load_identity(&TlsSettings::default(), &nothing), Ok(None));
+        assert_eq!(format!("{:?}", all[5].as_ref().unwrap()), "TlsIdentity");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     json::Json,
-    retry::Policy,
+    retry::RetryPolicy,
     template::{Mode, Template, TemplateError},
 };
 
@@ -158,9 +158,9 @@ pub struct SecretKey {
 /// Template text and what compiling it gave. A webhook with a broken template is kept: each of its runs records the
 /// fault in the field it belongs to, as OnCall does.
 #[derive(Debug)]
-pub struct Field(Result<Template, TemplateError>);
+pub struct CompiledTemplate(Result<Template, TemplateError>);
 
-impl Field {
+impl CompiledTemplate {
     /// Compiles `source`, once.
     pub fn new(source: &str, mode: Mode) -> Self {
         Self(Template::compile(source, mode))
@@ -174,9 +174,9 @@ impl Field {
 
 /// Where a webhook's URL comes from.
 #[derive(Debug)]
-pub enum Url {
+pub enum UrlSource {
     /// Template text in the webhook.
-    Template(Field),
+    Template(CompiledTemplate),
     /// Template text in a Secret: the whole URL is a secret.
     Secret(SecretKey),
 }
@@ -199,17 +199,17 @@ pub struct Webhook {
     /// The request's method.
     pub method: HttpMethod,
     /// The request's URL.
-    pub url: Url,
+    pub url: UrlSource,
     /// A template that gives a JSON object of headers.
-    pub headers: Option<Field>,
+    pub headers: Option<CompiledTemplate>,
     /// Headers whose values are secrets.
     pub headers_from: Vec<(String, SecretKey)>,
     /// A template of the body.
-    pub data: Option<Field>,
+    pub data: Option<CompiledTemplate>,
     /// Send the whole data as the body.
     pub forward_all: bool,
     /// A template that says whether to run.
-    pub trigger_template: Option<Field>,
+    pub trigger_template: Option<CompiledTemplate>,
     /// Ids of the integrations whose events run it; empty for all.
     pub integration_filter: Vec<String>,
     /// User name for Basic auth.
@@ -225,9 +225,9 @@ pub struct Webhook {
     /// Whether its templates read what other webhooks were answered for the alert group (`responses`).
     pub reads_responses: bool,
     /// When to try again.
-    pub retry: Policy,
+    pub retry: RetryPolicy,
     /// Whom to trust, and who to be.
-    pub tls: Tls,
+    pub tls: TlsSettings,
     /// How many of its responses are kept; None for as many as the operator is configured to.
     pub history_limit: Option<u32>,
     /// Hold what it is to send.
@@ -236,7 +236,7 @@ pub struct Webhook {
 
 /// Whom to trust, and who to be, where a URL is https.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsSettings {
     /// PEM certificates of the authorities to trust in place of the system's.
     pub authorities: Option<SecretKey>,
     /// What to show to a receiver that asks for a certificate.
@@ -256,7 +256,7 @@ pub struct ClientCertificate {
 
 impl Webhook {
     /// A webhook that sends a POST without a body to `url`, for whoever changes what is to be different.
-    pub fn bare(trigger_type: TriggerType, url: Url) -> Self {
+    pub fn bare(trigger_type: TriggerType, url: UrlSource) -> Self {
         Self {
             name: String::new(),
             id: String::new(),
@@ -278,18 +278,18 @@ impl Webhook {
             signing: None,
             timeout: Duration::from_secs(4),
             reads_responses: false,
-            retry: Policy::default(),
-            tls: Tls::default(),
+            retry: RetryPolicy::default(),
+            tls: TlsSettings::default(),
             history_limit: None,
             suspend: false,
         }
     }
 
     /// The fields whose templates can't work, by the name they have in a manifest.
-    pub fn faults(&self) -> Vec<(&'static str, &TemplateError)> {
+    pub fn template_errors(&self) -> Vec<(&'static str, &TemplateError)> {
         let url = match &self.url {
-            Url::Template(field) => Some(field),
-            Url::Secret(_) => None,
+            UrlSource::Template(field) => Some(field),
+            UrlSource::Secret(_) => None,
         };
         [
             ("triggerTemplate", self.trigger_template.as_ref()),
@@ -305,8 +305,8 @@ impl Webhook {
     /// Every Secret key it needs, by the field of the manifest that names it.
     pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretKey)> {
         let url = match &self.url {
-            Url::Template(_) => None,
-            Url::Secret(key) => Some(key),
+            UrlSource::Template(_) => None,
+            UrlSource::Secret(key) => Some(key),
         };
         url.map(|key| ("urlFrom", key))
             .into_iter()
@@ -340,6 +340,9 @@ pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
         name: "jira".to_owned(),
         id: "WHP936BM1GPVHQ".to_owned(),
         display_name: "Jira".to_owned(),
-        ..Webhook::bare(trigger_type, Url::Template(Field::new("http://receiver.example/hook", Mode::Raw)))
+        ..Webhook::bare(
+            trigger_type,
+            UrlSource::Template(CompiledTemplate::new("http://receiver.example/hook", Mode::Raw)),
+        )
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     id,
     template::Mode,
     version::ResourceVersion,
-    webhook::{EventType, Field, TriggerType, Url, Webhook},
+    webhook::{CompiledTemplate, EventType, TriggerType, UrlSource, Webhook},
 };
 
 /// Names of responses that were listed.
@@ -38,7 +38,7 @@ fn seconds(count: u64) -> Duration {
 
 /// A webhook for resolved alert groups, of the first of January. It holds its deliveries.
 fn mk_webhook(name: &str, change: impl FnOnce(&mut Webhook)) -> KnownWebhook {
-    let url = Url::Template(Field::new("http://receiver.example", Mode::Raw));
+    let url = UrlSource::Template(CompiledTemplate::new("http://receiver.example", Mode::Raw));
     let mut webhook = Webhook { name: name.to_owned(), ..Webhook::bare(TriggerType::Resolve, url) };
     change(&mut webhook);
     KnownWebhook {

@@ -30,20 +30,20 @@ const WHOLE: &AsciiSet = &QUERY.remove(b'#').remove(b'[').remove(b']');
 
 /// Why a URL is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum UrlError {
     /// OnCall's own check refuses it, in these words: the record has them as its URL.
-    Refused(String),
+    Rejected(String),
     /// It can't be read, for this reason: the record has that as its content.
     Unreadable(String),
 }
 
-fn malformed() -> Fault {
-    Fault::Refused("Malformed url".to_owned())
+fn malformed() -> UrlError {
+    UrlError::Rejected("Malformed url".to_owned())
 }
 
 /// Where a request goes: an `http` or `https` URL, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uri {
+pub struct RequestUrl {
     https: bool,
     /// Percent-encoded.
     userinfo: Option<String>,
@@ -60,22 +60,22 @@ pub struct Uri {
 ///
 /// # Errors
 /// It is not an `http` or `https` URL with a host.
-pub fn check(text: &str) -> Result<(), Fault> {
+pub fn check(text: &str) -> Result<(), UrlError> {
     // As the standard library's urlsplit does, and browsers do.
     let text: String = text.trim_start_matches(|c| c <= ' ').replace(['\t', '\r', '\n'], "");
-    let parts = Parts::of(&text);
+    let parts = UrlParts::of(&text);
     let authority = parts.authority.unwrap_or_default();
     if authority.contains(['[', ']']) {
         let inner = authority.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(inner, _)| inner);
         if inner.is_none_or(|address| !is_ipv6(address)) {
-            return Err(Fault::Unreadable("The url has brackets that hold no IPv6 address".to_owned()));
+            return Err(UrlError::Unreadable("The url has brackets that hold no IPv6 address".to_owned()));
         }
     }
     let is_http = parts.scheme.is_some_and(|s| s.eq_ignore_ascii_case("http") || s.eq_ignore_ascii_case("https"));
     if is_http && !authority.is_empty() { Ok(()) } else { Err(malformed()) }
 }
 
-impl Uri {
+impl RequestUrl {
     /// Reads URL text that [`check`] took, as `requests` does: what may not stand in a URL is percent-encoded, a host
     /// beyond ASCII becomes its IDNA form.
     ///
@@ -83,7 +83,7 @@ impl Uri {
     /// In one clause, without the text itself.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim_start_matches(is_python_space);
-        let parts = Parts::of(text);
+        let parts = UrlParts::of(text);
         let https = match parts.scheme {
             Some(scheme) if scheme.eq_ignore_ascii_case("http") => false,
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => true,
@@ -114,13 +114,13 @@ impl Uri {
     ///
     /// # Errors
     /// OnCall's check refuses it, or it can't be read.
-    pub fn redirect(&self, location: &str) -> Result<Self, Fault> {
+    pub fn redirect(&self, location: &str) -> Result<Self, UrlError> {
         let location = match location.strip_prefix("//") {
             Some(rest) => format!("{}://{rest}", self.scheme()),
             None => location.to_owned(),
         };
         let location = requote(&location.trim_start_matches(|c| c <= ' ').replace('\t', ""));
-        let parts = Parts::of(&location);
+        let parts = UrlParts::of(&location);
         let authority = parts.authority.unwrap_or_default();
         if authority.is_empty() && parts.scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(self.scheme())) {
             return Ok(self.join(&parts));
@@ -128,20 +128,20 @@ impl Uri {
         check(&location)?;
         let (_, host, port) = split_authority(authority);
         if host.is_empty() {
-            return Err(Fault::Unreadable(NO_HOST.to_owned()));
+            return Err(UrlError::Unreadable(NO_HOST.to_owned()));
         }
         Ok(Self {
             https: parts.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
             userinfo: None,
             host: host.to_ascii_lowercase(),
-            port: read_port(port).map_err(Fault::Unreadable)?,
+            port: read_port(port).map_err(UrlError::Unreadable)?,
             path: encode(parts.path, PATH),
             query: parts.query.map(|query| encode(query, QUERY)),
         })
     }
 
     /// A URL on the same host, as Python's `urljoin` makes it.
-    fn join(&self, relative: &Parts) -> Self {
+    fn join(&self, relative: &UrlParts) -> Self {
         let (path, query) = if relative.path.is_empty() {
             (
                 self.path.clone(),
@@ -211,7 +211,7 @@ impl Uri {
 }
 
 /// The parts of a URL, by RFC 3986.
-struct Parts<'a> {
+struct UrlParts<'a> {
     text: &'a str,
     scheme: Option<&'a str>,
     authority: Option<&'a str>,
@@ -219,7 +219,7 @@ struct Parts<'a> {
     query: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UrlParts<'a> {
     fn of(text: &'a str) -> Self {
         let scheme = text.split_once(':').filter(|(scheme, _)| {
             scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -407,7 +407,7 @@ mod tests {
     use super::*;
 
     fn wire(text: &str) -> Result<String, String> {
-        let uri = Uri::parse(text)?;
+        let uri = RequestUrl::parse(text)?;
         Ok(format!("{} {} {}", uri.scheme(), uri.authority(), uri.target()))
     }
 
@@ -464,7 +464,7 @@ mod tests {
             assert_eq!(check(text), expected, "{text:?}");
         }
         for text in ["http://[::1/x", "http://[::g]/", "http://a]b/"] {
-            assert!(matches!(check(text), Err(Fault::Unreadable(_))), "{text:?}");
+            assert!(matches!(check(text), Err(UrlError::Unreadable(_))), "{text:?}");
         }
         for text in [
             "\x01http://a.example",
@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn redirects_lead_where_requests_goes() {
-        let from = Uri::parse("http://u:p@a.example:81/b/c?d=1").unwrap();
+        let from = RequestUrl::parse("http://u:p@a.example:81/b/c?d=1").unwrap();
         let cases = [
             ("/landed", "http a.example:81 /landed"),
             ("landed?x#y", "http a.example:81 /b/landed?x"),
@@ -508,7 +508,7 @@ mod tests {
         for location in ["ftp://127.0.0.1/x", "mailto:ann@a.example", "https:///x", "file:///etc/passwd"] {
             assert_eq!(from.redirect(location), Err(malformed()), "{location:?}");
         }
-        assert!(matches!(from.redirect("http://a.example:x/"), Err(Fault::Unreadable(_))));
+        assert!(matches!(from.redirect("http://a.example:x/"), Err(UrlError::Unreadable(_))));
     }
 
     #[test]
@@ -522,7 +522,7 @@ mod tests {
             ("http://a.example", None),
         ] {
             let expected = expected.map(|(user, password)| (user.to_owned(), password.to_owned()));
-            assert_eq!(Uri::parse(text).unwrap().credentials(), expected, "{text}");
+            assert_eq!(RequestUrl::parse(text).unwrap().credentials(), expected, "{text}");
         }
     }
 
@@ -538,7 +538,7 @@ mod tests {
             ("http://a.example:81", "http://A.example:81", true),
         ];
         for (from, to, expected) in cases {
-            let (from, to) = (Uri::parse(from).unwrap(), Uri::parse(to).unwrap());
+            let (from, to) = (RequestUrl::parse(from).unwrap(), RequestUrl::parse(to).unwrap());
             assert_eq!(from.shares_secrets_with(&to), expected, "{from:?} {to:?}");
         }
     }
