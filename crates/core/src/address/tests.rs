@@ -1,6 +1,13 @@
-use proptest::prelude::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::*;
+use ipnet::Ipv4Net;
+use proptest::prelude::*;
+use url::Host;
+
+use super::{
+    networks::{METADATA, NETWORKS},
+    *,
+};
 use crate::request_url::RequestUrl;
 
 fn ip(text: &str) -> IpAddr {
@@ -15,7 +22,7 @@ fn policy(addresses: &[&str], hosts: &[&str]) -> AddressPolicy {
         .guard_api_server([ip("10.96.0.1"), ip("203.0.114.5")], ["api.example.com"])
 }
 
-/// As where a Service of one's own is what it seems.
+/// Judges an address as if each Service of the own namespace leads to a pod of that namespace.
 fn judge(
     policy: &AddressPolicy,
     namespace: Option<&str>,
@@ -26,7 +33,7 @@ fn judge(
     policy.judge(namespace, host, address, is_service)
 }
 
-/// One address of each network that is refused, and the first and the last of some.
+/// One address of each network that is refused; of some, the first and the last.
 const REFUSED: [(&str, &str); 65] = [
     ("0.0.0.0", "unspecified (RFC 791)"),
     ("0.255.255.255", "unspecified (RFC 791)"),
@@ -137,7 +144,7 @@ fn only_public_addresses_are_reached_unless_others_are_allowed() {
     assert_eq!(judge(&AddressPolicy::unrestricted(), None, None, ip("127.0.0.1")), Ok(()));
 }
 
-/// Every IPv6 form in which an IPv4 address can stand, but for those of a site's own.
+/// Every IPv6 form in which an IPv4 address can stand, except for forms that a site defines itself.
 fn forms(inner: Ipv4Addr) -> [(&'static str, Ipv6Addr); 12] {
     let [a, b, c, d] = inner.octets();
     let join = |high: u8, low: u8| u16::from_be_bytes([high, low]);
@@ -162,12 +169,12 @@ fn forms(inner: Ipv4Addr) -> [(&'static str, Ipv6Addr); 12] {
 #[test]
 fn an_ipv4_address_counts_in_every_ipv6_form() {
     let refused = policy(&[], &[]);
-    // So that the form itself is no reason.
+    // Allows every form, so that only the address inside can be the reason.
     let allowed = policy(&["::/0"], &[]);
     let inner = |(address, _): (&str, &str)| address.parse::<Ipv4Addr>().ok();
     for inner in REFUSED.into_iter().filter_map(inner) {
         for (form, address) in forms(inner) {
-            // Those are other addresses altogether.
+            // `::` and `::1` are addresses of their own.
             if form == "compatible" && inner.octets() == [0; 4] {
                 continue;
             }
@@ -188,13 +195,13 @@ fn an_ipv4_address_counts_in_every_ipv6_form() {
     assert_eq!(judge(&inside, None, None, ip("::ffff:10.1.2.3")), Ok(()));
 }
 
-/// An address of a network that is refused.
+/// Any IPv4 address in a network that is refused.
 fn refused() -> impl Strategy<Value = Ipv4Addr> {
     let nets: Vec<Ipv4Net> = NETWORKS
         .iter()
         .chain(METADATA)
-        .filter_map(|KnownNetwork(net, used, _)| match net {
-            IpNet::V4(net) if *used != NetworkKind::Public => Some(*net),
+        .filter_map(|network| match network.net {
+            IpNet::V4(net) if network.kind != NetworkKind::Public => Some(net),
             _ => None,
         })
         .collect();
@@ -203,7 +210,7 @@ fn refused() -> impl Strategy<Value = Ipv4Addr> {
     (prop::sample::select(nets), any::<u32>()).prop_map(inside)
 }
 
-/// `inner` in every IPv6 form that leaves some of the address free, which is as in `free`.
+/// `inner` in every IPv6 form that leaves some bits of the address free; these are taken from `free`.
 fn spread(inner: Ipv4Addr, free: u128) -> Vec<(&'static str, Ipv6Addr)> {
     let free = free.to_be_bytes();
     let with = |fixed: &[(usize, u8)]| {
@@ -231,8 +238,8 @@ fn spread(inner: Ipv4Addr, free: u128) -> Vec<(&'static str, Ipv6Addr)> {
     ]
 }
 
-/// `address` as `inet_aton` takes it: the last number stands for what the others leave; each is decimal, octal or
-/// hexadecimal.
+/// `address` in a notation of `inet_aton`: so many numbers, of which the last holds the bytes that the others leave, each
+/// decimal, octal or hexadecimal.
 fn noted(address: Ipv4Addr, numbers: usize, bases: [u8; 4]) -> String {
     let octets = address.octets();
     let (first, rest) = octets.split_at(numbers - 1);
@@ -254,7 +261,7 @@ proptest! {
         let allowed = policy(&["::/0"], &[]);
         for (form, address) in forms(inner).into_iter().chain(spread(inner, free)) {
             prop_assert!(judge(&policy(&[], &[]), None, None, address.into()).is_err(), "{inner} in {form}: {address}");
-            // So that the form itself is no reason; :: and ::1 are no IPv4 addresses.
+            // Here only the address inside can be the reason. `::` and `::1` hold no IPv4 address.
             if !matches!(u128::from(address), 0 | 1) {
                 prop_assert!(judge(&allowed, None, None, address.into()).is_err(), "{inner} in {form}: {address}");
             }
@@ -283,14 +290,14 @@ proptest! {
 }
 
 #[test]
-fn what_is_allowed_is_allowed_for_whom_it_is() {
+fn an_allowance_holds_for_its_namespace_and_opens_no_guarded_address() {
     let policy = policy(
         &["10.1.0.0/16", "team=192.168.0.0/16", "127.0.0.0/8", "10.96.0.0/12", "0.0.0.0/0", "fd00::/8"],
         &["example.com", "team=inside.test"],
     );
     let allowed: Vec<AllowedAddress> = policy.addresses[..4].to_vec();
     let narrow = AddressPolicy { addresses: allowed, ..policy.clone() };
-    // AddressPolicy, namespace, host, address, whether it goes there.
+    // Policy, namespace, host, address, whether a request may go there.
     let cases = [
         (&narrow, "team", None, "10.1.2.3", true),
         (&narrow, "other", None, "10.1.2.3", true),
@@ -307,7 +314,7 @@ fn what_is_allowed_is_allowed_for_whom_it_is() {
         (&narrow, "team", Some("com"), "172.16.0.1", false),
         (&narrow, "team", Some("a.inside.test"), "172.16.0.1", true),
         (&narrow, "other", Some("a.inside.test"), "172.16.0.1", false),
-        // Those have to be named one by one.
+        // Guarded addresses have to be named one by one.
         (&narrow, "team", None, "10.96.0.1", false),
         (&narrow, "team", None, "10.96.0.2", true),
         (&policy, "team", None, "10.96.0.1", false),
@@ -317,7 +324,7 @@ fn what_is_allowed_is_allowed_for_whom_it_is() {
         (&policy, "team", None, "fd00:ec3::254", true),
         (&policy, "team", Some("a.example.com"), "169.254.169.254", false),
         (&policy, "team", Some("a.example.com"), "10.96.0.1", false),
-        // A name opens what it is the name of, not what it may stand for.
+        // A name opens the service it belongs to, not whatever address it may resolve to.
         (&policy, "team", Some("example.com"), "169.254.169.254", false),
         (&policy, "team", Some("inside.test"), "10.96.0.1", false),
         (&policy, "team", Some("api.example.com"), "1.2.3.4", false),
@@ -354,7 +361,7 @@ fn what_is_allowed_is_allowed_for_whom_it_is() {
 }
 
 #[test]
-fn what_is_closed_stays_closed_unless_it_is_named() {
+fn closed_addresses_and_hosts_stay_closed_unless_each_is_allowed_by_itself() {
     let closed = ["93.184.0.0/16", "10.1.0.0/16"].map(|text| parse_network(text).unwrap()).to_vec();
     let policy = policy(&["10.0.0.0/8", "93.184.216.34", "team=10.1.2.3"], &["corp.example", "named.eks.example"])
         .close(closed, vec![parse_host_suffix("eks.example").unwrap(), parse_host_suffix("a.corp.example").unwrap()]);
@@ -386,7 +393,7 @@ fn what_is_closed_stays_closed_unless_it_is_named() {
 }
 
 #[test]
-fn services_of_the_own_namespace_are_reached_unless_that_is_closed() {
+fn a_webhook_reaches_the_services_of_its_own_namespace_unless_that_is_denied() {
     let policy = policy(&[], &[]);
     let cases = [
         ("team", "chat.team.svc", "10.96.7.7", true),
@@ -405,7 +412,7 @@ fn services_of_the_own_namespace_are_reached_unless_that_is_closed() {
         ("team", "chat.team", "10.96.7.7", false),
         ("team", "chat.xteam.svc", "10.96.7.7", false),
         ("", "chat..svc", "10.96.7.7", false),
-        // What no Service has, but one of type ExternalName may name.
+        // No Service has these addresses, but one of type ExternalName may name them.
         ("team", "chat.team.svc", "127.0.0.1", false),
         ("team", "chat.team.svc", "169.254.169.254", false),
         ("team", "chat.team.svc", "fd00:ec2::254", false),
@@ -417,7 +424,7 @@ fn services_of_the_own_namespace_are_reached_unless_that_is_closed() {
         let found = judge(&policy, Some(namespace), Some(host), ip(address));
         assert_eq!(found.is_ok(), expected, "{namespace} {host} {address}: {found:?}");
     }
-    // One that leads elsewhere is as closed as where it leads.
+    // A Service that leads out of the namespace opens nothing.
     assert!(policy.judge(Some("team"), Some("chat.team.svc"), ip("10.96.7.7"), false).is_err());
     for (namespace, address, expected) in [
         ("team", "10.1.2.3", true),
@@ -461,7 +468,7 @@ fn connections_are_shared_only_where_the_namespace_makes_no_difference() {
 }
 
 #[test]
-fn settings_that_can_not_be_meant_are_refused_in_a_sentence() {
+fn settings_that_cannot_be_meant_are_refused_with_a_message_for_people() {
     let address =
         |text: &str| text.parse::<AllowedAddress>().map(|allowed| (allowed.namespace, allowed.net.to_string()));
     for (text, namespace, net) in [
@@ -509,7 +516,7 @@ fn settings_that_can_not_be_meant_are_refused_in_a_sentence() {
 }
 
 #[test]
-fn a_name_is_trusted_by_itself_only_where_it_is_named() {
+fn a_proxy_may_look_up_only_hosts_that_the_configuration_names() {
     let policy = policy(&["10.0.0.0/8"], &["example.org", "team=own.example", "internal"]);
     let cases = [
         (None, "example.org", true),
@@ -530,7 +537,7 @@ fn a_name_is_trusted_by_itself_only_where_it_is_named() {
 }
 
 #[test]
-fn a_service_of_ones_own_is_known_by_each_of_its_names() {
+fn an_own_service_is_recognized_by_each_of_its_names() {
     let policy = policy(&[], &[]);
     for (namespace, host, service) in [
         ("team", "Chat.Team.svc.cluster.local.", Some("chat")),
@@ -546,7 +553,7 @@ fn a_service_of_ones_own_is_known_by_each_of_its_names() {
 }
 
 #[test]
-fn names_of_the_cluster_are_known() {
+fn names_inside_the_cluster_are_recognized() {
     let policy = AddressPolicy::new("k8s.example");
     let cases = [
         ("chat.team.svc", true),
