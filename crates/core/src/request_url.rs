@@ -1,39 +1,35 @@
-//! URL text in; what OnCall says to it, and how Python's `requests` writes it on the wire, out. Two parsers read a URL
-//! there, the standard library's for OnCall's check and urllib3's for the request; so do we.
+//! URLs as OnCall checks them and as Python's `requests` writes them on the wire. URL text comes in; a [`RequestUrl`], or
+//! OnCall's words against it, goes out.
+//!
+//! Two parsers read a URL in OnCall: the standard library's for its own check, and urllib3's for the request. So do two
+//! here: [`check`] and [`RequestUrl::parse`]. The crate `url` reads URLs as browsers do, which gives other requests.
+//!
+//! - `parts`: URL text taken apart
+//! - `encoding`: percent-encoding
+//! - `path`: paths without `.` and `..`
 
-use std::{borrow::Cow, net::Ipv6Addr};
+use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
-/// RFC 3986's unreserved characters and sub-delimiters, and the colon: what urllib3 leaves alone in user and password.
-const USERINFO: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':');
-const PATH: &AsciiSet = &USERINFO.remove(b'@').remove(b'/');
-const QUERY: &AsciiSet = &PATH.remove(b'?');
-/// What `requests` leaves alone in a whole URL, but for `%`.
-const WHOLE: &AsciiSet = &QUERY.remove(b'#').remove(b'[').remove(b']');
+mod encoding;
+mod parts;
+mod path;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::parts::split_authority;
+use self::{
+    encoding::{PATH, QUERY, USERINFO, encode, requote, unquote_unreserved},
+    parts::{NO_HOST, UrlParts, is_ipv6, normalize_host, parse_port},
+};
 
 /// Why a URL is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UrlError {
-    /// OnCall's own check refuses it, in these words: the record has them as its URL.
+    /// OnCall's own check rejects it, in these words: the record shows them as the URL.
     Rejected(String),
-    /// It can't be read, for this reason: the record has that as its content.
+    /// The URL can't be read, for this reason: the record shows it as the content of the answer.
     Unreadable(String),
 }
 
@@ -41,7 +37,7 @@ fn malformed() -> UrlError {
     UrlError::Rejected("Malformed url".to_owned())
 }
 
-/// Where a request goes: an `http` or `https` URL, ready for the wire.
+/// The URL of a request, `http` or `https`, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestUrl {
     https: bool,
@@ -56,12 +52,12 @@ pub struct RequestUrl {
     query: Option<String>,
 }
 
-/// OnCall's check of a URL, which comes before anything else is made of it.
+/// OnCall's check of a URL, which comes before everything else that is done with it.
 ///
 /// # Errors
-/// It is not an `http` or `https` URL with a host.
+/// The text is not an `http` or `https` URL with a host.
 pub fn check(text: &str) -> Result<(), UrlError> {
-    // As the standard library's urlsplit does, and browsers do.
+    // Like the standard library's urlsplit, and browsers.
     let text: String = text.trim_start_matches(|c| c <= ' ').replace(['\t', '\r', '\n'], "");
     let parts = UrlParts::of(&text);
     let authority = parts.authority.unwrap_or_default();
@@ -76,11 +72,11 @@ pub fn check(text: &str) -> Result<(), UrlError> {
 }
 
 impl RequestUrl {
-    /// Reads URL text that [`check`] took, as `requests` does: what may not stand in a URL is percent-encoded, a host
-    /// beyond ASCII becomes its IDNA form.
+    /// Reads URL text that [`check`] took, as `requests` does: characters that may not stand in a URL are percent-encoded,
+    /// a host beyond ASCII becomes its IDNA form.
     ///
     /// # Errors
-    /// In one clause, without the text itself.
+    /// The text can't be read. The message is one clause for people, and does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim_start_matches(is_python_space);
         let parts = UrlParts::of(text);
@@ -95,8 +91,8 @@ impl RequestUrl {
             None => (parts.authority.unwrap_or_default(), Cow::Borrowed(parts.path)),
         };
         let (userinfo, host, port) = split_authority(authority);
-        let (host, port) = (normal_host(host)?, read_port(port)?);
-        let path = encode(&without_dots(&rest), PATH);
+        let (host, port) = (normalize_host(host)?, parse_port(port)?);
+        let path = encode(&path::without_dots(&rest), PATH);
         Ok(Self {
             https,
             userinfo: userinfo
@@ -109,11 +105,11 @@ impl RequestUrl {
         })
     }
 
-    /// Where a redirect from here leads. `location` is read as `requests` reads it, which is not quite how it reads
-    /// the first URL.
+    /// The URL that a redirect leads to from this one. `location` is the header `Location`. It is read as `requests` reads
+    /// it, which is not quite how it reads the first URL.
     ///
     /// # Errors
-    /// OnCall's check refuses it, or it can't be read.
+    /// OnCall's check rejects the URL, or it can't be read.
     pub fn redirect(&self, location: &str) -> Result<Self, UrlError> {
         let location = match location.strip_prefix("//") {
             Some(rest) => format!("{}://{rest}", self.scheme()),
@@ -134,13 +130,13 @@ impl RequestUrl {
             https: parts.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
             userinfo: None,
             host: host.to_ascii_lowercase(),
-            port: read_port(port).map_err(UrlError::Unreadable)?,
+            port: parse_port(port).map_err(UrlError::Unreadable)?,
             path: encode(parts.path, PATH),
             query: parts.query.map(|query| encode(query, QUERY)),
         })
     }
 
-    /// A URL on the same host, as Python's `urljoin` makes it.
+    /// A URL on the same host, resolved as Python's `urljoin` does.
     fn join(&self, relative: &UrlParts) -> Self {
         let (path, query) = if relative.path.is_empty() {
             (
@@ -148,7 +144,7 @@ impl RequestUrl {
                 relative.query.filter(|query| !query.is_empty()).map(str::to_owned).or_else(|| self.query.clone()),
             )
         } else {
-            (joined(&self.path, relative.path), relative.query.map(str::to_owned))
+            (path::join(&self.path, relative.path), relative.query.map(str::to_owned))
         };
         Self {
             path: encode(&path, PATH),
@@ -163,19 +159,19 @@ impl RequestUrl {
         if self.https { "https" } else { "http" }
     }
 
-    /// The host alone, for people.
+    /// The host alone, in lower case; an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Host, and port where one is given.
+    /// The host, with the port where the URL gives one.
     pub fn authority(&self) -> String {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
     }
 
     /// Path and query, as they stand on the request line.
     pub fn target(&self) -> String {
-        // More slashes at the start would read as a host.
+        // With more slashes at the start, the path would be read as a host.
         let path = self.path.trim_start_matches('/');
         match self.query.as_deref().filter(|query| !query.is_empty()) {
             Some(query) => format!("/{path}?{query}"),
@@ -183,224 +179,34 @@ impl RequestUrl {
         }
     }
 
-    /// The path without its query.
+    /// The path without its query, percent-encoded.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What stands before the host, percent-encoded.
+    /// The text before the host: a user, and perhaps a password, percent-encoded.
     pub fn userinfo(&self) -> Option<&str> {
         self.userinfo.as_deref()
     }
 
-    /// User and password, where both are given.
+    /// User and password, decoded, where the URL gives both.
     pub fn credentials(&self) -> Option<(String, String)> {
         let (user, password) = self.userinfo()?.split_once(':')?;
         let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         (!user.is_empty() || !password.is_empty()).then(|| (decode(user), decode(password)))
     }
 
-    /// Whether what authorizes a request to here may go to `other` too: the same host and port, or the same host by
-    /// HTTPS on the usual port in place of HTTP.
+    /// Whether secrets of a request to this URL may go to `other` too: it has the same host and port, or the same host by
+    /// HTTPS on its usual port in place of HTTP on its usual port.
     pub fn shares_secrets_with(&self, other: &Self) -> bool {
-        let usual = |uri: &Self| uri.port.is_none_or(|port| port == if uri.https { 443 } else { 80 });
+        let usual = |url: &Self| url.port.is_none_or(|port| port == if url.https { 443 } else { 80 });
         self.host == other.host
             && ((usual(self) && usual(other) && (self.https == other.https || other.https))
                 || (self.https == other.https && self.port == other.port))
     }
 }
 
-/// The parts of a URL, by RFC 3986.
-struct UrlParts<'a> {
-    text: &'a str,
-    scheme: Option<&'a str>,
-    authority: Option<&'a str>,
-    path: &'a str,
-    query: Option<&'a str>,
-}
-
-impl<'a> UrlParts<'a> {
-    fn of(text: &'a str) -> Self {
-        let scheme = text.split_once(':').filter(|(scheme, _)| {
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-        });
-        let rest = scheme.map_or(text, |(_, rest)| rest);
-        let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
-        let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
-        let (authority, path) = match rest.strip_prefix("//") {
-            Some(rest) => {
-                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                (Some(authority), path)
-            }
-            None => (None, rest),
-        };
-        Self { text, scheme: scheme.map(|(scheme, _)| scheme), authority, path, query }
-    }
-
-    /// The path, where the authority ends early.
-    fn path_from(&self, authority: &str) -> Cow<'a, str> {
-        let start = self.text.find("://").map_or(0, |at| at + 3) + authority.len();
-        let rest = &self.text[start..];
-        Cow::Owned(format!("/{}", &rest[..rest.find(['?', '#']).unwrap_or(rest.len())]))
-    }
-}
-
-/// User and password, host, and port.
-pub(crate) fn split_authority(authority: &str) -> (Option<&str>, &str, Option<&str>) {
-    let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-    let after_brackets = host.rfind(']').map_or(0, |at| at + 1);
-    match host[after_brackets..].find(':') {
-        Some(at) => (userinfo, &host[..after_brackets + at], Some(&host[after_brackets + at + 1..])),
-        None => (userinfo, host, None),
-    }
-}
-
-fn read_port(port: Option<&str>) -> Result<Option<u16>, String> {
-    match port {
-        None | Some("") => Ok(None),
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {
-            port.parse().map(Some).map_err(|_| "The port in the url is over 65535".to_owned())
-        }
-        Some(_) => Err("The port in the url is not a number".to_owned()),
-    }
-}
-
-const NO_HOST: &str = "The host in the url is not a host name";
-
-fn normal_host(host: &str) -> Result<String, String> {
-    let not_a_host = || NO_HOST.to_owned();
-    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return if is_ipv6(address) { Ok(host.to_ascii_lowercase()) } else { Err(not_a_host()) };
-    }
-    let escapes = host.split('%').skip(1).all(starts_with_escape);
-    if host.is_empty() || host.contains(['[', ']']) || host.starts_with(['*', '.']) || !escapes {
-        return Err(not_a_host());
-    }
-    if host.is_ascii() {
-        // What no name has stays visible: it does not resolve.
-        return Ok(requote(&host.to_ascii_lowercase()).to_ascii_lowercase());
-    }
-    idna::domain_to_ascii_strict(host).map_err(|_| not_a_host())
-}
-
-fn is_ipv6(address: &str) -> bool {
-    address.parse::<Ipv6Addr>().is_ok()
-}
-
-/// Percent-encodes what is in `change`. Where each `%` begins an escape already, they stay.
-fn encode(text: &str, change: &'static AsciiSet) -> String {
-    let upper = upper_escapes(text);
-    if !text.split('%').skip(1).all(starts_with_escape) {
-        return utf8_percent_encode(&upper, change).to_string();
-    }
-    upper.split('%').map(|part| utf8_percent_encode(part, change).to_string()).collect::<Vec<_>>().join("%")
-}
-
-fn starts_with_escape(part: &str) -> bool {
-    part.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
-/// `text` with its escapes in upper case.
-fn upper_escapes(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        out.push('%');
-        let (hex, rest) = part.split_at(if starts_with_escape(part) { 2 } else { 0 });
-        out.push_str(&hex.to_ascii_uppercase());
-        out.push_str(rest);
-    }
-    out
-}
-
-/// `requests.utils.requote_uri`.
-fn requote(text: &str) -> String {
-    let bad_escape = |part: &str| {
-        let two: String = part.chars().take(2).collect();
-        two.chars().count() == 2 && two.chars().all(char::is_alphanumeric) && u8::from_str_radix(&two, 16).is_err()
-    };
-    if text.split('%').skip(1).any(bad_escape) {
-        return utf8_percent_encode(text, WHOLE).to_string();
-    }
-    let text = unquote_unreserved(text);
-    text.split('%').map(|part| utf8_percent_encode(part, WHOLE).to_string()).collect::<Vec<_>>().join("%")
-}
-
-/// `text` with the escapes of unreserved characters undone.
-fn unquote_unreserved(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut parts = text.split('%');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte.filter(|b| b.is_ascii_alphanumeric() || b"-._~".contains(b)) {
-            Some(byte) => {
-                out.push(char::from(byte));
-                out.push_str(&part[2..]);
-            }
-            None => {
-                out.push('%');
-                out.push_str(part);
-            }
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// A path without its `.` and `..`.
-fn without_dots(path: &str) -> String {
-    let mut out: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment {
-            "." => {}
-            ".." => {
-                out.pop();
-            }
-            segment => out.push(segment),
-        }
-    }
-    if path.starts_with('/') && out.first().is_none_or(|first| !first.is_empty()) {
-        out.insert(0, "");
-    }
-    if path.ends_with("/.") || path.ends_with("/..") {
-        out.push("");
-    }
-    out.join("/")
-}
-
-/// `path` seen from `base`, with what is empty between slashes left out.
-fn joined(base: &str, path: &str) -> String {
-    let mut segments: Vec<&str> = path.split('/').collect();
-    if !path.starts_with('/') {
-        let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let last = segments.pop();
-        segments = folder.split('/').chain(segments).filter(|segment| !segment.is_empty()).collect();
-        segments.insert(0, "");
-        segments.extend(last);
-    }
-    let mut out: Vec<&str> = Vec::new();
-    for segment in &segments {
-        match *segment {
-            "." => {}
-            ".." => {
-                out.pop();
-            }
-            segment => out.push(segment),
-        }
-    }
-    if matches!(segments.last(), Some(&"." | &"..")) {
-        out.push("");
-    }
-    out.join("/")
-}
-
-/// What Python's `str.lstrip()` takes away.
+/// Whether Python's `str.lstrip()` takes the character away.
 pub fn is_python_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,8 @@
 use super::*;
 
 fn wire(text: &str) -> Result<String, String> {
-    let uri = RequestUrl::parse(text)?;
-    Ok(format!("{} {} {}", uri.scheme(), uri.authority(), uri.target()))
+    let url = RequestUrl::parse(text)?;
+    Ok(format!("{} {} {}", url.scheme(), url.authority(), url.target()))
 }
 
 #[test]
@@ -37,19 +37,19 @@ fn a_url_is_written_as_requests_writes_it() {
 }
 
 #[test]
-fn a_url_that_oncall_refuses_or_that_cannot_be_read_is_named() {
-    let refused = || Err(malformed());
+fn a_url_that_oncall_rejects_or_that_cannot_be_read_is_an_error() {
+    let rejected = || Err(malformed());
     let checks = [
         ("http://a.example", Ok(())),
         ("\x01http://a.example", Ok(())),
         ("ht\ntp://a.example", Ok(())),
-        ("a.example/hook", refused()),
-        ("", refused()),
-        ("http:///hook", refused()),
-        ("http:a.example", refused()),
-        ("http://?x", refused()),
-        ("ftp://a.example", refused()),
-        ("javascript:alert(1)//http://", refused()),
+        ("a.example/hook", rejected()),
+        ("", rejected()),
+        ("http:///hook", rejected()),
+        ("http:a.example", rejected()),
+        ("http://?x", rejected()),
+        ("ftp://a.example", rejected()),
+        ("javascript:alert(1)//http://", rejected()),
     ];
     for (text, expected) in checks {
         assert_eq!(check(text), expected, "{text:?}");
@@ -92,9 +92,9 @@ fn redirects_lead_where_requests_goes() {
         ("http:///x", "http a.example:81 /x"),
     ];
     for (location, expected) in cases {
-        let uri = from.redirect(location).unwrap();
-        assert_eq!(format!("{} {} {}", uri.scheme(), uri.authority(), uri.target()), expected, "{location:?}");
-        assert_eq!(uri.credentials(), None);
+        let url = from.redirect(location).unwrap();
+        assert_eq!(format!("{} {} {}", url.scheme(), url.authority(), url.target()), expected, "{location:?}");
+        assert_eq!(url.credentials(), None);
     }
     for location in ["ftp://127.0.0.1/x", "mailto:ann@a.example", "https:///x", "file:///etc/passwd"] {
         assert_eq!(from.redirect(location), Err(malformed()), "{location:?}");
@@ -103,7 +103,7 @@ fn redirects_lead_where_requests_goes() {
 }
 
 #[test]
-fn user_and_password_count_only_together() {
+fn credentials_are_a_user_and_a_password_together() {
     for (text, expected) in [
         ("http://ann:p%40%77@a.example", Some(("ann", "p@w"))),
         ("http://ann:@a.example", Some(("ann", ""))),
@@ -118,7 +118,7 @@ fn user_and_password_count_only_together() {
 }
 
 #[test]
-fn secrets_stay_on_their_host() {
+fn secrets_go_to_the_same_host_and_port_or_from_http_to_its_https() {
     let cases = [
         ("http://a.example/x", "http://a.example:80/y", true),
         ("http://a.example", "https://a.example", true),
