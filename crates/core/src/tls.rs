@@ -11,10 +11,7 @@ use rustls::{
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::{
-    request::SecretLookup,
-    webhook::{ClientCertificate, SecretKey, TlsSettings},
-};
+use super::webhook::{ClientCertificate, SecretKey, SecretLookup, TlsSettings};
 
 /// Whom to trust, and who to be.
 pub struct TlsIdentity {

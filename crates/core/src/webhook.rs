@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -154,6 +155,9 @@ pub struct SecretKey {
     /// The key in its data.
     pub key: String,
 }
+
+/// Looks up the value of a Secret's key. The error says in one clause why there is none.
+pub type SecretLookup<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 
 /// Template text and what compiling it gave. A webhook with a broken template is kept: each of its runs records the
 /// fault in the field it belongs to, as OnCall does.

@@ -23,19 +23,19 @@ const EVENT_DATA: &str =
 
 fn run(webhook: &Webhook) -> Preparation {
     let event = EventData::new(vec![(Arc::from("alert_payload"), Json::from(json!({"text": "say \"hi\""})))]);
-    let own = WebhookContext::new(webhook.template_data(), json::Object::new());
-    prepare(webhook, &event, &own, false, &|key| match key.name.as_str() {
+    let context = WebhookContext::new(webhook.template_data(), json::Object::new());
+    prepare(webhook, &event, &context, false, &|key| match key.name.as_str() {
         "missing" => Err("Secret 'missing' does not exist".to_owned()),
         "url" => Ok(SecretString::from("http://hooks.example/s3cret-path")),
         name => Ok(SecretString::from(format!("{name}-value"))),
     })
 }
 
-/// Headers as text, in the order they are sent, and the body.
+/// The headers as text, in the order in which they are sent, and the body.
 fn sent(webhook: &Webhook) -> (Vec<(String, String)>, Option<String>) {
-    let hop = first(webhook);
-    let body = hop.body.as_deref().map(str::to_owned);
-    (wire(&hop), body)
+    let request = first(webhook);
+    let body = request.body.as_deref().map(str::to_owned);
+    (wire(&request), body)
 }
 
 fn first(webhook: &Webhook) -> HttpRequest {
@@ -45,9 +45,9 @@ fn first(webhook: &Webhook) -> HttpRequest {
     }
 }
 
-fn wire(hop: &HttpRequest) -> Vec<(String, String)> {
+fn wire(request: &HttpRequest) -> Vec<(String, String)> {
     let text = |value: &[u8]| value.iter().copied().map(char::from).collect();
-    hop.headers.iter().map(|header| (header.name.clone(), text(&header.value))).collect()
+    request.headers.iter().map(|header| (header.name.clone(), text(&header.value))).collect()
 }
 
 fn record(webhook: &Webhook) -> ResponseRecord {
@@ -107,7 +107,7 @@ fn bodies_are_the_whole_data_or_the_rendered_text() {
 }
 
 #[test]
-fn the_record_shows_the_body_that_was_made_even_where_none_is_sent() {
+fn the_record_shows_the_body_that_was_made_even_if_none_is_sent() {
     for (source, expected) in [("{{ nope }}", ""), ("null", "null"), ("[1,2]", "[1, 2]"), ("NaN", "NaN")] {
         let webhook = Webhook { data: Some(mk_json(source)), ..mk_webhook() };
         assert_eq!(record(&webhook).request_data.as_deref(), Some(expected), "{source}");
@@ -116,7 +116,7 @@ fn the_record_shows_the_body_that_was_made_even_where_none_is_sent() {
 }
 
 #[test]
-fn headers_that_frame_the_message_are_not_for_templates() {
+fn templates_cannot_set_headers_that_frame_the_message() {
     let webhook = Webhook {
         headers: Some(mk_json(
             r#"{"Host": "other.example", "content-length": "5", "Transfer-Encoding": "chunked", "Connection": "close", "x-a": "1", "X-A": "caf\u00e9"}"#,
@@ -138,10 +138,15 @@ fn redirects_are_followed_as_requests_follows_them() {
         ..mk_webhook()
     };
     let next = |method, status, location: &str| {
-        let hop = first(&webhook(method)).redirected(status, Some(location.as_bytes())).unwrap().unwrap();
-        let mut names: Vec<String> = hop.headers.iter().map(|header| header.name.clone()).collect();
+        let request = first(&webhook(method)).redirected(status, Some(location.as_bytes())).unwrap().unwrap();
+        let mut names: Vec<String> = request.headers.iter().map(|header| header.name.clone()).collect();
         names.sort();
-        (hop.method.as_str(), hop.uri.authority() + &hop.uri.target(), names.join(" "), hop.body.is_some())
+        (
+            request.method.as_str(),
+            request.url.authority() + &request.url.target(),
+            names.join(" "),
+            request.body.is_some(),
+        )
     };
     let (post, put, delete) = (HttpMethod::Post, HttpMethod::Put, HttpMethod::Delete);
     let landed = || "receiver.example/landed".to_owned();
@@ -169,10 +174,10 @@ fn redirects_are_followed_as_requests_follows_them() {
 }
 
 #[test]
-fn an_identity_stays_on_its_host() {
+fn a_tls_identity_stays_on_its_host() {
     let webhook = Webhook { tls: TlsSettings { insecure: true, ..TlsSettings::default() }, ..mk_webhook() };
-    let hop = first(&webhook);
-    assert!(hop.tls.as_ref().is_some_and(|identity| identity.insecure()));
+    let request = first(&webhook);
+    assert!(request.tls.as_ref().is_some_and(|identity| identity.insecure()));
     for (location, expected) in [
         ("/landed", true),
         ("http://receiver.example/x", true),
@@ -181,22 +186,22 @@ fn an_identity_stays_on_its_host() {
         ("http://other.example/x", false),
         ("https://a.receiver.example/x", false),
     ] {
-        let next = hop.redirected(307, Some(location.as_bytes())).unwrap().unwrap();
+        let next = request.redirected(307, Some(location.as_bytes())).unwrap().unwrap();
         assert_eq!(next.tls.is_some(), expected, "{location}");
-        // Nor does it come back.
+        // A redirect back does not bring it back.
         let back = next.redirected(307, Some(b"http://receiver.example/hook")).unwrap().unwrap();
         assert!(expected || back.tls.is_none(), "{location}");
     }
 }
 
 #[test]
-fn an_answer_that_leads_nowhere_is_the_last() {
-    let hop = first(&mk_webhook());
+fn only_a_redirect_with_a_location_leads_to_another_request() {
+    let request = first(&mk_webhook());
     for (status, location) in [(302, None), (302, Some("")), (304, Some("/x")), (200, Some("/x")), (300, Some("/x"))] {
-        assert!(hop.redirected(status, location.map(str::as_bytes)).is_none(), "{status} {location:?}");
+        assert!(request.redirected(status, location.map(str::as_bytes)).is_none(), "{status} {location:?}");
     }
-    assert!(matches!(hop.redirected(302, Some(b"/\xff")), Some(Err(UrlError::Unreadable(_)))));
-    assert!(matches!(hop.redirected(307, Some(b"ftp://a.example")), Some(Err(UrlError::Rejected(_)))));
+    assert!(matches!(request.redirected(302, Some(b"/\xff")), Some(Err(UrlError::Unreadable(_)))));
+    assert!(matches!(request.redirected(307, Some(b"ftp://a.example")), Some(Err(UrlError::Rejected(_)))));
 }
 
 #[test]
@@ -388,7 +393,7 @@ fn a_webhook_runs_if_its_trigger_template_says_true_or_1() {
 }
 
 #[test]
-fn what_an_answer_may_repeat_of_secrets_is_known() {
+fn every_form_of_a_secret_that_an_answer_may_repeat_is_masked() {
     let webhook = Webhook {
         url: UrlSource::Secret(SecretKey { name: "long".to_owned(), key: "key".to_owned() }),
         headers: Some(mk_json(r#"{"authorization": "Bearer inline-token"}"#)),
@@ -400,7 +405,7 @@ fn what_an_answer_may_repeat_of_secrets_is_known() {
     }
 }
 
-/// The secrets that are masked in the answer, where all Secrets have this value.
+/// The secrets that are masked in the answer, if every Secret has this value.
 fn known(webhook: &Webhook, value: &str) -> Vec<String> {
     let secrets = |_: &_| Ok(SecretString::from(value));
     let prepared = prepare(webhook, &EventData::new(Vec::new()), &WebhookContext::default(), false, &secrets);
@@ -409,11 +414,11 @@ fn known(webhook: &Webhook, value: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_password_in_a_url_is_a_secret_alone_too_and_a_user_that_may_be_a_token() {
+fn a_password_in_a_url_is_masked_alone_too_and_so_is_a_user_that_may_be_a_token() {
     let from_secret = || Webhook { url: UrlSource::Secret(mk_secret("url")), ..mk_webhook() };
     let url = "https://sk%2Flive_abc:p%3Ass@api.example/v1";
     let in_clear = Webhook { url: mk_url(url), ..mk_webhook() };
-    // Webhook, the value of its Secret, what is masked and what is not.
+    // The webhook, the value of its Secret, texts that are masked, texts that are not.
     let cases: [(Webhook, &str, &[&str], &[&str]); 4] = [
         (from_secret(), url, &["sk%2Flive_abc", "sk/live_abc", "p%3Ass", "p:ss"], &[]),
         (in_clear, "", &["p%3Ass", "p:ss"], &["sk/live_abc"]),
