@@ -1,4 +1,4 @@
-//! An event's data as templates see it and as "forward all" sends it.
+//! An event's data, as templates see it and as "forward all" sends it.
 
 use std::{
     fmt,
@@ -11,13 +11,13 @@ use super::{
     webhook::EventType,
 };
 
-/// What a template sees: values by their names.
+/// The values that a template sees, by their names.
 pub type TemplateContext = Vec<(Arc<str>, Json)>;
 
-/// What matching needs to know of an event.
+/// The part of an event that decides which webhooks run for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFacts {
-    /// What happened.
+    /// The kind of event.
     pub event_type: EventType,
     /// The alert group it happened to.
     pub alert_group_id: Arc<str>,
@@ -27,7 +27,7 @@ pub struct EventFacts {
     pub webhook_refs: Vec<String>,
 }
 
-/// The part of the data that is the same for every webhook, made ready for templates at most once.
+/// The part of an event's data that is the same for every webhook. It is made ready for templates at most once.
 pub struct EventData {
     shared: TemplateContext,
     escaped: OnceLock<TemplateContext>,
@@ -47,51 +47,51 @@ impl EventData {
         Self { shared, escaped: OnceLock::new(), dumped: OnceLock::new() }
     }
 
-    /// About how much memory it takes, in bytes, made ready for all templates.
+    /// The memory that it takes once it is ready for all templates: an estimate, in bytes.
     pub fn size(&self) -> usize {
-        // The values, escaped ones, and their JSON text.
+        // The values, the escaped values, and their JSON text.
         3 * self.shared.iter().map(|(key, value)| key.len() + size(value)).sum::<usize>()
     }
 
-    /// What a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and `payload`,
-    /// which is always None.
-    pub fn context(&self, mode: Mode, own: &WebhookContext) -> TemplateContext {
-        let (shared, own) = match mode {
-            Mode::Raw => (&self.shared, own.0.clone()),
-            Mode::Json => (self.escaped.get_or_init(|| escape_all(&self.shared)), escape_all(&own.0)),
+    /// The values that a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and
+    /// `payload`, which is always None.
+    pub fn context(&self, mode: Mode, webhook: &WebhookContext) -> TemplateContext {
+        let (shared, of_webhook) = match mode {
+            Mode::Raw => (&self.shared, webhook.0.clone()),
+            Mode::Json => (self.escaped.get_or_init(|| escape_all(&self.shared)), escape_all(&webhook.0)),
         };
-        let data = shared.iter().cloned().chain(own).filter(|(key, _)| &**key != "payload");
+        let data = shared.iter().cloned().chain(of_webhook).filter(|(key, _)| &**key != "payload");
         data.chain([(Arc::from("payload"), Json::Null)]).collect()
     }
 
     /// The whole data of one webhook as JSON text, as OnCall sends and records it.
-    pub fn dumps(&self, own: &WebhookContext) -> String {
+    pub fn dumps(&self, webhook: &WebhookContext) -> String {
         let shared = self.dumped.get_or_init(|| dump(&self.shared));
-        match (shared.as_str(), dump(&own.0)) {
-            ("{}", own) => own,
-            (shared, own) if own == "{}" => shared.to_owned(),
-            (shared, own) => format!("{}, {}", &shared[..shared.len() - 1], &own[1..]),
+        match (shared.as_str(), dump(&webhook.0)) {
+            ("{}", of_webhook) => of_webhook,
+            (shared, of_webhook) if of_webhook == "{}" => shared.to_owned(),
+            (shared, of_webhook) => format!("{}, {}", &shared[..shared.len() - 1], &of_webhook[1..]),
         }
     }
 }
 
-/// The part of the data that one webhook sees alone: `responses` and `webhook`.
+/// The part of the data that only one webhook sees: `responses` and `webhook`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WebhookContext(TemplateContext);
 
 impl WebhookContext {
     /// `responses` maps the ids of other webhooks to the content that each last got for the same alert group.
     pub fn new(webhook: Json, responses: json::Object) -> Self {
-        let mut own = TemplateContext::new();
+        let mut values = TemplateContext::new();
         if !responses.is_empty() {
-            own.push((Arc::from("responses"), Json::Object(Arc::new(responses))));
+            values.push((Arc::from("responses"), Json::Object(Arc::new(responses))));
         }
-        own.push((Arc::from("webhook"), webhook));
-        Self(own)
+        values.push((Arc::from("webhook"), webhook));
+        Self(values)
     }
 }
 
-/// What templates see of a response's content: parsed if it is JSON, else the text.
+/// A response's content as templates see it: parsed if it is JSON, otherwise the text.
 pub fn response_value(content: Option<&str>) -> Json {
     content.map_or(Json::Null, |text| json::loads(text).unwrap_or_else(|_| Json::from(text)))
 }
@@ -146,7 +146,7 @@ mod tests {
         EventData::new(mk_object(value).into_iter().collect())
     }
 
-    fn mk_own(responses: Value) -> WebhookContext {
+    fn mk_webhook_context(responses: Value) -> WebhookContext {
         WebhookContext::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), mk_object(responses))
     }
 
@@ -154,11 +154,11 @@ mod tests {
     fn the_json_text_ends_with_responses_and_webhook() {
         let data = mk_data(json!({"event": {"type": "resolve"}, "alert_payload": {"city": "東京"}}));
         assert_eq!(
-            data.dumps(&mk_own(json!({}))),
+            data.dumps(&mk_webhook_context(json!({}))),
             r#"{"event": {"type": "resolve"}, "alert_payload": {"city": "\u6771\u4eac"}, "webhook": {"id": "WH1", "name": "one", "labels": {}}}"#
         );
         assert_eq!(
-            data.dumps(&mk_own(json!({"WH2": null}))),
+            data.dumps(&mk_webhook_context(json!({"WH2": null}))),
             r#"{"event": {"type": "resolve"}, "alert_payload": {"city": "\u6771\u4eac"}, "responses": {"WH2": null}, "webhook": {"id": "WH1", "name": "one", "labels": {}}}"#
         );
     }
@@ -168,7 +168,7 @@ mod tests {
         let data = mk_data(json!({"alert_payload": {"text": "say \"é\"\n", "n": 1}}));
         let source = "{{ alert_payload.text }}{{ responses.WH2.t }}{{ webhook.id }}{{ payload }}";
         for (mode, expected) in [(Mode::Raw, "say \"é\"\n\"WH1None"), (Mode::Json, "say \\\"é\\\"\\n\\\"WH1None")] {
-            let context = data.context(mode, &mk_own(json!({"WH2": {"t": "\""}})));
+            let context = data.context(mode, &mk_webhook_context(json!({"WH2": {"t": "\""}})));
             assert_eq!(Template::compile(source, mode).unwrap().render(&context).as_deref(), Ok(expected));
         }
     }

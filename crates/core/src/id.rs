@@ -3,49 +3,49 @@
 use sha2::{Digest, Sha256};
 
 /// The alphabet of OnCall's ids: A–Z without O, and 1–9.
-const ONCALL: &[u8] = b"ABCDEFGHIJKLMNPQRSTUVWXYZ123456789";
-/// Letters that a Kubernetes name may have, without those that are read as another.
-const NAME: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
+const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNPQRSTUVWXYZ123456789";
+/// Letters and digits that a Kubernetes name may have, without those that look like another.
+const NAME_ALPHABET: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
-/// The id of a webhook that does not state one: `WH` and 12 of OnCall's alphabet.
+/// The id of a webhook that does not state one: `WH` and 12 characters of OnCall's alphabet.
 pub fn webhook_id(namespace: &str, name: &str) -> String {
-    format!("WH{}", derive(&[namespace, name], ONCALL, 12))
+    format!("WH{}", derive(&[namespace, name], ID_ALPHABET, 12))
 }
 
-/// Whether `id` has the form of a webhook's id: `WH` and 12 or more of OnCall's alphabet.
+/// Whether `id` has the form of a webhook's id: `WH` and 12 or more characters of OnCall's alphabet.
 pub fn is_webhook_id(id: &str) -> bool {
-    id.strip_prefix("WH").is_some_and(|rest| rest.len() >= 12 && rest.bytes().all(|b| ONCALL.contains(&b)))
+    id.strip_prefix("WH").is_some_and(|rest| rest.len() >= 12 && rest.bytes().all(|b| ID_ALPHABET.contains(&b)))
 }
 
-/// The name of the WebhookResponse of one event and one webhook: the webhook's name, cut where it is long, and
-/// 12 letters that no other pair has. The event is named by its uid: one that is deleted and made again is another.
+/// The name of the WebhookResponse of one event and one webhook: the webhook's name, cut if it is long, and 12 letters that
+/// no other pair has. The uid names the event: one that is deleted and created again is another event.
 pub fn response_name(event_uid: &str, webhook: &str) -> String {
-    // With the 12 letters it stays a legal label value, so that people can select on it too.
+    // So that with the 12 letters it still is a legal label value, by which people can select.
     let readable = webhook.get(..50).unwrap_or(webhook).trim_end_matches(['-', '.']);
-    format!("{readable}-{}", derive(&[event_uid, webhook], NAME, 12))
+    format!("{readable}-{}", derive(&[event_uid, webhook], NAME_ALPHABET, 12))
 }
 
-/// Bound on a name that is made of a webhook's name, in bytes; what is made of it in turn still is a label's value.
-const RESOURCE_NAME: usize = 50;
+/// Bound on a name that is made from a webhook's name, in bytes: names made from it in turn must still be legal label values.
+const RESOURCE_NAME_MAX: usize = 50;
 
-/// A webhook's name as Kubernetes wants names: lower-case letters, digits and single hyphens. Empty if it has none of
-/// these.
+/// A webhook's name made into a Kubernetes name: lower-case letters, digits and single hyphens. Empty if the name has none
+/// of these.
 pub fn resource_name(display_name: &str) -> String {
     let plain: String =
         display_name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let parts: Vec<&str> = plain.split('-').filter(|part| !part.is_empty()).collect();
     let mut name = parts.join("-");
-    name.truncate(RESOURCE_NAME);
+    name.truncate(RESOURCE_NAME_MAX);
     name.truncate(name.trim_end_matches('-').len());
     name
 }
 
-/// Names in Kubernetes for a webhook that people call `display_name`, for the case that the first ones are taken: its own,
-/// the same with a number, and with letters that webhooks of other names do not have.
+/// Kubernetes names for a webhook that people call `display_name`, to try one after the other if the first are taken: its
+/// own name, the same with a number, and the same with letters that webhooks of other names do not get.
 pub fn resource_names(display_name: &str) -> impl Iterator<Item = String> {
     let plain = Some(resource_name(display_name)).filter(|name| !name.is_empty());
     let plain = plain.unwrap_or_else(|| "webhook".to_owned());
-    let lettered = format!("{plain}-{}", derive(&[display_name], NAME, 6));
+    let lettered = format!("{plain}-{}", derive(&[display_name], NAME_ALPHABET, 6));
     [plain, lettered]
         .into_iter()
         .flat_map(|name| std::iter::once(name.clone()).chain((2..=5).map(move |number| format!("{name}-{number}"))))
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhooks_name_becomes_one_of_kubernetes() {
+    fn a_webhooks_name_becomes_a_kubernetes_name() {
         let cases = [
             ("Jira", "jira"),
             ("  New   Webhook! ", "new-webhook"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_alike_get_numbers_and_then_letters_of_their_own() {
+    fn further_names_have_numbers_and_then_letters_that_other_webhooks_do_not_get() {
         let names: Vec<String> = resource_names("東京").collect();
         assert_eq!(names[..3], ["webhook", "webhook-2", "webhook-3"]);
         assert_eq!(names.len(), 10);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_responses_name_is_legal_and_tells_pairs_apart() {
+    fn a_responses_name_is_legal_and_differs_for_each_event_and_webhook() {
         let long = response_name("uid", &"w".repeat(253));
         assert_eq!(long.len(), 63);
         assert_ne!(response_name("uid-1", "jira"), response_name("uid-2", "jira"));

@@ -1,4 +1,4 @@
-//! Event in, webhooks that run for it out.
+//! Decides which webhooks run for an event.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{
     webhook::{TriggerType, Webhook},
 };
 
-/// How much later than an event a webhook may be created and still get it: one `kubectl apply -f dir/` makes both, in the
+/// How much later than an event a webhook may be created and still get it: one `kubectl apply -f dir/` creates both, in the
 /// order of file names, and creation times are whole seconds.
 pub const SAME_APPLY: Duration = Duration::from_secs(5);
 
@@ -20,7 +20,7 @@ pub enum Mismatch {
     Disabled,
     /// Another type of event fires it.
     Trigger,
-    /// Its trigger is the event's, but the event names the webhooks that it is for, and not this one.
+    /// Its trigger is the event's, but the event names its webhooks, and this one is not among them.
     NotNamed,
     /// It runs for other integrations.
     Integration,
@@ -31,10 +31,10 @@ pub fn runs(webhook: &Webhook, event: &EventFacts) -> bool {
     check(webhook, event).is_ok()
 }
 
-/// The same, with the reason.
+/// Checks whether `webhook` runs for the event.
 ///
 /// # Errors
-/// It does not run.
+/// It does not run, for this reason.
 pub fn check(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
     if !webhook.enabled {
         return Err(Mismatch::Disabled);
@@ -43,10 +43,10 @@ pub fn check(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
     check_once_triggered(webhook, event.integration_id.as_deref())
 }
 
-/// What is left to check of a webhook that is to run whatever its trigger.
+/// Checks a webhook that is to run whatever its trigger: only whether it is enabled, and its integrations.
 ///
 /// # Errors
-/// It does not run.
+/// It does not run, for this reason.
 pub fn check_once_triggered(webhook: &Webhook, integration_id: Option<&str>) -> Result<(), Mismatch> {
     if !webhook.enabled {
         return Err(Mismatch::Disabled);
@@ -69,12 +69,12 @@ fn triggered(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
     }
 }
 
-/// Whether a webhook created at `webhook` was there for an event created at `event`.
+/// Whether a webhook created at `webhook` existed for an event created at `event`, [`SAME_APPLY`] included.
 pub fn existed(webhook: Timestamp, event: Timestamp) -> bool {
     webhook <= event.saturating_add(SAME_APPLY).unwrap_or(Timestamp::MAX)
 }
 
-/// Whether a webhook created at `webhook` may have been made by the same apply as an event created at `event`.
+/// Whether the same `kubectl apply` may have created a webhook at `webhook` and an event at `event`.
 pub fn came_with(webhook: Timestamp, event: Timestamp) -> bool {
     existed(webhook, event) && existed(event, webhook)
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_gets_the_events_that_came_after_it_and_those_of_the_same_apply() {
+    fn a_webhook_gets_the_events_created_after_it_and_those_of_the_same_apply() {
         let event: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
         for (webhook, expected) in [
             ("2025-01-01T00:00:00Z", (true, false)),

@@ -38,7 +38,7 @@ use self::{
     url_secrets::{mask_credentials, url_secrets},
 };
 
-/// What is to be done for one webhook and one event.
+/// Says whether a request is to be sent for one webhook and one event.
 #[derive(Debug)]
 pub enum Preparation {
     /// Nothing is to be sent or recorded: the trigger template rendered to this text, which does not say yes.

@@ -45,7 +45,7 @@ pub struct ResponseRecord {
     pub event_data: Option<String>,
 }
 
-/// What came of sending a request.
+/// The outcome of sending a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// An answer came.

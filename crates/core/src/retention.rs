@@ -1,13 +1,14 @@
-//! Which finished events and responses are removed: what is known of all of them in, what is to be deleted out.
+//! Decides which finished events and responses are removed. What is known of all of them comes in; a plan of what to delete
+//! goes out.
 //!
 //! ```text
 //! events ────┐   past its age, or not among the newest      nothing needs it
 //! responses ─┴──────────────────────────────────────► and ───────────────────► plan, oldest first
 //! ```
-//! A response that is not finished and whose event is gone will never be: [`mark_abandoned`] takes it for finished.
+//! A response whose event is gone will never be finished: [`mark_abandoned`] marks it as finished.
 //!
-//! What needs an object wins over every limit. A plan changes nothing of that: when it is carried out, or a part of it, the next
-//! one asks for the rest and no more.
+//! An object that something needs stays, whatever the limits. Carrying out a plan, or a part of it, changes nothing about
+//! that: the next plan asks for the rest, and for no more.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,13 +18,13 @@ use std::{
 
 use jiff::Timestamp;
 
-/// How long what was asked to be sent again is kept, with what belongs to it, whatever the limits.
+/// How long an object stays after someone asked to send it again, with the objects that belong to it, whatever the limits.
 pub const REDELIVERY_WINDOW: Duration = Duration::from_secs(3600);
 
-/// A bound, or none.
+/// A bound on a number or an age, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetentionLimit<T> {
-    /// So much and no more; with zero, nothing is kept but what is needed.
+    /// At most this. With zero, only objects that something needs are kept.
     AtMost(T),
     /// No bound.
     Unlimited,
@@ -38,7 +39,7 @@ impl<T: PartialOrd> RetentionLimit<T> {
     }
 }
 
-/// How much is kept.
+/// How much is kept, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
     /// How long an event is kept after its end.
@@ -50,32 +51,32 @@ pub struct RetentionPolicy {
     /// How long after an alert group was last seen the latest response of each webhook for it is kept, whatever the other
     /// limits: templates read it.
     pub latest_for: Duration,
-    /// How long everything is kept after its end, whatever the other limits, so that people see it and so that it is not needed
-    /// by what is just going on.
-    pub rest: Duration,
+    /// How long every object is kept after its end, whatever the other limits: people see it, and nothing that is going on
+    /// at the moment needs it any more after that.
+    pub grace: Duration,
 }
 
-/// What is known of an object.
+/// An object in the API server, as far as retention needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredObject {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// What tells it from others that had its name.
+    /// Its uid, which tells it from other objects that had its name.
     pub uid: String,
-    /// Its resource version: what is deleted is what was looked at.
-    pub version: String,
+    /// Its resource version: only the version that was looked at is deleted.
+    pub resource_version: String,
     /// When it was created.
     pub created: Timestamp,
-    /// When its status was last written: for what is finished, its end.
+    /// When its status was last written: if it is finished, its end.
     pub recorded: Timestamp,
-    /// Nothing is to be done about it any more.
+    /// Whether nothing is left to do about it.
     pub finished: bool,
-    /// When it was asked to be sent again, if it was; no sooner than that.
-    pub asked: Option<Timestamp>,
-    /// It is not ours to remove: a tool would make it again, or it is being removed already.
-    pub kept: bool,
+    /// When someone asked to send it again, or later than that. None if nobody did.
+    pub redelivery_requested: Option<Timestamp>,
+    /// Whether it is not ours to remove: a tool would create it again, or it is being removed already.
+    pub protected: bool,
 }
 
 impl StoredObject {
@@ -85,61 +86,63 @@ impl StoredObject {
 
     /// Orders objects from the one that was recorded first to the one that was recorded last.
     fn rank(&self) -> (Timestamp, u64, NamespacedName<'_>) {
-        (self.recorded, self.number(), self.key())
+        (self.recorded, self.version_number(), self.key())
     }
 
-    /// Orders objects by their creation.
+    /// Orders objects from the one that was created first to the one that was created last.
     fn creation_rank(&self) -> (Timestamp, u64, NamespacedName<'_>) {
-        (self.created, self.number(), self.key())
+        (self.created, self.version_number(), self.key())
     }
 
-    /// Times are whole seconds; versions are numbers that grow.
-    fn number(&self) -> u64 {
-        self.version.parse().unwrap_or_default()
+    /// Orders objects of the same second: resource versions are numbers that grow.
+    fn version_number(&self) -> u64 {
+        self.resource_version.parse().unwrap_or_default()
     }
 
-    fn is_asked(&self, now: Timestamp) -> bool {
-        self.asked.is_some_and(|asked| asked > before(now, REDELIVERY_WINDOW))
+    /// Whether it is not finished, or is to be sent again.
+    fn is_open(&self, now: Timestamp) -> bool {
+        let window = before(now, REDELIVERY_WINDOW);
+        !self.finished || self.redelivery_requested.is_some_and(|requested| requested > window)
     }
 }
 
 /// An AlertGroupEvent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// What every object has.
+    /// The part that every object has.
     pub object: StoredObject,
-    /// Its alert group, in the letters of a response's.
+    /// Its alert group, in the spelling that responses use.
     pub group: String,
 }
 
 /// A WebhookResponse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResponse {
-    /// What every object has.
+    /// The part that every object has.
     pub object: StoredObject,
     /// Name of its Webhook.
     pub webhook: String,
     /// Name of its AlertGroupEvent.
     pub event: String,
-    /// Its alert group, in the letters of an event's.
+    /// Its alert group, in the spelling that events use.
     pub group: String,
 }
 
-/// What is to be deleted, oldest first.
+/// The objects to delete, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemovalPlan<'a> {
-    /// Of the events.
+    /// AlertGroupEvents to delete.
     pub events: Vec<&'a StoredObject>,
-    /// Of the responses.
+    /// WebhookResponses to delete.
     pub responses: Vec<&'a StoredObject>,
 }
 
-/// Namespace, and a name in it.
+/// A namespace, and the name of an object or an alert group in it.
 type NamespacedName<'a> = (&'a str, &'a str);
 
-/// Takes responses for finished that nobody goes on with: their events are gone, and nothing was recorded of them for a while.
+/// Marks responses as finished that nobody goes on with: their events are gone, and nothing was recorded of them for a while.
 ///
-/// As for [`plan`], all events that there were after the responses were looked at must be among `events`.
+/// As for [`plan`], list the responses first: `events` must hold every event that existed after that.
 pub fn mark_abandoned(
     now: Timestamp,
     policy: &RetentionPolicy,
@@ -147,16 +150,17 @@ pub fn mark_abandoned(
     responses: &mut [StoredResponse],
 ) {
     let there: HashSet<NamespacedName> = events.iter().map(|event| event.object.key()).collect();
-    let rested = before(now, policy.rest);
+    let rested = before(now, policy.grace);
     for StoredResponse { object, event, .. } in responses {
         object.finished |= object.recorded <= rested && !there.contains(&(&*object.namespace, event));
     }
 }
 
-/// What is to be deleted now. `keep` says how many finished responses of a webhook are kept, by namespace and name.
+/// Returns the objects to delete now. `keep` says how many finished responses of a webhook are kept, by its namespace and
+/// name.
 ///
-/// All events that there were after the responses were looked at must be among `events`: the response of an event that is not
-/// finished tells that it was sent.
+/// List the responses first: `events` must hold every event that existed after that. As long as an event is not finished,
+/// its responses tell what was sent of it already, and stay.
 pub fn plan<'a>(
     now: Timestamp,
     policy: &RetentionPolicy,
@@ -164,20 +168,19 @@ pub fn plan<'a>(
     responses: &'a [StoredResponse],
     keep: impl Fn(&str, &str) -> RetentionLimit<usize>,
 ) -> RemovalPlan<'a> {
-    let at_work = |object: &StoredObject| !object.finished || object.is_asked(now);
     let needed_events: HashSet<NamespacedName> = responses
         .iter()
-        .filter(|response| at_work(&response.object))
+        .filter(|response| response.object.is_open(now))
         .map(|response| (&*response.object.namespace, &*response.event))
-        .chain(events.iter().filter(|event| at_work(&event.object)).map(|event| event.object.key()))
+        .chain(events.iter().filter(|event| event.object.is_open(now)).map(|event| event.object.key()))
         .collect();
     let groups = groups(events, responses);
     let recent = before(now, policy.latest_for);
     let latest = latest(responses, |key| groups.get(&key).is_some_and(|group| group.is_seen(recent)));
     let witnesses: HashSet<NamespacedName> = groups.values().filter_map(|group| group.witness(recent)).collect();
 
-    let rested = before(now, policy.rest);
-    let stays = |object: &StoredObject| object.kept || at_work(object) || object.recorded > rested;
+    let rested = before(now, policy.grace);
+    let stays = |object: &StoredObject| object.protected || object.is_open(now) || object.recorded > rested;
     RemovalPlan {
         events: removable(
             events.iter().map(|event| {
@@ -202,7 +205,8 @@ pub fn plan<'a>(
     }
 }
 
-/// Of the finished objects of each scope, what is older than `oldest` or not among the newest, and not needed.
+/// The finished objects that are older than `oldest` or not among the `number` newest of their scope. Each object comes with
+/// its scope and whether something needs it; if so, it stays.
 fn removable<'a, S: Eq + Hash>(
     objects: impl Iterator<Item = (S, &'a StoredObject, bool)>,
     number: impl Fn(&S) -> RetentionLimit<usize>,
@@ -227,29 +231,30 @@ fn removable<'a, S: Eq + Hash>(
     removable
 }
 
-/// What is known of an alert group.
+/// Tells when an alert group was last seen.
 #[derive(Default)]
 struct GroupActivity<'a> {
-    /// Something of it is not finished.
-    at_work: bool,
+    /// Whether an event or a response of it is not finished.
+    unfinished: bool,
     /// When a response of it was last recorded.
-    responded: Option<Timestamp>,
-    /// The event that was recorded last.
-    event: Option<&'a StoredObject>,
+    last_response: Option<Timestamp>,
+    /// The event of it that was recorded last.
+    last_event: Option<&'a StoredObject>,
 }
 
 impl<'a> GroupActivity<'a> {
+    /// Whether the group was seen at `recent` or later, or is being worked on.
     fn is_seen(&self, recent: Timestamp) -> bool {
-        self.at_work
-            || self.responded.is_some_and(|responded| responded >= recent)
-            || self.event.is_some_and(|event| event.recorded >= recent)
+        self.unfinished
+            || self.last_response.is_some_and(|responded| responded >= recent)
+            || self.last_event.is_some_and(|event| event.recorded >= recent)
     }
 
-    /// The event that alone tells that the group was seen: without it, the next plan would not know.
+    /// The event that is the only sign that the group was seen lately. Without it, the next plan would not know.
     fn witness(&self, recent: Timestamp) -> Option<NamespacedName<'a>> {
-        let responded = self.responded?;
-        self.event
-            .filter(|event| !self.at_work && responded < recent && event.recorded >= recent)
+        let responded = self.last_response?;
+        self.last_event
+            .filter(|event| !self.unfinished && responded < recent && event.recorded >= recent)
             .map(StoredObject::key)
     }
 }
@@ -261,21 +266,21 @@ fn groups<'a>(
     let mut groups: HashMap<NamespacedName, GroupActivity> = HashMap::new();
     for StoredResponse { object, group, .. } in responses {
         let group = groups.entry((&object.namespace, group)).or_default();
-        group.at_work |= !object.finished;
-        group.responded = group.responded.max(Some(object.recorded));
+        group.unfinished |= !object.finished;
+        group.last_response = group.last_response.max(Some(object.recorded));
     }
     for StoredEvent { object, group } in events {
         let group = groups.entry((&object.namespace, group)).or_default();
-        group.at_work |= !object.finished;
-        if group.event.is_none_or(|last| last.rank() < object.rank()) {
-            group.event = Some(object);
+        group.unfinished |= !object.finished;
+        if group.last_event.is_none_or(|last| last.rank() < object.rank()) {
+            group.last_event = Some(object);
         }
     }
     groups
 }
 
-/// The latest finished response of each webhook for each alert group that is seen: the one that was recorded last and the
-/// one that was created last, which differ where an older one was tried for longer.
+/// The latest finished response of each webhook for each alert group that was seen: both the one that was recorded last and
+/// the one that was created last. They differ if an older delivery was tried for longer.
 fn latest<'a>(
     responses: &'a [StoredResponse],
     is_seen: impl Fn(NamespacedName<'a>) -> bool,
@@ -297,7 +302,7 @@ fn latest<'a>(
     latest.into_values().flat_map(|(recorded, created)| [recorded.key(), created.key()]).collect()
 }
 
-/// What was recorded before this is older than `age` allows.
+/// The time before which objects are older than `age` allows.
 fn oldest(now: Timestamp, age: RetentionLimit<Duration>) -> Timestamp {
     match age {
         RetentionLimit::AtMost(age) => before(now, age),

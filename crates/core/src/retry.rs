@@ -1,4 +1,4 @@
-//! What came of an attempt in, whether and when there is another one out.
+//! Decides about the next attempt. What came of an attempt comes in; whether there is another one, and when, goes out.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use jiff::{Timestamp, fmt::rfc2822};
 
 use super::response::Outcome;
 
-/// Bound on what is believed of `Retry-After`.
+/// The longest wait that `Retry-After` may ask for: more counts as this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// By how much of itself a delay is shortened at most, by chance, so that what failed together is not tried together.
+/// The largest part of a delay by which it is shortened at random, so that deliveries that failed together are not tried
+/// together again.
 const JITTER: f64 = 0.25;
 
-/// When to try again. Delays double from one attempt to the next.
+/// Says when to try again. Delays double from one attempt to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// How long to try, from the first attempt on.
@@ -36,20 +37,20 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What an attempt means for the delivery.
+/// The meaning of an attempt for its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptVerdict {
-    /// The receiver took it.
+    /// The receiver took the request.
     Delivered,
-    /// The receiver, or the way to it, may do better later; it may have said when.
+    /// The receiver, or the way to it, may do better later. Holds the wait that the receiver asked for, if it did.
     RetryLater(Option<Duration>),
-    /// It would be refused again.
+    /// The receiver would answer the same again: there is no further attempt.
     Rejected,
     /// The receiver wants nothing of this webhook any more.
     Gone,
 }
 
-/// Judges what came of an attempt.
+/// Judges an attempt by its outcome.
 pub fn judge(outcome: &Outcome) -> AttemptVerdict {
     match outcome {
         Outcome::Answer { status, retry_after, .. } => match status {
@@ -66,8 +67,9 @@ pub fn judge(outcome: &Outcome) -> AttemptVerdict {
 }
 
 impl RetryPolicy {
-    /// When to make the next attempt, after the one that ended `now`, as number `attempts` of those that began at `first`. None
-    /// if that was the last. `chance` is from 0 to 1.
+    /// The time of the next attempt; None if the last one was final. The first attempt began at `first`, the last one was
+    /// number `attempts` and ended `now`. `retry_after` is the wait that the receiver asked for. `chance`, from 0 to 1,
+    /// shortens the delay.
     pub fn next(
         &self,
         attempts: u32,
@@ -89,12 +91,12 @@ impl RetryPolicy {
         !self.deadline.is_zero() && self.max_attempts != Some(1)
     }
 
-    /// When the deadline of what was first tried at `first` is over.
+    /// The end of the deadline of a delivery that was first tried at `first`.
     pub fn end(&self, first: Timestamp) -> Timestamp {
         first.saturating_add(self.deadline).unwrap_or(Timestamp::MAX)
     }
 
-    /// How long to wait after attempt number `attempts`. `chance` is from 0 to 1.
+    /// How long to wait after attempt number `attempts`. `chance`, from 0 to 1, shortens the wait.
     pub fn delay(&self, attempts: u32, chance: f64) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let delay = self.initial_delay.saturating_mul(1 << doublings).min(self.max_delay);
@@ -102,11 +104,11 @@ impl RetryPolicy {
     }
 }
 
-/// What `Retry-After` asks for: seconds, or until a date. None for what is neither.
+/// The wait that a `Retry-After` header asks for, given in seconds or as a date. None if it is neither.
 pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that is too large asks for as long as can be.
+        // A number that is too large asks for the longest wait there is.
         return Some(header.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let until = rfc2822::parse(header).ok()?.timestamp();
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_do_better_later_is_tried_again_and_nothing_else() {
+    fn an_attempt_is_repeated_if_another_may_succeed_and_only_then() {
         let failure = |retryable| Outcome::Failure { message: String::new(), retryable };
         let refused = |retryable| Outcome::UrlRefused { message: String::new(), sent: false, retryable };
         let cases = [
@@ -170,14 +172,14 @@ mod tests {
             (&policy, 4, 100, None, Some(at(140))),
             (&policy, 5, 100, None, Some(at(160))),
             (&policy, u32::MAX, 100, None, Some(at(160))),
-            // The receiver's word, up to a bound; never sooner than we would.
+            // The receiver's word counts up to a bound, and never makes the wait shorter.
             (&policy, 1, 0, minutes(3), Some(at(180))),
             (&policy, 5, 0, Some(Duration::from_secs(1)), Some(at(60))),
             (&policy, 1, 0, minutes(600), Some(at(3600))),
             (&long, 1, 0, minutes(59), Some(at(3540))),
             (&long, 1, 0, minutes(600), Some(at(3600))),
             (&long, 1, 10, Some(Duration::MAX), Some(at(3610))),
-            // The last one is at the deadline.
+            // The last attempt is at the deadline.
             (&policy, 9, 3590, None, Some(at(3600))),
             (&policy, 9, 3600, None, None),
             (&limited, 2, 10, None, Some(at(20))),

@@ -1,5 +1,5 @@
-//! Signatures of [Standard Webhooks](https://www.standardwebhooks.com): what is sent and the webhook's secrets in, the header
-//! `webhook-signature` out.
+//! Signatures of [Standard Webhooks](https://www.standardwebhooks.com). A message and the webhook's secrets come in; the value of
+//! the header `webhook-signature` goes out.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
 
-/// What the standard asks of a secret, in bytes.
+/// Lengths that the standard allows for a secret, in bytes.
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// How many secrets may sign at a time: the present one, and the one before or after it.
+/// How many secrets may sign at a time: the present one, and its predecessor or successor.
 const MAX_KEYS: usize = 2;
 
 /// A secret that signs.
@@ -32,21 +32,21 @@ impl PartialEq for SigningKey {
 
 impl Eq for SigningKey {}
 
-/// Why a text holds no secrets that sign. It does not repeat the text.
+/// Why a text holds no signing secrets. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningSecretError {
-    /// One that is no base64, or too short or too long.
+    /// A secret is not base64, or is too short or too long.
     #[error("a signing secret is whsec_ and the base64 of 24 to 64 bytes")]
     NotASecret,
-    /// None, or too many.
+    /// There is no secret, or there are too many.
     #[error("give one signing secret, or two with a space or a line break between")]
     WrongNumber,
 }
 
-/// The secrets in the text of a Secret's key: one, or two while one takes the other's place.
+/// Reads the signing secrets in the value of a Secret's key: one, or two while a new one takes the place of the old.
 ///
 /// # Errors
-/// The text is something else.
+/// The text does not hold one or two such secrets.
 pub fn parse_keys(text: &SecretString) -> Result<Vec<SigningKey>, SigningSecretError> {
     let keys: Vec<SigningKey> = text.expose_secret().split_whitespace().map(parse_key).collect::<Result<_, _>>()?;
     if (1..=MAX_KEYS).contains(&keys.len()) { Ok(keys) } else { Err(SigningSecretError::WrongNumber) }
@@ -58,7 +58,8 @@ fn parse_key(text: &str) -> Result<SigningKey, SigningSecretError> {
     if KEY_LENGTHS.contains(&bytes.len()) { Ok(SigningKey(bytes.into())) } else { Err(SigningSecretError::NotASecret) }
 }
 
-/// The value of `webhook-signature`: one signature for each key, with spaces between. `timestamp` is in seconds since 1970.
+/// The value of `webhook-signature` for a message: one signature for each key, with spaces between. `id` is that of the header
+/// `webhook-id`; `timestamp` that of `webhook-timestamp`, in seconds since 1970.
 pub fn signature(keys: &[SigningKey], id: &str, timestamp: i64, body: &str) -> String {
     let signatures = keys.iter().filter_map(|SigningKey(key)| {
         // HMAC takes keys of any length.
@@ -79,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_own_example_is_signed_as_it_says() {
+    fn the_standards_own_example_gets_the_signature_it_states() {
         let keys = mk_keys("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signed = signature(&keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
-    fn one_secret_or_two_sign_and_what_is_none_is_refused() {
+    fn one_or_two_secrets_are_read_and_any_other_text_is_refused() {
         let secret = BASE64_STANDARD.encode([7; 24]);
         let cases = [
             (secret.clone(), Ok(1)),

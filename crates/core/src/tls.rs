@@ -1,4 +1,5 @@
-//! `tls` of a webhook and the Secrets that it names in; what its connections are made with out.
+//! Reads the TLS settings of a webhook. The settings and the Secrets that they name come in; what its connections are made with
+//! goes out.
 
 use std::{fmt, sync::Arc};
 
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::webhook::{ClientCertificate, SecretKey, SecretLookup, TlsSettings};
 
-/// Whom to trust, and who to be.
+/// The authorities that a webhook's connections trust, and the certificate that they show.
 pub struct TlsIdentity {
     authorities: Option<Arc<RootCertStore>>,
     client: Option<Arc<CertifiedKey>>,
@@ -21,7 +22,7 @@ pub struct TlsIdentity {
     fingerprint: TlsFingerprint,
 }
 
-/// Stands for all that an identity is made of: the same only where that is the same.
+/// SHA-256 over all that an identity is made of. Two are the same only if their settings and Secrets are.
 pub type TlsFingerprint = [u8; 32];
 
 impl TlsIdentity {
@@ -30,17 +31,17 @@ impl TlsIdentity {
         self.authorities.as_ref()
     }
 
-    /// What to show to a receiver that asks for a certificate.
+    /// The certificate, with its key, for receivers that ask for one.
     pub fn client(&self) -> Option<&Arc<CertifiedKey>> {
         self.client.as_ref()
     }
 
-    /// Whether the receiver's certificate does not count.
+    /// Whether any certificate of a receiver is accepted.
     pub fn insecure(&self) -> bool {
         self.insecure
     }
 
-    /// What tells it from others.
+    /// The fingerprint, which tells it from others.
     pub fn fingerprint(&self) -> TlsFingerprint {
         self.fingerprint
     }
@@ -60,25 +61,25 @@ impl PartialEq for TlsIdentity {
 
 impl Eq for TlsIdentity {}
 
-/// A field whose Secret can't be used, by the name it has in a manifest, and why. It does not repeat the Secret.
+/// A field of a webhook whose Secret can't be used, and why. The message does not repeat the Secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct TlsIdentityError {
-    /// Such as `tls.caSecretRef`.
+    /// The field's name in a manifest, such as `tls.caSecretRef`.
     pub field: &'static str,
-    /// In one clause.
+    /// The reason, in one clause.
     pub message: String,
 }
 
-/// The field of the authorities.
+/// The field that names the authorities.
 const CA: &str = "tls.caSecretRef";
-/// The field of the client's certificate.
+/// The field that names the client's certificate.
 const CLIENT: &str = "tls.clientCertSecretRef";
 
-/// Reads what `tls` names; None where it asks for nothing.
+/// Reads the Secrets that `tls` names. None if it asks for nothing.
 ///
 /// # Errors
-/// A Secret has no value, or one that is no certificate or no key, or the two do not belong together.
+/// A Secret has no value, or its value is no certificate or no key, or the two do not belong together.
 pub fn load_identity(tls: &TlsSettings, secrets: SecretLookup) -> Result<Option<Arc<TlsIdentity>>, TlsIdentityError> {
     if *tls == TlsSettings::default() {
         return Ok(None);
@@ -88,7 +89,7 @@ pub fn load_identity(tls: &TlsSettings, secrets: SecretLookup) -> Result<Option<
     let mut read = |field, key: &SecretKey| {
         let text = secrets(key).map_err(|message| TlsIdentityError { field, message })?;
         let bytes = text.expose_secret().as_bytes();
-        // Each with its field and its length, so that no text can stand for two.
+        // With field and length, so that different Secrets can't give the same bytes.
         hash.update(field);
         hash.update(bytes.len().to_be_bytes());
         hash.update(bytes);
@@ -109,7 +110,7 @@ pub fn load_identity(tls: &TlsSettings, secrets: SecretLookup) -> Result<Option<
 fn roots(key: &SecretKey, text: &SecretString) -> Result<Arc<RootCertStore>, TlsIdentityError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(CA, key, text)? {
-        roots.add(certificate).map_err(|_| unreadable(CA, key))?;
+        roots.add(certificate).map_err(|_| unreadable_certificate(CA, key))?;
     }
     Ok(Arc::new(roots))
 }
@@ -121,18 +122,18 @@ fn certified(
 ) -> Result<CertifiedKey, TlsIdentityError> {
     let chain = certificates(CLIENT, &source.certificate, certificate)?;
     let private_key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
-        .map_err(|_| fault(CLIENT, &source.key, "has no private key in PEM, or one that asks for a password"))?;
+        .map_err(|_| unusable(CLIENT, &source.key, "has no private key in PEM, or one that asks for a password"))?;
     CertifiedKey::from_der(chain, private_key, &ring::default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let what = format!("does not belong to the certificate in key '{}'", source.certificate.key);
-            fault(CLIENT, &source.key, &what)
+            unusable(CLIENT, &source.key, &what)
         }
-        rustls::Error::InvalidCertificate(_) => unreadable(CLIENT, &source.certificate),
-        _ => fault(CLIENT, &source.key, "has a private key that can't be used: give one of RSA, ECDSA or Ed25519"),
+        rustls::Error::InvalidCertificate(_) => unreadable_certificate(CLIENT, &source.certificate),
+        _ => unusable(CLIENT, &source.key, "has a private key that can't be used: give one of RSA, ECDSA or Ed25519"),
     })
 }
 
-/// The certificates in a text: at least one.
+/// The certificates in a text, at least one.
 fn certificates(
     field: &'static str,
     key: &SecretKey,
@@ -140,17 +141,17 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, TlsIdentityError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.expose_secret().as_bytes()).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(fault(field, key, "has no certificate in PEM")),
+        Ok(found) if found.is_empty() => Err(unusable(field, key, "has no certificate in PEM")),
         Ok(found) => Ok(found),
-        Err(_) => Err(unreadable(field, key)),
+        Err(_) => Err(unreadable_certificate(field, key)),
     }
 }
 
-fn unreadable(field: &'static str, key: &SecretKey) -> TlsIdentityError {
-    fault(field, key, "has a certificate that can't be read")
+fn unreadable_certificate(field: &'static str, key: &SecretKey) -> TlsIdentityError {
+    unusable(field, key, "has a certificate that can't be read")
 }
 
-fn fault(field: &'static str, key: &SecretKey, what: &str) -> TlsIdentityError {
+fn unusable(field: &'static str, key: &SecretKey, what: &str) -> TlsIdentityError {
     TlsIdentityError { field, message: format!("Key '{}' of Secret '{}' {what}", key.key, key.name) }
 }
 
@@ -169,7 +170,7 @@ mod tests {
         (cert.pem(), signing_key.serialize_pem())
     }
 
-    /// With an authority, a client's certificate and key.
+    /// Reads an identity from an authority's certificate, and a client's certificate and key.
     fn read(ca: Option<&str>, client: Option<(&str, &str)>) -> Result<Option<Arc<TlsIdentity>>, String> {
         let source = ClientCertificate { certificate: mk("client", "tls.crt"), key: mk("client", "tls.key") };
         let tls = TlsSettings {
@@ -186,11 +187,11 @@ mod tests {
             let text = text.filter(|text| *text != "missing");
             text.map(SecretString::from).ok_or_else(|| format!("Secret '{}' does not exist", key.name))
         };
-        load_identity(&tls, &secrets).map_err(|fault| fault.to_string())
+        load_identity(&tls, &secrets).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn what_can_not_be_used_is_named_with_its_field_and_never_quoted() {
+    fn an_unusable_secret_is_named_with_its_field_and_never_quoted() {
         let ((certificate, key), (other, _)) = (mk_made(), mk_made());
         let broken = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
         let cut = "-----BEGIN CERTIFICATE-----\nc2Vjcm";
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn identities_are_the_same_only_where_all_of_them_is() {
+    fn identities_are_the_same_only_if_all_their_parts_are() {
         let ((certificate, key), (other, _)) = (mk_made(), mk_made());
         let renewed = KeyPair::from_pem(&key).unwrap();
         let renewed = rcgen::CertificateParams::default().self_signed(&renewed).unwrap().pem();

@@ -1,4 +1,4 @@
-//! A webhook as the core sees it: templates compiled, secrets still only named.
+//! A webhook as the core sees it: its templates are compiled, its secrets are only named.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub enum TriggerType {
     StatusChange,
 }
 
-/// What happened to an alert group: every trigger type but `status change`, which only webhooks have.
+/// The kind of an event: every trigger type except `status change`, which only webhooks have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventType {
@@ -97,12 +97,12 @@ impl EventType {
         }
     }
 
-    /// Whether webhooks get this event because it names them, never by matching.
+    /// Whether only webhooks that the event names get it.
     pub fn names_webhooks(self) -> bool {
         matches!(self, Self::Escalation | Self::PersonalNotification)
     }
 
-    /// Whether this is a change of an alert group, which `status change` stands for.
+    /// Whether the event is a change of an alert group, for which `status change` stands.
     pub fn is_status_change(self) -> bool {
         !self.names_webhooks() && self != Self::AlertGroupCreated
     }
@@ -159,8 +159,8 @@ pub struct SecretKey {
 /// Looks up the value of a Secret's key. The error says in one clause why there is none.
 pub type SecretLookup<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 
-/// Template text and what compiling it gave. A webhook with a broken template is kept: each of its runs records the
-/// fault in the field it belongs to, as OnCall does.
+/// A compiled template, or the error in its text. A webhook with a broken template still runs: it records the error in the
+/// field that the template is for, as OnCall does.
 #[derive(Debug)]
 pub struct CompiledTemplate(Result<Template, TemplateError>);
 
@@ -170,7 +170,10 @@ impl CompiledTemplate {
         Self(Template::compile(source, mode))
     }
 
-    /// The template, or why it can't work.
+    /// The template.
+    ///
+    /// # Errors
+    /// The text does not compile.
     pub fn template(&self) -> Result<&Template, &TemplateError> {
         self.0.as_ref()
     }
@@ -192,11 +195,11 @@ pub struct Webhook {
     pub name: String,
     /// The id that templates see, `WH…`.
     pub id: String,
-    /// The name for people.
+    /// The name that people see.
     pub display_name: String,
     /// Labels that templates see.
     pub labels: Map<String, Value>,
-    /// What fires it.
+    /// The kind of event that fires it.
     pub trigger_type: TriggerType,
     /// A disabled webhook never runs.
     pub enabled: bool,
@@ -210,11 +213,11 @@ pub struct Webhook {
     pub headers_from: Vec<(String, SecretKey)>,
     /// A template of the body.
     pub data: Option<CompiledTemplate>,
-    /// Send the whole data as the body.
+    /// Whether the body is the event's whole data.
     pub forward_all: bool,
-    /// A template that says whether to run.
+    /// A template that says whether to send the request.
     pub trigger_template: Option<CompiledTemplate>,
-    /// Ids of the integrations whose events run it; empty for all.
+    /// Ids of the integrations whose events fire it; empty for all.
     pub integration_filter: Vec<String>,
     /// User name for Basic auth.
     pub username: Option<String>,
@@ -222,44 +225,44 @@ pub struct Webhook {
     pub password: Option<SecretKey>,
     /// Value of the Authorization header.
     pub authorization_header: Option<SecretKey>,
-    /// What signs its requests.
+    /// The secrets that sign its requests.
     pub signing: Option<SecretKey>,
-    /// Bound on the whole request, answer included.
+    /// Bound on the time of a request, answer and redirects included.
     pub timeout: Duration,
-    /// Whether its templates read what other webhooks were answered for the alert group (`responses`).
+    /// Whether its templates read the answers that other webhooks got for the alert group (`responses`).
     pub reads_responses: bool,
-    /// When to try again.
+    /// When to try a request again.
     pub retry: RetryPolicy,
-    /// Whom to trust, and who to be.
+    /// The authorities to trust and the certificate to show.
     pub tls: TlsSettings,
-    /// How many of its responses are kept; None for as many as the operator is configured to.
+    /// How many of its responses are kept; None for as many as the operator's configuration says.
     pub history_limit: Option<u32>,
-    /// Hold what it is to send.
+    /// Whether its requests are held back.
     pub suspend: bool,
 }
 
-/// Whom to trust, and who to be, where a URL is https.
+/// The authorities to trust and the certificate to show where a URL is https.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// PEM certificates of the authorities to trust in place of the system's.
     pub authorities: Option<SecretKey>,
-    /// What to show to a receiver that asks for a certificate.
+    /// The certificate for receivers that ask for one.
     pub client: Option<ClientCertificate>,
-    /// Do not look at the receiver's certificate.
+    /// Whether any certificate of a receiver is accepted.
     pub insecure: bool,
 }
 
 /// A certificate and its key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The certificate, with those between it and its authority.
+    /// The certificate, followed by those between it and its authority.
     pub certificate: SecretKey,
     /// The private key.
     pub key: SecretKey,
 }
 
 impl Webhook {
-    /// A webhook that sends a POST without a body to `url`, for whoever changes what is to be different.
+    /// A webhook that sends a POST without a body to `url`. Callers change the fields that are to be different.
     pub fn bare(trigger_type: TriggerType, url: UrlSource) -> Self {
         Self {
             name: String::new(),
@@ -289,7 +292,7 @@ impl Webhook {
         }
     }
 
-    /// The fields whose templates can't work, by the name they have in a manifest.
+    /// The errors of templates that do not compile, each with its field's name in a manifest.
     pub fn template_errors(&self) -> Vec<(&'static str, &TemplateError)> {
         let url = match &self.url {
             UrlSource::Template(field) => Some(field),
@@ -306,7 +309,7 @@ impl Webhook {
         .collect()
     }
 
-    /// Every Secret key it needs, by the field of the manifest that names it.
+    /// Every Secret key that it needs, each with the name of the field that refers to it in a manifest.
     pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretKey)> {
         let url = match &self.url {
             UrlSource::Template(_) => None,
@@ -327,7 +330,7 @@ impl Webhook {
             )
     }
 
-    /// What templates see as `webhook`.
+    /// The value that templates see as `webhook`.
     pub fn template_data(&self) -> Json {
         Json::object([
             ("id", Json::from(self.id.as_str())),
@@ -337,7 +340,7 @@ impl Webhook {
     }
 }
 
-/// A webhook that sends nothing but a POST, for tests to change.
+/// A webhook that sends a POST without a body. Tests change what is to be different.
 #[cfg(test)]
 pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
     Webhook {

@@ -11,7 +11,7 @@ fn now() -> Timestamp {
     at(0)
 }
 
-/// So many minutes ago.
+/// The time so many minutes ago.
 fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(NOW - minutes * 60).unwrap()
 }
@@ -20,18 +20,18 @@ fn minutes(minutes: i64) -> Duration {
     Duration::from_secs(minutes.unsigned_abs() * 60)
 }
 
-/// What was created and ended so many minutes ago.
+/// An object that was created and ended so many minutes ago.
 fn object(name: &str, ago: i64) -> StoredObject {
     StoredObject {
         namespace: "team".to_owned(),
         name: name.to_owned(),
         uid: format!("uid of {name}"),
-        version: (1_000_000 - ago).to_string(),
+        resource_version: (1_000_000 - ago).to_string(),
         created: at(ago),
         recorded: at(ago),
         finished: true,
-        asked: None,
-        kept: false,
+        redelivery_requested: None,
+        protected: false,
     }
 }
 
@@ -59,7 +59,7 @@ fn policy() -> RetentionPolicy {
         events: RetentionLimit::AtMost(2),
         responses_for: RetentionLimit::AtMost(minutes(7 * DAY)),
         latest_for: minutes(DAY),
-        rest: minutes(5),
+        grace: minutes(5),
     }
 }
 
@@ -67,7 +67,7 @@ fn names(objects: &[&StoredObject]) -> Vec<String> {
     objects.iter().map(|object| object.name.clone()).collect()
 }
 
-/// The names of what is removed, with at most two responses of a webhook.
+/// The names of the objects that are removed, if two responses of a webhook are kept.
 fn removed(
     policy: &RetentionPolicy,
     events: &[StoredEvent],
@@ -78,7 +78,7 @@ fn removed(
 }
 
 #[test]
-fn of_the_finished_events_of_a_namespace_the_newest_are_kept_for_a_while() {
+fn the_newest_finished_events_of_a_namespace_are_kept_for_a_while() {
     let unlimited =
         RetentionPolicy { events_for: RetentionLimit::Unlimited, events: RetentionLimit::Unlimited, ..policy() };
     let none = RetentionPolicy { events: RetentionLimit::AtMost(0), ..policy() };
@@ -104,17 +104,17 @@ fn of_the_finished_events_of_a_namespace_the_newest_are_kept_for_a_while() {
             &[],
         ),
         ("not finished", &none, vec![with(event("a", "a", 9 * DAY), |event| event.object.finished = false)], &[]),
-        ("a tool's", &none, vec![with(event("a", "a", 9 * DAY), |event| event.object.kept = true)], &[]),
+        ("a tool's", &none, vec![with(event("a", "a", 9 * DAY), |event| event.object.protected = true)], &[]),
         (
             "asked for within the hour",
             &none,
-            vec![with(event("a", "a", 9 * DAY), |event| event.object.asked = Some(at(59)))],
+            vec![with(event("a", "a", 9 * DAY), |event| event.object.redelivery_requested = Some(at(59)))],
             &[],
         ),
         (
             "asked for before that",
             &none,
-            vec![with(event("a", "a", 9 * DAY), |event| event.object.asked = Some(at(60)))],
+            vec![with(event("a", "a", 9 * DAY), |event| event.object.redelivery_requested = Some(at(60)))],
             &["a"],
         ),
     ];
@@ -124,15 +124,15 @@ fn of_the_finished_events_of_a_namespace_the_newest_are_kept_for_a_while() {
 }
 
 #[test]
-fn a_tools_old_event_takes_the_place_of_no_newer_one() {
-    let tools = with(event("a", "a", 40), |event| event.object.kept = true);
+fn a_protected_old_event_does_not_push_out_a_newer_one() {
+    let tools = with(event("a", "a", 40), |event| event.object.protected = true);
     let events = [event("b", "b", 30), event("c", "c", 20), event("d", "d", 10), tools];
     assert_eq!(removed(&policy(), &events, &[]).0, ["b"]);
 }
 
 #[test]
-fn of_the_finished_responses_of_a_webhook_the_newest_are_kept_for_a_while() {
-    // One alert group each, last seen long ago, but for `recent`.
+fn the_newest_finished_responses_of_a_webhook_are_kept_for_a_while() {
+    // Each is of an alert group of its own that was last seen long ago, except for those of `recent`.
     let of = |webhook: &str, ages: &[(&str, i64)]| -> Vec<StoredResponse> {
         ages.iter().map(|(name, days)| response(name, webhook, name, days * DAY)).collect()
     };
@@ -198,7 +198,7 @@ fn of_the_finished_responses_of_a_webhook_the_newest_are_kept_for_a_while() {
 }
 
 #[test]
-fn a_response_that_is_not_finished_counts_as_finished_when_its_event_is_gone() {
+fn an_unfinished_response_counts_as_finished_once_its_event_is_gone() {
     let open = |object: &mut StoredObject| object.finished = false;
     let waits = |name: &str, ago| with(response(name, "one", "g", ago), |response| open(&mut response.object));
     let elsewhere = with(event("event of a", "g", 9), |event| event.object.namespace = "other".to_owned());
@@ -214,7 +214,7 @@ fn a_response_that_is_not_finished_counts_as_finished_when_its_event_is_gone() {
         mark_abandoned(now(), &policy(), &events, &mut responses);
         assert_eq!(responses, [with(response, |response| response.object.finished = finished)], "{what}");
     }
-    // It goes as others do, and its alert group with it.
+    // It is removed as others are, and does not count as a sign of its alert group any more.
     let mut responses = [waits("a", 9 * DAY), response("b", "one", "g", 8 * DAY)];
     assert_eq!(removed(&policy(), &[], &responses).1, Vec::<String>::new());
     mark_abandoned(now(), &policy(), &[], &mut responses);
@@ -222,8 +222,8 @@ fn a_response_that_is_not_finished_counts_as_finished_when_its_event_is_gone() {
 }
 
 #[test]
-fn events_and_responses_that_are_to_be_sent_again_keep_each_other() {
-    let asked = |object: &mut StoredObject| object.asked = Some(at(10));
+fn an_event_or_response_that_is_to_be_sent_again_keeps_the_other() {
+    let asked = |object: &mut StoredObject| object.redelivery_requested = Some(at(10));
     let pair = || (event("event of a", "g", 9 * DAY), response("a", "one", "g", 9 * DAY));
     let (old_event, old_response) = pair();
     assert_eq!(
@@ -240,7 +240,7 @@ fn events_and_responses_that_are_to_be_sent_again_keep_each_other() {
 }
 
 #[test]
-fn an_event_that_alone_tells_that_its_group_was_seen_stays_while_there_are_responses() {
+fn the_only_event_that_shows_its_group_was_seen_stays_while_there_are_responses() {
     let none = RetentionPolicy { events: RetentionLimit::AtMost(0), ..policy() };
     let events = [event("a", "g", 30), event("b", "g", 20), event("c", "other", 10)];
     let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
@@ -250,22 +250,22 @@ fn an_event_that_alone_tells_that_its_group_was_seen_stays_while_there_are_respo
     assert_eq!(removed(&none, &events, &[old, new]), (names(&["a", "b", "c"]), vec![]));
 }
 
-/// Mostly one of a few, so that limits and protections meet.
+/// Objects in one of few namespaces, so that limits and needs meet.
 fn objects() -> impl Strategy<Value = StoredObject> {
     let place = prop_oneof![4 => Just("team"), 1 => Just("other")];
     let ago = prop_oneof![2 => 0_i64..30, 3 => 0_i64..3 * DAY, 2 => 0_i64..12 * DAY];
     let asked = proptest::option::weighted(0.1, 0_i64..120);
     (place, ago, 0_i64..2 * DAY, 0_u32..1000, prop::bool::weighted(0.85), asked, prop::bool::weighted(0.1)).prop_map(
-        |(namespace, ago, sooner, version, finished, asked, kept)| StoredObject {
+        |(namespace, ago, sooner, version, finished, asked, protected)| StoredObject {
             namespace: namespace.to_owned(),
             name: String::new(),
             uid: String::new(),
-            version: version.to_string(),
+            resource_version: version.to_string(),
             created: at(ago + sooner),
             recorded: at(ago),
             finished,
-            asked: asked.map(at),
-            kept,
+            redelivery_requested: asked.map(at),
+            protected,
         },
     )
 }
@@ -294,30 +294,30 @@ fn limits() -> impl Strategy<Value = (RetentionPolicy, RetentionLimit<usize>)> {
         || prop_oneof![4 => (0_usize..8).prop_map(RetentionLimit::AtMost), 1 => Just(RetentionLimit::Unlimited)];
     let age = || prop_oneof![4 => (0..9 * DAY).prop_map(|ago| RetentionLimit::AtMost(minutes(ago))), 1 => Just(RetentionLimit::Unlimited)];
     (age(), number(), age(), 0..2 * DAY, 0_i64..20, number()).prop_map(
-        |(events_for, events, responses_for, latest_for, rest, responses)| {
+        |(events_for, events, responses_for, latest_for, grace, responses)| {
             let policy = RetentionPolicy {
                 events_for,
                 events,
                 responses_for,
                 latest_for: minutes(latest_for),
-                rest: minutes(rest),
+                grace: minutes(grace),
             };
             (policy, responses)
         },
     )
 }
 
-/// What was removed of all that there was.
-type Removed = (Vec<StoredEvent>, Vec<StoredResponse>);
+/// Events and responses.
+type Objects = (Vec<StoredEvent>, Vec<StoredResponse>);
 
-fn split(events: &[StoredEvent], responses: &[StoredResponse], plan: &RemovalPlan<'_>) -> (Removed, Removed) {
+fn split(events: &[StoredEvent], responses: &[StoredResponse], plan: &RemovalPlan<'_>) -> (Objects, Objects) {
     let (gone_events, left_events) = events.iter().cloned().partition(|event| plan.events.contains(&&event.object));
     let (gone_responses, left_responses) =
         responses.iter().cloned().partition(|response| plan.responses.contains(&&response.object));
     ((gone_events, gone_responses), (left_events, left_responses))
 }
 
-/// Whether as many as are kept are newer.
+/// Whether so many newer objects are finished that this one is over the limit.
 fn is_beyond<'a>(
     object: &StoredObject,
     others: impl Iterator<Item = &'a StoredObject>,
@@ -335,16 +335,16 @@ fn is_past(object: &StoredObject, age: RetentionLimit<Duration>) -> bool {
 
 proptest! {
     #[test]
-    fn what_is_needed_is_never_removed((events, responses) in all(), (policy, number) in limits()) {
+    fn an_object_that_something_needs_is_never_removed((events, responses) in all(), (policy, number) in limits()) {
         let plan = plan(now(), &policy, &events, &responses, |_, _| number);
         let ((gone_events, gone_responses), (_, left_responses)) = split(&events, &responses, &plan);
 
         let gone = gone_events.iter().map(|event| &event.object);
         for object in gone.chain(gone_responses.iter().map(|response| &response.object)) {
-            prop_assert!(object.finished && !object.kept && object.recorded <= before(now(), policy.rest));
-            prop_assert!(object.asked.is_none_or(|asked| asked <= at(60)));
+            prop_assert!(object.finished && !object.protected && object.recorded <= before(now(), policy.grace));
+            prop_assert!(object.redelivery_requested.is_none_or(|asked| asked <= at(60)));
         }
-        let is_open = |object: &StoredObject| !object.finished || object.asked.is_some_and(|asked| asked > at(60));
+        let is_open = |object: &StoredObject| !object.finished || object.redelivery_requested.is_some_and(|asked| asked > at(60));
         for event in &gone_events {
             let own = |response: &&StoredResponse| response.object.namespace == event.object.namespace
                 && response.event == event.object.name;
@@ -355,7 +355,7 @@ proptest! {
                 && response.event == event.object.name;
             prop_assert!(events.iter().filter(own).all(|event| !is_open(&event.object)));
 
-            // Of a group that was seen, a later one for the same webhook is left.
+            // If its group was seen, a later one of the same webhook is left.
             let in_group = |object: &StoredObject, group: &str| {
                 object.namespace == response.object.namespace && group == response.group
             };
@@ -376,12 +376,12 @@ proptest! {
     }
 
     #[test]
-    fn what_is_removed_is_beyond_a_limit_and_what_is_left_beyond_it_is_needed(
+    fn removed_objects_are_beyond_a_limit_and_objects_left_beyond_it_are_needed(
         (events, responses) in all(),
         (policy, number) in limits(),
     ) {
         let actual = plan(now(), &policy, &events, &responses, |_, _| number);
-        // Whatever no limit protects.
+        // Removes every object that nothing needs.
         let strictest = RetentionPolicy {
             events_for: RetentionLimit::AtMost(Duration::ZERO),
             events: RetentionLimit::AtMost(0),
@@ -405,7 +405,7 @@ proptest! {
     }
 
     #[test]
-    fn after_a_part_of_a_plan_the_next_one_asks_for_the_rest(
+    fn after_a_part_of_a_plan_the_next_plan_asks_for_the_rest(
         (events, responses) in all(),
         (policy, number) in limits(),
         done in 0_usize..60,
