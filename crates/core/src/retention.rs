@@ -80,17 +80,17 @@ pub struct StoredObject {
 }
 
 impl StoredObject {
-    fn key(&self) -> NamespacedName<'_> {
+    fn key(&self) -> ScopedName<'_> {
         (&self.namespace, &self.name)
     }
 
     /// Orders objects from the one that was recorded first to the one that was recorded last.
-    fn rank(&self) -> (Timestamp, u64, NamespacedName<'_>) {
+    fn rank(&self) -> (Timestamp, u64, ScopedName<'_>) {
         (self.recorded, self.version_number(), self.key())
     }
 
     /// Orders objects from the one that was created first to the one that was created last.
-    fn creation_rank(&self) -> (Timestamp, u64, NamespacedName<'_>) {
+    fn creation_rank(&self) -> (Timestamp, u64, ScopedName<'_>) {
         (self.created, self.version_number(), self.key())
     }
 
@@ -138,7 +138,7 @@ pub struct RemovalPlan<'a> {
 }
 
 /// A namespace, and the name of an object or an alert group in it.
-type NamespacedName<'a> = (&'a str, &'a str);
+type ScopedName<'a> = (&'a str, &'a str);
 
 /// Marks responses as finished that nobody goes on with: their events are gone, and nothing was recorded of them for a while.
 ///
@@ -149,7 +149,7 @@ pub fn mark_abandoned(
     events: &[StoredEvent],
     responses: &mut [StoredResponse],
 ) {
-    let there: HashSet<NamespacedName> = events.iter().map(|event| event.object.key()).collect();
+    let there: HashSet<ScopedName> = events.iter().map(|event| event.object.key()).collect();
     let rested = before(now, policy.grace);
     for StoredResponse { object, event, .. } in responses {
         object.finished |= object.recorded <= rested && !there.contains(&(&*object.namespace, event));
@@ -168,7 +168,7 @@ pub fn plan<'a>(
     responses: &'a [StoredResponse],
     keep: impl Fn(&str, &str) -> RetentionLimit<usize>,
 ) -> RemovalPlan<'a> {
-    let needed_events: HashSet<NamespacedName> = responses
+    let needed_events: HashSet<ScopedName> = responses
         .iter()
         .filter(|response| response.object.is_open(now))
         .map(|response| (&*response.object.namespace, &*response.event))
@@ -177,7 +177,7 @@ pub fn plan<'a>(
     let groups = groups(events, responses);
     let recent = before(now, policy.latest_for);
     let latest = latest(responses, |key| groups.get(&key).is_some_and(|group| group.is_seen(recent)));
-    let witnesses: HashSet<NamespacedName> = groups.values().filter_map(|group| group.witness(recent)).collect();
+    let witnesses: HashSet<ScopedName> = groups.values().filter_map(|group| group.witness(recent)).collect();
 
     let rested = before(now, policy.grace);
     let stays = |object: &StoredObject| object.protected || object.is_open(now) || object.recorded > rested;
@@ -251,7 +251,7 @@ impl<'a> GroupActivity<'a> {
     }
 
     /// The event that is the only sign that the group was seen lately. Without it, the next plan would not know.
-    fn witness(&self, recent: Timestamp) -> Option<NamespacedName<'a>> {
+    fn witness(&self, recent: Timestamp) -> Option<ScopedName<'a>> {
         let responded = self.last_response?;
         self.last_event
             .filter(|event| !self.unfinished && responded < recent && event.recorded >= recent)
@@ -262,8 +262,8 @@ impl<'a> GroupActivity<'a> {
 fn groups<'a>(
     events: &'a [StoredEvent],
     responses: &'a [StoredResponse],
-) -> HashMap<NamespacedName<'a>, GroupActivity<'a>> {
-    let mut groups: HashMap<NamespacedName, GroupActivity> = HashMap::new();
+) -> HashMap<ScopedName<'a>, GroupActivity<'a>> {
+    let mut groups: HashMap<ScopedName, GroupActivity> = HashMap::new();
     for StoredResponse { object, group, .. } in responses {
         let group = groups.entry((&object.namespace, group)).or_default();
         group.unfinished |= !object.finished;
@@ -281,13 +281,10 @@ fn groups<'a>(
 
 /// The latest finished response of each webhook for each alert group that was seen: both the one that was recorded last and
 /// the one that was created last. They differ if an older delivery was tried for longer.
-fn latest<'a>(
-    responses: &'a [StoredResponse],
-    is_seen: impl Fn(NamespacedName<'a>) -> bool,
-) -> HashSet<NamespacedName<'a>> {
-    let mut latest: HashMap<(NamespacedName, &str), (&StoredObject, &StoredObject)> = HashMap::new();
+fn latest<'a>(responses: &'a [StoredResponse], is_seen: impl Fn(ScopedName<'a>) -> bool) -> HashSet<ScopedName<'a>> {
+    let mut latest: HashMap<(ScopedName, &str), (&StoredObject, &StoredObject)> = HashMap::new();
     for StoredResponse { object, webhook, group, .. } in responses {
-        let group: NamespacedName = (&object.namespace, group);
+        let group: ScopedName = (&object.namespace, group);
         if !object.finished || !is_seen(group) {
             continue;
         }
