@@ -1,12 +1,46 @@
-//! What OnCall's outgoing webhooks do, as functions of values: no Kubernetes, no tasks, no sockets.
+//! What Grafana OnCall's outgoing webhooks do, as functions of values. Nothing here waits, reads or writes: events, webhooks and
+//! answers come in; what is to be sent, recorded, tried again or removed goes out.
 //!
 //! ```text
-//! EventData ─┐
-//!            ├─► matching ─► request::prepare ─► Request ─► (sent elsewhere) ─► Outcome ─► response::finish ─► Record
-//! Webhook  ──┘                      └─► Record of the field that failed                               └──► retry
+//! event ────┐
+//!           ├─► matching ─► order ─► dispatch ─► request ─────────► PreparedRequest ─► (sent elsewhere)
+//! webhook ──┘                           ▲           │ a field failed                          │
+//!                                       │           ▼                                         ▼
+//!                                       │     ResponseRecord ◄──── response ◄───────────── Outcome
+//!                                       │                                                     │
+//!                                       └───────────────────── retry ◄────────────────────────┘
+//!                                               tried again
 //!
-//! AlertGroupEvents, WebhookResponses ─► retention::plan ─► what is removed
+//! finished events and responses ─► retention ─► RemovalPlan
 //! ```
+//! [`lifecycle`] drives the first picture for all events at once.
+//!
+//! | module | concept |
+//! |---|---|
+//! | [`address`] | whether a request may go to an address |
+//! | [`delivery`] | one webhook's run for one event: its key, its attempts, its outcome |
+//! | [`dispatch`] | which delivery goes out next: bounded, fair, held back from endpoints that are down |
+//! | [`event`] | an event's data, as templates see it and as it is forwarded |
+//! | [`id`] | ids and names derived from other names |
+//! | [`json`] | JSON as Python reads and writes it |
+//! | [`lifecycle`] | the life of events and their deliveries: inputs in, effects out |
+//! | [`matching`] | which webhooks run for an event |
+//! | [`name`] | names of objects within a cluster |
+//! | [`order`] | the order of deliveries within an alert group |
+//! | [`request`] | the request of a webhook for an event, and its redirects |
+//! | [`request_url`] | URLs as OnCall checks them and Python's `requests` sends them |
+//! | [`response`] | the record of what came of a request |
+//! | [`retention`] | which finished events and responses are removed |
+//! | [`retry`] | whether and when there is another attempt |
+//! | [`signing`] | signatures of Standard Webhooks |
+//! | [`template`] | the templates of webhooks |
+//! | [`tls`] | certificates that a webhook trusts and shows |
+//! | [`version`] | resource versions, which order the states of objects |
+//! | [`webhook`] | a webhook, its templates compiled |
+//!
+//! The rule that keeps this crate pure: with default features it depends on no kube, tokio, hyper, reqwest, axum, schemars or
+//! utoipa. The feature `schema` adds the last two, for types that stand in custom resources and in the REST API's document.
+//! No two of these modules need each other.
 
 pub mod address;
 pub mod delivery;
