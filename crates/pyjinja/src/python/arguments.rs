@@ -1,7 +1,7 @@
 //! The arguments of a call, bound to parameters as Python binds them, with its messages.
 
 use crate::python::{
-    exception::{PyResult, type_error},
+    exception::{PyResult, other_error, type_error},
     value::Value,
 };
 
@@ -185,4 +185,51 @@ impl Args {
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+/// An int that counts or sizes, as most builtins take it.
+///
+/// # Errors
+/// An OverflowError if it is beyond 64 bits, a TypeError if it is no int.
+pub(crate) fn size(value: &Value) -> PyResult<i64> {
+    match value {
+        Value::Big(_) => other_error("Python int too large to convert to C ssize_t"),
+        other => other.index(),
+    }
+}
+
+/// The type of an argument as messages that name the argument show it.
+pub(crate) fn argument_type(value: &Value) -> &'static str {
+    if matches!(value, Value::None) { "None" } else { value.type_name() }
+}
+
+/// The arguments of a search, such as `str.find(sub, start, end)`: the wanted value, and the start and end within a
+/// sequence of this length.
+pub(crate) fn search_arguments(method: &str, args: Args, length: usize) -> PyResult<(Value, usize, usize)> {
+    if !args.named.is_empty() {
+        return type_error(format!("{method}() takes no keyword arguments"));
+    }
+    let given = args.positional.len();
+    if given == 0 || given > 3 {
+        let (bound, count, plural) = if given == 0 { ("least", 1, "") } else { ("most", 3, "s") };
+        return type_error(format!("{method}() takes at {bound} {count} argument{plural} ({given} given)"));
+    }
+    let mut args = args.positional.into_iter();
+    let wanted = args.next().unwrap_or(Value::None);
+    let start = boundary(args.next(), 0, length)?;
+    Ok((wanted, start, boundary(args.next(), length, length)?.min(length)))
+}
+
+/// A start or end as slices take it: counted from the end if it is negative.
+fn boundary(value: Option<Value>, default: usize, length: usize) -> PyResult<usize> {
+    let index = match value {
+        None | Some(Value::None) => return Ok(default),
+        Some(value) if value.as_int().is_none() => {
+            return type_error("slice indices must be integers or None or have an __index__ method");
+        }
+        Some(value) => value.index()?,
+    };
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let index = if index < 0 { index.saturating_add(length).max(0) } else { index };
+    Ok(usize::try_from(index).unwrap_or(usize::MAX))
 }

@@ -5,12 +5,11 @@ use std::{fmt::Write, ops::Deref};
 use crate::{
     eval::rendering::Rendering,
     python::{
-        arguments::Args,
+        arguments::{Args, argument_type, search_arguments, size},
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
-        numbers::size,
-        operators::Operator,
-        text::{argument_type, search_arguments},
-        value::{Object, Value},
+        object::{Object, Operator},
+        quote,
+        value::Value,
     },
 };
 
@@ -437,13 +436,13 @@ fn encode_narrow(rendering: &Rendering, text: &str, errors: &str, codec: &str, l
             "ignore" => {}
             "replace" => out.push(b'?'),
             "xmlcharrefreplace" => out.extend(format!("&#{code};").bytes()),
-            "backslashreplace" => out.extend(escaped(c).bytes()),
+            "backslashreplace" => out.extend(escape(c).bytes()),
             "strict" | "surrogateescape" | "surrogatepass" => {
                 let count = text.chars().skip(index).take_while(|c| u32::from(*c) >= limit).count();
                 return value_error(format!(
                     "'{codec}' codec can't encode {}: ordinal not in range({limit})",
                     if count == 1 {
-                        format!("character '{}' in position {index}", escaped(c))
+                        format!("character '{}' in position {index}", escape(c))
                     } else {
                         format!("characters in position {index}-{}", index + count - 1)
                     }
@@ -455,12 +454,10 @@ fn encode_narrow(rendering: &Rendering, text: &str, errors: &str, codec: &str, l
     Ok(out)
 }
 
-fn escaped(c: char) -> String {
-    match u32::from(c) {
-        code @ ..=0xff => format!("\\x{code:02x}"),
-        code @ ..=0xffff => format!("\\u{code:04x}"),
-        code => format!("\\U{code:08x}"),
-    }
+fn escape(c: char) -> String {
+    let mut escape = String::new();
+    quote::push_escape(&mut escape, c);
+    escape
 }
 
 /// `bytes.decode(encoding, errors)`

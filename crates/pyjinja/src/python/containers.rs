@@ -8,9 +8,8 @@ use crate::{
     eval,
     eval::rendering::Rendering,
     python::{
-        arguments::Args,
+        arguments::{Args, size},
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
-        numbers::size,
         operators::equal,
         print, sorting,
         value::{Dict, Key, List, Object, Value},

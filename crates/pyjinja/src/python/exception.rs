@@ -1,4 +1,4 @@
-//! What Python would raise, and OnCall's two kinds of failure made of it.
+//! Python's exceptions, and OnCall's two kinds of failure that they become.
 
 use crate::Fault;
 

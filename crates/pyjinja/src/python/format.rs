@@ -12,8 +12,9 @@ use crate::{
         datetime as time,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
         numbers::{self, DIGITS},
-        print,
+        print, quote,
         text::{escape, escaped},
+        unicode::{decimal, is_digit},
         value::{Text, Value},
     },
 };
@@ -113,18 +114,7 @@ fn radix_of(kind: char) -> (u32, &'static str) {
 
 /// `ascii(x)`
 fn ascii(rendering: &Rendering, value: &Value) -> PyResult<String> {
-    Ok(ascii_text(&print::repr(rendering, value)?))
-}
-
-fn ascii_text(text: &str) -> String {
-    text.chars()
-        .map(|c| match u32::from(c) {
-            ..=0x7f => c.to_string(),
-            code @ ..=0xff => format!("\\x{code:02x}"),
-            code @ ..=0xffff => format!("\\u{code:04x}"),
-            code => format!("\\U{code:08x}"),
-        })
-        .collect()
+    Ok(quote::ascii(&print::repr(rendering, value)?))
 }
 
 /// A format specification: `[[fill]align][sign][z][#][0][width][grouping][.precision][type]`.
@@ -313,7 +303,7 @@ impl<'a> Characters<'a> {
 
     fn integer(&mut self) -> PyResult<Option<usize>> {
         let mut value = None;
-        while let Some(digit) = self.peek(0).and_then(numbers::decimal) {
+        while let Some(digit) = self.peek(0).and_then(decimal) {
             self.next();
             let grown = value.unwrap_or(0_i64).checked_mul(10).and_then(|value| value.checked_add(i64::from(digit)));
             if grown.is_none() {
@@ -557,7 +547,7 @@ impl Formatter<'_> {
             *next += 1;
             return Ok((*next - 1).to_string());
         }
-        if name.chars().all(crate::python::text::is_digit) {
+        if name.chars().all(is_digit) {
             if matches!(self.numbering, Numbering::Automatic(1..)) {
                 return switched();
             }
@@ -878,7 +868,7 @@ impl Percent<'_> {
             _ => print::repr(self.rendering, &value)?,
         };
         let text = if self.safe && kind != 's' { escape(&text) } else { text };
-        let text = if kind == 'a' { ascii_text(&text) } else { text };
+        let text = if kind == 'a' { quote::ascii(&text) } else { text };
         let cut = match flags.precision {
             Some(precision) => text.chars().take(precision).collect(),
             None => text,

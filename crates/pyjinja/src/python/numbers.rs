@@ -4,16 +4,15 @@ use std::{borrow::Cow, fmt::Write};
 
 use num_bigint::{BigInt, Sign};
 use num_traits::{FromPrimitive, One, Signed, ToPrimitive, Zero};
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::{
     eval::rendering::Rendering,
     python::{
-        arguments::Args,
+        arguments::{Args, argument_type, size},
         bytes::Bytes,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
         print,
-        text::{argument_type, is_space},
+        unicode::{decimal, is_space},
         value::Value,
     },
 };
@@ -81,14 +80,6 @@ pub(crate) fn float_from_int(number: &BigInt) -> PyResult<f64> {
         .map_or_else(|| other_error("int too large to convert to float"), Ok)
 }
 
-/// An int that counts or sizes, as most builtins take it: one beyond 64 bits is an OverflowError.
-pub(crate) fn size(value: &Value) -> PyResult<i64> {
-    match value {
-        Value::Big(_) => other_error("Python int too large to convert to C ssize_t"),
-        other => other.index(),
-    }
-}
-
 /// `round(number, digits)`, infinite where Python says that the result is too large.
 pub(crate) fn round_half_even(number: f64, digits: i64) -> f64 {
     if !number.is_finite() || number == 0.0 || digits > 330 {
@@ -118,20 +109,6 @@ pub(crate) fn round_half_even(number: f64, digits: i64) -> f64 {
         }
     };
     rounded.copysign(number)
-}
-
-/// The value of a digit of any script.
-pub(crate) fn decimal(c: char) -> Option<u8> {
-    if c.is_ascii() {
-        return c.to_digit(10).and_then(|digit| u8::try_from(digit).ok());
-    }
-    let is_decimal = |c: char| c.general_category() == GeneralCategory::DecimalNumber;
-    if !is_decimal(c) {
-        return None;
-    }
-    // The digits of every script stand together, and each run of them starts with a zero.
-    let before = (0..u32::from(c)).rev().map_while(char::from_u32).take_while(|c| is_decimal(*c)).count();
-    u8::try_from(before % 10).ok()
 }
 
 fn plain_digits(text: &str) -> Cow<'_, str> {

@@ -1,10 +1,13 @@
 //! Python's operators, comparisons and subscripts.
 
-use std::{borrow::Cow, cmp::Ordering, rc::Rc};
+// Moved to `object` and `value`.
+pub(crate) use crate::python::{object::Operator, value::equal};
+
+use std::{borrow::Cow, cmp::Ordering};
 
 use num_bigint::BigInt;
 use num_integer::Integer;
-use num_traits::{FromPrimitive, Pow, Signed, ToPrimitive, Zero};
+use num_traits::{Pow, Signed, ToPrimitive, Zero};
 
 use crate::{
     eval::{budget, rendering::Rendering},
@@ -12,41 +15,12 @@ use crate::{
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
         format, print,
         text::escape,
-        value::{Text, Value},
+        value::{
+            Text, Value,
+            number::{self, Number},
+        },
     },
 };
-
-/// An operator of arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    FloorDiv,
-    Mod,
-    Pow,
-    /// Unary minus; the other operand is None.
-    Neg,
-    /// Unary plus; the other operand is None.
-    Pos,
-}
-
-impl Operator {
-    fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Sub => "-",
-            Self::Mul => "*",
-            Self::Div => "/",
-            Self::FloorDiv => "//",
-            Self::Mod => "%",
-            Self::Pow => "** or pow()",
-            Self::Neg => "unary -",
-            Self::Pos => "unary +",
-        }
-    }
-}
 
 /// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,31 +180,7 @@ pub(crate) fn unary(operator: Operator, value: &Value) -> PyResult {
     }
 }
 
-enum Number<'a> {
-    Int(i64),
-    Big(Cow<'a, BigInt>),
-    Float(f64),
-}
-
-impl<'a> Number<'a> {
-    fn of(value: &'a Value) -> Option<Self> {
-        match value {
-            Value::Bool(value) => Some(Self::Int(i64::from(*value))),
-            Value::Int(value) => Some(Self::Int(*value)),
-            Value::Big(value) => Some(Self::Big(Cow::Borrowed(value))),
-            Value::Float(value) => Some(Self::Float(*value)),
-            _ => None,
-        }
-    }
-
-    fn big(self) -> Option<Cow<'a, BigInt>> {
-        match self {
-            Self::Int(value) => Some(Cow::Owned(BigInt::from(value))),
-            Self::Big(value) => Some(value),
-            Self::Float(_) => None,
-        }
-    }
-
+impl Number<'_> {
     fn float(&self) -> PyResult<f64> {
         match self {
             #[expect(clippy::cast_precision_loss, reason = "as Python rounds it")]
@@ -381,64 +331,13 @@ fn power(a: f64, b: f64) -> PyResult {
     Ok(Value::Float(result))
 }
 
-/// `left == right`
-pub(crate) fn equal(left: &Value, right: &Value) -> bool {
-    let simple = |value: &Value| matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Undefined(_));
-    // What is beyond a bound is not equal; the next step of the template stops there.
-    if !simple(left) && budget::spend(1 + left.weight().min(right.weight()) / 16).is_some() {
-        return false;
-    }
-    let Some(_level) = budget::deeper() else { return false };
-    match (left, right) {
-        (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
-        (Value::Str(a), Value::Str(b)) => a.text == b.text,
-        (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items(), &b.items()),
-        (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b) || all_equal(&a.items, &b.items),
-        (Value::Dict(a), Value::Dict(b)) => {
-            Rc::ptr_eq(a, b) || {
-                let (a, b) = (a.entries(), b.entries());
-                a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
-            }
-        }
-        (Value::Object(a), Value::Object(b)) if Rc::ptr_eq(a, b) => true,
-        (Value::Object(a), b) if let Some(equal) = a.equals(b) => equal,
-        (a, Value::Object(b)) => b.equals(a).unwrap_or(false),
-        _ => numbers_compare(left, right) == Some(Some(Ordering::Equal)),
-    }
-}
-fn all_equal(a: &[Value], b: &[Value]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-}
-
-/// How two numbers compare: None inside if one is NaN, None if they are not both numbers.
-fn numbers_compare(left: &Value, right: &Value) -> Option<Option<Ordering>> {
-    Some(match (Number::of(left)?, Number::of(right)?) {
-        (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
-        (Number::Float(a), Number::Float(b)) => a.partial_cmp(&b),
-        (Number::Float(a), b) => int_and_float(b.big()?.as_ref(), a).map(Ordering::reverse),
-        (a, Number::Float(b)) => int_and_float(a.big()?.as_ref(), b),
-        (a, b) => Some(a.big()?.cmp(&b.big()?)),
-    })
-}
-
-/// Exact, as Python compares them.
-fn int_and_float(int: &BigInt, float: f64) -> Option<Ordering> {
-    if float.is_nan() {
-        return None;
-    }
-    Some(match BigInt::from_f64(float.trunc()) {
-        None => 0_f64.total_cmp(&float),
-        Some(whole) => int.cmp(&whole).then_with(|| 0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)),
-    })
-}
-
 /// Which of the two comes first where `left < right` has to hold, and whether that is so at all for NaN.
 fn order(comparison: Comparison, left: &Value, right: &Value) -> PyResult<Option<Ordering>> {
     let Some(_level) = budget::deeper() else {
         return other_error("maximum recursion depth exceeded in comparison");
     };
     budget::spend(left.weight().min(right.weight()) / 16);
-    if let Some(ordering) = numbers_compare(left, right) {
+    if let Some(ordering) = number::compare(left, right) {
         return Ok(ordering);
     }
     for value in [left, right] {

@@ -2,8 +2,6 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
-
 use crate::json::float_repr;
 use crate::{
     eval::{budget, rendering::Rendering},
@@ -12,6 +10,9 @@ use crate::{
         value::{Text, Value},
     },
 };
+
+// Moved to `quote`.
+pub(crate) use crate::python::quote::quote;
 
 /// Python's bound on the digits of an int as text.
 const DIGITS: usize = 4300;
@@ -31,47 +32,6 @@ pub(crate) fn repr(rendering: &Rendering, value: &Value) -> PyResult<String> {
     let mut printer = Printer { rendering, out: String::new(), counted: 0, open: Vec::new() };
     printer.value(value)?;
     Ok(printer.out)
-}
-
-/// `repr` of a `str`.
-pub(crate) fn quote(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push(quote);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c == quote => out.extend(['\\', c]),
-            c if printable(c) => out.push(c),
-            // Writing to a String can't fail.
-            c if c <= '\u{ff}' => drop(write!(out, "\\x{:02x}", u32::from(c))),
-            c if c <= '\u{ffff}' => drop(write!(out, "\\u{:04x}", u32::from(c))),
-            c => drop(write!(out, "\\U{:08x}", u32::from(c))),
-        }
-    }
-    out.push(quote);
-    out
-}
-
-/// `str.isprintable` of one character.
-pub(crate) fn printable(c: char) -> bool {
-    if c.is_ascii() {
-        return matches!(c, ' '..='~');
-    }
-    !matches!(
-        c.general_category(),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::Surrogate
-            | GeneralCategory::PrivateUse
-            | GeneralCategory::Unassigned
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-            | GeneralCategory::SpaceSeparator
-    )
 }
 
 struct Printer<'a> {
@@ -172,28 +132,5 @@ impl Printer<'_> {
         let more = self.out.len() - self.counted;
         self.counted = self.out.len();
         self.rendering.allocate(more)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_quoted_as_repr_does() {
-        let cases = [
-            ("plain", "'plain'"),
-            ("it's", "\"it's\""),
-            ("say \"hi\"", "'say \"hi\"'"),
-            ("both ' and \"", "'both \\' and \"'"),
-            ("tab\there\nnl\r\\", "'tab\\there\\nnl\\r\\\\'"),
-            (
-                "\0\x7f\u{a0}\u{ad}é\u{200b}\u{e000}\u{10ffff}😊e\u{301}",
-                "'\\x00\\x7f\\xa0\\xadé\\u200b\\ue000\\U0010ffff😊e\u{301}'",
-            ),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(quote(text), expected);
-        }
     }
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+// Moved to `unicode`.
+pub(crate) use crate::python::unicode::is_space;
 
 use crate::{
     eval::rendering::Rendering,
     python::{
-        arguments::{Args, Signature},
+        arguments::{Args, Signature, argument_type, search_arguments, size},
         bytes,
         exception::{Exception, PyResult, other_error, type_error, value_error},
-        format,
-        numbers::size,
-        print,
+        format, print,
+        unicode::{is_alphabetic, is_cased, is_decimal, is_digit, is_line_break, is_numeric, is_printable, is_title},
         value::{Text, Value},
     },
 };
@@ -287,56 +289,6 @@ pub(crate) fn striptags(text: &str) -> String {
     unescape(&words.join(" "))
 }
 
-/// `str.isspace` of one character.
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
-}
-
-/// Where `splitlines` splits.
-fn is_line_break(c: char) -> bool {
-    matches!(c, '\n'..='\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-fn is_decimal(c: char) -> bool {
-    c.is_ascii_digit() || c.general_category() == GeneralCategory::DecimalNumber
-}
-
-/// `str.isdigit` of one character.
-pub(crate) fn is_digit(c: char) -> bool {
-    is_decimal(c)
-        || matches!(c,
-            '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{1369}'..='\u{1371}' | '\u{19da}' | '\u{2070}'
-            | '\u{2074}'..='\u{2079}' | '\u{2080}'..='\u{2089}' | '\u{2460}'..='\u{2468}'
-            | '\u{2474}'..='\u{247c}' | '\u{2488}'..='\u{2490}' | '\u{24ea}' | '\u{24f5}'..='\u{24fd}'
-            | '\u{24ff}' | '\u{2776}'..='\u{277e}' | '\u{2780}'..='\u{2788}' | '\u{278a}'..='\u{2792}'
-            | '\u{10a40}'..='\u{10a43}' | '\u{10e60}'..='\u{10e68}' | '\u{11052}'..='\u{1105a}'
-            | '\u{1f100}'..='\u{1f10a}')
-}
-
-/// The ideographs that stand for numbers.
-const NUMERALS: &str = "\u{3405}\u{3483}\u{382a}\u{3b4d}一七万三九二五世亿什仟仨伍佰億兆兩八六十千卄卅升卌\
-                        叁参參叄四壱壹幺廾廿弌弍弎弐拾捌柒漆玖百肆萬貮貳贰阡陆陌陸零\
-                        \u{f96b}\u{f973}\u{f978}\u{f9b2}\u{f9d1}\u{f9d3}\u{f9fd}\u{20001}\u{20064}\u{200e2}\
-                        \u{20121}\u{2092a}\u{20983}\u{2098c}\u{2099c}\u{20aea}\u{20afd}\u{20b19}\u{22390}\
-                        \u{22998}\u{23b1b}\u{2626d}\u{2f890}";
-
-fn is_numeric(c: char) -> bool {
-    c.is_ascii_digit() || c.general_category_group() == GeneralCategoryGroup::Number || NUMERALS.contains(c)
-}
-
-fn is_alphabetic(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_alphabetic() } else { c.general_category_group() == GeneralCategoryGroup::Letter }
-}
-
-fn is_title(c: char) -> bool {
-    !c.is_ascii() && c.general_category() == GeneralCategory::TitlecaseLetter
-}
-
-/// Whether it is of any case.
-fn is_cased(c: char) -> bool {
-    c.is_lowercase() || c.is_uppercase() || is_title(c)
-}
-
 fn is(text: &str, method: &str) -> bool {
     let all = |wanted: fn(char) -> bool| !text.is_empty() && text.chars().all(wanted);
     match method {
@@ -348,7 +300,7 @@ fn is(text: &str, method: &str) -> bool {
         "isidentifier" => is_identifier(text),
         "islower" => text.chars().any(char::is_lowercase) && !text.chars().any(|c| c.is_uppercase() || is_title(c)),
         "isnumeric" => all(is_numeric),
-        "isprintable" => text.chars().all(print::printable),
+        "isprintable" => text.chars().all(is_printable),
         "isspace" => all(is_space),
         "istitle" => is_titled(text),
         _ => text.chars().any(char::is_uppercase) && !text.chars().any(|c| c.is_lowercase() || is_title(c)),
@@ -508,11 +460,6 @@ fn title(c: char) -> String {
     }
 }
 
-/// The type of an argument as messages that name the argument have it.
-pub(crate) fn argument_type(value: &Value) -> &'static str {
-    if matches!(value, Value::None) { "None" } else { value.type_name() }
-}
-
 /// The one argument that must be text.
 fn text_argument(args: Args, method: &str, refused: &str) -> PyResult<Text> {
     match args.builtin(&format!("str.{method}"), 1, 1)?.into_iter().next() {
@@ -608,35 +555,6 @@ fn window<'a>(receiver: &'a str, method: &str, args: Args) -> PyResult<(Value, O
     let from = offset(receiver, start);
     let to = from + offset(receiver.get(from..).unwrap_or(""), end - start);
     Ok((wanted, Some(Window { text: receiver.get(from..to).unwrap_or(""), start })))
-}
-
-/// What a search is for, and its start and end in a text of this length.
-pub(crate) fn search_arguments(method: &str, args: Args, length: usize) -> PyResult<(Value, usize, usize)> {
-    if !args.named.is_empty() {
-        return type_error(format!("{method}() takes no keyword arguments"));
-    }
-    let given = args.positional.len();
-    if given == 0 || given > 3 {
-        let (bound, count, plural) = if given == 0 { ("least", 1, "") } else { ("most", 3, "s") };
-        return type_error(format!("{method}() takes at {bound} {count} argument{plural} ({given} given)"));
-    }
-    let mut args = args.positional.into_iter();
-    let wanted = args.next().unwrap_or(Value::None);
-    let start = boundary(args.next(), 0, length)?;
-    Ok((wanted, start, boundary(args.next(), length, length)?.min(length)))
-}
-
-fn boundary(value: Option<Value>, default: usize, length: usize) -> PyResult<usize> {
-    let index = match value {
-        None | Some(Value::None) => return Ok(default),
-        Some(value) if value.as_int().is_none() => {
-            return type_error("slice indices must be integers or None or have an __index__ method");
-        }
-        Some(value) => value.index()?,
-    };
-    let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let index = if index < 0 { index.saturating_add(length).max(0) } else { index };
-    Ok(usize::try_from(index).unwrap_or(usize::MAX))
 }
 
 /// Where the character at `position` starts.
