@@ -11,9 +11,9 @@ use crate::{
         arguments::Args,
         datetime as time,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        markup::{escape, escape_value},
         numbers::{self, DIGITS},
         print, quote,
-        text::{escape, escaped},
         unicode::{decimal, is_digit},
         value::{Text, Value},
     },
@@ -863,7 +863,7 @@ impl Percent<'_> {
     fn text(&mut self, kind: char, flags: &Flags) -> PyResult<String> {
         let value = self.argument()?;
         let text = match kind {
-            's' if self.safe => escaped(self.rendering, &value)?.to_string(),
+            's' if self.safe => escape_value(self.rendering, &value)?.to_string(),
             's' => print::string(self.rendering, &value)?.to_string(),
             _ => print::repr(self.rendering, &value)?,
         };
@@ -968,7 +968,7 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
-    use crate::python::containers::table::{Row, check};
+    use crate::python::tests::{Row, check};
 
     #[rustfmt::skip]
     const ROWS: &[Row] = &[

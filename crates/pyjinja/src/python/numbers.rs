@@ -326,7 +326,7 @@ fn hex(float: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::python::containers::table::{Row, check};
+    use crate::python::tests::{Row, check};
 
     #[rustfmt::skip]
     const ROWS: &[Row] = &[

@@ -1,9 +1,9 @@
 //! Python's operators, comparisons and subscripts.
 
-// Moved to `object` and `value`.
-pub(crate) use crate::python::{object::Operator, value::equal};
+// Moved to `object`, `markup` and `value`.
+pub(crate) use crate::python::{markup::escape_text as escaped, object::Operator, value::equal};
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::cmp::Ordering;
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -13,8 +13,9 @@ use crate::{
     eval::{budget, rendering::Rendering},
     python::{
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
-        format, print,
-        text::escape,
+        format,
+        markup::{escape, escape_text},
+        print,
         value::{
             Text, Value,
             number::{self, Number},
@@ -79,7 +80,7 @@ fn add(rendering: &Rendering, left: &Value, right: &Value) -> PyResult {
         (Value::Str(a), Value::Str(b)) => {
             rendering.allocate(a.len() + b.len())?;
             Ok(if a.safe || b.safe {
-                Value::Str(Text::safe([escaped(a), escaped(b)].concat()))
+                Value::Str(Text::safe([escape_text(a), escape_text(b)].concat()))
             } else {
                 Value::text([&*a.text, &*b.text].concat())
             })
@@ -105,11 +106,6 @@ fn add(rendering: &Rendering, left: &Value, right: &Value) -> PyResult {
         }
         _ => unsupported(Operator::Add, left, right),
     }
-}
-
-/// The text as it stands in markup.
-pub(crate) fn escaped(text: &Text) -> Cow<'_, str> {
-    if text.safe { Cow::Borrowed(&text.text) } else { Cow::Owned(escape(text)) }
 }
 
 fn multiply(rendering: &Rendering, left: &Value, right: &Value) -> PyResult {
