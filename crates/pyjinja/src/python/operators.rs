@@ -1,7 +1,12 @@
 //! Python's operators, comparisons and subscripts.
 
-// Moved to `object`, `markup` and `value`.
-pub(crate) use crate::python::{markup::escape_text as escaped, object::Operator, value::equal};
+// Moved to `object`, `markup`, `sequence` and `value`.
+pub(crate) use crate::python::{
+    markup::escape_text as escaped,
+    object::Operator,
+    sequence::{element, slice},
+    value::equal,
+};
 
 use std::cmp::Ordering;
 
@@ -12,7 +17,7 @@ use num_traits::{Pow, Signed, ToPrimitive, Zero};
 use crate::{
     eval::{budget, rendering::Rendering},
     python::{
-        exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
+        exception::{PyResult, other_error, type_error, value_error},
         format,
         markup::{escape, escape_text},
         print,
@@ -413,83 +418,5 @@ pub(crate) fn contains(rendering: &Rendering, container: &Value, item: &Value) -
             Err(_) => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),
         },
         _ => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),
-    }
-}
-
-/// `x[start:stop:step]`
-pub(crate) fn slice(rendering: &Rendering, value: &Value, bounds: [&Value; 3]) -> PyResult {
-    match value {
-        Value::Str(text) => {
-            rendering.work(text.len() / 64)?;
-            let picked: String = if text.is_ascii() {
-                let bytes = text.as_bytes();
-                picks(bytes.len(), bounds)?.filter_map(|at| bytes.get(at).copied().map(char::from)).collect()
-            } else {
-                rendering.allocate(text.len())?;
-                let chars: Vec<char> = text.chars().collect();
-                picks(chars.len(), bounds)?.filter_map(|at| chars.get(at)).collect()
-            };
-            rendering.allocate(picked.len())?;
-            Ok(text.like(picked))
-        }
-        Value::List(list) => Ok(Value::list(sliced(rendering, &list.items(), bounds)?)),
-        Value::Tuple(tuple) => Ok(Value::tuple(sliced(rendering, &tuple.items, bounds)?)),
-        Value::Undefined(undefined) => Err(undefined.raise()),
-        Value::Dict(_) => {
-            let shown: Vec<String> =
-                bounds.iter().map(|bound| print::repr(rendering, bound)).collect::<PyResult<_>>()?;
-            Err(Exception::new(ExceptionClass::KeyError, format!("slice({})", shown.join(", "))))
-        }
-        other => type_error(format!("'{}' object is not subscriptable", other.operand_name())),
-    }
-}
-
-fn sliced(rendering: &Rendering, items: &[Value], bounds: [&Value; 3]) -> PyResult<Vec<Value>> {
-    let picked: Vec<Value> = picks(items.len(), bounds)?.filter_map(|at| items.get(at).cloned()).collect();
-    rendering.allocate(size_of_val(picked.as_slice()))?;
-    Ok(picked)
-}
-
-/// The indexes that a slice picks, in its order.
-fn picks(length: usize, [start, stop, step]: [&Value; 3]) -> PyResult<impl Iterator<Item = usize>> {
-    let bound = |value: &Value| match value {
-        Value::None => Ok(None),
-        Value::Bool(_) | Value::Int(_) | Value::Big(_) => value.index().map(Some),
-        _ => type_error("slice indices must be integers or None or have an __index__ method"),
-    };
-    let step = bound(step)?.unwrap_or(1).max(-i64::MAX);
-    if step == 0 {
-        return value_error("slice step cannot be zero");
-    }
-    let length = i64::try_from(length).unwrap_or(i64::MAX);
-    // Where a walk in this direction may begin and end.
-    let (low, high) = if step < 0 { (-1, length - 1) } else { (0, length) };
-    let clamp = |at: i64| if at < 0 { (at.saturating_add(length)).max(low) } else { at.min(high) };
-    let start = bound(start)?.map_or(if step < 0 { high } else { low }, clamp);
-    let stop = bound(stop)?.map_or(if step < 0 { low } else { high }, clamp);
-    let walk = std::iter::successors(Some(start), move |at| at.checked_add(step));
-    Ok(walk
-        .take_while(move |at| if step < 0 { *at > stop } else { *at < stop })
-        .filter_map(|at| usize::try_from(at).ok()))
-}
-
-/// `x[index]` of a list, tuple or text, negative indexes counted from the end.
-pub(crate) fn element(value: &Value, index: i64) -> Option<Value> {
-    let at = |length: usize| {
-        let length = i64::try_from(length).ok()?;
-        usize::try_from(if index < 0 { index.checked_add(length)? } else { index }).ok()
-    };
-    match value {
-        Value::List(list) => {
-            let items = list.items();
-            items.get(at(items.len())?).cloned()
-        }
-        Value::Tuple(tuple) => tuple.items.get(at(tuple.items.len())?).cloned(),
-        Value::Str(text) if text.is_ascii() => {
-            let at = at(text.len())?;
-            text.get(at..=at).map(|one| text.like(one))
-        }
-        Value::Str(text) => text.chars().nth(at(text.chars().count())?).map(|c| text.like(c.to_string())),
-        _ => None,
     }
 }

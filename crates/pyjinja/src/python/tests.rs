@@ -9,9 +9,8 @@ use crate::{
     python::{
         arguments::Args,
         bytes::Bytes,
-        containers,
         exception::{ExceptionClass, PyResult},
-        format, numbers, print, string,
+        format, methods, numbers, print,
         value::{Text, Undefined, Value},
     },
 };
@@ -54,10 +53,7 @@ fn call(rendering: &Rendering, receiver: &Value, method: &str, args: Args) -> Py
         ("int", Value::Str(text)) => numbers::int_from_text(text, first.index()?).map(Value::int),
         ("float", Value::Str(text)) => numbers::float_from_text(text).map(Value::Float),
         ("round", Value::Float(number)) => Ok(Value::Float(numbers::round_half_even(*number, first.index()?))),
-        (_, Value::Str(text)) => string::call(rendering, text, method, args),
-        (_, Value::List(_) | Value::Tuple(_) | Value::Dict(_)) => containers::call(rendering, receiver, method, args),
-        (_, Value::Object(object)) => object.call_method(rendering, method, args),
-        _ => numbers::call(rendering, receiver, method, args),
+        _ => methods::call(rendering, receiver, method, args),
     }
 }
 
