@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 pub(crate) mod bytes;
 pub(crate) mod codecs;
+pub(crate) mod comparison;
 pub(crate) mod datetime;
 pub(crate) mod dict;
 pub(crate) mod dumps;

@@ -12,7 +12,7 @@ use crate::{
         datetime as time,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
         markup::{escape, escape_value},
-        numbers::{self, DIGITS},
+        numbers::{digits::MAX_STR_DIGITS, float, int},
         print, quote,
         unicode::{decimal, is_digit},
         value::{Text, Value},
@@ -90,11 +90,11 @@ fn int_digits(rendering: &Rendering, number: &BigInt, radix: u32) -> PyResult<St
     // No int of 4300 digits has as many bits: it need not be printed to know.
     let text = (radix != 10 || number.bits() < 14_300)
         .then(|| number.magnitude().to_str_radix(radix))
-        .filter(|text| radix != 10 || text.len() <= DIGITS);
+        .filter(|text| radix != 10 || text.len() <= MAX_STR_DIGITS);
     text.map_or_else(
         || {
             value_error(format!(
-                "Exceeds the limit ({DIGITS} digits) for integer string conversion; use \
+                "Exceeds the limit ({MAX_STR_DIGITS} digits) for integer string conversion; use \
                  sys.set_int_max_str_digits() to increase the limit"
             ))
         },
@@ -335,7 +335,7 @@ pub(crate) fn format_spec(rendering: &Rendering, value: &Value, spec: &str) -> P
             match spec.kind {
                 Some('b' | 'c' | 'd' | 'o' | 'x' | 'X' | 'n') => format_int(rendering, &number, &spec),
                 Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%') => {
-                    format_float(rendering, value, numbers::float_from_int(&number)?, &spec)
+                    format_float(rendering, value, float::from_int(&number)?, &spec)
                 }
                 _ => spec.unknown(value),
             }
@@ -893,8 +893,8 @@ impl Percent<'_> {
         let value = self.argument()?;
         let decimal = matches!(kind, 'd' | 'i' | 'u');
         let number = match &value {
-            Value::Str(text) if decimal && self.safe => numbers::int_from_text(text, 10)?,
-            Value::Float(number) if decimal => numbers::int_from_float(*number)?,
+            Value::Str(text) if decimal && self.safe => int::from_text(text, 10)?,
+            Value::Float(number) if decimal => int::from_float(*number)?,
             Value::Undefined(undefined) if decimal => return Err(undefined.raise()),
             other => match other.as_int() {
                 Some(number) if decimal || !self.safe => number.into_owned(),
@@ -922,8 +922,8 @@ impl Percent<'_> {
         let value = self.argument()?;
         let number = match (&value, value.as_int()) {
             (Value::Float(number), _) => *number,
-            (_, Some(number)) => numbers::float_from_int(&number)?,
-            (Value::Str(text), _) if self.safe => numbers::float_from_text(text)?,
+            (_, Some(number)) => float::from_int(&number)?,
+            (Value::Str(text), _) if self.safe => float::from_text(text)?,
             (Value::Undefined(undefined), _) => return Err(undefined.raise()),
             (other, _) if self.safe => {
                 return type_error(format!(

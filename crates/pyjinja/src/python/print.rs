@@ -7,15 +7,13 @@ use crate::{
     eval::{budget, rendering::Rendering},
     python::{
         exception::{PyResult, other_error, value_error},
+        numbers::digits::MAX_STR_DIGITS,
         value::{Text, Value},
     },
 };
 
 // Moved to `quote`.
 pub(crate) use crate::python::quote::quote;
-
-/// Python's bound on the digits of an int as text.
-const DIGITS: usize = 4300;
 
 /// `str(x)`
 pub(crate) fn string(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
@@ -53,8 +51,10 @@ impl Printer<'_> {
             Value::Int(number) => drop(write!(self.out, "{number}")),
             Value::Big(number) => {
                 let digits = number.to_string();
-                if digits.trim_start_matches('-').len() > DIGITS {
-                    return value_error(format!("Exceeds the limit ({DIGITS} digits) for integer string conversion"));
+                if digits.trim_start_matches('-').len() > MAX_STR_DIGITS {
+                    return value_error(format!(
+                        "Exceeds the limit ({MAX_STR_DIGITS} digits) for integer string conversion"
+                    ));
                 }
                 self.out.push_str(&digits);
             }

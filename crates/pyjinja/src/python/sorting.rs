@@ -2,7 +2,7 @@
 
 use crate::{
     eval::rendering::Rendering,
-    python::{exception::PyResult, operators::less, value::Value},
+    python::{comparison::less, exception::PyResult, value::Value},
 };
 
 /// Values sorted by the keys before them. Compares first what Python compares first, so that the same pair is named

@@ -10,7 +10,9 @@ use crate::{
         arguments::Args,
         bytes::Bytes,
         exception::{ExceptionClass, PyResult},
-        format, methods, numbers, print,
+        format, methods,
+        numbers::{float, int},
+        print,
         value::{Text, Undefined, Value},
     },
 };
@@ -50,9 +52,9 @@ fn call(rendering: &Rendering, receiver: &Value, method: &str, args: Args) -> Py
     match (method, receiver) {
         ("%", Value::Str(text)) => format::percent(rendering, text, &first),
         ("fmt", value) => format::format_spec(rendering, value, first.as_str().expect("text")).map(Value::from),
-        ("int", Value::Str(text)) => numbers::int_from_text(text, first.index()?).map(Value::int),
-        ("float", Value::Str(text)) => numbers::float_from_text(text).map(Value::Float),
-        ("round", Value::Float(number)) => Ok(Value::Float(numbers::round_half_even(*number, first.index()?))),
+        ("int", Value::Str(text)) => int::from_text(text, first.index()?).map(Value::int),
+        ("float", Value::Str(text)) => float::from_text(text).map(Value::Float),
+        ("round", Value::Float(number)) => Ok(Value::Float(float::round(*number, first.index()?))),
         _ => methods::call(rendering, receiver, method, args),
     }
 }
