@@ -6,18 +6,18 @@ pub(crate) mod codecs;
 pub(crate) mod comparison;
 pub(crate) mod datetime;
 pub(crate) mod dict;
-pub(crate) mod dumps;
 pub(crate) mod exception;
 pub(crate) mod format;
+pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod markup;
 pub(crate) mod methods;
 pub(crate) mod numbers;
 pub(crate) mod object;
 pub(crate) mod operators;
-pub(crate) mod print;
 pub(crate) mod quote;
 pub(crate) mod re;
+pub(crate) mod repr;
 pub(crate) mod sequence;
 pub(crate) mod sorting;
 pub(crate) mod string;
@@ -26,6 +26,16 @@ pub(crate) mod tests;
 pub(crate) mod tuple;
 pub(crate) mod unicode;
 pub(crate) mod value;
+
+pub(crate) use self::json as dumps;
+
+// Moved to `repr` and `quote`.
+pub(crate) mod print {
+    pub(crate) use super::{
+        quote::quote,
+        repr::{repr, string},
+    };
+}
 
 // Moved to `dict` and `methods`.
 pub(crate) mod containers {

@@ -24,7 +24,7 @@ use crate::{
         arguments::Args,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
         operators::Operator,
-        print::quote,
+        quote::quote,
         value::{Object, Value},
     },
 };

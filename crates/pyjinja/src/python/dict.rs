@@ -12,7 +12,7 @@ use crate::{
         arguments::Args,
         dict::views::{DictView, ViewKind},
         exception::{Exception, ExceptionClass, PyResult, type_error, value_error},
-        print,
+        repr,
         value::{Dict, Key, Value},
     },
 };
@@ -93,7 +93,7 @@ fn pop(rendering: &Rendering, dict: &Dict, args: Args) -> PyResult {
     };
     match found.or(default) {
         Some(value) => Ok(value),
-        None => Err(Exception::new(ExceptionClass::KeyError, print::repr(rendering, &key)?)),
+        None => Err(Exception::new(ExceptionClass::KeyError, repr::repr(rendering, &key)?)),
     }
 }
 

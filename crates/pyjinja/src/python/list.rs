@@ -8,7 +8,7 @@ use crate::{
     python::{
         arguments::{Args, size},
         exception::{PyResult, other_error, value_error},
-        print,
+        repr,
         sequence::{count, from_end, index},
         sorting,
         value::{List, Value, equal},
@@ -41,7 +41,7 @@ pub(crate) fn call(rendering: &Rendering, list: &Rc<List>, method: &str, args: A
         "index" => {
             let items = list.items();
             let missing = match args.positional.first() {
-                Some(item) if args.positional.len() <= 3 => format!("{} is not in list", print::repr(rendering, item)?),
+                Some(item) if args.positional.len() <= 3 => format!("{} is not in list", repr::repr(rendering, item)?),
                 _ => String::new(),
             };
             return index(rendering, &items, args, &missing);

@@ -7,7 +7,7 @@ use crate::{
     python::{
         arguments::{Args, Signature},
         exception::{PyResult, type_error},
-        print,
+        repr,
         unicode::is_space,
         value::{Text, Value},
     },
@@ -90,7 +90,7 @@ pub(crate) fn escape_value(rendering: &Rendering, value: &Value) -> PyResult<Arc
     match value {
         Value::Str(Text { text, safe: true }) => Ok(Arc::clone(text)),
         other => {
-            let text = print::string(rendering, other)?;
+            let text = repr::string(rendering, other)?;
             rendering.allocate(text.len() * 2)?;
             Ok(Arc::from(escape(&text)))
         }

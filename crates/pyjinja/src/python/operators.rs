@@ -21,7 +21,7 @@ use crate::{
         format,
         markup::{escape, escape_text},
         operators::arithmetic::arithmetic,
-        print,
+        repr,
         value::{Text, Value, number::Number},
     },
 };
@@ -140,7 +140,7 @@ pub(crate) fn concatenate(rendering: &Rendering, values: &[Value]) -> PyResult {
         rendering.autoescape.get() && values.iter().any(|value| matches!(value, Value::Str(Text { safe: true, .. })));
     let mut out = String::new();
     for value in values {
-        let text = print::string(rendering, value)?;
+        let text = repr::string(rendering, value)?;
         rendering.allocate(text.len())?;
         match value {
             Value::Str(Text { safe: true, .. }) => out.push_str(&text),

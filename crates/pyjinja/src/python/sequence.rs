@@ -5,7 +5,7 @@ use crate::{
     python::{
         arguments::Args,
         exception::{Exception, ExceptionClass, PyResult, type_error, value_error},
-        print,
+        repr,
         value::{Value, equal},
     },
 };
@@ -52,7 +52,7 @@ pub(crate) fn slice(rendering: &Rendering, value: &Value, bounds: [&Value; 3]) -
         Value::Undefined(undefined) => Err(undefined.raise()),
         Value::Dict(_) => {
             let shown: Vec<String> =
-                bounds.iter().map(|bound| print::repr(rendering, bound)).collect::<PyResult<_>>()?;
+                bounds.iter().map(|bound| repr::repr(rendering, bound)).collect::<PyResult<_>>()?;
             Err(Exception::new(ExceptionClass::KeyError, format!("slice({})", shown.join(", "))))
         }
         other => type_error(format!("'{}' object is not subscriptable", other.operand_name())),

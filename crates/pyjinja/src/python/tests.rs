@@ -12,7 +12,7 @@ use crate::{
         exception::{ExceptionClass, PyResult},
         format, methods,
         numbers::{float, int},
-        print,
+        repr,
         value::{Text, Undefined, Value},
     },
 };
@@ -29,7 +29,7 @@ pub(crate) fn check(rows: &[Row]) {
         let rendering = Rendering::new(&[]);
         let (receiver, arguments) = (parse(receiver), parse(arguments));
         let args = Args::of(arguments.iterate(&rendering).expect("a list"));
-        let result = call(&rendering, &receiver, method, args).and_then(|value| print::repr(&rendering, &value));
+        let result = call(&rendering, &receiver, method, args).and_then(|value| repr::repr(&rendering, &value));
         let shown = result.unwrap_or_else(|exception| {
             let name = match exception.class {
                 ExceptionClass::Other => "Other".to_owned(),
@@ -39,7 +39,7 @@ pub(crate) fn check(rows: &[Row]) {
         });
         let after = match receiver {
             Value::List(_) | Value::Dict(_) => {
-                format!(" => {}", print::repr(&rendering, &receiver).expect("printable"))
+                format!(" => {}", repr::repr(&rendering, &receiver).expect("printable"))
             }
             _ => String::new(),
         };
@@ -51,7 +51,7 @@ fn call(rendering: &Rendering, receiver: &Value, method: &str, args: Args) -> Py
     let first = args.positional.first().cloned().unwrap_or(Value::None);
     match (method, receiver) {
         ("%", Value::Str(text)) => format::percent(rendering, text, &first),
-        ("fmt", value) => format::format_spec(rendering, value, first.as_str().expect("text")).map(Value::from),
+        ("fmt", value) => format::format_value(rendering, value, first.as_str().expect("text")).map(Value::from),
         ("int", Value::Str(text)) => int::from_text(text, first.index()?).map(Value::int),
         ("float", Value::Str(text)) => float::from_text(text).map(Value::Float),
         ("round", Value::Float(number)) => Ok(Value::Float(float::round(*number, first.index()?))),

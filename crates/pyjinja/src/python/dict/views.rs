@@ -10,7 +10,7 @@ use crate::{
         arguments::Args,
         exception::PyResult,
         object::Object,
-        print,
+        repr,
         value::{Dict, Value, equal},
     },
 };
@@ -54,7 +54,7 @@ impl Object for DictView {
     fn repr(&self, rendering: &Rendering) -> PyResult<String> {
         let _deeper = rendering.deeper()?;
         rendering.allocate(self.dict.len() * 2 * size_of::<Value>())?;
-        Ok(format!("{}({})", self.type_name(), print::repr(rendering, &Value::list(self.items()))?))
+        Ok(format!("{}({})", self.type_name(), repr::repr(rendering, &Value::list(self.items()))?))
     }
 
     fn hashable(&self) -> bool {

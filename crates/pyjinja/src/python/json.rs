@@ -2,12 +2,13 @@
 
 use std::{fmt::Write, rc::Rc, sync::Arc};
 
-use crate::json::float_repr;
 use crate::{
     eval::rendering::Rendering,
+    json::float_repr,
     python::{
         arguments::{Args, Signature},
         exception::{PyResult, other_error, type_error, value_error},
+        object::Operator,
         operators, sorting,
         value::{DEPTH, Text, Value},
     },
@@ -17,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) sort_keys: bool,
-    /// What one level of nesting is moved in by; everything stands on one line without it.
+    /// The indent of one level of nesting; without it, everything stands on one line.
     pub(crate) indent: Option<Arc<str>>,
     pub(crate) ensure_ascii: bool,
 }
@@ -41,7 +42,7 @@ pub(crate) fn tojson(rendering: &Rendering, args: Args) -> PyResult {
     let mut bound = args.bind(&SIGNATURE)?.into_iter();
     let value = bound.next().flatten().unwrap_or(Value::None);
     let indent = match (&value, bound.next().flatten()) {
-        // Text alone is written before the indent is looked at.
+        // A text alone ignores its indent, even a wrong one.
         (Value::Str(_), _) | (_, None | Some(Value::None)) => None,
         (_, Some(indent)) => Some(indentation(rendering, &indent)?),
     };
@@ -49,8 +50,9 @@ pub(crate) fn tojson(rendering: &Rendering, args: Args) -> PyResult {
     Ok(Value::Str(Text::safe(html_safe(rendering, &json)?)))
 }
 
+/// The text that `indent` stands for: a number of spaces, or the text itself.
 fn indentation(rendering: &Rendering, indent: &Value) -> PyResult<Arc<str>> {
-    match operators::binary(rendering, operators::Operator::Mul, &Value::from(" "), indent) {
+    match operators::binary(rendering, Operator::Mul, &Value::from(" "), indent) {
         _ if let Value::Str(text) = indent => Ok(Arc::clone(&text.text)),
         Ok(Value::Str(text)) => Ok(text.text),
         Ok(_) => Ok(Arc::from("")),
@@ -58,6 +60,7 @@ fn indentation(rendering: &Rendering, indent: &Value) -> PyResult<Arc<str>> {
     }
 }
 
+/// JSON with the characters escaped that mean something in HTML.
 fn html_safe(rendering: &Rendering, json: &str) -> PyResult<String> {
     let special = json.bytes().filter(|byte| b"<>&'".contains(byte)).count();
     rendering.allocate(json.len() + special * 5)?;
@@ -71,18 +74,20 @@ fn html_safe(rendering: &Rendering, json: &str) -> PyResult<String> {
     Ok(out)
 }
 
+/// Writes a unit of UTF-16 as `\uXXXX`.
 fn escape(out: &mut String, unit: u32) {
     // Writing to a String can't fail.
     let _ = write!(out, "\\u{unit:04x}");
 }
 
+/// A value on its way to JSON.
 struct Writer<'a> {
     rendering: &'a Rendering,
     options: Options,
     out: String,
     /// How much of `out` is counted already.
     counted: usize,
-    /// The containers that stand around, by address.
+    /// The containers around the value, by address.
     open: Vec<*const ()>,
 }
 
@@ -218,7 +223,7 @@ impl Writer<'_> {
     }
 }
 
-/// What is written without quotes, as a key within them.
+/// The text of a value that is written without quotes; as a key it stands within them.
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::None => Some("null".to_owned()),

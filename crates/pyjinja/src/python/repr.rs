@@ -1,19 +1,17 @@
-//! `str` and `repr`.
+//! `str(x)` and `repr(x)`.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, rc::Rc, sync::Arc};
 
-use crate::json::float_repr;
 use crate::{
     eval::{budget, rendering::Rendering},
+    json::float_repr,
     python::{
         exception::{PyResult, other_error, value_error},
         numbers::digits::MAX_STR_DIGITS,
+        quote::quote,
         value::{Text, Value},
     },
 };
-
-// Moved to `quote`.
-pub(crate) use crate::python::quote::quote;
 
 /// `str(x)`
 pub(crate) fn string(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
@@ -32,12 +30,13 @@ pub(crate) fn repr(rendering: &Rendering, value: &Value) -> PyResult<String> {
     Ok(printer.out)
 }
 
+/// A value on its way to text.
 struct Printer<'a> {
     rendering: &'a Rendering,
     out: String,
     /// How much of `out` is counted already.
     counted: usize,
-    /// The containers that stand around, by address: one in itself prints as dots.
+    /// The containers around the value, by address: one that is in itself prints as dots there.
     open: Vec<*const ()>,
 }
 
@@ -63,10 +62,10 @@ impl Printer<'_> {
             Value::Str(Text { text, safe: true }) => drop(write!(self.out, "Markup({})", quote(text))),
             Value::List(list) => {
                 let items = list.items();
-                self.container(std::rc::Rc::as_ptr(list).cast(), ["[", "]"], |printer| printer.items(&items))?;
+                self.container(Rc::as_ptr(list).cast(), ["[", "]"], |printer| printer.items(&items))?;
             }
             Value::Tuple(tuple) => {
-                self.container(std::rc::Rc::as_ptr(tuple).cast(), ["(", ")"], |printer| {
+                self.container(Rc::as_ptr(tuple).cast(), ["(", ")"], |printer| {
                     printer.items(&tuple.items)?;
                     if tuple.items.len() == 1 {
                         printer.out.push(',');
@@ -77,7 +76,7 @@ impl Printer<'_> {
             Value::Dict(dict) => {
                 let entries = dict.entries();
                 let brackets = if dict.defaulting { ["defaultdict(<class 'str'>, {", "})"] } else { ["{", "}"] };
-                self.container(std::rc::Rc::as_ptr(dict).cast(), brackets, |printer| {
+                self.container(Rc::as_ptr(dict).cast(), brackets, |printer| {
                     for (index, (key, value)) in entries.iter().enumerate() {
                         if index > 0 {
                             printer.out.push_str(", ");
