@@ -51,7 +51,7 @@ fn call(rendering: &Rendering, receiver: &Value, method: &str, args: Args) -> Py
     let first = args.positional.first().cloned().unwrap_or(Value::None);
     match (method, receiver) {
         ("%", Value::Str(text)) => format::percent(rendering, text, &first),
-        ("fmt", value) => format::format_value(rendering, value, first.as_str().expect("text")).map(Value::from),
+        ("fmt", value) => format::spec::format_value(rendering, value, first.as_str().expect("text")).map(Value::from),
         ("int", Value::Str(text)) => int::from_text(text, first.index()?).map(Value::int),
         ("float", Value::Str(text)) => float::from_text(text).map(Value::Float),
         ("round", Value::Float(number)) => Ok(Value::Float(float::round(*number, first.index()?))),
