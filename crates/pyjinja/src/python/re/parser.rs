@@ -31,7 +31,7 @@ struct Element {
 }
 
 impl Element {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), repeated: false, looks: false }
     }
 }
@@ -55,8 +55,8 @@ pub(super) struct Parser {
     names: HashMap<String, usize>,
     /// The groups of Python around this place.
     open: Vec<usize>,
-    /// How many groups of Python there are so far.
-    next: usize,
+    /// The number of the latest group of Python.
+    latest: usize,
     /// How many groups of `fancy_regex` were written.
     written: usize,
     /// References to groups, with their positions; they are checked and written once all groups are known.
@@ -74,7 +74,7 @@ impl Parser {
             groups: Vec::new(),
             names: HashMap::new(),
             open: Vec::new(),
-            next: 0,
+            latest: 0,
             written: 0,
             references: Vec::new(),
             depth: 0,

@@ -100,12 +100,12 @@ impl Parser {
     fn open_group(&mut self, name: Option<&str>) -> usize {
         let known = name.and_then(|name| self.names.get(name).copied());
         let group = known.unwrap_or_else(|| {
-            self.next += 1;
+            self.latest += 1;
             // A number that a name has is not given again.
-            while self.names.values().any(|named| *named == self.next) && self.next <= self.groups.len() {
-                self.next += 1;
+            while self.names.values().any(|named| *named == self.latest) && self.latest <= self.groups.len() {
+                self.latest += 1;
             }
-            self.next
+            self.latest
         });
         if let Some(name) = name {
             self.names.insert(name.to_owned(), group);
@@ -200,16 +200,16 @@ impl Parser {
 
     /// Reads behind `(?|`: each branch numbers its groups from the same number on.
     fn reset(&mut self) -> PyResult<Element> {
-        let (start, mut most) = (self.next, self.next);
+        let (start, mut most) = (self.latest, self.latest);
         let mut text = self.sequence()?;
-        most = most.max(self.next);
+        most = most.max(self.latest);
         while self.take("|") {
-            self.next = start;
+            self.latest = start;
             text.push('|');
             text += &self.sequence()?;
-            most = most.max(self.next);
+            most = most.max(self.latest);
         }
-        self.next = most;
+        self.latest = most;
         self.expect(")")?;
         Ok(Element::new(format!("(?:{text})")))
     }
