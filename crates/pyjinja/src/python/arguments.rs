@@ -34,6 +34,7 @@ impl Signature {
 }
 
 impl Args {
+    /// Arguments by position only.
     pub(crate) fn of(positional: Vec<Value>) -> Self {
         Self { positional, named: Vec::new() }
     }

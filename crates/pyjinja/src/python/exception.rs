@@ -29,10 +29,12 @@ pub(crate) struct Exception {
 }
 
 impl Exception {
+    /// An exception of no line yet.
     pub(crate) fn new(class: ExceptionClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), line: None }
     }
 
+    /// Sets the line, unless the exception has one.
     pub(crate) fn at(mut self, line: usize) -> Self {
         self.line.get_or_insert(line);
         self
@@ -50,14 +52,17 @@ impl Exception {
     }
 }
 
+/// Raises a TypeError.
 pub(crate) fn type_error<T>(message: impl Into<String>) -> PyResult<T> {
     Err(Exception::new(ExceptionClass::TypeError, message))
 }
 
+/// Raises a ValueError.
 pub(crate) fn value_error<T>(message: impl Into<String>) -> PyResult<T> {
     Err(Exception::new(ExceptionClass::ValueError, message))
 }
 
+/// Raises an exception of another class.
 pub(crate) fn other_error<T>(message: impl Into<String>) -> PyResult<T> {
     Err(Exception::new(ExceptionClass::Other, message))
 }

@@ -164,6 +164,7 @@ pub(crate) trait Object: Any {
 }
 
 impl dyn Object {
+    /// The object, if it is of this type.
     pub(crate) fn downcast<T: Object>(&self) -> Option<&T> {
         let any: &dyn Any = self;
         any.downcast_ref()

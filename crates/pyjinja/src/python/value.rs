@@ -77,18 +77,22 @@ impl std::ops::Deref for Text {
 }
 
 impl Value {
+    /// A `str`.
     pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Str(Text { text: text.into(), safe: false })
     }
 
+    /// A `list`.
     pub(crate) fn list(items: Vec<Self>) -> Self {
         Self::List(Rc::new(List::new(items)))
     }
 
+    /// A `tuple`.
     pub(crate) fn tuple(items: Vec<Self>) -> Self {
         Self::Tuple(Rc::new(Tuple { items, group: false }))
     }
 
+    /// A `dict`.
     pub(crate) fn dict(entries: IndexMap<Key, Self>) -> Self {
         Self::Dict(Rc::new(Dict::new(entries, false)))
     }
@@ -98,14 +102,17 @@ impl Value {
         Self::Dict(Rc::new(Dict::new(entries, true)))
     }
 
+    /// A value of a type of its own.
     pub(crate) fn object(object: impl Object) -> Self {
         Self::Object(Rc::new(object))
     }
 
+    /// An `int` of any size.
     pub(crate) fn int(value: BigInt) -> Self {
         value.to_i64().map_or_else(|| Self::Big(Rc::new(value)), Self::Int)
     }
 
+    /// An `int` that is a length or a position.
     pub(crate) fn size(value: usize) -> Self {
         i64::try_from(value).map_or_else(|_| Self::int(BigInt::from(value)), Self::Int)
     }

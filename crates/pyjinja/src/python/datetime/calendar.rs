@@ -8,7 +8,9 @@ use crate::python::exception::{Exception, ExceptionClass, PyResult, other_error,
 
 /// A second in microseconds, in which all durations and offsets are counted.
 pub(super) const SECOND: i128 = 1_000_000;
+/// A minute in microseconds.
 pub(super) const MINUTE: i128 = 60 * SECOND;
+/// A day in microseconds.
 pub(super) const DAY: i128 = 1440 * MINUTE;
 /// `datetime.min`
 pub(super) const FIRST: civil::DateTime = civil::date(1, 1, 1).to_datetime(civil::Time::midnight());
@@ -17,7 +19,9 @@ pub(super) const LAST: civil::DateTime = civil::date(9999, 12, 31).to_datetime(c
 /// The start of Unix time.
 pub(super) const UNIX: civil::DateTime = civil::date(1970, 1, 1).to_datetime(civil::Time::midnight());
 
+/// The names of the days of a week, from Monday on.
 pub(super) const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+/// The names of the months.
 pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",

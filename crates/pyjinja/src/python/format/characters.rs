@@ -17,6 +17,7 @@ impl<'a> Characters<'a> {
         Self { text, at: 0 }
     }
 
+    /// The text that is not read yet.
     pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or("")
     }
@@ -26,6 +27,7 @@ impl<'a> Characters<'a> {
         self.rest().chars().nth(ahead)
     }
 
+    /// Takes the next character.
     pub(super) fn next(&mut self) -> Option<char> {
         let c = self.peek(0)?;
         self.at += c.len_utf8();

@@ -138,6 +138,7 @@ impl Parser {
         other_error(message)
     }
 
+    /// The next character, which stays.
     pub(super) fn peek(&self) -> Option<char> {
         self.text.get(self.at).copied()
     }

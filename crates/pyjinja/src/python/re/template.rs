@@ -21,6 +21,7 @@ enum Piece {
 pub(super) struct Template(Vec<Piece>);
 
 impl Template {
+    /// Reads a template for the groups of `pattern`.
     pub(super) fn parse(text: &str, pattern: &Pattern) -> PyResult<Self> {
         let mut source = Parser::new(text);
         let mut pieces = Vec::new();

@@ -9,6 +9,7 @@ use crate::{
     },
 };
 
+/// `str.center`, `ljust` and `rjust`
 pub(super) fn justify(rendering: &Rendering, receiver: &Text, method: &str, args: Args) -> PyResult {
     let mut args = args.builtin(&format!("str.{method}"), 1, 2)?.into_iter();
     let width = size(&args.next().unwrap_or(Value::None))?;
@@ -37,6 +38,7 @@ pub(super) fn justify(rendering: &Rendering, receiver: &Text, method: &str, args
     Ok(receiver.like(format!("{}{}{}", fill(left), &**receiver, fill(missing - left))))
 }
 
+/// `str.zfill`
 pub(super) fn fill_zeros(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let args = args.builtin("str.zfill", 1, 1)?;
     let width = args.first().map_or(Ok(0), size)?;
@@ -46,6 +48,7 @@ pub(super) fn fill_zeros(rendering: &Rendering, receiver: &Text, args: Args) -> 
     Ok(receiver.like(format!("{sign}{}{digits}", "0".repeat(missing))))
 }
 
+/// `str.expandtabs`
 pub(super) fn expand_tabs(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let size = args.keywords("expandtabs", &[], &["tabsize"], 1)?.into_iter().next().flatten();
     let size = match size {

@@ -35,6 +35,7 @@ fn offset(text: &str, position: usize) -> usize {
     text.char_indices().nth(position).map_or(text.len(), |(at, _)| at)
 }
 
+/// `str.find`, `index`, `rfind`, `rindex` and `count`
 pub(super) fn find(receiver: &Text, method: &str, args: Args) -> PyResult {
     let (wanted, window) = window(receiver, method, args)?;
     let wanted = wanted.as_str().map_or("", |text| text);
@@ -52,6 +53,7 @@ pub(super) fn find(receiver: &Text, method: &str, args: Args) -> PyResult {
     }
 }
 
+/// `str.startswith` and `endswith`
 pub(super) fn starts_or_ends(receiver: &Text, method: &str, args: Args) -> PyResult {
     let (wanted, window) = window(receiver, method, args)?;
     let matches = |affix: &Text| {
@@ -81,6 +83,7 @@ pub(super) fn starts_or_ends(receiver: &Text, method: &str, args: Args) -> PyRes
     }
 }
 
+/// `str.replace`
 pub(super) fn replace(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let mut args = args.builtin("str.replace", 2, 3)?.into_iter();
     let mut text = |position: usize| match args.next() {

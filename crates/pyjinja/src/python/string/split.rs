@@ -14,6 +14,7 @@ use crate::{
     },
 };
 
+/// `str.partition` and `rpartition`
 pub(super) fn partition(receiver: &Text, method: &str, args: Args) -> PyResult {
     let separator = text_argument(args, method, "")?;
     if separator.is_empty() {
@@ -29,6 +30,7 @@ pub(super) fn partition(receiver: &Text, method: &str, args: Args) -> PyResult {
     Ok(Value::tuple(vec![receiver.like(parts.0), middle, receiver.like(parts.2)]))
 }
 
+/// `str.split` and `rsplit`
 pub(super) fn split(rendering: &Rendering, receiver: &Text, method: &str, args: Args) -> PyResult {
     let mut args = args.keywords(method, &[], &["sep", "maxsplit"], 2)?.into_iter();
     let separator = args.next().flatten().unwrap_or(Value::None);
@@ -85,6 +87,7 @@ fn push_part(rendering: &Rendering, receiver: &Text, parts: &mut Vec<Value>, par
     Ok(())
 }
 
+/// `str.splitlines`
 pub(super) fn split_lines(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let keep = args.keywords("splitlines", &[], &["keepends"], 1)?.into_iter().next().flatten();
     let keep = keep.is_some_and(|keep| keep.truth());
@@ -101,6 +104,7 @@ pub(super) fn split_lines(rendering: &Rendering, receiver: &Text, args: Args) ->
     Ok(Value::list(lines))
 }
 
+/// `str.join`
 pub(super) fn join(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let items = args.builtin("str.join", 1, 1)?.into_iter().next().unwrap_or(Value::None);
     let items =

@@ -8,6 +8,7 @@ use crate::python::{
     value::{Text, Value},
 };
 
+/// `str.strip`, `lstrip` and `rstrip`
 pub(super) fn strip(receiver: &Text, method: &str, args: Args) -> PyResult {
     let chars = match args.builtin(&format!("str.{method}"), 0, 1)?.into_iter().next() {
         None | Some(Value::None) => None,
@@ -22,6 +23,7 @@ pub(super) fn strip(receiver: &Text, method: &str, args: Args) -> PyResult {
     }))
 }
 
+/// `str.removeprefix` and `removesuffix`
 pub(super) fn remove(receiver: &Text, method: &str, args: Args) -> PyResult {
     let affix = text_argument(args, method, &format!("{method}() argument "))?;
     let rest = match method {

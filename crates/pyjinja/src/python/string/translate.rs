@@ -11,6 +11,7 @@ use crate::{
     },
 };
 
+/// `str.translate`
 pub(super) fn translate(rendering: &Rendering, receiver: &Text, args: Args) -> PyResult {
     let table = args.builtin("str.translate", 1, 1)?.into_iter().next().unwrap_or(Value::None);
     let mut out = String::with_capacity(receiver.len());
@@ -49,6 +50,7 @@ fn look_up(rendering: &Rendering, table: &Value, c: char) -> PyResult<Option<Val
     }
 }
 
+/// `str.maketrans`
 pub(super) fn make_table(rendering: &Rendering, args: Args) -> PyResult {
     let given = args.builtin("str.maketrans", 1, 3)?;
     if let Some(at) = given.iter().skip(1).position(|value| value.as_str().is_none()) {

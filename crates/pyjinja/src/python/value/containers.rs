@@ -30,10 +30,12 @@ impl List {
         self.0.take()
     }
 
+    /// The items, which nothing may change meanwhile.
     pub(crate) fn items(&self) -> Ref<'_, Vec<Value>> {
         self.0.borrow()
     }
 
+    /// The items, to be changed.
     pub(crate) fn items_mut(&self) -> RefMut<'_, Vec<Value>> {
         self.0.borrow_mut()
     }
@@ -107,6 +109,7 @@ impl Dict {
         self.entries().get(key).cloned()
     }
 
+    /// `len(d)`
     pub(crate) fn len(&self) -> usize {
         match &*self.entries.borrow() {
             Entries::Owned(entries) => entries.len(),
@@ -114,6 +117,7 @@ impl Dict {
         }
     }
 
+    /// The entries in their order, which nothing may change meanwhile.
     pub(crate) fn entries(&self) -> Ref<'_, IndexMap<Key, Value>> {
         self.make_owned();
         Ref::map(self.entries.borrow(), |entries| match entries {
@@ -122,6 +126,7 @@ impl Dict {
         })
     }
 
+    /// The entries, to be changed.
     pub(crate) fn entries_mut(&self) -> RefMut<'_, IndexMap<Key, Value>> {
         self.make_owned();
         RefMut::map(self.entries.borrow_mut(), |entries| match entries {
