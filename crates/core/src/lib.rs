@@ -58,7 +58,7 @@ pub mod response;
 pub mod retention;
 pub mod retry;
 pub mod signing;
-pub use pyjinja as template;
+pub mod template;
 pub mod tls;
 pub mod version;
 pub mod webhook;

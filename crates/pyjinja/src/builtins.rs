@@ -1,6 +1,17 @@
 //! Jinja2's builtin filters, tests and globals.
 
-pub(crate) mod filters;
-pub(crate) mod globals;
-pub(crate) mod random;
-pub(crate) mod tests;
+mod filters;
+mod globals;
+mod range;
+mod tests;
+
+use crate::eval::registry::Registry;
+
+/// A registry of all that Jinja2 has.
+pub(crate) fn registry() -> Registry {
+    let mut registry = Registry::default();
+    filters::register(&mut registry);
+    tests::register(&mut registry);
+    globals::register(&mut registry);
+    registry
+}

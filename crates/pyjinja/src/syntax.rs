@@ -1,5 +1,11 @@
 //! From a template's text to its program.
+//!
+//! ```text
+//! source ─► errors: Jinja2's grammar, in its words
+//!    └────► dialect ─► minijinja's parser ─► compiler ─► program
+//! ```
 
-pub(crate) mod dialect;
-pub(crate) mod errors;
+pub(crate) mod compiler;
+mod dialect;
+mod errors;
 pub(crate) mod program;

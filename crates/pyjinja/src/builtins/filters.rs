@@ -6,19 +6,16 @@ use num_bigint::BigInt;
 use num_traits::Signed;
 
 use crate::{
-    eval,
-    eval::rendering::Rendering,
-    oncall,
+    eval::{access, function::Filter, registry::Registry, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
         dumps,
-        exception::{Exception, ExceptionClass, PyResult, other_error, type_error},
+        exception::{Exception, ExceptionClass, PyResult, type_error},
         numbers,
         operators::{self, Operator},
         print, text,
         value::{Text, Undefined, Value},
     },
-    syntax::program::Function,
 };
 
 mod pretty;
@@ -27,62 +24,73 @@ mod textual;
 mod urlize;
 mod wrap;
 
-/// The filter of this name.
-pub(crate) fn filter(name: &str) -> Option<Function> {
-    Some(Function(match name {
-        "abs" => abs,
-        "attr" => attr,
-        "batch" => sequence::batch,
-        "capitalize" => textual::capitalize,
-        "center" => textual::center,
-        "count" | "length" => length,
-        "d" | "default" => default,
-        "dictsort" => sequence::dictsort,
-        "e" | "escape" => escape_filter,
-        "filesizeformat" => filesizeformat,
-        "first" => sequence::first,
-        "float" => float,
-        "forceescape" => forceescape,
-        "format" => textual::format,
-        "groupby" => sequence::groupby,
-        "indent" => textual::indent,
-        "int" => int,
-        "items" => sequence::items,
-        "join" => sequence::join,
-        "last" => sequence::last,
-        "list" => sequence::list,
-        "lower" => textual::lower,
-        "map" => sequence::map,
-        "max" => sequence::max,
-        "min" => sequence::min,
-        "pprint" => pretty::pprint,
-        "random" => sequence::random,
-        "reject" => sequence::reject,
-        "rejectattr" => sequence::rejectattr,
-        "replace" => textual::replace,
-        "reverse" => sequence::reverse,
-        "round" => round,
-        "safe" => safe,
-        "select" => sequence::select,
-        "selectattr" => sequence::selectattr,
-        "slice" => sequence::slice,
-        "sort" => sequence::sort,
-        "string" => string,
-        "striptags" => textual::striptags,
-        "sum" => sequence::sum,
-        "title" => textual::title,
-        "tojson" => dumps::tojson,
-        "trim" => textual::trim,
-        "truncate" => textual::truncate,
-        "unique" => sequence::unique,
-        "upper" => textual::upper,
-        "urlencode" => textual::urlencode,
-        "urlize" => urlize::urlize,
-        "wordcount" => textual::wordcount,
-        "wordwrap" => wrap::wordwrap,
-        "xmlattr" => textual::xmlattr,
-        _ => return oncall::filter(name).map(Function),
-    }))
+type FilterFunction = fn(&Rendering, Args) -> PyResult;
+
+/// Jinja2's filters by name.
+const FILTERS: &[(&str, FilterFunction)] = &[
+    ("abs", abs),
+    ("batch", sequence::batch),
+    ("capitalize", textual::capitalize),
+    ("center", textual::center),
+    ("count", length),
+    ("length", length),
+    ("dictsort", sequence::dictsort),
+    ("e", escape_filter),
+    ("escape", escape_filter),
+    ("filesizeformat", filesizeformat),
+    ("first", sequence::first),
+    ("float", float),
+    ("forceescape", forceescape),
+    ("format", textual::format),
+    ("groupby", sequence::groupby),
+    ("indent", textual::indent),
+    ("int", int),
+    ("items", sequence::items),
+    ("join", sequence::join),
+    ("last", sequence::last),
+    ("list", sequence::list),
+    ("lower", textual::lower),
+    ("map", sequence::map),
+    ("max", sequence::max),
+    ("min", sequence::min),
+    ("random", sequence::random),
+    ("reject", sequence::reject),
+    ("rejectattr", sequence::rejectattr),
+    ("replace", textual::replace),
+    ("reverse", sequence::reverse),
+    ("round", round),
+    ("safe", safe),
+    ("select", sequence::select),
+    ("selectattr", sequence::selectattr),
+    ("slice", sequence::slice),
+    ("sort", sequence::sort),
+    ("string", string),
+    ("striptags", textual::striptags),
+    ("sum", sequence::sum),
+    ("title", textual::title),
+    ("trim", textual::trim),
+    ("truncate", textual::truncate),
+    ("unique", sequence::unique),
+    ("upper", textual::upper),
+    ("urlencode", textual::urlencode),
+    ("urlize", urlize::urlize),
+    ("wordcount", textual::wordcount),
+    ("wordwrap", wrap::wordwrap),
+    ("xmlattr", textual::xmlattr),
+];
+
+/// The filters that can answer for an undefined value, or that fail with words of their own.
+const FILTERS_OF_UNDEFINED: &[(&str, FilterFunction)] =
+    &[("attr", attr), ("d", default), ("default", default), ("pprint", pretty::pprint), ("tojson", dumps::tojson)];
+
+/// Adds all of Jinja2's filters.
+pub(crate) fn register(registry: &mut Registry) {
+    for (name, filter) in FILTERS {
+        registry.add_filter(*name, Filter::new(filter));
+    }
+    for (name, filter) in FILTERS_OF_UNDEFINED {
+        registry.add_filter(*name, Filter::taking_undefined(filter));
+    }
 }
 
 /// A required parameter's value.
@@ -101,6 +109,10 @@ fn soft(rendering: &Rendering, value: &Value) -> PyResult<Text> {
         Value::Str(text) => text.clone(),
         other => Text { text: print::string(rendering, other)?, safe: false },
     })
+}
+
+fn argument_error<T>(message: impl Into<String>) -> PyResult<T> {
+    Err(Exception::new(ExceptionClass::FilterArgumentError, message))
 }
 
 fn missing_attribute<T>(value: &Value, name: &str) -> PyResult<T> {
@@ -128,13 +140,13 @@ fn abs(_rendering: &Rendering, args: Args) -> PyResult {
     }
 }
 
-fn attr(_rendering: &Rendering, args: Args) -> PyResult {
+fn attr(rendering: &Rendering, args: Args) -> PyResult {
     let [value, name] = args.take_all(&Signature::new("do_attr", 1, &["obj", "name"], &[]))?;
     let (value, name) = (given(value), given(name));
     let Value::Str(name) = &name else {
         return type_error(format!("attribute name must be string, not '{}'", name.operand_name()));
     };
-    Ok(eval::attribute_only(&value, name)?
+    Ok(access::attribute_only(rendering, &value, name)?
         .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string())))))
 }
 
@@ -242,7 +254,7 @@ fn round(rendering: &Rendering, args: Args) -> PyResult {
         "common" => return common_round(rendering, &value, &precision),
         "ceil" => true,
         "floor" => false,
-        _ => return other_error("method must be common, ceil or floor"),
+        _ => return argument_error("method must be common, ceil or floor"),
     };
     let scale = operators::binary(rendering, Operator::Pow, &Value::Int(10), &precision)?;
     let scaled = operators::binary(rendering, Operator::Mul, &value, &scale)?;

@@ -1,79 +1,54 @@
-//! The names that every template knows: Jinja2's, and OnCall's `time`.
+//! The global names that Jinja2 gives to every template.
 
 use std::cell::Cell;
 
 use indexmap::IndexMap;
 
 use crate::{
-    builtins::random::below,
+    builtins::range::range,
     eval::{
+        function::Function,
         objects::{Cycler, Joiner, Namespace},
+        registry::Registry,
         rendering::Rendering,
     },
     python::{
         arguments::{Args, Signature},
-        containers, datetime as time,
+        containers,
         exception::{PyResult, other_error, type_error, value_error},
         text::escape,
-        value::{Object, Text, Value},
+        value::{Key, Text, Value},
     },
 };
 
-/// The value of a global name.
-pub(crate) fn global(name: &str) -> Option<Value> {
-    let function = |type_name, function| Some(Value::object(Global { name: type_name, function }));
-    match name {
-        "range" => function("range", range as fn(&Rendering, Args) -> PyResult),
-        "dict" => function("dict", dict),
-        "lipsum" => function("generate_lorem_ipsum", lipsum),
-        "cycler" => function("Cycler", cycler),
-        "joiner" => function("Joiner", joiner),
-        "namespace" => function("Namespace", namespace),
-        "time" => function("now", now),
-        _ => None,
+/// Adds all of Jinja2's globals.
+pub(crate) fn register(registry: &mut Registry) {
+    for function in [
+        Function::class("builtins", "dict", dict),
+        Function::class("builtins", "range", range),
+        Function::class("jinja2.utils", "Cycler", cycler),
+        Function::class("jinja2.utils", "Joiner", joiner),
+        Function::class("jinja2.utils", "Namespace", namespace),
+    ] {
+        registry.add_global(function.name().to_lowercase(), function.into());
     }
+    registry.add_global("lipsum", Function::new("generate_lorem_ipsum", lipsum).into());
 }
 
-struct Global {
-    name: &'static str,
-    function: fn(&Rendering, Args) -> PyResult,
-}
-
-impl Object for Global {
-    fn type_name(&self) -> &'static str {
-        match self.name {
-            "dict" | "Cycler" | "Joiner" | "Namespace" => "type",
-            _ => "function",
-        }
+/// A random number below `bound`, which is not 0.
+///
+/// # Errors
+/// The system has no random numbers.
+pub(crate) fn below(bound: usize) -> PyResult<usize> {
+    match getrandom::u64() {
+        // The bias is far below what anybody can see.
+        Ok(number) => Ok(usize::try_from(number % bound.max(1) as u64).unwrap_or(0)),
+        Err(error) => other_error(format!("can't get random numbers: {error}")),
     }
-
-    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
-        Ok(match self.name {
-            "dict" => "<class 'dict'>".to_owned(),
-            "Cycler" | "Joiner" | "Namespace" => format!("<class 'jinja2.utils.{}'>", self.name),
-            name => format!("<function {name}>"),
-        })
-    }
-
-    fn equals(&self, other: &Value) -> Option<bool> {
-        Some(other.downcast::<Self>().is_some_and(|other| other.name == self.name))
-    }
-
-    fn callable(&self) -> bool {
-        true
-    }
-
-    fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
-        (self.function)(rendering, args)
-    }
-}
-
-fn range(_rendering: &Rendering, _args: Args) -> PyResult {
-    other_error("use of 'range' is restricted")
 }
 
 /// `dict(pairs, **named)`
-fn entries(rendering: &Rendering, args: Args, what: &str) -> PyResult<IndexMap<crate::python::value::Key, Value>> {
+fn entries(rendering: &Rendering, args: Args, what: &str) -> PyResult<IndexMap<Key, Value>> {
     if args.positional.len() > 1 {
         return type_error(format!("{what} expected at most 1 argument, got {}", args.positional.len()));
     }
@@ -110,11 +85,6 @@ fn joiner(_rendering: &Rendering, args: Args) -> PyResult {
     Ok(Value::object(Joiner { separator, used: Cell::new(false) }))
 }
 
-fn now(_rendering: &Rendering, args: Args) -> PyResult {
-    let [] = args.take_all(&Signature::new("now", 0, &[], &[]))?;
-    Ok(time::now_utc())
-}
-
 /// Filler text, as `lipsum(n, html, min, max)` gives it.
 fn lipsum(rendering: &Rendering, args: Args) -> PyResult {
     let [count, html, least, most] =
@@ -128,10 +98,10 @@ fn lipsum(rendering: &Rendering, args: Args) -> PyResult {
     };
     let mut paragraphs = Vec::new();
     for _ in 0..count {
-        let words = usize::try_from(least).unwrap_or(0).saturating_add(below(spread));
+        let words = usize::try_from(least).unwrap_or(0).saturating_add(below(spread)?);
         rendering.work(words)?;
         rendering.allocate(words.saturating_mul(12))?;
-        paragraphs.push(paragraph(words));
+        paragraphs.push(paragraph(words)?);
     }
     if html.is_none_or(|html| html.truth()) {
         let paragraphs: Vec<String> = paragraphs.iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
@@ -140,11 +110,12 @@ fn lipsum(rendering: &Rendering, args: Args) -> PyResult {
     Ok(Value::text(paragraphs.join("\n\n")))
 }
 
-fn paragraph(words: usize) -> String {
-    let text: Vec<&str> = (0..words).filter_map(|_| LOREM.get(below(LOREM.len())).copied()).collect();
-    let text = text.join(" ");
+fn paragraph(words: usize) -> PyResult<String> {
+    let words: Vec<&str> =
+        (0..words).map(|_| Ok(LOREM.get(below(LOREM.len())?).copied().unwrap_or(""))).collect::<PyResult<_>>()?;
+    let text = words.join(" ");
     let mut chars = text.chars();
-    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).chain(['.']).collect()
+    Ok(chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).chain(['.']).collect())
 }
 
 const LOREM: [&str; 24] = [

@@ -1,10 +1,9 @@
-//! Jinja2's builtin tests: what stands after `is`, and what `select` and its kin call by name.
+//! Jinja2's builtin tests, which stand after `is` and which `select` and its kin call by name.
 
 use std::rc::Rc;
 
 use crate::{
-    builtins::filters,
-    eval::rendering::Rendering,
+    eval::{function::Filter, registry::Registry, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
         exception::PyResult,
@@ -12,52 +11,72 @@ use crate::{
         print, text,
         value::{Text, Value},
     },
-    syntax::program::Function,
 };
 
-/// The test of this name.
-pub(crate) fn test(name: &str) -> Option<Function> {
-    let function: fn(&Rendering, Args) -> PyResult = match name {
-        "odd" => |rendering, args| divisible(rendering, args, "test_odd", 1),
-        "even" => |rendering, args| divisible(rendering, args, "test_even", 0),
-        "divisibleby" => divisibleby,
-        "defined" => |_, args| one(args, "test_defined", |value| !matches!(value, Value::Undefined(_))),
-        "undefined" => |_, args| one(args, "test_undefined", |value| matches!(value, Value::Undefined(_))),
-        "filter" => |_, args| named(args, "test_filter", |name| filters::filter(name).is_some()),
-        "test" => |_, args| named(args, "test_test", |name| test(name).is_some()),
-        "none" => |_, args| one(args, "test_none", |value| matches!(value, Value::None)),
-        "boolean" => |_, args| one(args, "test_boolean", |value| matches!(value, Value::Bool(_))),
-        "false" => |_, args| one(args, "test_false", |value| matches!(value, Value::Bool(false))),
-        "true" => |_, args| one(args, "test_true", |value| matches!(value, Value::Bool(true))),
-        "integer" => |_, args| one(args, "test_integer", |value| matches!(value, Value::Int(_) | Value::Big(_))),
-        "float" => |_, args| one(args, "test_float", |value| matches!(value, Value::Float(_))),
-        "lower" => |rendering, args| cased(rendering, args, "test_lower", "islower"),
-        "upper" => |rendering, args| cased(rendering, args, "test_upper", "isupper"),
-        "string" => |_, args| one(args, "test_string", |value| matches!(value, Value::Str(_))),
-        "mapping" => |_, args| one(args, "test_mapping", |value| matches!(value, Value::Dict(_))),
-        "number" => |_, args| {
-            one(args, "test_number", |value| {
-                matches!(value, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_))
-            })
-        },
-        "sequence" => |_, args| one(args, "test_sequence", is_sequence),
-        "iterable" => |_, args| one(args, "test_iterable", is_iterable),
-        "callable" => |_, args| Ok(Value::Bool(args.only("callable")?.callable())),
-        "sameas" => sameas,
-        "escaped" => |_, args| one(args, "test_escaped", |value| matches!(value, Value::Str(Text { safe: true, .. }))),
-        "in" => |rendering, args| {
-            let [value, container] = args.take_all(&Signature::new("test_in", 0, &["value", "seq"], &[]))?;
-            compared(rendering, Comparison::In, value, container)
-        },
-        "==" | "eq" | "equalto" => |rendering, args| comparison(rendering, args, "eq", Comparison::Eq),
-        "!=" | "ne" => |rendering, args| comparison(rendering, args, "ne", Comparison::Ne),
-        ">" | "gt" | "greaterthan" => |rendering, args| comparison(rendering, args, "gt", Comparison::Gt),
-        ">=" | "ge" => |rendering, args| comparison(rendering, args, "ge", Comparison::Ge),
-        "<" | "lt" | "lessthan" => |rendering, args| comparison(rendering, args, "lt", Comparison::Lt),
-        "<=" | "le" => |rendering, args| comparison(rendering, args, "le", Comparison::Le),
-        _ => return None,
-    };
-    Some(Function(function))
+type TestFunction = fn(&Rendering, Args) -> PyResult;
+
+/// Jinja2's tests by name.
+const TESTS: &[(&str, TestFunction)] = &[
+    ("odd", |rendering, args| divisible(rendering, args, "test_odd", 1)),
+    ("even", |rendering, args| divisible(rendering, args, "test_even", 0)),
+    ("divisibleby", divisibleby),
+    ("lower", |rendering, args| cased(rendering, args, "test_lower", "islower")),
+    ("upper", |rendering, args| cased(rendering, args, "test_upper", "isupper")),
+    ("iterable", |_, args| one(args, "test_iterable", is_iterable)),
+    ("in", |rendering, args| {
+        let [value, container] = args.take_all(&Signature::new("test_in", 0, &["value", "seq"], &[]))?;
+        compared(rendering, Comparison::In, value, container)
+    }),
+    ("==", |rendering, args| comparison(rendering, args, "eq", Comparison::Eq)),
+    ("eq", |rendering, args| comparison(rendering, args, "eq", Comparison::Eq)),
+    ("equalto", |rendering, args| comparison(rendering, args, "eq", Comparison::Eq)),
+    ("!=", |rendering, args| comparison(rendering, args, "ne", Comparison::Ne)),
+    ("ne", |rendering, args| comparison(rendering, args, "ne", Comparison::Ne)),
+    (">", |rendering, args| comparison(rendering, args, "gt", Comparison::Gt)),
+    ("gt", |rendering, args| comparison(rendering, args, "gt", Comparison::Gt)),
+    ("greaterthan", |rendering, args| comparison(rendering, args, "gt", Comparison::Gt)),
+    (">=", |rendering, args| comparison(rendering, args, "ge", Comparison::Ge)),
+    ("ge", |rendering, args| comparison(rendering, args, "ge", Comparison::Ge)),
+    ("<", |rendering, args| comparison(rendering, args, "lt", Comparison::Lt)),
+    ("lt", |rendering, args| comparison(rendering, args, "lt", Comparison::Lt)),
+    ("lessthan", |rendering, args| comparison(rendering, args, "lt", Comparison::Lt)),
+    ("<=", |rendering, args| comparison(rendering, args, "le", Comparison::Le)),
+    ("le", |rendering, args| comparison(rendering, args, "le", Comparison::Le)),
+];
+
+/// The tests that can answer for an undefined value.
+const TESTS_OF_UNDEFINED: &[(&str, TestFunction)] = &[
+    ("defined", |_, args| one(args, "test_defined", |value| !matches!(value, Value::Undefined(_)))),
+    ("undefined", |_, args| one(args, "test_undefined", |value| matches!(value, Value::Undefined(_)))),
+    ("filter", |rendering, args| named(args, "test_filter", |name| rendering.registry.filter(name).is_some())),
+    ("test", |rendering, args| named(args, "test_test", |name| rendering.registry.test(name).is_some())),
+    ("none", |_, args| one(args, "test_none", |value| matches!(value, Value::None))),
+    ("boolean", |_, args| one(args, "test_boolean", |value| matches!(value, Value::Bool(_)))),
+    ("false", |_, args| one(args, "test_false", |value| matches!(value, Value::Bool(false)))),
+    ("true", |_, args| one(args, "test_true", |value| matches!(value, Value::Bool(true)))),
+    ("integer", |_, args| one(args, "test_integer", |value| matches!(value, Value::Int(_) | Value::Big(_)))),
+    ("float", |_, args| one(args, "test_float", |value| matches!(value, Value::Float(_)))),
+    ("string", |_, args| one(args, "test_string", |value| matches!(value, Value::Str(_)))),
+    ("mapping", |_, args| one(args, "test_mapping", |value| matches!(value, Value::Dict(_)))),
+    ("number", |_, args| {
+        one(args, "test_number", |value| {
+            matches!(value, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_))
+        })
+    }),
+    ("sequence", |_, args| one(args, "test_sequence", is_sequence)),
+    ("callable", |_, args| Ok(Value::Bool(args.only("callable")?.callable()))),
+    ("sameas", sameas),
+    ("escaped", |_, args| one(args, "test_escaped", |value| matches!(value, Value::Str(Text { safe: true, .. })))),
+];
+
+/// Adds all of Jinja2's tests.
+pub(crate) fn register(registry: &mut Registry) {
+    for (name, test) in TESTS {
+        registry.add_test(*name, Filter::new(test));
+    }
+    for (name, test) in TESTS_OF_UNDEFINED {
+        registry.add_test(*name, Filter::taking_undefined(test));
+    }
 }
 
 fn one(args: Args, name: &'static str, test: impl Fn(&Value) -> bool) -> PyResult {
@@ -94,7 +113,7 @@ fn cased(rendering: &Rendering, args: Args, name: &'static str, method: &str) ->
 fn is_sequence(value: &Value) -> bool {
     match value {
         Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Undefined(_) => true,
-        Value::Object(object) => object.type_name() == "bytes",
+        Value::Object(object) => matches!(object.type_name(), "bytes" | "range"),
         _ => false,
     }
 }

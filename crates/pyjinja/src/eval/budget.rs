@@ -1,7 +1,7 @@
-//! What the rendering on this thread has used up of its bounds.
+//! The steps and the time that the rendering on this thread has used up.
 //!
-//! Kept for the thread, not in [`crate::eval::rendering::Rendering`]: values compare and hash themselves in places that no argument
-//! reaches, such as the keys of a dict, and one comparison or printing may go on inside another.
+//! They are kept for the thread, not in [`crate::eval::rendering::Rendering`]: values compare and hash themselves in
+//! places that no argument reaches, such as the keys of a dict, and one comparison or printing may go on inside another.
 
 use std::{
     cell::Cell,
@@ -10,44 +10,60 @@ use std::{
 
 use crate::python::value::DEPTH;
 
-/// Bound on the steps of one rendering: loops over thousands of alerts fit, loops without end do not.
-pub(crate) const STEPS: u64 = 1_000_000;
-
-/// Bound on how long one rendering takes: for what costs more than it is counted for.
-pub(crate) const TIME: Duration = Duration::from_millis(1500);
-
 /// How often the clock is read: after so many steps, and after so many calls.
 const STEPS_BETWEEN: u64 = 1024;
 const CALLS_BETWEEN: u32 = 32;
 
 thread_local! {
+    static STEPS_LIMIT: Cell<u64> = const { Cell::new(u64::MAX) };
     static STEPS_USED: Cell<u64> = const { Cell::new(0) };
     static CALLS: Cell<u32> = const { Cell::new(0) };
-    static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
     static DEPTH_USED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A rendering begins.
-pub(crate) fn begin() {
-    STEPS_USED.set(0);
-    CALLS.set(0);
-    STARTED.set(Some(Instant::now()));
+/// The budget of one rendering, for as long as it lives. The budget of a rendering around it, if any, goes on behind it.
+pub(crate) struct Budget {
+    outer_steps_limit: u64,
+    outer_steps_used: u64,
+    outer_deadline: Option<Instant>,
 }
 
-/// Which bound is met.
+impl Budget {
+    /// A rendering begins, with so many steps and so much time to spend.
+    pub(crate) fn begin(steps: u64, time: Duration) -> Self {
+        CALLS.set(0);
+        Self {
+            // One more than the limit can be counted.
+            outer_steps_limit: STEPS_LIMIT.replace(steps.min(u64::MAX - 1)),
+            outer_steps_used: STEPS_USED.replace(0),
+            outer_deadline: DEADLINE.replace(Instant::now().checked_add(time)),
+        }
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        STEPS_LIMIT.set(self.outer_steps_limit);
+        STEPS_USED.set(self.outer_steps_used);
+        DEADLINE.set(self.outer_deadline);
+    }
+}
+
+/// The limit that a rendering has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
+pub(crate) enum Reached {
     Steps,
     Time,
 }
 
-/// Counts `steps` of work. Says which bound is met, from then on each time.
-pub(crate) fn spend(steps: usize) -> Option<Bound> {
+/// Counts `steps` of work. Says which limit is reached, from then on each time.
+pub(crate) fn spend(steps: usize) -> Option<Reached> {
     let before = STEPS_USED.get();
     let after = before.saturating_add(steps as u64);
     STEPS_USED.set(after);
-    if after > STEPS {
-        return Some(Bound::Steps);
+    if after > STEPS_LIMIT.get() {
+        return Some(Reached::Steps);
     }
     let calls = CALLS.get() + 1;
     if calls < CALLS_BETWEEN && before / STEPS_BETWEEN == after / STEPS_BETWEEN {
@@ -59,13 +75,13 @@ pub(crate) fn spend(steps: usize) -> Option<Bound> {
 }
 
 /// Reads the clock.
-pub(crate) fn clock() -> Option<Bound> {
-    let late = STARTED.get().is_some_and(|started| started.elapsed() > TIME);
+pub(crate) fn clock() -> Option<Reached> {
+    let late = DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline);
     if late {
         // Whoever asks next is to stop as well.
-        STEPS_USED.set(STEPS_USED.get().max(STEPS + 1));
+        STEPS_USED.set(STEPS_USED.get().max(STEPS_LIMIT.get() + 1));
     }
-    late.then_some(Bound::Time)
+    late.then_some(Reached::Time)
 }
 
 /// One level of the walk through a value that is printed, compared or made a key.

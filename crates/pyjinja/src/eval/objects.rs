@@ -1,36 +1,35 @@
-//! The objects of Jinja2's own that templates hold in their hands.
+//! The objects of Jinja2's own that templates meet: generators, macros, loops, namespaces, cyclers and joiners.
 
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    rc::Rc,
     sync::Arc,
 };
 
 use crate::{
-    eval::{self, Frame, rendering::Rendering},
+    eval::{rendering::Rendering, scope::Symbol},
     python::{
-        arguments::Args,
+        arguments::{Args, Signature},
         exception::{PyResult, type_error},
         operators::equal,
         print,
         value::{Object, Undefined, Value, dismantle},
     },
-    syntax::program::{For, Macro, Program},
+    syntax::program::Macro,
 };
 
-/// What yields the items of a generator.
-type Function = fn(&Rendering, Args) -> PyResult<Vec<Value>>;
+/// Yields the items of a generator.
+type Yield = fn(&Rendering, Args) -> PyResult<Vec<Value>>;
 
-/// What is computed only when somebody iterates it, and once.
+/// Items that are computed only when somebody iterates them, and once.
 pub(crate) struct Generator {
     name: &'static str,
-    function: Function,
+    function: Yield,
     args: RefCell<Option<Args>>,
 }
 
 /// A generator of what `function` gives, named as in Python.
-pub(crate) fn lazy(name: &'static str, function: Function, args: Args) -> Value {
+pub(crate) fn lazy(name: &'static str, function: Yield, args: Args) -> Value {
     Value::object(Generator { name, function, args: RefCell::new(Some(args)) })
 }
 
@@ -70,39 +69,19 @@ impl Object for Generator {
     }
 }
 
-/// A method of an object, not called yet.
-pub(crate) struct Method {
-    pub(crate) receiver: Value,
-    pub(crate) name: String,
+/// The arguments of a macro: one for each parameter, None where it is not given, and the variables such as `varargs`.
+pub(crate) struct BoundMacro {
+    pub(crate) arguments: Vec<Option<Value>>,
+    pub(crate) special: Vec<(Symbol, Value)>,
 }
 
-impl Object for Method {
-    fn type_name(&self) -> &'static str {
-        "builtin_function_or_method"
-    }
-
-    fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
-        Ok(format!("<built-in method {} of {} object>", self.name, self.receiver.type_name()))
-    }
-
-    fn callable(&self) -> bool {
-        true
-    }
-
-    fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
-        eval::call_method(rendering, &self.receiver, &self.name, args)
-    }
-
-    fn take_values(&mut self) -> Vec<Value> {
-        vec![std::mem::replace(&mut self.receiver, Value::None)]
-    }
-}
+/// Runs a macro's body in the scope that it was defined in.
+pub(crate) type MacroCall = Box<dyn Fn(&Rendering, &Macro, BoundMacro) -> PyResult>;
 
 /// A macro with the scope that it was defined in.
 pub(crate) struct MacroValue {
     pub(crate) definition: Arc<Macro>,
-    pub(crate) program: Arc<Program>,
-    pub(crate) closure: Rc<Frame>,
+    pub(crate) call: MacroCall,
 }
 
 impl MacroValue {
@@ -173,9 +152,12 @@ impl Object for MacroValue {
         } else if !rest.is_empty() {
             return type_error(format!("macro {} takes not more than {count} argument(s)", self.name()));
         }
-        eval::call_macro(rendering, &self.program, definition, &self.closure, arguments, special)
+        (self.call)(rendering, definition, BoundMacro { arguments, special })
     }
 }
+
+/// Runs the body of a recursive loop over other items, at this depth.
+pub(crate) type LoopCall = Box<dyn Fn(&Rendering, &Value, usize) -> PyResult>;
 
 /// The `loop` of a for loop.
 pub(crate) struct Loop {
@@ -184,11 +166,11 @@ pub(crate) struct Loop {
     begun: Cell<usize>,
     depth: usize,
     changed: RefCell<Option<Vec<Value>>>,
-    recursion: Option<(Arc<For>, Arc<Program>, Rc<Frame>)>,
+    recursion: Option<LoopCall>,
 }
 
 impl Loop {
-    pub(crate) fn new(items: Vec<Value>, depth: usize, recursion: Option<(Arc<For>, Arc<Program>, Rc<Frame>)>) -> Self {
+    pub(crate) fn new(items: Vec<Value>, depth: usize, recursion: Option<LoopCall>) -> Self {
         Self { items, begun: Cell::new(0), depth, changed: RefCell::new(None), recursion }
     }
 
@@ -262,14 +244,12 @@ impl Object for Loop {
     }
 
     fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
-        const SIGNATURE: crate::python::arguments::Signature =
-            crate::python::arguments::Signature::new("LoopContext.__call__", 1, &["iterable"], &[]);
-        let Some((node, program, frame)) = &self.recursion else {
+        const SIGNATURE: Signature = Signature::new("LoopContext.__call__", 1, &["iterable"], &[]);
+        let Some(recursion) = &self.recursion else {
             return type_error("The loop must have the 'recursive' marker to be called recursively.");
         };
-        let bound = args.bind(&SIGNATURE)?;
-        let items = bound.into_iter().next().flatten().unwrap_or(Value::None);
-        eval::call_loop(rendering, program, node, frame, &items, self.depth + 1)
+        let [items] = args.take_all(&SIGNATURE)?;
+        recursion(rendering, &items.unwrap_or(Value::None), self.depth + 1)
     }
 
     fn length(&self) -> Option<usize> {
@@ -281,7 +261,7 @@ impl Object for Loop {
     }
 }
 
-/// `namespace(...)`: what loops may write to.
+/// `namespace(...)`: variables that loops may write to.
 pub(crate) struct Namespace(RefCell<Vec<(String, Value)>>);
 
 impl Namespace {

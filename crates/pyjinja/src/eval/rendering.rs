@@ -1,4 +1,4 @@
-//! One rendering: its data, and what it has used up of its bounds.
+//! One rendering: its data, and what it has used up of its limits.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,8 +9,9 @@ use std::{
 use crate::json::Json;
 use crate::{
     eval::{
-        Frame,
-        budget::{self, Bound, STEPS, TIME},
+        budget::{self, Budget, Reached},
+        registry::{Limits, SharedRegistry, UndefinedPolicy},
+        scope::Scope,
     },
     python::{
         exception::{Exception, ExceptionClass, PyResult},
@@ -18,71 +19,98 @@ use crate::{
     },
 };
 
-/// Bound on the bytes that one rendering makes, also of what it has dropped again.
-const BYTES: usize = 24 << 20;
-
 /// How often the clock is read: after so many bytes.
 const BYTES_BETWEEN: usize = 256 << 10;
 
-/// Bound on how deep expressions, blocks and macros may stand in one another while they run.
-const NESTING: usize = 250;
-
-/// One rendering.
-pub(crate) struct Rendering {
+/// One rendering of a template, with its data and its budget. Filters get it for what they do with values.
+pub struct Rendering {
+    pub(crate) registry: SharedRegistry,
     context: Vec<(Arc<str>, Json)>,
     known: RefCell<Vec<(Arc<str>, Option<Value>)>>,
     /// What may hold itself by way of others, and has to be emptied in the end.
     held: RefCell<Vec<Value>>,
-    scopes: RefCell<Vec<Rc<Frame>>>,
+    scopes: RefCell<Vec<Rc<Scope>>>,
     bytes: Cell<usize>,
     nesting: Cell<usize>,
     pub(crate) autoescape: Cell<bool>,
+    _budget: Budget,
+}
+
+impl std::fmt::Debug for Rendering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The data may be secret.
+        f.debug_struct("Rendering").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl Rendering {
-    pub(crate) fn new(context: &[(Arc<str>, Json)]) -> Self {
-        budget::begin();
+    /// Begins a rendering with the variables of `context`.
+    pub(crate) fn begin(registry: &SharedRegistry, context: &[(Arc<str>, Json)]) -> Self {
+        let Limits { steps, time, .. } = registry.limits;
         Self {
+            registry: Arc::clone(registry),
             context: context.to_vec(),
             known: RefCell::default(),
             held: RefCell::default(),
             scopes: RefCell::default(),
             bytes: Cell::new(0),
             nesting: Cell::new(0),
-            autoescape: Cell::new(false),
+            autoescape: Cell::new(registry.autoescape),
+            _budget: Budget::begin(steps, time),
         }
     }
 
-    /// Adds a variable that goes before the data's.
-    pub(crate) fn define(&self, name: &str, value: Value) {
-        self.known.borrow_mut().push((Arc::from(name), Some(value)));
+    /// A rendering in an environment that knows nothing by name.
+    #[cfg(test)]
+    pub(crate) fn new(context: &[(Arc<str>, Json)]) -> Self {
+        Self::begin(&SharedRegistry::default(), context)
     }
 
-    /// A variable of the data: the same value, with the changes made to it, each time.
-    pub(crate) fn data(&self, name: &Arc<str>) -> Option<Value> {
+    /// Adds a variable that goes before the data's and the environment's.
+    pub fn define(&self, name: &str, value: Value) {
+        self.known.borrow_mut().insert(0, (Arc::from(name), Some(value)));
+    }
+
+    /// A variable of the data, or else of the environment: the same value, with the changes made to it, each time.
+    pub(crate) fn variable(&self, name: &Arc<str>) -> Option<Value> {
         let mut known = self.known.borrow_mut();
         if let Some((_, value)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, name) || known == name) {
             return value.clone();
         }
         let value = self.context.iter().find(|(key, _)| key == name).map(|(_, json)| Value::from(json));
+        let value = value.or_else(|| self.registry.global(name));
         known.push((Arc::clone(name), value.clone()));
         value
     }
 
-    /// Counts `steps` of work.
+    /// Raises for an undefined value where the environment is strict.
+    pub(crate) fn check_defined(&self, value: &Value) -> PyResult<()> {
+        match value {
+            Value::Undefined(undefined) if self.registry.undefined == UndefinedPolicy::Strict => Err(undefined.raise()),
+            _ => Ok(()),
+        }
+    }
+
+    /// `bool(value)`
+    pub(crate) fn truth(&self, value: &Value) -> PyResult<bool> {
+        self.check_defined(value)?;
+        Ok(value.truth())
+    }
+
+    /// Counts `steps` of work, which should be about as many as operations of a template would take as long.
     ///
     /// # Errors
-    /// The bound is met.
-    pub(crate) fn work(&self, steps: usize) -> PyResult<()> {
-        budget::spend(steps).map_or(Ok(()), |met| Err(stopped(met)))
+    /// The limit on steps or on time is reached.
+    pub fn work(&self, steps: usize) -> Result<(), Exception> {
+        budget::spend(steps).map_or(Ok(()), |reached| Err(self.stopped(reached)))
     }
 
     /// Reads the clock, before or after what may have taken long.
     ///
     /// # Errors
-    /// The bound is met.
+    /// The limit on time is reached.
     pub(crate) fn clock(&self) -> PyResult<()> {
-        budget::clock().map_or(Ok(()), |met| Err(stopped(met)))
+        budget::clock().map_or(Ok(()), |reached| Err(self.stopped(reached)))
     }
 
     /// Notes a container or a namespace that a template changes.
@@ -93,44 +121,55 @@ impl Rendering {
     }
 
     /// Notes a scope that a macro keeps, which keeps the macro.
-    pub(crate) fn hold_scope(&self, scope: &Rc<Frame>) -> PyResult<()> {
+    pub(crate) fn hold_scope(&self, scope: &Rc<Scope>) -> PyResult<()> {
         self.allocate(size_of::<Value>())?;
         self.scopes.borrow_mut().push(Rc::clone(scope));
         Ok(())
     }
 
-    /// Counts `bytes` that are about to be made.
+    /// Counts `bytes` of text or of containers that are about to be made.
     ///
     /// # Errors
-    /// The bound is met, or that on time.
-    pub(crate) fn allocate(&self, bytes: usize) -> PyResult<()> {
+    /// The limit on bytes or on time is reached.
+    pub fn allocate(&self, bytes: usize) -> Result<(), Exception> {
+        let limit = self.registry.limits.bytes;
         let before = self.bytes.get();
         let after = before.saturating_add(bytes);
         self.bytes.set(after);
-        if after > BYTES {
-            return Err(bound(&format!("it makes more than {} MiB of text and lists: make less", BYTES >> 20)));
+        if after > limit {
+            return Err(stopped(&format!("it makes more than {} of text and lists: make less", size(limit))));
         }
         // Long text is written out in few steps.
         if before / BYTES_BETWEEN == after / BYTES_BETWEEN { Ok(()) } else { self.clock() }
     }
 
-    /// Goes one level deeper, for as long as the guard lives.
+    /// Goes one level deeper, for as long as what it returns lives.
     ///
     /// # Errors
-    /// The bound is met.
-    pub(crate) fn deeper(&self) -> PyResult<Deeper<'_>> {
-        if self.nesting.get() >= NESTING {
-            return Err(bound(&format!("its expressions, blocks and macros nest deeper than {NESTING} levels")));
+    /// The limit on nesting is reached.
+    pub(crate) fn deeper(&self) -> PyResult<NestingLevel<'_>> {
+        let limit = self.registry.limits.nesting;
+        if self.nesting.get() >= limit {
+            return Err(stopped(&format!("its expressions, blocks and macros nest deeper than {limit} levels")));
         }
         self.nesting.set(self.nesting.get() + 1);
-        Ok(Deeper(&self.nesting))
+        Ok(NestingLevel(&self.nesting))
+    }
+
+    fn stopped(&self, reached: Reached) -> Exception {
+        let Limits { steps, time, .. } = self.registry.limits;
+        let limit = match reached {
+            Reached::Steps => format!("more than {steps} steps"),
+            Reached::Time => format!("longer than {} s", time.as_secs_f64()),
+        };
+        stopped(&format!("it takes {limit}: loop over less, or over shorter text"))
     }
 }
 
 /// One level of nesting, until it is dropped.
-pub(crate) struct Deeper<'a>(&'a Cell<usize>);
+pub(crate) struct NestingLevel<'a>(&'a Cell<usize>);
 
-impl Drop for Deeper<'_> {
+impl Drop for NestingLevel<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -147,15 +186,14 @@ impl Drop for Rendering {
     }
 }
 
-fn stopped(met: Bound) -> Exception {
-    bound(&match met {
-        Bound::Steps => format!("it takes more than {STEPS} steps: loop over less, or over shorter text"),
-        Bound::Time => format!("it takes longer than {} s: loop over less, or over shorter text", TIME.as_secs_f64()),
-    })
+/// The exception of a rendering that reaches a limit.
+pub(crate) fn stopped(message: &str) -> Exception {
+    Exception::new(ExceptionClass::LimitReached, format!("Template was stopped: {message}"))
 }
 
-fn bound(message: &str) -> Exception {
-    Exception::new(ExceptionClass::Bound, format!("Template was stopped: {message}"))
+fn size(bytes: usize) -> String {
+    const MIB: usize = 1 << 20;
+    if bytes >= MIB && bytes.is_multiple_of(MIB) { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use crate::python::{
 
 /// The arguments of a call.
 #[derive(Clone, Default)]
-pub(crate) struct Args {
-    pub(crate) positional: Vec<Value>,
-    pub(crate) named: Vec<(String, Value)>,
+pub struct Args {
+    /// Those given by position.
+    pub positional: Vec<Value>,
+    /// Those given by name.
+    pub named: Vec<(String, Value)>,
 }
 
 /// The parameters of a function of Python.

@@ -1,36 +1,67 @@
-//! Python's exceptions, and OnCall's two kinds of failure that they become.
+//! What Python would raise.
 
-use crate::Fault;
+use std::fmt;
 
 /// The result of anything that a template does.
 pub(crate) type PyResult<T = crate::python::value::Value> = Result<T, Exception>;
 
-/// The classes of exceptions between which OnCall, or one of its filters, makes a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExceptionClass {
+/// The class of an exception, as Python and Jinja2 name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExceptionClass {
+    /// Python's `TypeError`
     TypeError,
+    /// Python's `ValueError`
     ValueError,
+    /// Python's `KeyError`
     KeyError,
-    UndefinedError,
+    /// Python's `AttributeError`
     AttributeError,
-    /// Any other, such as a division by zero, forbidden access or an index out of range.
+    /// Jinja2's `UndefinedError`
+    UndefinedError,
+    /// Jinja2's `TemplateSyntaxError`: the template can't be parsed.
+    TemplateSyntaxError,
+    /// Jinja2's `TemplateAssertionError`: the template can be parsed, but names a filter or test that does not exist.
+    TemplateAssertionError,
+    /// Jinja2's `TemplateRuntimeError`
+    TemplateRuntimeError,
+    /// Jinja2's `TemplateNotFound` and `TemplatesNotFound`: there is no loader.
+    TemplateNotFound,
+    /// Jinja2's `FilterArgumentError`
+    FilterArgumentError,
+    /// Jinja2's `SecurityError`: the sandbox refuses access to an attribute.
+    SecurityError,
+    /// Python's `OverflowError` of a `range` that the sandbox refuses.
+    OverflowError,
+    /// A limit of the environment was met, for which Python has no exception. No template can catch it.
+    LimitReached,
+    /// Any other, such as `ZeroDivisionError`, `IndexError`, `RecursionError` or an error in a regular expression.
     Other,
-    /// A bound of ours was met, which no template can catch.
-    Bound,
 }
 
-/// An exception on its way up.
+impl fmt::Display for ExceptionClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other => f.write_str("Exception"),
+            named => write!(f, "{named:?}"),
+        }
+    }
+}
+
+/// An exception of Python on its way up, such as a filter raises.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exception {
-    pub(crate) class: ExceptionClass,
-    pub(crate) message: String,
+pub struct Exception {
+    /// Its class.
+    pub class: ExceptionClass,
+    /// Its text, as `str(exception)` gives it.
+    pub message: String,
     /// The template's line, from 1, once it is known.
-    pub(crate) line: Option<usize>,
+    pub line: Option<usize>,
 }
 
 impl Exception {
-    /// An exception of no line yet.
-    pub(crate) fn new(class: ExceptionClass, message: impl Into<String>) -> Self {
+    /// An exception without a line: the engine adds that of the statement.
+    pub fn new(class: ExceptionClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), line: None }
     }
 
@@ -38,17 +69,6 @@ impl Exception {
     pub(crate) fn at(mut self, line: usize) -> Self {
         self.line.get_or_insert(line);
         self
-    }
-
-    /// Warnings are what may go well with other data.
-    pub(crate) fn fault(&self) -> Fault {
-        match self.class {
-            ExceptionClass::TypeError
-            | ExceptionClass::ValueError
-            | ExceptionClass::KeyError
-            | ExceptionClass::UndefinedError => Fault::Warning,
-            ExceptionClass::AttributeError | ExceptionClass::Other | ExceptionClass::Bound => Fault::Error,
-        }
     }
 }
 

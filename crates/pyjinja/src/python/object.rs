@@ -16,7 +16,7 @@ use crate::{
 
 /// An operator of arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operator {
+pub enum Operator {
     Add,
     Sub,
     Mul,
@@ -49,7 +49,7 @@ impl Operator {
 
 /// A type of Python beside those that [`Value`] has variants for. A method that is not overridden behaves as that of a
 /// plain `object` does.
-pub(crate) trait Object: Any {
+pub trait Object: Any {
     /// `type(x).__name__`
     fn type_name(&self) -> &'static str;
 

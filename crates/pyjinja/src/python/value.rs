@@ -26,34 +26,48 @@ pub(crate) use crate::python::object::Object;
 use crate::{
     eval::rendering::Rendering,
     json::Json,
-    python::exception::{PyResult, type_error},
+    python::exception::{Exception, type_error},
 };
 
 /// How deep values may be nested in one another where they are walked: as Python's recursion limit, this keeps the stack
 /// from overflowing.
 pub(crate) const DEPTH: usize = 200;
 
+/// A value of Python. Its variants are the engine's own business; its methods are for filters.
 #[derive(Clone)]
-pub(crate) enum Value {
-    /// Prints as nothing, and raises when more is asked of it.
+#[non_exhaustive]
+pub enum Value {
+    /// Jinja2's Undefined: prints as nothing, and raises when more is asked of it.
     Undefined(Rc<Undefined>),
+    /// `None`
     None,
+    /// A `bool`.
     Bool(bool),
+    /// An int of 64 bits.
     Int(i64),
     /// An int beyond 64 bits; a smaller one is always an `Int`.
     Big(Rc<BigInt>),
+    /// A `float`.
     Float(f64),
+    /// A `str` or a `Markup`.
     Str(Text),
+    /// A `list`.
     List(Rc<List>),
+    /// A `tuple`.
     Tuple(Rc<Tuple>),
+    /// A `dict`.
     Dict(Rc<Dict>),
+    /// A value of any other type.
     Object(Rc<dyn Object>),
 }
 
+/// A `str`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Text {
-    pub(crate) text: Arc<str>,
-    pub(crate) safe: bool,
+pub struct Text {
+    /// The text itself.
+    pub text: Arc<str>,
+    /// Whether it is a `Markup`, which is not escaped again.
+    pub safe: bool,
 }
 
 impl Text {
@@ -83,12 +97,12 @@ impl Value {
     }
 
     /// A `list`.
-    pub(crate) fn list(items: Vec<Self>) -> Self {
+    pub fn list(items: Vec<Self>) -> Self {
         Self::List(Rc::new(List::new(items)))
     }
 
     /// A `tuple`.
-    pub(crate) fn tuple(items: Vec<Self>) -> Self {
+    pub fn tuple(items: Vec<Self>) -> Self {
         Self::Tuple(Rc::new(Tuple { items, group: false }))
     }
 
@@ -126,7 +140,7 @@ impl Value {
     }
 
     /// `type(x).__name__`
-    pub(crate) fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match self {
             Self::Undefined(_) => "Undefined",
             Self::None => "NoneType",
@@ -167,7 +181,7 @@ impl Value {
     }
 
     /// `bool(x)`
-    pub(crate) fn truth(&self) -> bool {
+    pub fn truth(&self) -> bool {
         match self {
             Self::Undefined(_) | Self::None => false,
             Self::Bool(value) => *value,
@@ -183,7 +197,7 @@ impl Value {
     }
 
     /// The text of a `str`.
-    pub(crate) fn as_str(&self) -> Option<&Text> {
+    pub fn as_str(&self) -> Option<&Text> {
         match self {
             Self::Str(text) => Some(text),
             _ => None,
@@ -201,7 +215,10 @@ impl Value {
     }
 
     /// `operator.index(x)`: an int that indexes, counts or sizes something, cut to 64 bits.
-    pub(crate) fn index(&self) -> PyResult<i64> {
+    ///
+    /// # Errors
+    /// A `TypeError`, as `operator.index` raises it.
+    pub fn index(&self) -> Result<i64, Exception> {
         match self {
             Self::Bool(value) => Ok(i64::from(*value)),
             Self::Int(value) => Ok(*value),
@@ -211,7 +228,10 @@ impl Value {
     }
 
     /// `list(x)`: a copy of all items, so that a loop may change the original.
-    pub(crate) fn iterate(&self, rendering: &Rendering) -> PyResult<Vec<Self>> {
+    ///
+    /// # Errors
+    /// It can't be iterated, or a limit is reached.
+    pub fn iterate(&self, rendering: &Rendering) -> Result<Vec<Self>, Exception> {
         let items = match self {
             Self::Undefined(_) => Vec::new(),
             Self::Str(text) => {
@@ -235,7 +255,10 @@ impl Value {
     }
 
     /// `len(x)`
-    pub(crate) fn length(&self) -> PyResult<usize> {
+    ///
+    /// # Errors
+    /// A `TypeError`: it has none.
+    pub fn length(&self) -> Result<usize, Exception> {
         match self {
             Self::Undefined(_) => Some(0),
             Self::Str(text) => Some(if text.is_ascii() { text.len() } else { text.chars().count() }),
@@ -270,7 +293,7 @@ impl Value {
     }
 
     /// Whether it can be called.
-    pub(crate) fn callable(&self) -> bool {
+    pub fn callable(&self) -> bool {
         // Undefined has a `__call__`, which raises.
         matches!(self, Self::Undefined(_)) || matches!(self, Self::Object(object) if object.callable())
     }

@@ -1,8 +1,8 @@
 //! Spells a template so that minijinja's parser reads it as Jinja2's would.
 //!
-//! What Jinja2 allows beyond minijinja's grammar has another spelling in it: a tuple without parentheses gets them, a
-//! unary plus becomes two minuses, a colon after a tag goes, `{% print x %}` becomes `{{ x }}`, and string literals whose escapes the two
-//! read differently are written out. Lines stay where they are.
+//! minijinja's grammar has other spellings for what Jinja2 allows beyond it: a tuple without parentheses gets them, a unary
+//! plus becomes two minuses, a colon after a tag goes, `{% print x %}` becomes `{{ x }}`, and string literals whose
+//! escapes the two read differently are written out. Lines stay where they are.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(crate) fn with_newlines(source: &str) -> Cow<'_, str> {
 
 /// `source` in minijinja's dialect.
 pub(crate) fn for_minijinja(source: &str) -> Cow<'_, str> {
-    let mut edits = Vec::new();
+    let mut replacements = Vec::new();
     let mut tag = Vec::new();
     for token in tokenize(source, false, minijinja::syntax::SyntaxConfig::default()) {
         // What can't be read is left to the parser.
@@ -27,35 +27,36 @@ pub(crate) fn for_minijinja(source: &str) -> Cow<'_, str> {
         let (start, end) = (span.start_offset as usize, span.end_offset as usize);
         let closes = matches!(token, Token::VariableEnd | Token::BlockEnd);
         if !matches!(token, Token::TemplateData(_)) {
-            tag.push(Piece { token, start, end });
+            tag.push(TagToken { token, start, end });
         }
         if closes {
-            respell(source, &tag, &mut edits);
+            respell(source, &tag, &mut replacements);
             tag.clear();
         }
     }
-    if edits.is_empty() {
+    if replacements.is_empty() {
         return Cow::Borrowed(source);
     }
-    edits.sort_by_key(|edit| (edit.start, edit.end));
-    let mut spelled = String::with_capacity(source.len() + edits.len());
+    replacements.sort_by_key(|replacement| (replacement.start, replacement.end));
+    let mut spelled = String::with_capacity(source.len() + replacements.len());
     let mut at = 0;
-    for edit in &edits {
-        spelled.push_str(source.get(at..edit.start).unwrap_or_default());
-        spelled.push_str(&edit.text);
-        at = edit.end;
+    for replacement in &replacements {
+        spelled.push_str(source.get(at..replacement.start).unwrap_or_default());
+        spelled.push_str(&replacement.text);
+        at = replacement.end;
     }
     spelled.push_str(source.get(at..).unwrap_or_default());
     Cow::Owned(spelled)
 }
 
-struct Piece<'s> {
+/// A token of a tag, and where it stands in the source, in bytes.
+struct TagToken<'s> {
     token: Token<'s>,
     start: usize,
     end: usize,
 }
 
-impl Piece<'_> {
+impl TagToken<'_> {
     fn is_name(&self, names: &[&str]) -> bool {
         matches!(self.token, Token::Ident(name) if names.contains(&name))
     }
@@ -79,29 +80,34 @@ impl Piece<'_> {
     }
 }
 
-struct Edit {
+/// Text that stands in place of a part of the source.
+struct Replacement {
     start: usize,
     end: usize,
     text: String,
 }
 
 /// One tag, from its opening to its closing token.
-fn respell(source: &str, tag: &[Piece], edits: &mut Vec<Edit>) {
+fn respell(source: &str, tag: &[TagToken], replacements: &mut Vec<Replacement>) {
     let [opening, inside @ .., closing] = tag else { return };
-    let mut edit = |start, end, text: &str| edits.push(Edit { start, end, text: text.to_owned() });
+    let mut replace = |start, end, text: &str| replacements.push(Replacement { start, end, text: text.to_owned() });
 
-    for (index, piece) in inside.iter().enumerate() {
-        match &piece.token {
+    for (index, token) in inside.iter().enumerate() {
+        match &token.token {
             Token::Plus
-                if !index.checked_sub(1).and_then(|before| inside.get(before)).is_some_and(Piece::ends_operand) =>
+                if !index.checked_sub(1).and_then(|before| inside.get(before)).is_some_and(TagToken::ends_operand) =>
             {
-                edit(piece.start, piece.end, "--");
+                replace(token.start, token.end, "--");
             }
             Token::String(value) => {
-                let literal = source.get(piece.start + 1..piece.end - 1).unwrap_or_default();
+                let literal = source.get(token.start + 1..token.end - 1).unwrap_or_default();
                 let meant = unescape(literal);
                 if meant != **value {
-                    edit(piece.start, piece.end, &format!("\"{}\"", meant.replace('\\', "\\\\").replace('"', "\\\"")));
+                    replace(
+                        token.start,
+                        token.end,
+                        &format!("\"{}\"", meant.replace('\\', "\\\\").replace('"', "\\\"")),
+                    );
                 }
             }
             _ => {}
@@ -109,7 +115,7 @@ fn respell(source: &str, tag: &[Piece], edits: &mut Vec<Edit>) {
     }
     let inside = match inside {
         [rest @ .., last] if matches!(last.token, Token::Colon) && matches!(closing.token, Token::BlockEnd) => {
-            edit(last.start, last.end, "");
+            replace(last.start, last.end, "");
             rest
         }
         all => all,
@@ -123,11 +129,11 @@ fn respell(source: &str, tag: &[Piece], edits: &mut Vec<Edit>) {
         let Some(begin) = position(inside, 1, &["in"]) else { return };
         (begin + 1, position(inside, begin, &["if", "recursive"]).unwrap_or(inside.len()))
     } else if first.is_name(&["print"]) {
-        let swapped = |piece: &Piece| source.get(piece.start..piece.end).unwrap_or_default().replace('%', "{");
-        edit(opening.start, first.end, &swapped(opening));
-        edit(closing.start, closing.end, &swapped(closing).replace('{', "}"));
+        let swapped = |token: &TagToken| source.get(token.start..token.end).unwrap_or_default().replace('%', "{");
+        replace(opening.start, first.end, &swapped(opening));
+        replace(closing.start, closing.end, &swapped(closing).replace('{', "}"));
         for comma in commas(inside) {
-            edit(comma.start, comma.end, "}}{{");
+            replace(comma.start, comma.end, "}}{{");
         }
         return;
     } else {
@@ -135,24 +141,24 @@ fn respell(source: &str, tag: &[Piece], edits: &mut Vec<Edit>) {
     };
     let Some(items) = inside.get(begin..stop) else { return };
     if let ([first, ..], [.., last], Some(_)) = (items, items, commas(items).next()) {
-        edit(first.start, first.start, "(");
-        edit(last.end, last.end, ")");
+        replace(first.start, first.start, "(");
+        replace(last.end, last.end, ")");
     }
 }
 
 /// Where the first of `names` stands outside all brackets.
-fn position(pieces: &[Piece], from: usize, names: &[&str]) -> Option<usize> {
-    outside(pieces).find(|(index, piece)| *index >= from && piece.is_name(names)).map(|(index, _)| index)
+fn position(tokens: &[TagToken], from: usize, names: &[&str]) -> Option<usize> {
+    outside(tokens).find(|(index, token)| *index >= from && token.is_name(names)).map(|(index, _)| index)
 }
 
-fn commas<'a, 's>(pieces: &'a [Piece<'s>]) -> impl Iterator<Item = &'a Piece<'s>> {
-    outside(pieces).map(|(_, piece)| piece).filter(|piece| matches!(piece.token, Token::Comma))
+fn commas<'a, 's>(tokens: &'a [TagToken<'s>]) -> impl Iterator<Item = &'a TagToken<'s>> {
+    outside(tokens).map(|(_, token)| token).filter(|token| matches!(token.token, Token::Comma))
 }
 
-fn outside<'a, 's>(pieces: &'a [Piece<'s>]) -> impl Iterator<Item = (usize, &'a Piece<'s>)> {
+fn outside<'a, 's>(tokens: &'a [TagToken<'s>]) -> impl Iterator<Item = (usize, &'a TagToken<'s>)> {
     let mut depth = 0_usize;
-    pieces.iter().enumerate().filter(move |(_, piece)| {
-        match piece.token {
+    tokens.iter().enumerate().filter(move |(_, token)| {
+        match token.token {
             Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => depth += 1,
             Token::ParenClose | Token::BracketClose | Token::BraceClose => depth = depth.saturating_sub(1),
             _ => return depth == 0,
@@ -161,7 +167,7 @@ fn outside<'a, 's>(pieces: &'a [Piece<'s>]) -> impl Iterator<Item = (usize, &'a 
     })
 }
 
-/// What Python reads in a string literal, without its quotes.
+/// The text that Python reads in a string literal, given without its quotes.
 fn unescape(literal: &str) -> String {
     let mut out = String::with_capacity(literal.len());
     let mut rest = literal;

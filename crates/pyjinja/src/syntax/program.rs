@@ -1,35 +1,13 @@
-//! A template, parsed by minijinja and made ready to run: names are numbers, filters and tests are functions.
+//! A template that is ready to run: variables are numbers, filters and tests are functions.
 
 use std::sync::Arc;
 
-use minijinja::{
-    machinery::{Span, ast, parse},
-    value::ValueKind,
-};
 use num_bigint::BigInt;
 
 use crate::{
-    builtins::{filters, tests as jinja_tests},
-    eval::rendering::Rendering,
-    python::{
-        arguments::Args,
-        exception::{Exception, ExceptionClass, PyResult, other_error},
-        operators::{Comparison, Operator},
-    },
-    syntax::{dialect, errors as syntax},
+    eval::{function::Filter, scope::Symbol},
+    python::operators::{Comparison, Operator},
 };
-
-/// What filters and tests are: the value comes first among the arguments.
-#[derive(Clone, Copy)]
-pub(crate) struct Function(pub(crate) fn(&Rendering, Args) -> PyResult);
-
-impl Function {
-    /// Applies it, which counts as more work the more there is to look at.
-    pub(crate) fn apply(self, rendering: &Rendering, args: Args) -> PyResult {
-        rendering.work(args.weight())?;
-        (self.0)(rendering, args)
-    }
-}
 
 /// A template.
 pub(crate) struct Program {
@@ -37,9 +15,6 @@ pub(crate) struct Program {
     /// The names of variables, by their numbers.
     pub(crate) names: Vec<Arc<str>>,
 }
-
-/// The number of a variable's name.
-pub(crate) type Symbol = usize;
 
 /// A statement.
 pub(crate) enum Node {
@@ -85,11 +60,11 @@ pub(crate) enum Node {
     Macro(Arc<Macro>),
     CallBlock {
         callee: Expr,
-        arguments: Arguments,
+        arguments: CallArguments,
         caller: Arc<Macro>,
         line: usize,
     },
-    /// Another template, of which there are none.
+    /// Another template is asked for; there is no loader.
     Missing {
         template: Expr,
         ignore: bool,
@@ -97,6 +72,7 @@ pub(crate) enum Node {
     },
 }
 
+/// A for loop.
 pub(crate) struct For {
     pub(crate) target: Target,
     pub(crate) items: Expr,
@@ -108,34 +84,47 @@ pub(crate) struct For {
     pub(crate) line: usize,
 }
 
+/// A macro, or the body of a call block.
 pub(crate) struct Macro {
     /// None for the body of a call block.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) symbol: Symbol,
     pub(crate) parameters: Vec<Symbol>,
     pub(crate) names: Vec<Arc<str>>,
-    /// Of the last parameters.
+    /// The defaults of the last parameters.
     pub(crate) defaults: Vec<Expr>,
     pub(crate) body: Vec<Node>,
-    /// The variables that are there if the body speaks of them.
+    /// The variables that are set if the body names them.
     pub(crate) varargs: Option<Symbol>,
     pub(crate) kwargs: Option<Symbol>,
     pub(crate) caller: Option<Symbol>,
     pub(crate) line: usize,
 }
 
-/// What is assigned to.
+/// The left side of an assignment.
 pub(crate) enum Target {
     Name(Symbol),
     Tuple(Vec<Self>),
     Attribute(Symbol, Arc<str>),
 }
 
+impl Target {
+    /// The variables that it sets.
+    pub(crate) fn names(&self) -> Vec<Symbol> {
+        match self {
+            Self::Name(name) => vec![*name],
+            Self::Tuple(targets) => targets.iter().flat_map(Self::names).collect(),
+            Self::Attribute(..) => Vec::new(),
+        }
+    }
+}
+
 /// The arguments of a call.
 #[derive(Default)]
-pub(crate) struct Arguments {
+pub(crate) struct CallArguments {
     pub(crate) positional: Vec<Expr>,
     pub(crate) named: Vec<(Arc<str>, Expr)>,
+    /// `*splat` and `**splats`
     pub(crate) splat: Option<Box<Expr>>,
     pub(crate) splats: Option<Box<Expr>>,
 }
@@ -164,22 +153,22 @@ pub(crate) enum Expr {
         otherwise: Option<Box<Self>>,
         line: usize,
     },
-    /// Of nothing: the text of the block around it.
+    /// Without a value it filters the text of the block around it.
     Filter {
-        function: Function,
+        function: Filter,
         value: Option<Box<Self>>,
-        arguments: Arguments,
+        arguments: CallArguments,
     },
     Test {
-        function: Function,
+        function: Filter,
         value: Box<Self>,
-        arguments: Arguments,
+        arguments: CallArguments,
     },
-    /// Unknown where the template may never come to: raises if it does.
+    /// An unknown filter or test where the template may never come to: raises if it does.
     Unknown(&'static str, String),
     Call {
         callee: Box<Self>,
-        arguments: Arguments,
+        arguments: CallArguments,
     },
 }
 
@@ -192,392 +181,4 @@ pub(crate) enum Const {
     Big(Arc<BigInt>),
     Float(f64),
     Str(Arc<str>),
-}
-
-/// Compiles a template.
-///
-/// # Errors
-/// Jinja2 would refuse it.
-pub(crate) fn compile(source: &str) -> PyResult<Program> {
-    let source = dialect::with_newlines(source);
-    if let Some(fault) = syntax::fault(&source) {
-        return Err(fault);
-    }
-    let spelled = dialect::for_minijinja(&source);
-    let tree = parse(&spelled, "template", minijinja::syntax::SyntaxConfig::default()).map_err(|error| Exception {
-        class: ExceptionClass::Other,
-        message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-        line: error.line(),
-    })?;
-    let mut compiler = Compiler { names: Vec::new(), soft: 0, macros: Vec::new() };
-    let body = match &tree {
-        ast::Stmt::Template(template) => compiler.body(&template.children)?,
-        other => compiler.body(std::slice::from_ref(other))?,
-    };
-    Ok(Program { body, names: compiler.names })
-}
-
-struct Compiler {
-    names: Vec<Arc<str>>,
-    /// How many conditions stand around: what is unknown there raises only when it is met.
-    soft: usize,
-    /// For each macro around, which of [`SPECIAL`] it speaks of.
-    macros: Vec<[bool; 3]>,
-}
-
-/// What a macro gets that speaks of it.
-const SPECIAL: [&str; 3] = ["varargs", "kwargs", "caller"];
-
-fn line(span: Span) -> usize {
-    usize::from(span.start_line)
-}
-
-impl Compiler {
-    fn symbol(&mut self, name: &str) -> Symbol {
-        self.names.iter().position(|known| **known == *name).unwrap_or_else(|| {
-            self.names.push(Arc::from(name));
-            self.names.len() - 1
-        })
-    }
-
-    fn body(&mut self, statements: &[ast::Stmt]) -> PyResult<Vec<Node>> {
-        statements.iter().map(|statement| self.statement(statement)).collect()
-    }
-
-    fn statement(&mut self, statement: &ast::Stmt) -> PyResult<Node> {
-        use ast::Stmt;
-        Ok(match statement {
-            Stmt::EmitRaw(raw) => Node::Raw(Arc::from(raw.raw)),
-            Stmt::EmitExpr(emit) => {
-                let line = line(emit.span());
-                Node::Emit { value: self.expression(&emit.expr).map_err(|exception| exception.at(line))?, line }
-            }
-            Stmt::ForLoop(node) => {
-                let line = line(node.span());
-                Node::For(Arc::new(self.for_loop(node, line).map_err(|exception| exception.at(line))?))
-            }
-            Stmt::IfCond(node) => {
-                self.soft += 1;
-                let node = Node::If {
-                    test: self.expression(&node.expr)?,
-                    then: self.body(&node.true_body)?,
-                    otherwise: self.body(&node.false_body)?,
-                    line: line(node.span()),
-                };
-                self.soft -= 1;
-                node
-            }
-            Stmt::WithBlock(node) => Node::With {
-                assignments: node
-                    .assignments
-                    .iter()
-                    .map(|(target, value)| Ok((self.target(target)?, self.expression(value)?)))
-                    .collect::<PyResult<_>>()?,
-                body: self.body(&node.body)?,
-                line: line(node.span()),
-            },
-            Stmt::Set(node) => Node::Set {
-                target: self.target(&node.target)?,
-                value: self.expression(&node.expr)?,
-                line: line(node.span()),
-            },
-            Stmt::SetBlock(node) => Node::SetBlock {
-                target: self.target(&node.target)?,
-                filter: node.filter.as_ref().map(|filter| self.expression(filter)).transpose()?,
-                body: self.body(&node.body)?,
-                line: line(node.span()),
-            },
-            Stmt::AutoEscape(node) => Node::AutoEscape {
-                enabled: self.expression(&node.enabled)?,
-                body: self.body(&node.body)?,
-                line: line(node.span()),
-            },
-            Stmt::FilterBlock(node) => Node::FilterBlock {
-                filter: self.expression(&node.filter)?,
-                body: self.body(&node.body)?,
-                line: line(node.span()),
-            },
-            Stmt::Block(node) => Node::Block(self.body(&node.body)?),
-            Stmt::Macro(node) => {
-                let name = Some(Arc::from(node.name));
-                Node::Macro(Arc::new(self.macro_definition(node, name, line(node.span()))?))
-            }
-            Stmt::CallBlock(node) => Node::CallBlock {
-                callee: self.expression(&node.call.expr)?,
-                arguments: self.arguments(&node.call.args)?,
-                caller: Arc::new(self.macro_definition(&node.macro_decl, None, line(node.span()))?),
-                line: line(node.span()),
-            },
-            Stmt::Include(node) => Node::Missing {
-                template: self.expression(&node.name)?,
-                ignore: node.ignore_missing,
-                line: line(node.span()),
-            },
-            Stmt::Import(node) => self.missing(&node.expr, node.span())?,
-            Stmt::FromImport(node) => self.missing(&node.expr, node.span())?,
-            Stmt::Extends(node) => self.missing(&node.name, node.span())?,
-            Stmt::Template(node) => Node::Block(self.body(&node.children)?),
-            Stmt::Do(_) => return other_error("Encountered unknown tag 'do'."),
-        })
-    }
-
-    fn missing(&mut self, template: &ast::Expr, span: Span) -> PyResult<Node> {
-        Ok(Node::Missing { template: self.expression(template)?, ignore: false, line: line(span) })
-    }
-
-    fn for_loop(&mut self, node: &ast::ForLoop, line: usize) -> PyResult<For> {
-        let loop_symbol = self.symbol("loop");
-        let target = self.target(&node.target)?;
-        if target.names().contains(&loop_symbol) {
-            return other_error("Can't assign to special loop variable in for-loop target");
-        }
-        Ok(For {
-            target,
-            items: self.expression(&node.iter)?,
-            filter: node.filter_expr.as_ref().map(|filter| self.expression(filter)).transpose()?,
-            recursive: node.recursive,
-            body: self.body(&node.body)?,
-            otherwise: self.body(&node.else_body)?,
-            loop_symbol,
-            line,
-        })
-    }
-
-    fn macro_definition(&mut self, node: &ast::Macro, name: Option<Arc<str>>, line: usize) -> PyResult<Macro> {
-        let names: Vec<&str> = node
-            .args
-            .iter()
-            .filter_map(|parameter| match parameter {
-                ast::Expr::Var(name) => Some(name.id),
-                _ => None,
-            })
-            .collect();
-        let parameters = names.iter().map(|name| self.symbol(name)).collect();
-        self.macros.push([false; 3]);
-        let defaults = self.all(&node.defaults)?;
-        let body = self.body(&node.body)?;
-        let spoken_of = self.macros.pop().unwrap_or_default();
-        let mut special =
-            |at: usize| (spoken_of[at] && !names.contains(&SPECIAL[at])).then(|| self.symbol(SPECIAL[at]));
-        let (varargs, kwargs, caller) = (special(0), special(1), special(2));
-        Ok(Macro {
-            name,
-            symbol: self.symbol(node.name),
-            parameters,
-            names: names.into_iter().map(Arc::from).collect(),
-            defaults,
-            body,
-            varargs,
-            kwargs,
-            caller,
-            line,
-        })
-    }
-
-    fn target(&mut self, target: &ast::Expr) -> PyResult<Target> {
-        Ok(match target {
-            ast::Expr::Var(name) => Target::Name(self.symbol(name.id)),
-            ast::Expr::List(list) => {
-                Target::Tuple(list.items.iter().map(|item| self.target(item)).collect::<PyResult<_>>()?)
-            }
-            ast::Expr::GetAttr(attribute) => match &attribute.expr {
-                ast::Expr::Var(name) => Target::Attribute(self.symbol(name.id), Arc::from(attribute.name)),
-                _ => return other_error("cannot assign to an attribute of an expression"),
-            },
-            _ => return other_error("cannot assign to an expression"),
-        })
-    }
-
-    fn boxed(&mut self, expression: &ast::Expr) -> PyResult<Box<Expr>> {
-        self.expression(expression).map(Box::new)
-    }
-
-    fn pair(&mut self, left: &ast::Expr, right: &ast::Expr) -> PyResult<Box<[Expr; 2]>> {
-        Ok(Box::new([self.expression(left)?, self.expression(right)?]))
-    }
-
-    fn all(&mut self, expressions: &[ast::Expr]) -> PyResult<Vec<Expr>> {
-        expressions.iter().map(|expression| self.expression(expression)).collect()
-    }
-
-    fn expression(&mut self, expression: &ast::Expr) -> PyResult<Expr> {
-        Ok(match expression {
-            ast::Expr::Var(name) => {
-                if let Some(at) = SPECIAL.iter().position(|special| *special == name.id) {
-                    self.macros.iter_mut().for_each(|spoken_of| spoken_of[at] = true);
-                }
-                Expr::Name(self.symbol(name.id))
-            }
-            ast::Expr::Const(constant) => Expr::Const(literal(&constant.value)),
-            ast::Expr::Slice(slice) => {
-                let mut bound = |bound: &Option<ast::Expr>| {
-                    bound.as_ref().map_or(Ok(Expr::Const(Const::None)), |bound| self.expression(bound))
-                };
-                let (start, stop, step) = (bound(&slice.start)?, bound(&slice.stop)?, bound(&slice.step)?);
-                Expr::Slice(Box::new([self.expression(&slice.expr)?, start, stop, step]))
-            }
-            ast::Expr::UnaryOp(unary) => match unary.op {
-                ast::UnaryOpKind::Not => Expr::Not(self.boxed(&unary.expr)?),
-                ast::UnaryOpKind::Neg => match self.expression(&unary.expr)? {
-                    // How a unary plus is spelled for minijinja.
-                    Expr::Sign(Operator::Neg, value) => Expr::Sign(Operator::Pos, value),
-                    value => Expr::Sign(Operator::Neg, Box::new(value)),
-                },
-            },
-            ast::Expr::BinOp(binary) => self.binary(binary)?,
-            ast::Expr::Compare(compare) => Expr::Compare(
-                self.boxed(&compare.expr)?,
-                compare
-                    .ops
-                    .iter()
-                    .map(|operand| {
-                        let comparison = match operand.op {
-                            ast::CompareOpKind::Eq => Comparison::Eq,
-                            ast::CompareOpKind::Ne => Comparison::Ne,
-                            ast::CompareOpKind::Lt => Comparison::Lt,
-                            ast::CompareOpKind::Lte => Comparison::Le,
-                            ast::CompareOpKind::Gt => Comparison::Gt,
-                            ast::CompareOpKind::Gte => Comparison::Ge,
-                            ast::CompareOpKind::In => Comparison::In,
-                            ast::CompareOpKind::NotIn => Comparison::NotIn,
-                        };
-                        Ok((comparison, self.expression(&operand.expr)?))
-                    })
-                    .collect::<PyResult<_>>()?,
-            ),
-            ast::Expr::IfExpr(conditional) => {
-                self.soft += 1;
-                let conditional = Expr::Conditional {
-                    test: self.boxed(&conditional.test_expr)?,
-                    then: self.boxed(&conditional.true_expr)?,
-                    otherwise: conditional.false_expr.as_ref().map(|other| self.boxed(other)).transpose()?,
-                    line: line(conditional.span()),
-                };
-                self.soft -= 1;
-                conditional
-            }
-            ast::Expr::Filter(filter) => {
-                let value = filter.expr.as_ref().map(|value| self.boxed(value)).transpose()?;
-                let arguments = self.arguments(&filter.args)?;
-                match filters::filter(filter.name) {
-                    Some(function) => Expr::Filter { function, value, arguments },
-                    None => self.unknown("filter", filter.name, line(filter.span()))?,
-                }
-            }
-            ast::Expr::Test(test) => {
-                let value = self.boxed(&test.expr)?;
-                let arguments = self.arguments(&test.args)?;
-                match jinja_tests::test(test.name) {
-                    Some(function) => Expr::Test { function, value, arguments },
-                    None => self.unknown("test", test.name, line(test.span()))?,
-                }
-            }
-            ast::Expr::GetAttr(attribute) => Expr::Attribute(self.boxed(&attribute.expr)?, Arc::from(attribute.name)),
-            ast::Expr::GetItem(item) => Expr::Item(self.pair(&item.expr, &item.subscript_expr)?),
-            ast::Expr::Call(call) => {
-                Expr::Call { callee: self.boxed(&call.expr)?, arguments: self.arguments(&call.args)? }
-            }
-            ast::Expr::List(list) => Expr::List(self.all(&list.items)?),
-            ast::Expr::Tuple(tuple) => Expr::Tuple(self.all(&tuple.items)?),
-            ast::Expr::Map(map) => Expr::Dict(
-                map.keys
-                    .iter()
-                    .zip(&map.values)
-                    .map(|(key, value)| Ok((self.expression(key)?, self.expression(value)?)))
-                    .collect::<PyResult<_>>()?,
-            ),
-        })
-    }
-
-    fn unknown(&self, what: &'static str, name: &str, line: usize) -> PyResult<Expr> {
-        if self.soft > 0 {
-            return Ok(Expr::Unknown(what, name.to_owned()));
-        }
-        Err(Exception::new(ExceptionClass::Other, format!("No {what} named '{name}'.")).at(line))
-    }
-
-    fn binary(&mut self, binary: &ast::BinOp) -> PyResult<Expr> {
-        use ast::BinOpKind;
-        let arithmetic = match binary.op {
-            BinOpKind::Add => Operator::Add,
-            BinOpKind::Sub => Operator::Sub,
-            BinOpKind::Mul => Operator::Mul,
-            BinOpKind::Div => Operator::Div,
-            BinOpKind::FloorDiv => Operator::FloorDiv,
-            BinOpKind::Rem => Operator::Mod,
-            BinOpKind::Pow => Operator::Pow,
-            BinOpKind::ScAnd => return Ok(Expr::And(self.pair(&binary.left, &binary.right)?)),
-            BinOpKind::ScOr => return Ok(Expr::Or(self.pair(&binary.left, &binary.right)?)),
-            BinOpKind::Concat => {
-                let right = self.expression(&binary.right)?;
-                return Ok(Expr::Concatenate(match self.expression(&binary.left)? {
-                    Expr::Concatenate(mut values) => {
-                        values.push(right);
-                        values
-                    }
-                    left => vec![left, right],
-                }));
-            }
-            BinOpKind::Eq
-            | BinOpKind::Ne
-            | BinOpKind::Lt
-            | BinOpKind::Lte
-            | BinOpKind::Gt
-            | BinOpKind::Gte
-            | BinOpKind::In => {
-                let comparison = match binary.op {
-                    BinOpKind::Eq => Comparison::Eq,
-                    BinOpKind::Ne => Comparison::Ne,
-                    BinOpKind::Lt => Comparison::Lt,
-                    BinOpKind::Lte => Comparison::Le,
-                    BinOpKind::Gt => Comparison::Gt,
-                    BinOpKind::Gte => Comparison::Ge,
-                    _ => Comparison::In,
-                };
-                let right = self.expression(&binary.right)?;
-                return Ok(Expr::Compare(self.boxed(&binary.left)?, vec![(comparison, right)]));
-            }
-        };
-        Ok(Expr::Binary(arithmetic, self.pair(&binary.left, &binary.right)?))
-    }
-
-    fn arguments(&mut self, arguments: &[ast::CallArg]) -> PyResult<Arguments> {
-        let mut compiled = Arguments::default();
-        for argument in arguments {
-            match argument {
-                ast::CallArg::Pos(value) => compiled.positional.push(self.expression(value)?),
-                ast::CallArg::Kwarg(name, value) => compiled.named.push((Arc::from(*name), self.expression(value)?)),
-                ast::CallArg::PosSplat(value) => compiled.splat = Some(self.boxed(value)?),
-                ast::CallArg::KwargSplat(value) => compiled.splats = Some(self.boxed(value)?),
-            }
-        }
-        Ok(compiled)
-    }
-}
-
-fn literal(value: &minijinja::Value) -> Const {
-    match value.kind() {
-        ValueKind::Bool => Const::Bool(value.is_true()),
-        ValueKind::String => Const::Str(Arc::from(value.as_str().unwrap_or_default())),
-        ValueKind::Number => match (value.is_integer(), value.as_i64()) {
-            (true, Some(number)) => Const::Int(number),
-            // Literals are never negative: the sign is an operator.
-            (true, None) => value
-                .to_string()
-                .parse()
-                .map_or(Const::Float(f64::INFINITY), |number: BigInt| Const::Big(Arc::new(number))),
-            (false, _) => Const::Float(f64::try_from(value.clone()).unwrap_or(f64::NAN)),
-        },
-        _ => Const::None,
-    }
-}
-
-impl Target {
-    fn names(&self) -> Vec<Symbol> {
-        match self {
-            Self::Name(name) => vec![*name],
-            Self::Tuple(targets) => targets.iter().flat_map(Self::names).collect(),
-            Self::Attribute(..) => Vec::new(),
-        }
-    }
 }

@@ -4,14 +4,13 @@
 
 use std::rc::Rc;
 
-use super::{flag, given, missing_attribute, soft};
+use super::{argument_error, flag, given, missing_attribute, soft};
 use crate::{
-    builtins::{random::below, tests as jinja_tests},
-    eval,
-    eval::{objects::lazy, rendering::Rendering},
+    builtins::globals::below,
+    eval::{self, objects::lazy, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
-        exception::{PyResult, other_error, type_error},
+        exception::{Exception, ExceptionClass, PyResult, other_error, type_error},
         operators::{self, Operator, equal, escaped, less},
         print,
         sorting::sorted,
@@ -34,7 +33,7 @@ fn path(attribute: Option<&Value>) -> Vec<Value> {
     }
 }
 
-/// Gives what a filter looks at in each item.
+/// Gets the part of each item that a filter looks at.
 struct Getter {
     path: Vec<Value>,
     default: Option<Value>,
@@ -104,7 +103,7 @@ pub(super) fn dictsort(rendering: &Rendering, args: Args) -> PyResult {
     let position = match by.as_str().map_or("", |by| &**by) {
         "key" => 0,
         "value" => 1,
-        _ => return other_error("You can only sort by either \"key\" or \"value\""),
+        _ => return argument_error("You can only sort by either \"key\" or \"value\""),
     };
     let getter = Getter::new(Some(&Value::Int(position)), flag(case_sensitive));
     let items = sorted(
@@ -250,7 +249,7 @@ pub(super) fn reverse(rendering: &Rendering, args: Args) -> PyResult {
     match given(value) {
         Value::Str(text) => Ok(text.like(text.chars().rev().collect::<String>())),
         other => {
-            let Ok(mut items) = other.iterate(rendering) else { return other_error("argument must be iterable") };
+            let Ok(mut items) = other.iterate(rendering) else { return argument_error("argument must be iterable") };
             items.reverse();
             Ok(match &other {
                 // What can't be read backwards becomes a list first.
@@ -268,7 +267,7 @@ pub(super) fn random(rendering: &Rendering, args: Args) -> PyResult {
     if length == 0 {
         return Ok(Undefined::hint("No random item, sequence was empty."));
     }
-    let at = below(length);
+    let at = below(length)?;
     let picked = operators::element(&value, i64::try_from(at).unwrap_or(0));
     picked.map_or_else(|| eval::item(rendering, &value, &Value::size(at)), Ok)
 }
@@ -406,15 +405,15 @@ fn mapped(rendering: &Rendering, mut args: Args) -> PyResult<Vec<Value>> {
     {
         let getter = Getter::plain(Some(&attribute), args.take("default"));
         if let Some((name, _)) = args.named.first() {
-            return other_error(format!("Unexpected keyword argument {}", print::quote(name)));
+            return argument_error(format!("Unexpected keyword argument {}", print::quote(name)));
         }
         return items.iter().map(|item| getter.get(rendering, item)).collect();
     }
     if args.positional.is_empty() {
-        return other_error("map requires a filter argument");
+        return argument_error("map requires a filter argument");
     }
     let name = args.positional.remove(0);
-    let Some(function) = name.as_str().and_then(|name| super::filter(name)) else {
+    let Some(function) = name.as_str().and_then(|name| rendering.registry.filter(name)) else {
         return unknown(rendering, "filter", &name);
     };
     items.into_iter().map(|item| function.apply(rendering, with_value(&args, item))).collect()
@@ -439,7 +438,10 @@ fn unknown<T>(rendering: &Rendering, what: &str, name: &Value) -> PyResult<T> {
         }
         _ => String::new(),
     };
-    other_error(format!("No {what} named {}.{hint}", print::repr(rendering, name)?))
+    Err(Exception::new(
+        ExceptionClass::TemplateRuntimeError,
+        format!("No {what} named {}.{hint}", print::repr(rendering, name)?),
+    ))
 }
 
 pub(super) fn select(_rendering: &Rendering, args: Args) -> PyResult {
@@ -466,7 +468,7 @@ fn filtered(rendering: &Rendering, mut args: Args, wanted: bool, by_attribute: b
     let items = value.iterate(rendering)?;
     let attribute = if by_attribute {
         if args.positional.is_empty() {
-            return other_error("Missing parameter for attribute name");
+            return argument_error("Missing parameter for attribute name");
         }
         Some(args.positional.remove(0))
     } else {
@@ -477,7 +479,7 @@ fn filtered(rendering: &Rendering, mut args: Args, wanted: bool, by_attribute: b
         None
     } else {
         let name = args.positional.remove(0);
-        match name.as_str().and_then(|name| jinja_tests::test(name)) {
+        match name.as_str().and_then(|name| rendering.registry.test(name)) {
             Some(test) => Some(test),
             None => return unknown(rendering, "test", &name),
         }
@@ -487,7 +489,7 @@ fn filtered(rendering: &Rendering, mut args: Args, wanted: bool, by_attribute: b
         let looked_at = getter.get(rendering, &item)?;
         let result = match test {
             Some(test) => test.apply(rendering, with_value(&args, looked_at))?.truth(),
-            None => looked_at.truth(),
+            None => rendering.truth(&looked_at)?,
         };
         if result == wanted {
             kept.push(item);

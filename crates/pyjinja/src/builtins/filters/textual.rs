@@ -198,7 +198,7 @@ pub(super) fn urlencode(rendering: &Rendering, args: Args) -> PyResult {
         };
         match parts.as_slice() {
             [key, value] => {
-                encoded.push(format!("{}={}", quoted(rendering, key, true)?, quoted(rendering, value, true)?))
+                encoded.push(format!("{}={}", quoted(rendering, key, true)?, quoted(rendering, value, true)?));
             }
             few if few.len() < 2 => {
                 return value_error(format!("not enough values to unpack (expected 2, got {})", few.len()));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A `list`.
-pub(crate) struct List(RefCell<Vec<Value>>);
+pub struct List(RefCell<Vec<Value>>);
 
 impl List {
     pub(super) fn new(items: Vec<Value>) -> Self {
@@ -42,7 +42,7 @@ impl List {
 }
 
 /// A `tuple`, or one of the named pairs that `groupby` gives.
-pub(crate) struct Tuple {
+pub struct Tuple {
     pub(crate) items: Vec<Value>,
     pub(crate) group: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Tuple {
 /// A `dict`, or a `defaultdict(str)` if `defaulting`.
 ///
 /// It stays a view of the data that it came from until a template changes it or looks at a container in it.
-pub(crate) struct Dict {
+pub struct Dict {
     entries: RefCell<Entries>,
     pub(crate) defaulting: bool,
 }

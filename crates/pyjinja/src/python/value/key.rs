@@ -21,7 +21,7 @@ use crate::{
 const KEY_PARTS: usize = 10_000;
 
 #[derive(Clone)]
-pub(crate) struct Key(Value);
+pub struct Key(Value);
 
 impl Key {
     /// A key that is text.

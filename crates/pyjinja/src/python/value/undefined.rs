@@ -9,7 +9,7 @@ use crate::python::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Undefined {
+pub enum Undefined {
     /// There is no variable of this name.
     Name(Arc<str>),
     /// An object, named by [`Value::described`], has no such attribute or key.

@@ -1,0 +1,147 @@
+//! OnCall's templates: text in, text or a failure of OnCall's two kinds out.
+//!
+//! The engine is [`pyjinja`]; OnCall's filters, its global `time`, its refusal of `range` and its bounds on length are added
+//! here. In [`Mode::Json`] the data must have been escaped first ([`crate::event::EventData::context`] does), so that
+//! `{"text": "{{ alert_payload.text }}"}` stays valid JSON.
+
+mod filters;
+
+use std::sync::{Arc, LazyLock};
+
+use pyjinja::{Environment, Error, ExceptionClass, Function, Json, Limits, Value, stdlib::datetime};
+
+/// Bound on template text and on the text that it renders to, in characters.
+pub const LIMIT: usize = 50_000;
+
+/// How a field's text is made part of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `url` and `triggerTemplate`: the data as it is.
+    Raw,
+    /// `headers` and `data`: strings escaped as inside a JSON string literal.
+    Json,
+}
+
+/// Whether a template can't work at all, or does not fit the data it met. OnCall refuses to store the first kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateErrorKind {
+    /// Syntax, an unknown filter or test, forbidden access, a division by zero.
+    Error,
+    /// Undefined, of the wrong type, not serializable.
+    Warning,
+}
+
+impl From<ExceptionClass> for TemplateErrorKind {
+    fn from(class: ExceptionClass) -> Self {
+        match class {
+            ExceptionClass::TypeError
+            | ExceptionClass::ValueError
+            | ExceptionClass::KeyError
+            | ExceptionClass::UndefinedError => Self::Warning,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// A template's failure; shown as OnCall records it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Template {kind:?}: {message}")]
+pub struct TemplateError {
+    /// Which of the two kinds.
+    pub kind: TemplateErrorKind,
+    /// What is wrong, without the kind.
+    pub message: String,
+    /// The template's line, from 1, where it is known.
+    pub line: Option<usize>,
+}
+
+impl From<Error> for TemplateError {
+    fn from(error: Error) -> Self {
+        Self { kind: error.class.into(), message: error.message, line: error.line }
+    }
+}
+
+/// OnCall's `SandboxedEnvironment`.
+static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    let mut limits = Limits::default();
+    limits.source_chars = LIMIT;
+    environment.set_limits(limits);
+    filters::register(&mut environment);
+    // django's `timezone.now`
+    environment.add_global(
+        "time",
+        Function::new("now", |_, arguments| {
+            let [] = arguments.bind_to("now", &[], &[])?;
+            Ok(datetime::now_utc())
+        }),
+    );
+    environment.add_global(
+        "range",
+        Function::new("range", |_, _| {
+            Err(pyjinja::Exception::new(ExceptionClass::Other, "use of 'range' is restricted"))
+        }),
+    );
+    environment
+});
+
+/// A compiled template.
+#[derive(Clone, Debug)]
+pub struct Template {
+    compiled: pyjinja::Template,
+    mode: Mode,
+}
+
+impl Template {
+    /// Compiles `source`.
+    ///
+    /// # Errors
+    /// The text is longer than [`LIMIT`] or is not a template.
+    pub fn compile(source: &str, mode: Mode) -> Result<Self, TemplateError> {
+        Ok(Self { compiled: ENVIRONMENT.compile(source)?, mode })
+    }
+
+    /// Checks that OnCall's API stores `source` as a template of any field: it does unless rendering fails with a
+    /// [`TemplateErrorKind::Error`]. It is rendered with an alert payload that has the empty text for whatever is asked
+    /// of it.
+    ///
+    /// # Errors
+    /// A [`TemplateErrorKind::Error`]: the text can't work, or meets a bound of ours.
+    pub fn storable(source: &str) -> Result<(), TemplateError> {
+        match Self::tried(source) {
+            Err(error) if error.kind == TemplateErrorKind::Error => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn tried(source: &str) -> Result<String, TemplateError> {
+        let rendered = ENVIRONMENT.compile(source)?.render_with(&[], |rendering| {
+            rendering.define("alert_payload", Value::defaultdict());
+            rendering.define("alert_group_id", Value::from("alert_group_1"));
+            // As everywhere in OnCall.
+            rendering.define("payload", Value::None);
+        });
+        Ok(rendered?)
+    }
+
+    /// The mode that the data must have been prepared for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Renders with the variables of `context`. A result over [`LIMIT`] is cut and ends in `..`.
+    ///
+    /// # Errors
+    /// The template can't work with this data, or at all, or meets a bound.
+    pub fn render(&self, context: &[(Arc<str>, Json)]) -> Result<String, TemplateError> {
+        let mut text = self.compiled.render(context)?;
+        if let Some((end, _)) = text.char_indices().nth(LIMIT) {
+            text.truncate(end);
+            text.push_str("..");
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The tokens of a template, one after the other, and what is wrong with them.
+
+use minijinja::machinery::{Span, Token, Tokenizer};
+
+use crate::python::{
+    exception::{Exception, ExceptionClass, PyResult},
+    print,
+};
+
+/// Goes through a template's tokens along Jinja2's grammar, as its parser does.
+pub(super) struct SyntaxChecker<'s> {
+    pub(super) source: &'s str,
+    pub(super) tokenizer: Tokenizer<'s>,
+    /// None at the end of the template.
+    pub(super) current: Option<Token<'s>>,
+    pub(super) ahead: Option<Option<(Token<'s>, Span)>>,
+    pub(super) span: Span,
+    /// Brackets that have to be closed.
+    pub(super) open: Vec<char>,
+    /// The tags that are open.
+    pub(super) tags: Vec<&'s str>,
+    /// The tags that each open body waits for.
+    pub(super) ends: Vec<&'static [&'static str]>,
+    /// How deep the current token is in brackets and blocks.
+    pub(super) depth: usize,
+    /// How high the tree of the last expression is: brackets and operators in a row, which end up in one another.
+    pub(super) height: usize,
+}
+
+/// Bound on how deep brackets and blocks stand in one another; minijinja's parser has such a bound too.
+pub(super) const DEPTH: usize = 100;
+
+/// Bound on the height of an expression's tree and on the branches of a condition.
+pub(super) const HEIGHT: usize = 200;
+
+impl<'s> SyntaxChecker<'s> {
+    pub(super) fn new(source: &'s str) -> PyResult<Self> {
+        let mut checker = Self {
+            source,
+            tokenizer: Tokenizer::new(source, "", false, minijinja::syntax::SyntaxConfig::default()),
+            current: None,
+            ahead: None,
+            span: Span { start_line: 1, ..Span::default() },
+            open: Vec::new(),
+            tags: Vec::new(),
+            ends: Vec::new(),
+            depth: 0,
+            height: 0,
+        };
+        checker.advance()?;
+        Ok(checker)
+    }
+
+    /// Fails at the current line.
+    pub(super) fn fail<T>(&self, message: impl Into<String>) -> PyResult<T> {
+        Err(Exception::new(ExceptionClass::TemplateSyntaxError, message).at(usize::from(self.span.start_line)))
+    }
+
+    fn lex(&mut self) -> PyResult<Option<(Token<'s>, Span)>> {
+        let end = self.span.end_offset as usize;
+        match self.tokenizer.next_token() {
+            Ok(token) => Ok(token),
+            Err(error) => match error.detail() {
+                Some("unexpected end of comment") => self.fail("Missing end of comment tag"),
+                Some("unexpected end of raw block") => self.fail("Missing end of raw directive"),
+                Some("unexpected character" | "unexpected end of string") => {
+                    let rest = self.source.get(end..).unwrap_or_default();
+                    let at = end + rest.len() - rest.trim_start().len();
+                    let place = self.source.get(..at).unwrap_or_default().chars().count();
+                    let found = self.source.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+                    self.fail(format!("unexpected char {} at {place}", print::quote(&found.to_string())))
+                }
+                Some(detail) => self.fail(detail),
+                None => self.fail("invalid escape in a string"),
+            },
+        }
+    }
+
+    /// Makes the next token the current one.
+    pub(super) fn advance(&mut self) -> PyResult<()> {
+        let next = match self.ahead.take() {
+            Some(next) => next,
+            None => self.lex()?,
+        };
+        self.current = match next {
+            Some((token, span)) => {
+                self.span = span;
+                self.balance(&token)?;
+                self.refuse_joined(&token)?;
+                Some(token)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Opens or closes a bracket.
+    fn balance(&mut self, token: &Token) -> PyResult<()> {
+        let closing = match token {
+            Token::ParenClose => ')',
+            Token::BracketClose => ']',
+            Token::BraceClose => '}',
+            opening => {
+                self.open.extend(match opening {
+                    Token::ParenOpen => Some(')'),
+                    Token::BracketOpen => Some(']'),
+                    Token::BraceOpen => Some('}'),
+                    _ => None,
+                });
+                return Ok(());
+            }
+        };
+        match self.open.pop() {
+            None => self.fail(format!("unexpected '{closing}'")),
+            Some(expected) if expected != closing => {
+                self.fail(format!("unexpected '{closing}', expected '{expected}'"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Refuses tokens that minijinja reads as one and Jinja2 does not.
+    fn refuse_joined(&self, token: &Token) -> PyResult<()> {
+        let text = self.source.get(self.span.start_offset as usize..self.span.end_offset as usize).unwrap_or_default();
+        match token {
+            Token::Float(_) if text.ends_with('.') => self.fail("expected name or number"),
+            Token::VariableEnd if text.starts_with('+') => self.fail("unexpected 'end of print statement'"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the token after the current one is such a one.
+    pub(super) fn next_is(&mut self, test: impl Fn(&Token) -> bool) -> PyResult<bool> {
+        if self.ahead.is_none() {
+            self.ahead = Some(self.lex()?);
+        }
+        Ok(matches!(&self.ahead, Some(Some((token, _))) if test(token)))
+    }
+
+    /// Whether the current token is such a one.
+    pub(super) fn at(&self, test: impl Fn(&Token) -> bool) -> bool {
+        self.current.as_ref().is_some_and(test)
+    }
+
+    /// Whether the current token is one of these names.
+    pub(super) fn at_name(&self, names: &[&str]) -> bool {
+        matches!(&self.current, Some(Token::Ident(name)) if names.contains(name))
+    }
+
+    /// Goes past the current token if it is such a one. Says whether it is.
+    pub(super) fn skip(&mut self, test: impl Fn(&Token) -> bool) -> PyResult<bool> {
+        let found = self.at(test);
+        if found {
+            self.advance()?;
+        }
+        Ok(found)
+    }
+
+    /// Goes past this name. Says whether it is there.
+    pub(super) fn skip_name(&mut self, name: &str) -> PyResult<bool> {
+        self.skip(|token| matches!(token, Token::Ident(found) if *found == name))
+    }
+
+    /// Goes past a token that has to be there.
+    pub(super) fn expect(&mut self, description: &str, test: impl Fn(&Token) -> bool) -> PyResult<()> {
+        if self.skip(test)? {
+            return Ok(());
+        }
+        match &self.current {
+            None => self.fail(format!("unexpected end of template, expected '{description}'.")),
+            Some(token) => self.fail(format!("expected token '{description}', got {}", quoted(token))),
+        }
+    }
+
+    /// The comma before each item but the first.
+    pub(super) fn comma(&mut self, first: &mut bool) -> PyResult<()> {
+        if std::mem::replace(first, false) {
+            return Ok(());
+        }
+        self.expect(",", |token| matches!(token, Token::Comma))
+    }
+
+    /// Goes past a name, whatever it is.
+    pub(super) fn name(&mut self) -> PyResult<&'s str> {
+        match self.current {
+            Some(Token::Ident(name)) => {
+                self.advance()?;
+                Ok(name)
+            }
+            _ => self.expect("name", |_| false).map(|()| ""),
+        }
+    }
+
+    /// The current token as Jinja2's messages show it.
+    pub(super) fn current_quoted(&self) -> String {
+        self.current.as_ref().map_or_else(|| "'end of template'".to_owned(), quoted)
+    }
+}
+
+/// The token as Jinja2's messages show it.
+fn quoted(token: &Token) -> String {
+    let text = match token {
+        Token::Ident(name) => name,
+        Token::TemplateData(_) => "template data / text",
+        Token::VariableStart => "begin of print statement",
+        Token::VariableEnd => "end of print statement",
+        Token::BlockStart => "begin of statement block",
+        Token::BlockEnd => "end of statement block",
+        Token::Str(_) | Token::String(_) => "string",
+        Token::Int(_) | Token::Int128(_) => "integer",
+        Token::Float(_) => "float",
+        // minijinja shows operators in backticks.
+        operator => return print::quote(operator.to_string().trim_matches('`')),
+    };
+    print::quote(text)
+}
