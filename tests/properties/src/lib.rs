@@ -14,14 +14,15 @@ use jiff::Timestamp;
 use oncall_core::{
     address::{AllowedAddress, AllowedHost, Policy},
     event::{Context, EventData, Own},
+    json::Json,
     request::{Header, Hop, Prepared, prepare},
     response::{CONTENT_LIMIT, Outcome, READ_LIMIT, Record, decode, finish},
     retry::{self, RETRY_AFTER_MAX},
     signing,
+    template::{LIMIT, Mode, Template, TemplateErrorKind},
     uri::{Fault as Refusal, Uri, check},
     webhook::{Field, HttpMethod, TriggerType, Url, Webhook},
 };
-use pyjinja::{Fault, LIMIT, Mode, Template, json::Json};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::{Host, Position};
@@ -63,7 +64,7 @@ pub fn template(data: &[u8]) {
     for mode in [Mode::Raw, Mode::Json] {
         let compiled = Template::compile(source, mode);
         if let Err(error) = &compiled {
-            assert_eq!(error.fault, Fault::Error);
+            assert_eq!(error.kind, TemplateErrorKind::Error);
             assert_eq!(Template::storable(source).as_ref(), Err(error));
         }
         match compiled.and_then(|template| template.render(context(mode))) {
