@@ -47,7 +47,7 @@ pub mod delivery;
 pub mod dispatch;
 pub mod event;
 pub mod id;
-pub use pyjinja::json;
+pub mod json;
 pub mod lifecycle;
 pub mod matching;
 pub mod name;

@@ -1,4 +1,4 @@
-//! What users of the engine make: environments and templates.
+//! Environments and their templates: the way into the engine.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 

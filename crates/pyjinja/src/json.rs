@@ -1,7 +1,7 @@
 //! JSON as Python's `json` reads and writes it: integers of any size, `NaN` and the infinities, the last of two equal
 //! keys; on the way out `", "` and `": "` between, floats as `repr` shows them, and everything outside ASCII escaped.
 
-mod fault;
+mod decode_error;
 
 use std::{fmt::Write, sync::Arc};
 
@@ -9,6 +9,8 @@ use indexmap::IndexMap;
 use jiter::{JsonValue, PartialMode};
 use num_bigint::BigInt;
 use serde_json::Value;
+
+pub use crate::python::floats::float_repr;
 
 /// A JSON value that many templates can share: parts of it are cloned in constant time.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,10 +125,10 @@ pub fn parse(body: &[u8]) -> Result<Json, String> {
     let text = decode(body)?;
     JsonValue::parse_with_config(text.as_bytes(), false, PartialMode::Off)
         .map(Json::from)
-        .map_err(|error| fault::find(text).unwrap_or_else(|| error.description(text.as_bytes())))
+        .map_err(|error| decode_error::explain(text).unwrap_or_else(|| error.description(text.as_bytes())))
 }
 
-/// What Python's `StreamReader` for UTF-8 reads: without a character at the end that is cut off.
+/// Decodes UTF-8 as Python's `StreamReader` does: without a character at the end that is cut off.
 fn decode(body: &[u8]) -> Result<&str, String> {
     let error = match std::str::from_utf8(body) {
         Ok(text) => return Ok(text),
@@ -328,47 +330,13 @@ pub fn write_escaped(out: &mut String, text: &str, ascii: bool) {
     out.push_str(rest);
 }
 
-/// `value` with the keys of every object as PostgreSQL's `jsonb` keeps them: shorter ones first, then by bytes. OnCall
-/// keeps an alert's payload so, and its receivers see that order.
-pub fn jsonb(value: Json) -> Json {
-    match value {
-        Json::Array(items) => Json::Array(items.iter().cloned().map(jsonb).collect()),
-        Json::Object(object) => {
-            let mut object: Object =
-                object.iter().map(|(key, value)| (Arc::clone(key), jsonb(value.clone()))).collect();
-            object.sort_by(|a, _, b, _| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-            Json::Object(Arc::new(object))
-        }
-        other => other,
-    }
-}
-
-/// A float as Python's `repr` writes it: the shortest digits that read back, with an exponent of at least two digits
-/// below 1e-4 and from 1e16.
-pub fn float_repr(value: f64) -> String {
-    if value != 0.0 && (value.abs() < 1e-4 || value.abs() >= 1e16) {
-        let text = format!("{value:e}");
-        match text.split_once('e') {
-            Some((digits, exponent)) => {
-                let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
-                format!("{digits}e{sign}{exponent:0>2}")
-            }
-            None => text, // inf
-        }
-    } else if value.is_nan() {
-        "nan".to_owned()
-    } else {
-        format!("{value:?}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
     #[test]
-    fn what_is_read_is_written_as_python_writes_it() {
+    fn json_is_written_as_python_writes_it() {
         let cases = [
             (r#"{"a":[1,2.0,1e3,true,null,"x"],"b":{}}"#, r#"{"a": [1, 2.0, 1000.0, true, null, "x"], "b": {}}"#),
             (
@@ -411,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_named_with_its_place() {
+    fn text_that_is_no_json_is_refused_with_the_place() {
         let deep = "[".repeat(10_000);
         let cases = [
             ("{nope", "key must be a string at line 1 column 2"),
@@ -499,11 +467,5 @@ mod tests {
             dumps(&Json::from(value)),
             r#"{"n": [1, -2, 2.5, 18446744073709551615, null, true], "t": "\u00e9"}"#
         );
-    }
-
-    #[test]
-    fn keys_are_ordered_as_in_jsonb_at_every_depth() {
-        let value = Json::from(json!({"b": 1, "annotations": {"title": 1, "a": [{"zz": 1, "y": 2}]}, "a": 2}));
-        assert_eq!(dumps(&jsonb(value)), r#"{"a": 2, "b": 1, "annotations": {"a": [{"y": 2, "zz": 1}], "title": 1}}"#);
     }
 }

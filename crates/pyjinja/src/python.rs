@@ -7,6 +7,7 @@ pub(crate) mod comparison;
 pub(crate) mod datetime;
 pub(crate) mod dict;
 pub(crate) mod exception;
+pub(crate) mod floats;
 pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod list;

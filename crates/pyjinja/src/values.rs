@@ -1,4 +1,4 @@
-//! What filters may do with values and arguments.
+//! The methods of values and arguments that filters call.
 
 use std::sync::Arc;
 
@@ -50,7 +50,6 @@ impl Value {
     /// # Errors
     /// A limit is reached, or the value can't be shown.
     pub fn to_text(&self, rendering: &Rendering) -> Result<Arc<str>, Exception> {
-        rendering.check_defined(self)?;
         print::string(rendering, self)
     }
 

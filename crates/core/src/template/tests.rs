@@ -52,7 +52,7 @@ fn failures_name_their_kind_message_and_line() {
 }
 
 #[test]
-fn what_fails_with_an_error_is_not_to_be_stored_and_what_fails_with_a_warning_is() {
+fn templates_that_fail_with_a_warning_may_be_stored_and_those_that_fail_with_an_error_may_not() {
     let zero = Some("Template Error: division by zero");
     let cases = [
         ("{{ ''.__class__ }}", None),
@@ -125,36 +125,6 @@ fn the_payload_that_templates_are_tried_with_is_a_defaultdict_of_python() {
 }
 
 #[test]
-fn the_least_integer_of_64_bits_is_like_any_other() {
-    let source = "{% set n = -9223372036854775807 - 1 %}{{ n // -1 }} {{ n | abs }} {{ -n }} {{ n % -1 }} {{ n / 2 }}";
-    let expected = "9223372036854775808 9223372036854775808 9223372036854775808 0 -4.611686018427388e+18";
-    assert_eq!(render(source).as_deref(), Ok(expected));
-}
-
-#[test]
-fn views_of_a_dict_that_hold_one_another_are_no_keys_and_end() {
-    let keys = "{% set d = {} %}{{ d.setdefault(d.keys(), 1) }}";
-    assert_eq!(failure(keys).1, "unhashable type: 'dict_keys'");
-    let views =
-        "{% set d = {} %}{% set e = {} %}{% set _ = d.update(v=e.items()) %}{% set _ = e.update(v=d.items()) %}";
-    assert_eq!(render(&format!("{views}{{{{ d.items() == e.items() }}}}")).as_deref(), Ok("False"));
-}
-
-#[test]
-fn keys_that_are_named_as_methods_are_reached_by_brackets() {
-    assert_eq!(render("{{ labels['items'] }} {{ labels.items() | list | length }}").as_deref(), Ok("shadowed 2"));
-}
-
-#[test]
-fn changes_to_the_data_are_seen_by_this_rendering_only() {
-    let template = Template::compile("{{ l.append(1) }}{{ l }}", Mode::Raw).unwrap();
-    let context = [(Arc::from("l"), Json::Array(Arc::from([])))];
-    for _ in 0..2 {
-        assert_eq!(template.render(&context).as_deref(), Ok("None[1]"));
-    }
-}
-
-#[test]
 fn text_beyond_the_limit_is_refused_and_results_beyond_it_are_cut() {
     let long = "é".repeat(LIMIT);
     assert_eq!(render(&long).as_deref(), Ok(long.as_str()));
@@ -164,109 +134,19 @@ fn text_beyond_the_limit_is_refused_and_results_beyond_it_are_cut() {
     assert_eq!(cut, format!("{}..", "é".repeat(LIMIT)));
 }
 
-/// `source` in loops of ten, one in another.
-fn looped(depth: usize, source: &str) -> String {
-    format!("{}{source}{}", "{% for i in '0123456789' %}".repeat(depth), "{% endfor %}".repeat(depth))
-}
-
 #[test]
-fn what_would_take_for_ever_or_all_memory_is_stopped() {
+fn patterns_that_would_take_for_ever_or_all_memory_are_stopped() {
     let steps = "Template was stopped: it takes more than 1000000 steps: loop over less, or over shorter text";
     let bytes = "Template was stopped: it makes more than 24 MiB of text and lists: make less";
     let time = "Template was stopped: it takes longer than 1.5 s: loop over less, or over shorter text";
-    let nesting = "Template was stopped: its expressions, blocks and macros nest deeper than 250 levels";
-    let doubled =
-        |what: &str| format!("{{% set ns = namespace(x={what}) %}}{}", looped(2, "{% set ns.x = ns.x + ns.x %}"));
-    // Two to the power of 25 lists, two at a time.
-    let doubled_lists = |name: &str| {
-        format!(
-            "{{% if ns is not defined %}}{{% set ns = namespace(x=[], y=[]) %}}{{% endif %}}\
-             {{% for i in 'x' * 25 %}}{{% set ns.{name} = [ns.{name}, ns.{name}] %}}{{% endfor %}}"
-        )
-    };
     let cases = [
-        (looped(9, ""), bytes),
-        (format!("{{% set l = [1] * 9999 %}}{}", "{% for i in l %}".repeat(3) + &"{% endfor %}".repeat(3)), steps),
-        (looped(6, &"x".repeat(40_000)), bytes),
-        (doubled("'ab'"), bytes),
-        (doubled("[1]"), bytes),
-        ("{{ 'ab' * 10 ** 12 }}".to_owned(), bytes),
-        ("{{ [1] * 10 ** 12 }}".to_owned(), bytes),
-        ("{{ 7 ** (10 ** 9) }}".to_owned(), bytes),
-        ("{{ 'x'.center(10 ** 12) }}".to_owned(), bytes),
-        ("{{ '%1000000000d' % 1 }}".to_owned(), bytes),
-        ("{{ '{:>1000000000}'.format(1) }}".to_owned(), bytes),
-        ("{{ 'a\\nb' | indent(10 ** 12) }}".to_owned(), bytes),
-        ("{% set s = 'a' * 99999 %}{{ s.replace('a', s) }}".to_owned(), bytes),
-        ("{% set s = 'a' * 99999 %}{{ s | join(s) }}".to_owned(), bytes),
-        ("{% set s = 'a' * 49999 %}{{ [s] * 9999 }}".to_owned(), bytes),
-        ("{% set s = 'a' * 49999 %}{{ ([s] * 9999) | tojson }}".to_owned(), bytes),
-        ("{{ ('a' * 49999) | regex_replace('a', 'x' * 49999) }}".to_owned(), bytes),
-        ("{{ ('a' * 49999) | regex_replace('(?=a*b?)', 'x') }}".to_owned(), steps),
-        ("{{ ('a' * 49999) | regex_search('(a+)+$b') }}".to_owned(), "regex timed out"),
-        ("{{ lipsum(n=10 ** 9) }}".to_owned(), steps),
-        ("{% set s = 'ab' * 24999 %}{% for c in s %}{% set x = s.find('c') %}{% endfor %}".to_owned(), steps),
-        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(), nesting),
-        (format!("{}{}", doubled_lists("x"), "{{ ns.x | pprint }}"), bytes),
-        ("{{ {'k' * 999999: [1] * 99999} | pprint }}".to_owned(), bytes),
-        ("{{ (['X' * 999999] * 999) | sort }}".to_owned(), bytes),
-        ("{{ ('x' * 999999) | batch(1) | list }}".to_owned(), bytes),
-        (format!("{}{}{{{{ ns.x == ns.y }}}}", doubled_lists("x"), doubled_lists("y")), steps),
-        (format!("{}{}{{{{ ns.x in [ns.y] * 99 }}}}", doubled_lists("x"), doubled_lists("y")), steps),
-        ("{% set a = 'x' * 999999 %}{% set b = 'x' * 999998 ~ 'y' %}{{ a in [b] * 99999 }}".to_owned(), steps),
-        ("{{ ('x' ~ '(' * 999999 ~ ')' * 999999) | urlize }}".to_owned(), steps),
-        ("{{ ('a' * 99999) | wordwrap(1, wrapstring='') }}".to_owned(), steps),
+        ("{{ ('a' * 49999) | regex_replace('a', 'x' * 49999) }}", bytes),
+        ("{{ ('a' * 49999) | regex_replace('(?=a*b?)', 'x') }}", steps),
+        ("{{ ('a' * 49999) | regex_search('(a+)+$b') }}", "regex timed out"),
     ];
     for (source, expected) in cases {
-        let met = failure(&source).1;
+        let met = failure(source).1;
         // A slow machine may run out of time before.
         assert!(met == expected || met == time, "{source:.100}\n  met      {met}\n  expected {expected}");
     }
-}
-
-#[test]
-fn what_is_nested_without_end_is_refused_and_never_overflows_the_stack() {
-    let operators = "an expression has more than 200 operators in a row or in one another";
-    let brackets = "expressions are nested deeper than 100 levels";
-    let cases = [
-        (format!("{{{{ {}{} }}}}", "[".repeat(10_000), "]".repeat(10_000)), brackets),
-        (format!("{{{{ {}1{} }}}}", "(".repeat(10_000), ")".repeat(10_000)), brackets),
-        (format!("{{{{ {}", "{1:".repeat(10_000)), brackets),
-        (format!("{{{{ {}1 }}}}", "1 if 0 else ".repeat(4_000)), brackets),
-        (format!("{{{{ {}1 }}}}", "-".repeat(40_000)), operators),
-        (format!("{{{{ {}1 }}}}", "not ".repeat(12_000)), operators),
-        (format!("{{{{ {}1 }}}}", "1~".repeat(20_000)), operators),
-        (format!("{{{{ 1{} }}}}", "|d".repeat(20_000)), operators),
-        (format!("{{{{ a{} }}}}", ".b".repeat(20_000)), operators),
-        (format!("{{{{ a{} }}}}", "()".repeat(20_000)), operators),
-        ("{% if 1 %}".repeat(4_000), "blocks are nested deeper than 100 levels"),
-        (format!("{{% if 0 %}}{}", "{% elif 0 %}".repeat(4_000)), "a condition has more than 200 branches"),
-    ];
-    for (source, expected) in cases {
-        assert_eq!(failure(&source).1, expected, "{source:.60}");
-    }
-    let nested = |what: &str, then: &str| {
-        format!(
-            "{{% set ns = namespace(x=[], y=[]) %}}{}{then}",
-            looped(4, &format!("{{% set ns.x = {what} %}}{{% set ns.y = {what} %}}"))
-        )
-    };
-    for what in [
-        "[ns.x]",
-        "(ns.x,)",
-        "{1: ns.x}",
-        "[ns.x] | map('list')",
-        "[ns.x] | reverse",
-        "namespace(x=ns.x)",
-        "cycler(ns.x)",
-        "{cycler(ns.x): 1}",
-        "{1: ns.x}.items()",
-    ] {
-        // Taking it apart again is a recursion of its own.
-        assert_eq!(render(&nested(what, "done")).as_deref(), Ok("done"), "{what}");
-    }
-    let too_deep = "maximum recursion depth exceeded while getting the repr of an object";
-    assert_eq!(failure(&nested("[ns.x]", "{{ ns.x }}")).1, too_deep);
-    assert_eq!(render(&nested("[ns.x]", "{{ ns.x == ns.y }}")).as_deref(), Ok("False"));
-    assert_eq!(render("{% set l = [1] %}{% set _ = l.append(l) %}{{ l }}").as_deref(), Ok("[1, [...]]"));
 }

@@ -25,13 +25,13 @@ use crate::{
 pub(crate) fn register(registry: &mut Registry) {
     for function in [
         Function::class("builtins", "dict", dict),
-        Function::class("builtins", "range", range),
         Function::class("jinja2.utils", "Cycler", cycler),
         Function::class("jinja2.utils", "Joiner", joiner),
         Function::class("jinja2.utils", "Namespace", namespace),
     ] {
         registry.add_global(function.name().to_lowercase(), function.into());
     }
+    registry.add_global("range", Function::new("safe_range", range).into());
     registry.add_global("lipsum", Function::new("generate_lorem_ipsum", lipsum).into());
 }
 

@@ -17,8 +17,8 @@ const MAX_RANGE: u64 = 100_000;
 /// `range(stop)` or `range(start, stop, step)`
 pub(super) fn range(_rendering: &Rendering, args: Args) -> PyResult {
     let Args { positional, named } = args;
-    if !named.is_empty() {
-        return type_error("range() takes no keyword arguments");
+    if let Some((name, _)) = named.first() {
+        return type_error(format!("safe_range() got an unexpected keyword argument '{name}'"));
     }
     let numbers: Vec<i64> = positional.iter().map(Value::index).collect::<PyResult<_>>()?;
     let (start, stop, step) = match numbers[..] {

@@ -29,7 +29,7 @@ pub(crate) fn call(rendering: &Rendering, callee: &Value, args: Args) -> PyResul
     }
 }
 
-/// What stands under a name at a value.
+/// The result of looking a name up at a value.
 pub(crate) enum Attribute {
     /// A method of Python.
     Method,

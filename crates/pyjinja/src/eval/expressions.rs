@@ -58,14 +58,8 @@ impl Evaluator<'_> {
         match expression {
             Expr::Const(constant) => Ok(literal(constant)),
             Expr::Name(symbol) => Ok(self.variable(*symbol)),
-            Expr::List(items) => {
-                rendering.allocate(items.len() * size_of::<Value>())?;
-                Ok(Value::list(self.all(items)?))
-            }
-            Expr::Tuple(items) => {
-                rendering.allocate(items.len() * size_of::<Value>())?;
-                Ok(Value::tuple(self.all(items)?))
-            }
+            Expr::List(items) => self.items(items).map(Value::list),
+            Expr::Tuple(items) => self.items(items).map(Value::tuple),
             Expr::Dict(pairs) => self.dict(pairs),
             Expr::Attribute(value, name) => access::attribute(rendering, &self.expression(value)?, name),
             Expr::Item(pair) => access::item(rendering, &self.expression(&pair[0])?, &self.expression(&pair[1])?),
@@ -94,17 +88,11 @@ impl Evaluator<'_> {
                 if rendering.truth(&left)? { Ok(left) } else { self.expression(&pair[1]) }
             }
             Expr::Compare(first, rest) => self.compare(first, rest),
-            Expr::Conditional { test, then, otherwise, line } => {
-                if self.truth(test)? {
-                    self.expression(then)
-                } else if let Some(otherwise) = otherwise {
-                    self.expression(otherwise)
-                } else {
-                    Ok(Undefined::hint(format!(
-                        "the inline if-expression on line {line} evaluated to false and no else section was defined."
-                    )))
-                }
-            }
+            Expr::Conditional { test, then, .. } if self.truth(test)? => self.expression(then),
+            Expr::Conditional { otherwise: Some(otherwise), .. } => self.expression(otherwise),
+            Expr::Conditional { line, .. } => Ok(Undefined::hint(format!(
+                "the inline if-expression on line {line} evaluated to false and no else section was defined."
+            ))),
             Expr::Filter { function, value, arguments } => {
                 let value = value.as_ref().map_or(Ok(Value::None), |value| self.expression(value))?;
                 function.apply(rendering, self.arguments(arguments, vec![value])?)
@@ -124,6 +112,11 @@ impl Evaluator<'_> {
     /// Whether the value of `expression` is true.
     pub(crate) fn truth(&self, expression: &Expr) -> PyResult<bool> {
         self.rendering.truth(&self.expression(expression)?)
+    }
+
+    fn items(&self, expressions: &[Expr]) -> PyResult<Vec<Value>> {
+        self.rendering.allocate(expressions.len() * size_of::<Value>())?;
+        self.all(expressions)
     }
 
     fn dict(&self, pairs: &[(Expr, Expr)]) -> PyResult {
@@ -151,7 +144,7 @@ impl Evaluator<'_> {
         Ok(Value::Bool(true))
     }
 
-    /// Applies the chain of filters of a block, the first of which has no value of its own, to the block's text.
+    /// Applies a block's chain of filters to the block's text. The first of them has no value of its own.
     pub(crate) fn filtered(&self, filter: &Expr, text: Value) -> PyResult {
         match filter {
             Expr::Filter { function, value, arguments } => {

@@ -1,4 +1,4 @@
-//! What one environment knows by name, and its policies and limits.
+//! The filters, tests and globals of one environment by name, its policies and its limits.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     python::value::Value,
 };
 
-/// Bounds on one template and on one rendering of it, all of which are kept while it renders: no thread is abandoned.
+/// Bounds on one template and on one rendering of it, which the rendering itself keeps: no thread is abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -42,7 +42,7 @@ impl Default for Limits {
     }
 }
 
-/// What becomes of variables, attributes and items that do not exist.
+/// How templates meet variables, attributes and items that do not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndefinedPolicy {
@@ -55,7 +55,7 @@ pub enum UndefinedPolicy {
     Strict,
 }
 
-/// What templates may do to the values they meet. Attributes of Python's internals, such as `__class__`, are refused by
+/// The operations that templates may not perform on the values they meet. Attributes of Python's internals, such as `__class__`, are refused by
 /// both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -27,7 +27,7 @@ pub struct Rendering {
     pub(crate) registry: SharedRegistry,
     context: Vec<(Arc<str>, Json)>,
     known: RefCell<Vec<(Arc<str>, Option<Value>)>>,
-    /// What may hold itself by way of others, and has to be emptied in the end.
+    /// Values that may hold themselves by way of others. They are emptied in the end.
     held: RefCell<Vec<Value>>,
     scopes: RefCell<Vec<Rc<Scope>>>,
     bytes: Cell<usize>,

@@ -168,7 +168,6 @@ impl Evaluator<'_> {
     }
 
     fn emit(&self, value: &Value, out: &mut String) -> PyResult<()> {
-        self.rendering.check_defined(value)?;
         let text = print::string(self.rendering, value)?;
         self.rendering.allocate(text.len())?;
         if self.rendering.autoescape.get() && !matches!(value, Value::Str(Text { safe: true, .. })) {

@@ -4,8 +4,8 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use crate::{
     eval::rendering::Rendering,
-    json::float_repr,
     python::{
+        floats::float_repr,
         arguments::{Args, Signature},
         exception::{PyResult, other_error, type_error, value_error},
         object::Operator,

@@ -4,8 +4,8 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use crate::{
     eval::{budget, rendering::Rendering},
-    json::float_repr,
     python::{
+        floats::float_repr,
         exception::{PyResult, other_error, value_error},
         numbers::digits::MAX_STR_DIGITS,
         quote::quote,
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn string(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
     match value {
         Value::Str(text) => Ok(Arc::clone(&text.text)),
-        Value::Undefined(_) => Ok(Arc::from("")),
+        Value::Undefined(_) => rendering.check_defined(value).map(|()| Arc::from("")),
         Value::Object(object) => Ok(Arc::from(object.str(rendering)?)),
         other => Ok(Arc::from(repr(rendering, other)?)),
     }

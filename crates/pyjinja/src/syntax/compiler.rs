@@ -85,26 +85,21 @@ impl Compiler<'_> {
                 let line = line(node.span());
                 Node::For(Arc::new(self.for_loop(node, line).map_err(|exception| exception.at(line))?))
             }
-            Stmt::IfCond(node) => {
-                self.conditions += 1;
-                let node = Node::If {
-                    test: self.expression(&node.expr)?,
-                    then: self.body(&node.true_body)?,
-                    otherwise: self.body(&node.false_body)?,
+            Stmt::IfCond(node) => self.in_condition(|compiler| {
+                Ok(Node::If {
+                    test: compiler.expression(&node.expr)?,
+                    then: compiler.body(&node.true_body)?,
+                    otherwise: compiler.body(&node.false_body)?,
                     line: line(node.span()),
-                };
-                self.conditions -= 1;
-                node
+                })
+            })?,
+            Stmt::WithBlock(node) => {
+                let assignments = node.assignments.iter();
+                let assignments =
+                    assignments.map(|(target, value)| Ok((self.target(target)?, self.expression(value)?)));
+                let assignments = assignments.collect::<PyResult<_>>()?;
+                Node::With { assignments, body: self.body(&node.body)?, line: line(node.span()) }
             }
-            Stmt::WithBlock(node) => Node::With {
-                assignments: node
-                    .assignments
-                    .iter()
-                    .map(|(target, value)| Ok((self.target(target)?, self.expression(value)?)))
-                    .collect::<PyResult<_>>()?,
-                body: self.body(&node.body)?,
-                line: line(node.span()),
-            },
             Stmt::Set(node) => Node::Set {
                 target: self.target(&node.target)?,
                 value: self.expression(&node.expr)?,
@@ -137,21 +132,17 @@ impl Compiler<'_> {
                 caller: Arc::new(self.macro_definition(&node.macro_decl, None, line(node.span()))?),
                 line: line(node.span()),
             },
-            Stmt::Include(node) => Node::Missing {
-                template: self.expression(&node.name)?,
-                ignore: node.ignore_missing,
-                line: line(node.span()),
-            },
-            Stmt::Import(node) => self.missing(&node.expr, node.span())?,
-            Stmt::FromImport(node) => self.missing(&node.expr, node.span())?,
-            Stmt::Extends(node) => self.missing(&node.name, node.span())?,
+            Stmt::Include(node) => self.missing(&node.name, node.ignore_missing, node.span())?,
+            Stmt::Import(node) => self.missing(&node.expr, false, node.span())?,
+            Stmt::FromImport(node) => self.missing(&node.expr, false, node.span())?,
+            Stmt::Extends(node) => self.missing(&node.name, false, node.span())?,
             Stmt::Template(node) => Node::Block(self.body(&node.children)?),
             Stmt::Do(_) => return syntax_error("Encountered unknown tag 'do'."),
         })
     }
 
-    fn missing(&mut self, template: &ast::Expr, span: Span) -> PyResult<Node> {
-        Ok(Node::Missing { template: self.expression(template)?, ignore: false, line: line(span) })
+    fn missing(&mut self, template: &ast::Expr, ignore: bool, span: Span) -> PyResult<Node> {
+        Ok(Node::Missing { template: self.expression(template)?, ignore, line: line(span) })
     }
 
     fn for_loop(&mut self, node: &ast::ForLoop, line: usize) -> PyResult<For> {
@@ -237,53 +228,23 @@ impl Compiler<'_> {
                 Expr::Name(self.symbol(name.id))
             }
             ast::Expr::Const(constant) => Expr::Const(literal(&constant.value)),
-            ast::Expr::Slice(slice) => {
-                let mut bound = |bound: &Option<ast::Expr>| {
-                    bound.as_ref().map_or(Ok(Expr::Const(Const::None)), |bound| self.expression(bound))
-                };
-                let (start, stop, step) = (bound(&slice.start)?, bound(&slice.stop)?, bound(&slice.step)?);
-                Expr::Slice(Box::new([self.expression(&slice.expr)?, start, stop, step]))
-            }
-            ast::Expr::UnaryOp(unary) => match unary.op {
-                ast::UnaryOpKind::Not => Expr::Not(self.boxed(&unary.expr)?),
-                ast::UnaryOpKind::Neg => match self.expression(&unary.expr)? {
-                    // How a unary plus is spelled for minijinja.
-                    Expr::Sign(Operator::Neg, value) => Expr::Sign(Operator::Pos, value),
-                    value => Expr::Sign(Operator::Neg, Box::new(value)),
-                },
+            ast::Expr::Slice(slice) => self.slice(slice)?,
+            ast::Expr::UnaryOp(unary) => match (&unary.op, self.expression(&unary.expr)?) {
+                (ast::UnaryOpKind::Not, value) => Expr::Not(Box::new(value)),
+                // Two minuses are how a unary plus is spelled for minijinja.
+                (ast::UnaryOpKind::Neg, Expr::Sign(Operator::Neg, value)) => Expr::Sign(Operator::Pos, value),
+                (ast::UnaryOpKind::Neg, value) => Expr::Sign(Operator::Neg, Box::new(value)),
             },
             ast::Expr::BinOp(binary) => self.binary(binary)?,
-            ast::Expr::Compare(compare) => Expr::Compare(
-                self.boxed(&compare.expr)?,
-                compare
-                    .ops
-                    .iter()
-                    .map(|operand| {
-                        let comparison = match operand.op {
-                            ast::CompareOpKind::Eq => Comparison::Eq,
-                            ast::CompareOpKind::Ne => Comparison::Ne,
-                            ast::CompareOpKind::Lt => Comparison::Lt,
-                            ast::CompareOpKind::Lte => Comparison::Le,
-                            ast::CompareOpKind::Gt => Comparison::Gt,
-                            ast::CompareOpKind::Gte => Comparison::Ge,
-                            ast::CompareOpKind::In => Comparison::In,
-                            ast::CompareOpKind::NotIn => Comparison::NotIn,
-                        };
-                        Ok((comparison, self.expression(&operand.expr)?))
-                    })
-                    .collect::<PyResult<_>>()?,
-            ),
-            ast::Expr::IfExpr(conditional) => {
-                self.conditions += 1;
-                let conditional = Expr::Conditional {
-                    test: self.boxed(&conditional.test_expr)?,
-                    then: self.boxed(&conditional.true_expr)?,
-                    otherwise: conditional.false_expr.as_ref().map(|other| self.boxed(other)).transpose()?,
+            ast::Expr::Compare(compare) => self.compare(compare)?,
+            ast::Expr::IfExpr(conditional) => self.in_condition(|compiler| {
+                Ok(Expr::Conditional {
+                    test: compiler.boxed(&conditional.test_expr)?,
+                    then: compiler.boxed(&conditional.true_expr)?,
+                    otherwise: conditional.false_expr.as_ref().map(|other| compiler.boxed(other)).transpose()?,
                     line: line(conditional.span()),
-                };
-                self.conditions -= 1;
-                conditional
-            }
+                })
+            })?,
             ast::Expr::Filter(filter) => {
                 let value = filter.expr.as_ref().map(|value| self.boxed(value)).transpose()?;
                 let arguments = self.arguments(&filter.args)?;
@@ -307,14 +268,46 @@ impl Compiler<'_> {
             }
             ast::Expr::List(list) => Expr::List(self.all(&list.items)?),
             ast::Expr::Tuple(tuple) => Expr::Tuple(self.all(&tuple.items)?),
-            ast::Expr::Map(map) => Expr::Dict(
-                map.keys
-                    .iter()
-                    .zip(&map.values)
-                    .map(|(key, value)| Ok((self.expression(key)?, self.expression(value)?)))
-                    .collect::<PyResult<_>>()?,
-            ),
+            ast::Expr::Map(map) => {
+                let pairs = map.keys.iter().zip(&map.values);
+                let pairs = pairs.map(|(key, value)| Ok((self.expression(key)?, self.expression(value)?)));
+                Expr::Dict(pairs.collect::<PyResult<_>>()?)
+            }
         })
+    }
+
+    /// Compiles a part of a template that may never run.
+    fn in_condition<T>(&mut self, compile: impl FnOnce(&mut Self) -> PyResult<T>) -> PyResult<T> {
+        self.conditions += 1;
+        let compiled = compile(self)?;
+        self.conditions -= 1;
+        Ok(compiled)
+    }
+
+    fn slice(&mut self, slice: &ast::Slice) -> PyResult<Expr> {
+        let mut bound = |bound: &Option<ast::Expr>| {
+            bound.as_ref().map_or(Ok(Expr::Const(Const::None)), |bound| self.expression(bound))
+        };
+        let (start, stop, step) = (bound(&slice.start)?, bound(&slice.stop)?, bound(&slice.step)?);
+        Ok(Expr::Slice(Box::new([self.expression(&slice.expr)?, start, stop, step])))
+    }
+
+    fn compare(&mut self, compare: &ast::Compare) -> PyResult<Expr> {
+        let first = self.boxed(&compare.expr)?;
+        let rest = compare.ops.iter().map(|operand| {
+            let comparison = match operand.op {
+                ast::CompareOpKind::Eq => Comparison::Eq,
+                ast::CompareOpKind::Ne => Comparison::Ne,
+                ast::CompareOpKind::Lt => Comparison::Lt,
+                ast::CompareOpKind::Lte => Comparison::Le,
+                ast::CompareOpKind::Gt => Comparison::Gt,
+                ast::CompareOpKind::Gte => Comparison::Ge,
+                ast::CompareOpKind::In => Comparison::In,
+                ast::CompareOpKind::NotIn => Comparison::NotIn,
+            };
+            Ok((comparison, self.expression(&operand.expr)?))
+        });
+        Ok(Expr::Compare(first, rest.collect::<PyResult<_>>()?))
     }
 
     fn unknown(&self, what: &'static str, name: &str, line: usize) -> PyResult<Expr> {

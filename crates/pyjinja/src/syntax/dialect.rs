@@ -22,7 +22,7 @@ pub(crate) fn for_minijinja(source: &str) -> Cow<'_, str> {
     let mut replacements = Vec::new();
     let mut tag = Vec::new();
     for token in tokenize(source, false, minijinja::syntax::SyntaxConfig::default()) {
-        // What can't be read is left to the parser.
+        // The parser tells what is wrong here.
         let Ok((token, span)) = token else { break };
         let (start, end) = (span.start_offset as usize, span.end_offset as usize);
         let closes = matches!(token, Token::VariableEnd | Token::BlockEnd);
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_minijinja_reads_otherwise_is_spelled_anew() {
+    fn templates_are_respelled_where_minijinja_reads_them_differently() {
         let cases = [
             ("{{ a }} {{ f(1, 2) }}", "{{ a }} {{ f(1, 2) }}"),
             ("{{ 1, f(2, 3) }}", "{{ (1, f(2, 3)) }}"),

@@ -1,4 +1,4 @@
-//! What is wrong with a template that minijinja can't parse, in Jinja2's words.
+//! The errors of templates that can't be parsed, in Jinja2's words.
 //!
 //! People search for Jinja2's messages. This goes through the tokens along Jinja2's grammar and stops where its parser
 //! would; it builds nothing.

@@ -27,7 +27,7 @@ fn sorted(rendering: &Rendering, value: &Value) -> PyResult {
         Value::Dict(dict) => {
             rendering.allocate(dict.len() * 4 * size_of::<Value>())?;
             let entries = || dict.entries().iter().map(|(key, value)| (key.value().clone(), value.clone())).collect();
-            // What can't be compared stays as it is.
+            // Keys that can't be compared stay in their order.
             let entries: Vec<_> = sorting::sorted(rendering, entries(), false).unwrap_or_else(|_| entries());
             let entries = entries.into_iter().map(|(key, value)| Ok((key.key()?, sorted(rendering, &value)?)));
             Ok(Value::dict(entries.collect::<PyResult<_>>()?))

@@ -252,7 +252,7 @@ pub(super) fn reverse(rendering: &Rendering, args: Args) -> PyResult {
             let Ok(mut items) = other.iterate(rendering) else { return argument_error("argument must be iterable") };
             items.reverse();
             Ok(match &other {
-                // What can't be read backwards becomes a list first.
+                // An iterator that can't be read backwards becomes a list first.
                 Value::Object(object) if object.length().is_none() => Value::list(items),
                 _ => lazy("list_reverseiterator", |_, args| Ok(args.positional), Args::of(items)),
             })

@@ -174,7 +174,7 @@ pub(super) fn wordcount(rendering: &Rendering, args: Args) -> PyResult {
     Ok(Value::size(words.count()))
 }
 
-/// What `urllib.parse.quote` leaves as it is.
+/// The characters that `urllib.parse.quote` leaves as they are.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 const QUERY: &AsciiSet = &PATH.add(b'/');
 

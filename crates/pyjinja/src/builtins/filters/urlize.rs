@@ -129,7 +129,7 @@ fn link(
     Ok(())
 }
 
-/// What stands before and after a link in a word: brackets and the ends of sentences, unless the link itself opens them.
+/// The text before and after a link in a word: brackets and the ends of sentences, unless the link itself opens them.
 fn trimmed<'w>(rendering: &Rendering, word: &'w str) -> PyResult<(&'w str, String, String)> {
     let mut middle = word;
     while let Some(rest) = ["(", "<", "&lt;"].iter().find_map(|open| middle.strip_prefix(open)) {

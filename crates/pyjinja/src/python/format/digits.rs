@@ -5,8 +5,8 @@ use num_traits::ToPrimitive;
 
 use crate::{
     eval::rendering::Rendering,
-    json::float_repr,
     python::{
+        floats::float_repr,
         exception::{PyResult, other_error, value_error},
         numbers::digits::MAX_STR_DIGITS,
     },

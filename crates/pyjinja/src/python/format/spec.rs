@@ -5,8 +5,8 @@ use num_traits::Signed;
 
 use crate::{
     eval::rendering::Rendering,
-    json::float_repr,
     python::{
+        floats::float_repr,
         datetime,
         exception::{PyResult, type_error, value_error},
         format::{

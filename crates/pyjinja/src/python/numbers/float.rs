@@ -6,8 +6,8 @@ use num_bigint::BigInt;
 use num_traits::{One, ToPrimitive, Zero};
 
 use crate::{
-    json::float_repr,
     python::{
+        floats::float_repr,
         arguments::Args,
         exception::{Exception, ExceptionClass, PyResult, other_error, value_error},
         numbers::digits::{plain_digits, without_underscores},

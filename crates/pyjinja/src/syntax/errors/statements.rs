@@ -120,28 +120,32 @@ impl SyntaxChecker<'_> {
                     self.expression(true)?;
                 }
             }
-            "extends" | "include" | "import" | "from" => {
-                self.advance()?;
-                self.expression(true)?;
-                match tag {
-                    "import" => {
-                        self.expect("as", |token| matches!(token, Token::Ident("as")))?;
-                        self.name()?;
-                    }
-                    "from" => self.expect("import", |token| matches!(token, Token::Ident("import")))?,
-                    _ => {}
-                }
-                // There are no other templates: what follows never matters.
-                while self.current.is_some() && !self.at(|token| matches!(token, Token::BlockEnd)) {
-                    self.advance()?;
-                }
-            }
+            "extends" | "include" | "import" | "from" => self.other_template(tag)?,
             unknown => {
                 self.tags.pop();
                 return self.lost(Some(unknown));
             }
         }
         self.tags.pop();
+        Ok(())
+    }
+
+    /// A tag that names another template.
+    fn other_template(&mut self, tag: &str) -> PyResult<()> {
+        self.advance()?;
+        self.expression(true)?;
+        match tag {
+            "import" => {
+                self.expect("as", |token| matches!(token, Token::Ident("as")))?;
+                self.name()?;
+            }
+            "from" => self.expect("import", |token| matches!(token, Token::Ident("import")))?,
+            _ => {}
+        }
+        // There are no other templates: what follows never matters.
+        while self.current.is_some() && !self.at(|token| matches!(token, Token::BlockEnd)) {
+            self.advance()?;
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
-//! Text that is no JSON in, what CPython's `json.loads` says of it, and where, out. The REST API answers in these words.
+//! The message that CPython's `json.loads` has for text that is no JSON, with the place.
 //!
-//! It goes through the text as `_json.c` of 3.12 does, quirks too, and keeps nothing: the text was refused already, and
-//! only the reason is asked.
+//! This goes through the text as `_json.c` of 3.12 does, quirks too, and builds nothing: the text was refused already,
+//! and only the reason is asked.
 
 /// How deep arrays and objects may stand in one another: jiter's bound.
 const DEPTH: usize = 201;
@@ -9,12 +9,13 @@ const DEPTH: usize = 201;
 /// Python's bound on the digits of an int as text.
 const DIGITS: usize = 4300;
 
-/// Why `text` is refused: what Django REST framework's `json.loads` would raise, or else what only we don't take, which
-/// are deep nesting and halves of surrogate pairs. None if there is nothing to say against it.
-pub(crate) fn find(text: &str) -> Option<String> {
+/// Why `text` is refused: the exception of Python's `json.loads`, where NaN and the infinities are refused as Django
+/// REST framework does, or else the reasons of this crate, which are deep nesting and halves of surrogate pairs. None if
+/// there is nothing to say against it.
+pub(crate) fn explain(text: &str) -> Option<String> {
     let text: Vec<char> = text.chars().collect();
     let mut scanner = Scanner { text: &text, half: None };
-    scanner.document().err().or_else(|| Some(scanner.fault("Half of a surrogate pair at", scanner.half?)))
+    scanner.document().err().or_else(|| Some(scanner.error("Half of a surrogate pair at", scanner.half?)))
 }
 
 /// Indexes count characters.
@@ -30,7 +31,7 @@ impl Scanner<'_> {
     }
 
     /// A `JSONDecodeError`.
-    fn fault(&self, message: &str, at: usize) -> String {
+    fn error(&self, message: &str, at: usize) -> String {
         let before = &self.text[..at.min(self.text.len())];
         let line = 1 + before.iter().filter(|c| **c == '\n').count();
         let column = before.iter().rev().take_while(|c| **c != '\n').count() + 1;
@@ -47,11 +48,11 @@ impl Scanner<'_> {
 
     fn document(&mut self) -> Result<(), String> {
         if self.peek(0) == Some('\u{feff}') {
-            return Err(self.fault("Unexpected UTF-8 BOM (decode using utf-8-sig)", 0));
+            return Err(self.error("Unexpected UTF-8 BOM (decode using utf-8-sig)", 0));
         }
         let end = self.value(self.past_space(0), 0)?;
         let end = self.past_space(end);
-        if end < self.text.len() { Err(self.fault("Extra data", end)) } else { Ok(()) }
+        if end < self.text.len() { Err(self.error("Extra data", end)) } else { Ok(()) }
     }
 
     /// Where the value that starts here ends; so do all that follow.
@@ -81,7 +82,7 @@ impl Scanner<'_> {
         let whole = match self.peek(first) {
             Some('1'..='9') => self.past_digits(first),
             Some('0') => first + 1,
-            _ => return Err(self.fault("Expecting value", start)),
+            _ => return Err(self.error("Expecting value", start)),
         };
         let mut end = whole;
         if self.peek(end) == Some('.') {
@@ -128,12 +129,12 @@ impl Scanner<'_> {
         }
         loop {
             if self.peek(at) != Some('"') {
-                return Err(self.fault("Expecting property name enclosed in double quotes", at));
+                return Err(self.error("Expecting property name enclosed in double quotes", at));
             }
             let end = self.string(at)?;
             let colon = self.past_space(end);
             if self.peek(colon) != Some(':') {
-                return Err(self.fault("Expecting ':' delimiter", colon));
+                return Err(self.error("Expecting ':' delimiter", colon));
             }
             let end = self.value(self.past_space(colon + 1), depth)?;
             match self.after_item(end, '}')? {
@@ -148,7 +149,7 @@ impl Scanner<'_> {
         match self.peek(at) {
             Some(c) if c == close => Ok(Next::End(at + 1)),
             Some(',') => Ok(Next::Item(self.past_space(at + 1))),
-            _ => Err(self.fault("Expecting ',' delimiter", at)),
+            _ => Err(self.error("Expecting ',' delimiter", at)),
         }
     }
 
@@ -156,12 +157,12 @@ impl Scanner<'_> {
         let mut at = start + 1;
         loop {
             match (self.peek(at), self.peek(at + 1)) {
-                (None, _) | (Some('\\'), None) => return Err(self.fault("Unterminated string starting at", start)),
+                (None, _) | (Some('\\'), None) => return Err(self.error("Unterminated string starting at", start)),
                 (Some('"'), _) => return Ok(at + 1),
-                (Some('\0'..='\x1f'), _) => return Err(self.fault("Invalid control character at", at)),
+                (Some('\0'..='\x1f'), _) => return Err(self.error("Invalid control character at", at)),
                 (Some('\\'), Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => at += 2,
                 (Some('\\'), Some('u')) => at = self.unit(at)?,
-                (Some('\\'), _) => return Err(self.fault("Invalid \\escape", at)),
+                (Some('\\'), _) => return Err(self.error("Invalid \\escape", at)),
                 _ => at += 1,
             }
         }
@@ -170,7 +171,7 @@ impl Scanner<'_> {
     /// `at` is the backslash of a `\uXXXX`. Python looks at the second half of a pair only if one more character
     /// follows it.
     fn unit(&mut self, at: usize) -> Result<usize, String> {
-        let invalid = |at: usize| self.fault("Invalid \\uXXXX escape", at + 1);
+        let invalid = |at: usize| self.error("Invalid \\uXXXX escape", at + 1);
         let end = at + 6;
         let unit = self.hex(at + 2).filter(|_| end < self.text.len()).ok_or_else(|| invalid(at))?;
         if (0xd800..0xdc00).contains(&unit) && end + 6 < self.text.len() && self.text[end..].starts_with(&['\\', 'u']) {
@@ -190,6 +191,7 @@ impl Scanner<'_> {
     }
 }
 
+/// The place to go on at after an item.
 enum Next {
     /// Behind what closes the container.
     End(usize),
