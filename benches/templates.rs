@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use divan::{Bencher, counter::ItemsCount};
 use oncall_webhooks::core::{
-    event::{Context, EventData, Own},
+    event::{EventData, TemplateContext, WebhookContext},
     json::Json,
     template::{Mode, Template},
 };
@@ -44,12 +44,12 @@ fn data(fields: &Map<String, Value>) -> EventData {
 }
 
 /// The cases of `mode` that render, with their data.
-fn cases(mode: Mode) -> Vec<(Case, Context)> {
+fn cases(mode: Mode) -> Vec<(Case, TemplateContext)> {
     let recorded = recorded();
     let contexts: BTreeMap<_, _> = recorded
         .contexts
         .iter()
-        .map(|(name, fields)| (name.clone(), data(fields).context(mode, &Own::default())))
+        .map(|(name, fields)| (name.clone(), data(fields).context(mode, &WebhookContext::default())))
         .collect();
     let renders = |case: &Case| mode_of(case) == mode && case.output.is_some();
     recorded
@@ -97,5 +97,5 @@ fn render(bencher: Bencher, name: &str) {
 fn escape_data(bencher: Bencher) {
     let recorded = recorded();
     let fields = &recorded.contexts["edge"];
-    bencher.with_inputs(|| data(fields)).bench_values(|data| data.context(Mode::Json, &Own::default()));
+    bencher.with_inputs(|| data(fields)).bench_values(|data| data.context(Mode::Json, &WebhookContext::default()));
 }

@@ -39,10 +39,10 @@ pub use self::{
     proxy::{InvalidProxy, ProxySettings},
 };
 use crate::core::{
-    address::{Policy, Refused},
-    request::{Header, Hop, REDIRECTS, Request},
-    response::{MASK, Outcome, is_secret},
-    uri::Fault,
+    address::{AddressPolicy, RefusedAddress},
+    request::{Header, HttpRequest, MAX_REDIRECTS, PreparedRequest},
+    request_url::UrlError,
+    response::{MASK, Outcome, is_secret_host},
 };
 
 /// Sends requests, over connections that are kept for a while. Clones share them.
@@ -68,7 +68,7 @@ impl Sender {
     /// # Errors
     /// TLS can't be set up, or a setting is no proxy.
     pub fn unbound(proxies: &ProxySettings) -> Result<Self, SetUpError> {
-        Self::new(Ports::without_cluster(Policy::anything()), proxies)
+        Self::new(Ports::without_cluster(AddressPolicy::unrestricted()), proxies)
     }
 
     /// Makes a sender that reaches what the policy of the moment allows, while the gate is open.
@@ -85,13 +85,22 @@ impl Sender {
 
     /// Sends `request` once, follows redirects and reads the answer, all within `timeout`. `id` goes with it as
     /// `webhook-id`: the same for every attempt of a delivery, so that a receiver can drop a repeated one.
-    pub async fn send(&self, requester: Requester<'_>, request: &Request, id: &str, timeout: Duration) -> Outcome {
+    pub async fn send(
+        &self,
+        requester: Requester<'_>,
+        request: &PreparedRequest,
+        id: &str,
+        timeout: Duration,
+    ) -> Outcome {
         let deadline = Instant::now() + timeout;
         let mut hop = Cow::Borrowed(&request.first);
         let mut jar = CookieStore::default();
-        for redirects in 0..=REDIRECTS {
-            let refused =
-                |message: &str, again| Outcome::Refused { message: message.to_owned(), sent: redirects > 0, again };
+        for redirects in 0..=MAX_REDIRECTS {
+            let refused = |message: &str, again| Outcome::UrlRefused {
+                message: message.to_owned(),
+                sent: redirects > 0,
+                retryable: again,
+            };
             match timeout_at(deadline, self.exchange(requester, &hop, id, &mut jar)).await {
                 Ok(Ok(Exchange::Complete(outcome))) => return outcome,
                 Ok(Ok(Exchange::Redirected(next))) => hop = Cow::Owned(next),
@@ -103,26 +112,28 @@ impl Sender {
                     log_refusal(requester, request, &hop, &why);
                     return refused("This url is not supported for outgoing webhooks", false);
                 }
-                Ok(Err(ExchangeError::Failed(message))) => return Outcome::Failure { message, again: true },
-                Ok(Err(ExchangeError::UnusableResponse(message))) => return Outcome::Failure { message, again: false },
-                Err(_) => return Outcome::Failure { message: self.no_answer(&hop, timeout), again: true },
+                Ok(Err(ExchangeError::Failed(message))) => return Outcome::Failure { message, retryable: true },
+                Ok(Err(ExchangeError::UnusableResponse(message))) => {
+                    return Outcome::Failure { message, retryable: false };
+                }
+                Err(_) => return Outcome::Failure { message: self.no_answer(&hop, timeout), retryable: true },
             }
         }
-        let message = format!("More than {REDIRECTS} redirects from {}", request.first.uri.host());
-        Outcome::Failure { message, again: false }
+        let message = format!("More than {MAX_REDIRECTS} redirects from {}", request.first.url.host());
+        Outcome::Failure { message, retryable: false }
     }
 
     /// Sends one request and reads its answer.
     async fn exchange(
         &self,
         requester: Requester<'_>,
-        hop: &Hop,
+        hop: &HttpRequest,
         id: &str,
         jar: &mut CookieStore,
     ) -> Result<Exchange, ExchangeError> {
         let url = request::url(hop)?;
         let client = self.clients.get(requester.namespace, &url, hop.tls.as_deref(), hop.names_host())?;
-        let host = hop.uri.host();
+        let host = hop.url.host();
         let message = request::message(hop, url, id)?;
         // Connections ask the gate when they are made, but there may be one already.
         if !self.clients.may_send() {
@@ -137,16 +148,16 @@ impl Sender {
                 response::discard(answer).await;
                 Ok(Exchange::Redirected(next))
             }
-            Some(Err(Fault::Refused(message))) => {
-                Ok(Exchange::Complete(Outcome::Refused { message, sent: true, again: false }))
+            Some(Err(UrlError::Rejected(message))) => {
+                Ok(Exchange::Complete(Outcome::UrlRefused { message, sent: true, retryable: false }))
             }
-            Some(Err(Fault::Unreadable(message))) => Err(ExchangeError::UnusableResponse(message)),
+            Some(Err(UrlError::Unreadable(message))) => Err(ExchangeError::UnusableResponse(message)),
         }
     }
 
     /// Says that no answer to a request came in time.
-    fn no_answer(&self, hop: &Hop, timeout: Duration) -> String {
-        let (host, limit) = (hop.uri.host(), timeout.as_secs_f64());
+    fn no_answer(&self, hop: &HttpRequest, timeout: Duration) -> String {
+        let (host, limit) = (hop.url.host(), timeout.as_secs_f64());
         let proxy = request::url(hop).ok().and_then(|url| self.clients.proxy(&url));
         let through = proxy.map_or_else(String::new, |proxy| format!(" through proxy {}", proxy.name()));
         format!("No answer from {host}{through} within {limit} s")
@@ -157,19 +168,24 @@ impl Sender {
 enum Exchange {
     Complete(Outcome),
     /// The next request to send.
-    Redirected(Hop),
+    Redirected(HttpRequest),
 }
 
 /// Tells the operator's people of a refusal: they may want to allow it.
-fn log_refusal(Requester { namespace, webhook }: Requester, request: &Request, hop: &Hop, why: &Refused) {
-    let host = hop.uri.host();
+fn log_refusal(
+    Requester { namespace, webhook }: Requester,
+    request: &PreparedRequest,
+    hop: &HttpRequest,
+    why: &RefusedAddress,
+) {
+    let host = hop.url.host();
     let (host, reason) =
-        if is_secret(host, &request.secrets) { (MASK, why.what.to_owned()) } else { (host, why.to_string()) };
+        if is_secret_host(host, &request.secrets) { (MASK, why.what.to_owned()) } else { (host, why.to_string()) };
     tracing::info!(namespace, webhook, host, reason, "refused to send");
 }
 
 /// The cookies that `next` takes along, after an answer to `hop` with these headers.
-fn cookies(jar: &mut CookieStore, answer: &HeaderMap, hop: &Hop, next: &Hop) -> Option<Header> {
+fn cookies(jar: &mut CookieStore, answer: &HeaderMap, hop: &HttpRequest, next: &HttpRequest) -> Option<Header> {
     let (from, to) = (request::url(hop).ok()?, request::url(next).ok()?);
     for cookie in answer.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
         // A cookie that this host may not set, or that is none, is not kept.

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::core::address::{self, AllowedAddress, AllowedHost, Policy};
+use crate::core::address::{self, AddressPolicy, AllowedAddress, AllowedHost};
 
 /// Says what requests may reach beside public addresses.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub struct Reach {
         env = "ONCALL_WEBHOOKS_DENY_ADDRESSES",
         value_delimiter = ',',
         value_name = "CIDR",
-        value_parser = address::network
+        value_parser = address::parse_network
     )]
     pub deny_addresses: Vec<IpNet>,
     /// A host that Webhooks may not send to, nor to any below it, unless a host is allowed in full: other names of the API
@@ -42,7 +42,7 @@ pub struct Reach {
         env = "ONCALL_WEBHOOKS_DENY_HOSTS",
         value_delimiter = ',',
         value_name = "SUFFIX",
-        value_parser = address::host_suffix
+        value_parser = address::parse_host_suffix
     )]
     pub deny_hosts: Vec<String>,
     /// Refuse Services of the Webhook's own namespace too (NAME.NAMESPACE.svc)
@@ -53,12 +53,12 @@ pub struct Reach {
         long,
         env = "ONCALL_WEBHOOKS_CLUSTER_DOMAIN",
         default_value = "cluster.local",
-        value_parser = address::cluster_domain
+        value_parser = address::parse_cluster_domain
     )]
     pub cluster_domain: String,
 }
 
-impl From<Reach> for Policy {
+impl From<Reach> for AddressPolicy {
     fn from(reach: Reach) -> Self {
         let policy = Self::new(&reach.cluster_domain)
             .allow(reach.allow_addresses, reach.allow_hosts)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::retention::Limit;
+use crate::core::retention::RetentionLimit;
 
 /// Says how long, and how many, finished objects are kept.
 ///
@@ -27,7 +27,7 @@ pub struct Retention {
         value_name = "DURATION|unlimited",
         value_parser = age
     )]
-    pub keep_events_for: Limit<Duration>,
+    pub keep_events_for: RetentionLimit<Duration>,
     /// How many finished AlertGroupEvents of a namespace are kept
     #[arg(
         long,
@@ -36,7 +36,7 @@ pub struct Retention {
         value_name = "NUMBER|unlimited",
         value_parser = number
     )]
-    pub keep_events: Limit<usize>,
+    pub keep_events: RetentionLimit<usize>,
     /// How long a WebhookResponse is kept after its end
     #[arg(
         long,
@@ -45,7 +45,7 @@ pub struct Retention {
         value_name = "DURATION|unlimited",
         value_parser = age
     )]
-    pub keep_responses_for: Limit<Duration>,
+    pub keep_responses_for: RetentionLimit<Duration>,
     /// How many finished WebhookResponses of a Webhook are kept, where its spec.historyLimit does not say
     #[arg(
         long,
@@ -54,7 +54,7 @@ pub struct Retention {
         value_name = "NUMBER|unlimited",
         value_parser = number
     )]
-    pub keep_responses: Limit<usize>,
+    pub keep_responses: RetentionLimit<usize>,
     /// How long after an alert group was last seen the latest WebhookResponse of each Webhook for it is kept, whatever the other
     /// limits: templates read it
     #[arg(
@@ -82,18 +82,18 @@ fn period(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a duration of 1s or more, such as 5m".to_owned())
 }
 
-fn age(text: &str) -> Result<Limit<Duration>, String> {
+fn age(text: &str) -> Result<RetentionLimit<Duration>, String> {
     limit(text, duration(text))
 }
 
-fn number(text: &str) -> Result<Limit<usize>, String> {
+fn number(text: &str) -> Result<RetentionLimit<usize>, String> {
     limit(text, text.parse().map_err(|_| "give a number".to_owned()))
 }
 
-fn limit<T>(text: &str, bound: Result<T, String>) -> Result<Limit<T>, String> {
+fn limit<T>(text: &str, bound: Result<T, String>) -> Result<RetentionLimit<T>, String> {
     match text {
-        "unlimited" => Ok(Limit::Unlimited),
-        _ => bound.map(Limit::At).map_err(|error| format!("{error}, or unlimited")),
+        "unlimited" => Ok(RetentionLimit::Unlimited),
+        _ => bound.map(RetentionLimit::AtMost).map_err(|error| format!("{error}, or unlimited")),
     }
 }
 
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn bounds_are_numbers_durations_or_unlimited() {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
-        assert_eq!(number("0"), Ok(Limit::At(0)));
-        assert_eq!(number("unlimited"), Ok(Limit::Unlimited));
+        assert_eq!(number("0"), Ok(RetentionLimit::AtMost(0)));
+        assert_eq!(number("unlimited"), Ok(RetentionLimit::Unlimited));
         assert_eq!(number("-1"), Err("give a number, or unlimited".to_owned()));
-        assert_eq!(age("168h"), Ok(Limit::At(hours(168))));
-        assert_eq!(age("0s"), Ok(Limit::At(Duration::ZERO)));
-        assert_eq!(age("unlimited"), Ok(Limit::Unlimited));
+        assert_eq!(age("168h"), Ok(RetentionLimit::AtMost(hours(168))));
+        assert_eq!(age("0s"), Ok(RetentionLimit::AtMost(Duration::ZERO)));
+        assert_eq!(age("unlimited"), Ok(RetentionLimit::Unlimited));
         for wrong in ["-1h", "7d", "24", "", "none"] {
             assert_eq!(age(wrong), Err("give a duration such as 24h or 90m, or unlimited".to_owned()), "{wrong}");
         }

@@ -14,7 +14,7 @@ use tokio::{net::lookup_host, sync::watch, time::timeout};
 
 use super::services::addresses;
 use crate::{
-    core::address::Policy,
+    core::address::AddressPolicy,
     delivery::Policies,
     errors::error_chain,
     kubernetes::{client::api_server_hosts, objects::Objects},
@@ -33,13 +33,13 @@ pub(crate) struct ApiServerGuard {
     client: Client,
     objects: Objects,
     /// The policy as it is configured.
-    base: Policy,
+    base: AddressPolicy,
     /// The hosts that the environment names.
     hosts: BTreeSet<String>,
     found: Found,
     /// Whether it was logged that the EndpointSlice can't be read.
     unreadable_logged: bool,
-    policies: watch::Sender<Arc<Policy>>,
+    policies: watch::Sender<Arc<AddressPolicy>>,
 }
 
 /// Names and addresses of the API server. Those that were found once stay guarded.
@@ -54,7 +54,7 @@ impl ApiServerGuard {
     ///
     /// # Errors
     /// The environment names no cluster.
-    pub(crate) async fn new(client: &Client, base: Policy) -> Result<(Self, Policies)> {
+    pub(crate) async fn new(client: &Client, base: AddressPolicy) -> Result<(Self, Policies)> {
         let (policies, receiver) = watch::channel(Arc::new(base.clone()));
         let (client, objects) = (client.clone(), Objects::new(client.clone(), READER));
         let (hosts, found) = (api_server_hosts().await?, Found::default());

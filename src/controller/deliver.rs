@@ -25,12 +25,12 @@ use crate::{
     core::{
         delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
         dispatch::EndpointReport,
-        event::{EventData, Own},
+        event::{EventData, WebhookContext},
         lifecycle::Next,
         matching::SAME_APPLY,
-        request::{self, Prepared},
-        response::{Outcome, Record},
-        retry::{self, Verdict},
+        request::{self, Preparation},
+        response::{Outcome, ResponseRecord},
+        retry::{self, AttemptVerdict},
         webhook::EventType,
     },
     delivery::{Requester, Sender},
@@ -79,7 +79,7 @@ pub(crate) struct Parts {
 /// What came of preparing and sending a request.
 struct Answer {
     status: WebhookResponseStatus,
-    verdict: Verdict,
+    verdict: AttemptVerdict,
     /// The version of the WebhookResponse that was created meanwhile.
     created: Result<Option<ResourceVersion>, objects::Error>,
 }
@@ -203,16 +203,16 @@ impl Deliverer {
             return Ok((Next::End(summary), EndpointReport::NotSent));
         };
         let answer = match self.prepare(delivery, webhook, data).await {
-            Prepared::Skip(_) => {
+            Preparation::Skip(_) => {
                 let summary = self.recorder.close(delivery, None, None).await;
                 return Ok((Next::End(summary), EndpointReport::NotSent));
             }
-            Prepared::Refused(record) => Some(Answer {
+            Preparation::Failed(record) => Some(Answer {
                 status: WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
-                verdict: Verdict::Refused,
+                verdict: AttemptVerdict::Rejected,
                 created: self.recorder.create(delivery, webhook).await,
             }),
-            Prepared::Send(request, record) => self.send(delivery, webhook, &request, record).await,
+            Preparation::Send(request, record) => self.send(delivery, webhook, &request, record).await,
         };
         let Some(answer) = answer else { return Ok((Next::Leave, EndpointReport::NotSent)) };
         answered();
@@ -236,10 +236,10 @@ impl Deliverer {
     }
 
     /// Renders the request: here, or where it holds up nobody if that took long the last time.
-    async fn prepare(&self, delivery: &Delivery, webhook: &Arc<WatchedWebhook>, data: Arc<EventData>) -> Prepared {
+    async fn prepare(&self, delivery: &Delivery, webhook: &Arc<WatchedWebhook>, data: Arc<EventData>) -> Preparation {
         let namespace = &*delivery.event.namespace;
         let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await;
-        let own = Own::new(webhook.webhook.template_data(), responses);
+        let own = WebhookContext::new(webhook.webhook.template_data(), responses);
         let masked = delivery.facts.event_type == EventType::PersonalNotification;
         let is_slow = webhook.is_slow();
         let (webhook, secrets) = (Arc::clone(webhook), self.secrets.clone());
@@ -278,8 +278,8 @@ impl Deliverer {
         &self,
         delivery: &Delivery,
         webhook: &WatchedWebhook,
-        request: &request::Request,
-        record: Record,
+        request: &request::PreparedRequest,
+        record: ResponseRecord,
     ) -> Option<Answer> {
         if !self.may_send().await {
             return None;
@@ -295,9 +295,9 @@ impl Deliverer {
         &self,
         delivery: &Delivery,
         webhook: &WatchedWebhook,
-        request: &request::Request,
-        record: Record,
-    ) -> Option<(WebhookResponseStatus, Verdict)> {
+        request: &request::PreparedRequest,
+        record: ResponseRecord,
+    ) -> Option<(WebhookResponseStatus, AttemptVerdict)> {
         let webhook = &webhook.webhook;
         let requester = Requester { namespace: &delivery.event.namespace, webhook: &webhook.name };
         loop {
@@ -324,7 +324,7 @@ impl Deliverer {
         let (recorded_attempts, is_new) = (delivery.history.count, delivery.version.is_none());
         let is_sent = !status.attempts.is_empty();
         let status = status.after(&mut delivery.history, delivery.redeliver.as_deref());
-        if verdict == Verdict::Gone {
+        if verdict == AttemptVerdict::Gone {
             webhook.suspend();
         }
         let (report, next) = judged(&delivery.history, is_sent, verdict, webhook, &status);
@@ -373,12 +373,12 @@ impl Deliverer {
 fn judged(
     history: &AttemptHistory,
     is_sent: bool,
-    verdict: Verdict,
+    verdict: AttemptVerdict,
     webhook: &WatchedWebhook,
     status: &WebhookResponseStatus,
 ) -> (EndpointReport, Option<Timestamp>) {
     match (verdict, history.round.filter(|_| is_sent)) {
-        (Verdict::Later(asked), Some(round)) => {
+        (AttemptVerdict::RetryLater(asked), Some(round)) => {
             let ended = status.timestamp.unwrap_or_else(Timestamp::now);
             let next = webhook.webhook.retry.next(round.attempts, round.since, ended, asked, chance());
             (EndpointReport::Failed(asked), next)

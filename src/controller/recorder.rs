@@ -14,7 +14,7 @@ use crate::{
         delivery::{AttemptHistory, Delivery, DeliverySummary, ResponsePhase},
         lifecycle::{AskedResponse, Found},
         name::NamespacedName,
-        response::Record,
+        response::ResponseRecord,
     },
     errors::error_chain,
     kubernetes::{
@@ -161,7 +161,7 @@ impl Recorder {
         let (Some(webhook), Some(why)) = (webhook, why) else {
             return delivery.summary(ResponsePhase::Skipped, None, None);
         };
-        let record = Record { content: Some(why.to_owned()), ..Record::default() };
+        let record = ResponseRecord { content: Some(why.to_owned()), ..ResponseRecord::default() };
         let status = WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new());
         let recorded = match self.create(delivery, webhook).await {
             Ok(version) => {

@@ -23,7 +23,7 @@ use crate::{
     config::Retention,
     core::{
         matching::SAME_APPLY,
-        retention::{self, Event, Limit, Object, Plan, Policy, Response},
+        retention::{self, RemovalPlan, RetentionLimit, RetentionPolicy, StoredEvent, StoredObject, StoredResponse},
     },
     errors::error_chain,
     kubernetes::objects::Objects,
@@ -43,13 +43,13 @@ const LEAST_REST: Duration = Duration::from_secs(SAME_APPLY.as_secs() * 2);
 const LOGGED: usize = 10;
 
 impl Retention {
-    fn policy(&self) -> Policy {
-        Policy {
+    fn policy(&self) -> RetentionPolicy {
+        RetentionPolicy {
             events_for: self.keep_events_for,
             events: self.keep_events,
             responses_for: self.keep_responses_for,
             latest_for: self.keep_latest_for,
-            rest: self.every.max(LEAST_REST),
+            grace: self.every.max(LEAST_REST),
         }
     }
 }
@@ -80,16 +80,15 @@ async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, con
     let mut responses = responses(objects, namespace).await.context("list WebhookResponses")?;
     let events = events(objects, namespace).await.context("list AlertGroupEvents")?;
     let (now, policy) = (Timestamp::now(), config.policy());
-    retention::abandon(now, &policy, &events, &mut responses);
+    retention::mark_abandoned(now, &policy, &events, &mut responses);
     let keep = |namespace: &str, webhook: &str| match catalog.get(namespace, webhook) {
-        Some(entry) => entry
-            .webhook
-            .history_limit
-            .map_or(config.keep_responses, |limit| Limit::At(usize::try_from(limit).unwrap_or(usize::MAX))),
+        Some(entry) => entry.webhook.history_limit.map_or(config.keep_responses, |limit| {
+            RetentionLimit::AtMost(usize::try_from(limit).unwrap_or(usize::MAX))
+        }),
         // The webhook is gone, and its responses go with it; or it can't be read, and may want to keep more.
-        None => Limit::Unlimited,
+        None => RetentionLimit::Unlimited,
     };
-    let Plan { events, responses } = retention::plan(now, &policy, &events, &responses, keep);
+    let RemovalPlan { events, responses } = retention::plan(now, &policy, &events, &responses, keep);
     let (removed_responses, rest) = remove::<WebhookResponse>(objects, &responses).await;
     let (removed_events, rest) = match rest {
         Ok(()) => remove::<AlertGroupEvent>(objects, &events).await,
@@ -103,7 +102,7 @@ async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, con
 
 /// Deletes the objects that have not changed since they were listed. Returns how many it deleted, and an error if it did not
 /// come to the end: where the API server does not answer or is busy, the rest waits for the next pass.
-async fn remove<K>(objects: &Objects, doomed: &[&Object]) -> (usize, Result<()>)
+async fn remove<K>(objects: &Objects, doomed: &[&StoredObject]) -> (usize, Result<()>)
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
@@ -112,8 +111,10 @@ where
     let mut calls = FuturesUnordered::new();
     loop {
         for object in waiting.by_ref().take(DELETIONS - calls.len()) {
-            let expected =
-                Preconditions { uid: Some(object.uid.clone()), resource_version: Some(object.version.clone()) };
+            let expected = Preconditions {
+                uid: Some(object.uid.clone()),
+                resource_version: Some(object.resource_version.clone()),
+            };
             calls.push(objects.delete::<K>(&object.namespace, &object.name, expected));
         }
         let Some(result) = calls.next().await else { break };
@@ -136,7 +137,7 @@ where
 }
 
 /// Lists the responses, in pages.
-async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Response>> {
+async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<StoredResponse>> {
     let mut responses = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
@@ -145,7 +146,7 @@ async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Res
         responses.extend(table.rows(["Webhook", "Event", "Phase"])?.map(|(mut meta, [webhook, event, phase])| {
             let group = meta.labels.as_mut().and_then(|labels| labels.remove(ALERT_GROUP_LABEL)).unwrap_or_default();
             let finished = ["Succeeded", "Failed"].contains(&phase.as_str());
-            Response { object: object(meta, finished), webhook, event, group }
+            StoredResponse { object: object(meta, finished), webhook, event, group }
         }));
         match next {
             Some(token) => page = page.continue_token(&token),
@@ -155,13 +156,13 @@ async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Res
 }
 
 /// Lists the events, in pages.
-async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Event>> {
+async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<StoredEvent>> {
     let mut events = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let table = objects.table::<AlertGroupEvent>(namespace, &page).await?;
         let next = table.next_page();
-        events.extend(table.rows(["Alert Group", "Phase"])?.map(|(meta, [group, phase])| Event {
+        events.extend(table.rows(["Alert Group", "Phase"])?.map(|(meta, [group, phase])| StoredEvent {
             object: object(meta, phase == "Completed"),
             group: label_value(&group),
         }));
@@ -173,7 +174,7 @@ async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<Event>
 }
 
 /// Reads from the metadata of an object what decides whether it is kept.
-fn object(meta: ObjectMeta, finished: bool) -> Object {
+fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
     let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
     let is_asked = meta.annotations.is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION));
     let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |Time(time)| *time);
@@ -183,16 +184,16 @@ fn object(meta: ObjectMeta, finished: bool) -> Object {
         let writes = writes.iter().filter(|write| !status_only || write.subresource.as_deref() == Some("status"));
         writes.filter_map(|write| write.time.as_ref()).map(|Time(time)| *time).fold(created, Timestamp::max)
     };
-    Object {
+    StoredObject {
         namespace: meta.namespace.unwrap_or_default(),
         name: meta.name.unwrap_or_default(),
         uid: meta.uid.unwrap_or_default(),
-        version: meta.resource_version.unwrap_or_default(),
+        resource_version: meta.resource_version.unwrap_or_default(),
         created,
         recorded: last(true),
         finished,
-        asked: is_asked.then(|| last(false)),
-        kept,
+        redelivery_requested: is_asked.then(|| last(false)),
+        protected: kept,
     }
 }
 
@@ -218,23 +219,23 @@ mod tests {
             serde_json::from_value::<ObjectMeta>(meta).unwrap()
         };
         let at = |second: i64| Timestamp::from_second(1_767_225_600 + second).unwrap();
-        let expected = Object {
+        let expected = StoredObject {
             namespace: "team".to_owned(),
             name: "one".to_owned(),
             uid: "u".to_owned(),
-            version: "7".to_owned(),
+            resource_version: "7".to_owned(),
             created: at(0),
             recorded: at(2),
             finished: true,
-            asked: None,
-            kept: false,
+            redelivery_requested: None,
+            protected: false,
         };
         assert_eq!(object(meta(json!({})), true), expected);
-        let bare = Object { recorded: at(0), finished: false, ..expected.clone() };
+        let bare = StoredObject { recorded: at(0), finished: false, ..expected.clone() };
         assert_eq!(object(meta(json!({"managedFields": null})), false), bare);
-        let asked = Object { asked: Some(at(3)), ..expected.clone() };
+        let asked = StoredObject { redelivery_requested: Some(at(3)), ..expected.clone() };
         assert_eq!(object(meta(json!({"annotations": {"oncall.dev/redeliver": "again"}})), true), asked);
-        let kept = Object { kept: true, ..expected };
+        let kept = StoredObject { protected: true, ..expected };
         for more in [
             json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}),
             json!({"annotations": {"meta.helm.sh/release-name": "hooks"}}),

@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use tokio::time::timeout;
 
 use crate::{
-    delivery::{ServiceTarget, ServiceLookup},
+    delivery::{ServiceLookup, ServiceTarget},
     errors::error_chain,
     kubernetes::objects::Objects,
 };

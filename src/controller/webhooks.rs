@@ -110,18 +110,18 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, failing
 
 /// Why a webhook can't work; None if it can.
 fn fault(entry: &WatchedWebhook, secrets: &Secrets) -> Option<Reason> {
-    let templates = entry.webhook.faults();
+    let templates = entry.webhook.template_errors();
     if !templates.is_empty() {
         return Some(reasons::template_errors(templates.into_iter().map(|(field, error)| (field, error.line, error))));
     }
     let lacking = entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.name.namespace, key) {
         Err(missing) => Some(reasons::secret_unavailable(missing.reason(), field, &missing)),
         Ok(text) if field == "signing" => {
-            let malformed = signing::keys(&text).err()?;
+            let malformed = signing::parse_keys(&text).err()?;
             Some(reasons::signing_key_invalid(&key.name, &key.key, &malformed))
         }
         Ok(_) => None,
     });
     let secret = |key: &_| secrets.get(&entry.name.namespace, key).map_err(|missing| missing.to_string());
-    lacking.or_else(|| Some(reasons::tls_invalid(&tls::identity(&entry.webhook.tls, &secret).err()?)))
+    lacking.or_else(|| Some(reasons::tls_invalid(&tls::load_identity(&entry.webhook.tls, &secret).err()?)))
 }

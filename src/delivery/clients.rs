@@ -28,7 +28,7 @@ use super::{
     tls::TlsConfigs,
     tunnel::TunnelConnector,
 };
-use crate::core::tls::{Fingerprint, Identity};
+use crate::core::tls::{TlsFingerprint, TlsIdentity};
 
 /// How long an idle connection is kept. Shorter than many servers keep one, so that a request seldom meets one that is being
 /// closed.
@@ -82,7 +82,7 @@ struct ProxiedClients {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct ClientKey {
     namespace: Option<String>,
-    identity: Option<Fingerprint>,
+    identity: Option<TlsFingerprint>,
     tunnelled: bool,
     http1: bool,
 }
@@ -112,7 +112,7 @@ impl ClientPool {
         &self,
         namespace: &str,
         url: &Url,
-        identity: Option<&Identity>,
+        identity: Option<&TlsIdentity>,
         http1: bool,
     ) -> Result<HttpClient, ExchangeError> {
         let (name, address) = match url.host() {
@@ -134,7 +134,7 @@ impl ClientPool {
         }
         let key = ClientKey {
             namespace: scope.map(str::to_owned),
-            identity: identity.map(Identity::fingerprint),
+            identity: identity.map(TlsIdentity::fingerprint),
             tunnelled: proxied.is_some(),
             http1,
         };

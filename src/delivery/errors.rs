@@ -1,7 +1,7 @@
 //! Why a request got no answer, and why there is no sender.
 
 use super::proxy::InvalidProxy;
-use crate::core::address::Refused;
+use crate::core::address::RefusedAddress;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,7 +28,7 @@ pub(super) enum ExchangeError {
     /// The host's name does not resolve.
     UnresolvedHost,
     /// The request may not go there.
-    Refused(Refused),
+    Refused(RefusedAddress),
     /// In one clause. Another time it may work.
     Failed(String),
     /// In one clause. An answer came that can't be used, nor would another one.

@@ -5,7 +5,7 @@ use std::{error::Error, io};
 use hyper_util::client::legacy;
 
 use super::errors::{ExchangeError, GateClosed, TunnelError, UnknownService, UnresolvedHost};
-use crate::core::address::Refused;
+use crate::core::address::RefusedAddress;
 
 /// Why no answer came from `host`.
 pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeError {
@@ -15,7 +15,7 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeErro
     if causes(error).any(<dyn Error>::is::<UnresolvedHost>) {
         return ExchangeError::UnresolvedHost;
     }
-    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<RefusedAddress>()) {
         return ExchangeError::Refused(refused.clone());
     }
     if let Some(UnknownService(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {

@@ -7,10 +7,10 @@ use futures::future::{self, BoxFuture, FutureExt};
 use tokio::sync::watch;
 
 use super::errors::{BoxError, GateClosed};
-use crate::core::address::Policy;
+use crate::core::address::AddressPolicy;
 
 /// The policy of the moment: what requests may reach.
-pub type Policies = watch::Receiver<Arc<Policy>>;
+pub type Policies = watch::Receiver<Arc<AddressPolicy>>;
 
 /// Finds where a Service leads, by its namespace and name; or says why that is not known, in one clause.
 pub type ServiceLookup = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<ServiceTarget, String>> + Send + Sync>;
@@ -40,7 +40,7 @@ pub struct Ports {
 impl Ports {
     /// One policy for ever, no Services, and a gate that is always open.
     #[must_use]
-    pub fn without_cluster(policy: Policy) -> Self {
+    pub fn without_cluster(policy: AddressPolicy) -> Self {
         let (_, policies) = watch::channel(Arc::new(policy));
         let services: ServiceLookup = Arc::new(|_, _| future::ready(Ok(ServiceTarget::External)).boxed());
         Self { policies, services, gate: Arc::new(|| true) }

@@ -7,7 +7,7 @@ use std::{env, fmt, net::IpAddr};
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::core::address::Policy;
+use crate::core::address::AddressPolicy;
 
 /// Proxies as flags and variables name them: `[http[s]://][USER:PASSWORD@]HOST[:PORT]`.
 #[derive(Clone, Default)]
@@ -103,7 +103,7 @@ impl ProxyMatcher {
     }
 
     /// The proxy of `url`. Hosts of the cluster and of this machine have none.
-    pub(super) fn of(&self, url: &Uri, policy: &Policy) -> Option<ChosenProxy> {
+    pub(super) fn of(&self, url: &Uri, policy: &AddressPolicy) -> Option<ChosenProxy> {
         let host = url.host()?;
         let bare = host.trim_matches(['[', ']']).trim_end_matches('.');
         let near = match bare.parse::<IpAddr>() {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn of(proxies: &ProxyMatcher, url: &str) -> Option<(String, Option<String>)> {
-        let proxy = proxies.of(&url.parse().unwrap(), &Policy::new("cluster.local"))?;
+        let proxy = proxies.of(&url.parse().unwrap(), &AddressPolicy::new("cluster.local"))?;
         Some((proxy.uri.to_string(), proxy.credentials.map(|value| value.to_str().unwrap().to_owned())))
     }
 
@@ -189,7 +189,7 @@ mod tests {
         let proxies = ProxyMatcher::new(&settings).unwrap().unwrap();
         let expected = ("http://proxy.example:3128/".to_owned(), Some("Basic dXNlcjpwQHNz".to_owned()));
         assert_eq!(of(&proxies, "https://chat.example/"), Some(expected));
-        let proxy = proxies.of(&Uri::from_static("https://chat.example/"), &Policy::anything()).unwrap();
+        let proxy = proxies.of(&Uri::from_static("https://chat.example/"), &AddressPolicy::unrestricted()).unwrap();
         assert_eq!(proxy.name(), "proxy.example:3128");
         let shown = format!("{settings:?}{proxies:?}{:?}", ProxyMatcher::new(&mk("", "socks5://u:p4ss@h", "", "")));
         for secret in ["user:", "p%40ss", "p@ss", "p4ss", "dXNlcjpwQHNz"] {

@@ -11,7 +11,7 @@ use reqwest::{
 use url::Url;
 
 use super::errors::ExchangeError;
-use crate::core::{request::Hop, signing};
+use crate::core::{request::HttpRequest, signing};
 
 const USER_AGENT: &str = concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"));
 
@@ -21,8 +21,8 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 ///
 /// # Errors
 /// The host has characters that no name has; no name server is to be asked for it.
-pub(super) fn url(hop: &Hop) -> Result<Url, ExchangeError> {
-    let text = format!("{}://{}{}", hop.uri.scheme(), hop.uri.authority(), hop.uri.target());
+pub(super) fn url(hop: &HttpRequest) -> Result<Url, ExchangeError> {
+    let text = format!("{}://{}{}", hop.url.scheme(), hop.url.authority(), hop.url.target());
     Url::parse(&text).map_err(|_| ExchangeError::InvalidHost)
 }
 
@@ -30,7 +30,7 @@ pub(super) fn url(hop: &Hop) -> Result<Url, ExchangeError> {
 ///
 /// # Errors
 /// The method is none.
-pub(super) fn message(hop: &Hop, url: Url, id: &str) -> Result<Request, ExchangeError> {
+pub(super) fn message(hop: &HttpRequest, url: Url, id: &str) -> Result<Request, ExchangeError> {
     let method = Method::from_bytes(hop.method.as_str().as_bytes());
     let method = method.map_err(|error| ExchangeError::Failed(error.to_string()))?;
     let mut message = Request::new(method, url);
@@ -41,7 +41,7 @@ pub(super) fn message(hop: &Hop, url: Url, id: &str) -> Result<Request, Exchange
 }
 
 /// The headers. The core has checked that they are legal. The headers that mark the delivery come last and win.
-fn headers(hop: &Hop, id: &str) -> HeaderMap {
+fn headers(hop: &HttpRequest, id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));

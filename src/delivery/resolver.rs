@@ -23,7 +23,7 @@ use super::{
     explain::last_cause,
     ports::{Policies, ServiceLookup, ServiceTarget},
 };
-use crate::core::address::Policy;
+use crate::core::address::AddressPolicy;
 
 /// How long at most it is believed that a name does not exist.
 const NEGATIVE_TTL: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub(super) struct GuardedResolver {
 
 impl GuardedResolver {
     /// The policy of the moment.
-    pub(super) fn policy(&self) -> Arc<Policy> {
+    pub(super) fn policy(&self) -> Arc<AddressPolicy> {
         Arc::clone(&self.policies.borrow())
     }
 

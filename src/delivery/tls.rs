@@ -14,7 +14,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::core::tls::Identity;
+use crate::core::tls::TlsIdentity;
 
 /// Makes TLS configurations.
 pub(super) struct TlsConfigs {
@@ -34,7 +34,7 @@ impl TlsConfigs {
     }
 
     /// The configuration for an identity: whom to trust, and which certificate to show.
-    pub(super) fn of(&self, identity: Option<&Identity>) -> Result<ClientConfig, rustls::Error> {
+    pub(super) fn of(&self, identity: Option<&TlsIdentity>) -> Result<ClientConfig, rustls::Error> {
         let Some(identity) = identity else { return Ok(self.default.clone()) };
         let verifier: Arc<dyn ServerCertVerifier> = match identity.authorities() {
             _ if identity.insecure() => Arc::new(AcceptAnyCertificate(Arc::clone(&self.provider))),

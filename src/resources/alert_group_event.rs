@@ -368,11 +368,11 @@ fn snake_case(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{event::Own, json::Object, webhook::TriggerType};
+    use crate::core::{event::WebhookContext, json::Object, webhook::TriggerType};
 
     fn data_of(spec: Value) -> Value {
         let spec: AlertGroupEventSpec = serde_json::from_value(spec).unwrap();
-        let own = Own::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), Object::new());
+        let own = WebhookContext::new(Json::from(json!({"id": "WH1", "name": "one", "labels": {}})), Object::new());
         serde_json::from_str(&spec.data().unwrap().dumps(&own)).unwrap()
     }
 

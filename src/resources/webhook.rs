@@ -13,7 +13,7 @@ use super::{Rule, condition::Condition, has, schema};
 use crate::core::{
     id, retry as core_retry,
     template::Mode,
-    webhook::{self as core, Field, HttpMethod, TriggerType},
+    webhook::{self as core, CompiledTemplate, HttpMethod, TriggerType},
 };
 
 /// The rules below, for whoever has no API server to ask.
@@ -245,7 +245,7 @@ pub struct Retry {
     pub max_delay: Duration,
 }
 
-impl From<&Retry> for core_retry::Policy {
+impl From<&Retry> for core_retry::RetryPolicy {
     fn from(retry: &Retry) -> Self {
         Self {
             deadline: retry.deadline.into(),
@@ -291,7 +291,7 @@ pub struct SecretRef {
     pub name: String,
 }
 
-impl From<&Tls> for core::Tls {
+impl From<&Tls> for core::TlsSettings {
     fn from(tls: &Tls) -> Self {
         let key = |name: &str, key: &str| core::SecretKey { name: name.to_owned(), key: key.to_owned() };
         Self {
@@ -334,15 +334,15 @@ fn four_seconds() -> Duration {
 }
 
 fn one_hour() -> Duration {
-    core_retry::Policy::default().deadline.into()
+    core_retry::RetryPolicy::default().deadline.into()
 }
 
 fn five_seconds() -> Duration {
-    core_retry::Policy::default().initial_delay.into()
+    core_retry::RetryPolicy::default().initial_delay.into()
 }
 
 fn ten_minutes() -> Duration {
-    core_retry::Policy::default().max_delay.into()
+    core_retry::RetryPolicy::default().max_delay.into()
 }
 
 fn ca_crt() -> String {
@@ -434,7 +434,7 @@ impl From<&SecretKeyRef> for core::SecretKey {
 pub fn compile(webhook: &Webhook) -> core::Webhook {
     let (name, spec) = (webhook.name_any(), &webhook.spec);
     let field = |source: &Option<String>, mode| {
-        source.as_deref().filter(|source| !source.is_empty()).map(|source| Field::new(source, mode))
+        source.as_deref().filter(|source| !source.is_empty()).map(|source| CompiledTemplate::new(source, mode))
     };
     core::Webhook {
         id: spec.id.clone().unwrap_or_else(|| id::webhook_id(&webhook.namespace().unwrap_or_default(), &name)),
@@ -444,8 +444,8 @@ pub fn compile(webhook: &Webhook) -> core::Webhook {
         enabled: spec.enabled,
         method: spec.http_method,
         url: match (&spec.url, &spec.url_from) {
-            (None, Some(source)) => core::Url::Secret(source.into()),
-            (url, _) => core::Url::Template(Field::new(url.as_deref().unwrap_or_default(), Mode::Raw)),
+            (None, Some(source)) => core::UrlSource::Secret(source.into()),
+            (url, _) => core::UrlSource::Template(CompiledTemplate::new(url.as_deref().unwrap_or_default(), Mode::Raw)),
         },
         headers: field(&spec.headers, Mode::Json),
         headers_from: spec

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, label_value};
 use crate::core::{
     delivery::{Attempt, AttemptHistory, ResponsePhase, Round},
-    response::{self, Outcome, Record},
+    response::{self, Outcome, ResponseRecord},
     webhook::{TriggerType, Webhook},
 };
 
@@ -205,7 +205,7 @@ impl WebhookResponseStatus {
     /// The status of a run after a request that began at `time` and took `duration`, if that was the only one. `secrets` are
     /// masked.
     pub fn attempted(
-        record: Record,
+        record: ResponseRecord,
         outcome: &Outcome,
         secrets: &[SecretString],
         time: Timestamp,
@@ -214,7 +214,7 @@ impl WebhookResponseStatus {
         let record = response::finish(record, outcome, secrets);
         let message = match outcome {
             Outcome::Failure { .. } => record.content.as_deref(),
-            Outcome::Refused { .. } => record.url.as_deref(),
+            Outcome::UrlRefused { .. } => record.url.as_deref(),
             Outcome::Answer { .. } | Outcome::Withheld => None,
         };
         let attempt = Attempt {
@@ -271,7 +271,7 @@ impl WebhookResponseStatus {
     }
 
     /// The status of a run that has ended.
-    pub fn ended(record: Record, succeeded: bool, timestamp: Timestamp, attempts: Vec<Attempt>) -> Self {
+    pub fn ended(record: ResponseRecord, succeeded: bool, timestamp: Timestamp, attempts: Vec<Attempt>) -> Self {
         Self {
             phase: if succeeded { ResponsePhase::Succeeded } else { ResponsePhase::Failed },
             timestamp: Some(in_microseconds(timestamp)),
@@ -359,7 +359,7 @@ mod tests {
         }
         // Another attempt replaces the outcome.
         let mut history = WebhookResponseStatus { phase: ResponsePhase::Succeeded, ..Default::default() }.history();
-        let failed = WebhookResponseStatus::ended(Record::default(), false, now, vec![attempt]);
+        let failed = WebhookResponseStatus::ended(ResponseRecord::default(), false, now, vec![attempt]);
         let _ = failed.after(&mut history, None);
         assert_eq!(history.outcome(), (ResponsePhase::Failed, None));
     }

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::core::uri::is_python_space;
+use crate::core::request_url::is_python_space;
 
 /// Percent-encodes as Python's `quote_plus` does, but for the space, which becomes `+`.
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b' ');

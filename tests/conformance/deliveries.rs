@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::future::join_all;
 use oncall_webhooks::{
     core::{
-        address::Policy,
-        event::{EventData, Own},
+        address::AddressPolicy,
+        event::{EventData, WebhookContext},
         json::Json,
-        request::{Prepared, prepare},
-        response::{Outcome, Record, finish},
+        request::{Preparation, prepare},
+        response::{Outcome, ResponseRecord, finish},
         template::Mode,
-        webhook::{Field, SecretKey, TriggerType, Url, Webhook},
+        webhook::{CompiledTemplate, SecretKey, TriggerType, UrlSource, Webhook},
     },
     delivery::{Ports, ProxySettings, Requester, Sender},
 };
@@ -50,7 +50,7 @@ struct RecordedRequest {
 }
 
 /// The stored record, in the words of the recordings.
-fn stored(record: &Record) -> Map<String, Value> {
+fn stored(record: &ResponseRecord) -> Map<String, Value> {
     let Value::Object(stored) = json!({
         "url": record.url,
         "request_trigger": record.request_trigger,
@@ -66,10 +66,10 @@ fn stored(record: &Record) -> Map<String, Value> {
 
 fn webhook(fields: &Value) -> Webhook {
     let text = |name: &str| fields[name].as_str().filter(|text| !text.is_empty());
-    let field = |name: &str, mode| text(name).map(|source| Field::new(source, mode));
+    let field = |name: &str, mode| text(name).map(|source| CompiledTemplate::new(source, mode));
     // The secret's name stands for its value.
     let secret = |name: &str| text(name).map(|value| SecretKey { name: value.to_owned(), key: String::new() });
-    let url = Url::Template(Field::new(text("url").unwrap_or_default(), Mode::Raw));
+    let url = UrlSource::Template(CompiledTemplate::new(text("url").unwrap_or_default(), Mode::Raw));
     Webhook {
         name: "recorded".to_owned(),
         id: "WHRECORDED".to_owned(),
@@ -91,20 +91,26 @@ const REQUESTER: Requester = Requester { namespace: "team", webhook: "recorded" 
 fn sender() -> Sender {
     let loopback = "127.0.0.0/8".parse().unwrap();
     Sender::new(
-        Ports::without_cluster(Policy::new("cluster.local").allow(vec![loopback], Vec::new())),
+        Ports::without_cluster(AddressPolicy::new("cluster.local").allow(vec![loopback], Vec::new())),
         &ProxySettings::default(),
     )
     .unwrap()
 }
 
 /// Delivers, and gives what was stored and, where one was sent, what came of it.
-async fn deliver(sender: &Sender, webhook: &Webhook, context: &Map<String, Value>) -> (bool, Record, Option<Outcome>) {
+async fn deliver(
+    sender: &Sender,
+    webhook: &Webhook,
+    context: &Map<String, Value>,
+) -> (bool, ResponseRecord, Option<Outcome>) {
     let data = context.iter().map(|(key, value)| (Arc::from(key.as_str()), Json::from(value.clone()))).collect();
     let secret = |key: &SecretKey| Ok(SecretString::from(key.name.as_str()));
-    match prepare(webhook, &EventData::new(data), &Own::default(), false, &secret) {
-        Prepared::Skip(result) => (false, Record { request_trigger: Some(result), ..Record::default() }, None),
-        Prepared::Refused(record) => (true, record, None),
-        Prepared::Send(request, record) => {
+    match prepare(webhook, &EventData::new(data), &WebhookContext::default(), false, &secret) {
+        Preparation::Skip(result) => {
+            (false, ResponseRecord { request_trigger: Some(result), ..ResponseRecord::default() }, None)
+        }
+        Preparation::Failed(record) => (true, record, None),
+        Preparation::Send(request, record) => {
             let outcome = sender.send(REQUESTER, &request, "conformance", webhook.timeout).await;
             (true, finish(record, &outcome, &request.secrets), Some(outcome))
         }
@@ -191,7 +197,7 @@ async fn recorded_deliveries_come_out_the_same() {
 }
 
 /// A POST of a small body to `path` of a receiver that answers so; what was stored and what arrived.
-async fn post(answer: Answer, fields: Value) -> (Record, Vec<Received>, String) {
+async fn post(answer: Answer, fields: Value) -> (ResponseRecord, Vec<Received>, String) {
     let receiver = Receiver::start(answer).await;
     let mut webhook_fields = json!({
         "url": format!("http://{}/hook", receiver.address), "http_method": "POST", "forward_all": false, "data": "{}",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oncall_webhooks::core::{
-    event::{EventData, Own},
+    event::{EventData, WebhookContext},
     json::Json,
     template::{Mode, Template},
 };
@@ -44,7 +44,7 @@ fn recorded_templates_render_or_fail_as_oncalls() {
     let mut wrong = Vec::new();
     for case in &recorded.cases {
         let mode = if case.mode == "json" { Mode::Json } else { Mode::Raw };
-        let context = contexts[&case.context].context(mode, &Own::default());
+        let context = contexts[&case.context].context(mode, &WebhookContext::default());
         let rendered = Template::compile(&case.template, mode).and_then(|template| template.render(&context));
         let rendered = rendered.map_err(|error| error.to_string());
         let expected = case.output.clone().ok_or_else(|| case.error.clone().unwrap_or_default());

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{name::NamespacedName, retry::RetryPolicy as Policy};
+use super::{name::NamespacedName, retry::RetryPolicy};
 
 /// So many failures in a row, and an endpoint is taken to be down.
 const FAILURES: u32 = 5;
@@ -418,7 +418,7 @@ impl<T> Dispatcher<T> {
         &mut self,
         permit: Permit,
         report: EndpointReport,
-        policy: &Policy,
+        policy: &RetryPolicy,
         now: Instant,
         chance: f64,
     ) -> Option<EndpointChange> {
@@ -432,10 +432,10 @@ impl<T> Dispatcher<T> {
             queue.in_flight -= 1;
             queue.busy.remove(&group);
             let delay = |probes: u32, asked: Option<Duration>| {
-                let pace = Policy {
+                let pace = RetryPolicy {
                     initial_delay: PROBES.0.min(policy.initial_delay),
                     max_delay: PROBES.1.min(policy.max_delay),
-                    ..Policy::default()
+                    ..RetryPolicy::default()
                 };
                 let asked = asked.unwrap_or_default().min(super::retry::RETRY_AFTER_MAX);
                 now + pace.delay(probes + 1, chance).max(asked)

@@ -60,7 +60,7 @@ use crate::{
     matching::SAME_APPLY,
     name::NamespacedName,
     order::{AlertGroupOrder, DeliveryKey},
-    retry::RetryPolicy as Policy,
+    retry::RetryPolicy,
 };
 
 /// How long a completed event is remembered, for webhooks of the same apply that the watch shows later, or shows another
@@ -169,7 +169,7 @@ pub struct AttemptEnd {
     /// What it tells of the endpoint.
     pub report: EndpointReport,
     /// The policy of the webhook as it was sent.
-    pub policy: Policy,
+    pub policy: RetryPolicy,
     /// Whether the webhook, as it is now, is held: the receiver may just have said that it is gone.
     pub is_held: bool,
     /// From 0 to 1: spreads what failed together.

@@ -12,11 +12,11 @@ use super::{
     wording::quoted,
 };
 use crate::core::{
-    event::Own,
+    event::WebhookContext,
     matching::{self, Mismatch},
-    request::{self, Prepared, Request},
-    response::{MASK, Record},
-    webhook::{SecretKey, Url},
+    request::{self, Preparation, PreparedRequest},
+    response::{MASK, ResponseRecord},
+    webhook::{SecretKey, UrlSource},
 };
 
 /// The decision what one webhook would do for one event.
@@ -24,9 +24,9 @@ pub(super) enum Decision {
     /// It does not fire, for this reason.
     DoesNotFire(String),
     /// It fires, and no request can be made: it is recorded as failed.
-    Fails { record: Record, message: String },
+    Fails { record: ResponseRecord, message: String },
     /// It fires, and this is its request. `masked` says that the body is not to be shown.
-    Sends { request: Request, record: Record, masked: bool },
+    Sends { request: PreparedRequest, record: ResponseRecord, masked: bool },
 }
 
 /// Says how to go on where a secret has no value among the files.
@@ -65,7 +65,7 @@ pub(super) fn decide(
     let mut responses = history.of_others(&manifest.source.namespace, &event.alert_group_id, &webhook.name);
     let with_data = event.responses.iter().filter(|(id, _)| ***id != *webhook.id);
     responses.extend(with_data.map(|(id, content)| (Arc::clone(id), content.clone())));
-    let own = Own::new(webhook.template_data(), responses);
+    let own = WebhookContext::new(webhook.template_data(), responses);
     let secret = |key: &SecretKey| {
         manifests.secret_of(manifest, key).or_else(|missing| match on_missing {
             OnMissingSecret::Mask if missing.may_be_elsewhere => Ok(placeholder(manifest, key)),
@@ -73,11 +73,11 @@ pub(super) fn decide(
         })
     };
     match request::prepare(webhook, &event.data, &own, event.masked, &secret) {
-        Prepared::Skip(result) => {
+        Preparation::Skip(result) => {
             Decision::DoesNotFire(format!("its trigger template rendered to {}", quoted(&result)))
         }
-        Prepared::Send(request, record) => Decision::Sends { request: *request, record, masked: event.masked },
-        Prepared::Refused(record) => {
+        Preparation::Send(request, record) => Decision::Sends { request: *request, record, masked: event.masked },
+        Preparation::Failed(record) => {
             let message = failure(&record);
             Decision::Fails { record, message }
         }
@@ -85,7 +85,7 @@ pub(super) fn decide(
 }
 
 /// Why no request could be made, as the record has it.
-pub(super) fn failure(record: &Record) -> String {
+pub(super) fn failure(record: &ResponseRecord) -> String {
     // The last field that has something is the one that failed.
     let fields = [&record.content, &record.request_data, &record.request_headers, &record.url, &record.request_trigger];
     fields.into_iter().flatten().next().cloned().unwrap_or_default()
@@ -94,7 +94,7 @@ pub(super) fn failure(record: &Record) -> String {
 /// The text that is rendered, and then masked, in place of a secret that is missing.
 fn placeholder(manifest: &WebhookManifest, key: &SecretKey) -> SecretString {
     match &manifest.webhook.url {
-        Url::Secret(url) if url == key => SecretString::from("http://secret.invalid/"),
+        UrlSource::Secret(url) if url == key => SecretString::from("http://secret.invalid/"),
         _ => SecretString::from(MASK),
     }
 }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::manifests::EventManifest;
 use crate::core::{
-    event::{Context, EventData, EventFacts},
+    event::{EventData, EventFacts, TemplateContext},
     json::{Json, Object},
     webhook::EventType,
 };
@@ -80,7 +80,7 @@ impl InputEvent {
             facts: None,
             integration_id: text(data.get("integration"), "id").or_else(|| text(group, "integration_id")),
             masked: text(data.get("event"), "type").as_deref() == Some("personal notification"),
-            data: EventData::new(data.into_iter().collect::<Context>()),
+            data: EventData::new(data.into_iter().collect::<TemplateContext>()),
             responses,
         }
     }

@@ -18,11 +18,11 @@ use super::{
     yaml::{Data, MappingEntry, Node},
 };
 use crate::core::{
-    event::{EventData, Own},
-    request::{self, Prepared},
+    event::{EventData, WebhookContext},
+    request::{self, Preparation},
     template::{Mode, Template, TemplateError},
     tls,
-    webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
+    webhook::{CompiledTemplate, HttpMethod, SecretKey, TriggerType, UrlSource, Webhook},
 };
 
 /// Says what to check.
@@ -113,7 +113,7 @@ fn constants(manifest: &WebhookManifest, found: &mut Vec<Finding>) {
         let (url, headers) = match field {
             "url" if source.is_oncall_json => (oncall_json::trim(text), None),
             "url" => (text, None),
-            _ => ("http://receiver.invalid/", Some(Field::new(text, Mode::Json))),
+            _ => ("http://receiver.invalid/", Some(CompiledTemplate::new(text, Mode::Json))),
         };
         if let Some(message) = refusal(url, headers) {
             found.push(source.finding(Severity::Fault, entry.line, &path, message));
@@ -122,18 +122,18 @@ fn constants(manifest: &WebhookManifest, found: &mut Vec<Finding>) {
 }
 
 /// Why no request can be made of a webhook with only these fields; None if one can.
-fn refusal(url: &str, headers: Option<Field>) -> Option<String> {
-    let url = Url::Template(Field::new(url, Mode::Raw));
+fn refusal(url: &str, headers: Option<CompiledTemplate>) -> Option<String> {
+    let url = UrlSource::Template(CompiledTemplate::new(url, Mode::Raw));
     let webhook = Webhook { method: HttpMethod::Get, headers, ..Webhook::bare(TriggerType::Escalation, url) };
     let no_secrets = |_: &SecretKey| Err(String::new());
-    match request::prepare(&webhook, &EventData::new(Vec::new()), &Own::default(), false, &no_secrets) {
-        Prepared::Refused(record) => {
+    match request::prepare(&webhook, &EventData::new(Vec::new()), &WebhookContext::default(), false, &no_secrets) {
+        Preparation::Failed(record) => {
             let message = decision::failure(&record);
             // A finding names its field beside the message.
             let short = ["URL - ", "Headers - "].iter().find_map(|prefix| message.strip_prefix(prefix));
             Some(short.map_or_else(|| message.clone(), str::to_owned))
         }
-        Prepared::Send(..) | Prepared::Skip(_) => None,
+        Preparation::Send(..) | Preparation::Skip(_) => None,
     }
 }
 
@@ -142,7 +142,7 @@ fn secrets(manifests: &Manifests, found: &mut Vec<Finding>) {
     for manifest in &manifests.webhooks {
         let missing = missing_secrets(manifests, manifest, found);
         let secret = |key: &SecretKey| manifests.secret_of(manifest, key).map_err(|missing| missing.message);
-        if let Err(fault) = tls::identity(&manifest.webhook.tls, &secret)
+        if let Err(fault) = tls::load_identity(&manifest.webhook.tls, &secret)
             && !missing.contains(fault.field)
         {
             let names = |(field, key): &(&str, &SecretKey)| {
@@ -167,7 +167,7 @@ fn missing_secrets<'a>(
 ) -> HashSet<&'a str> {
     let mut missing = HashSet::new();
     for (field, key) in manifest.webhook.secrets() {
-        let is_url = matches!(&manifest.webhook.url, Url::Secret(url) if url == key);
+        let is_url = matches!(&manifest.webhook.url, UrlSource::Secret(url) if url == key);
         let (path, line) = line_of(&manifest.source, field, key);
         match manifests.secret_of(manifest, key) {
             Ok(text) if is_url => {

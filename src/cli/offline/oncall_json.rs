@@ -13,11 +13,10 @@ use super::{
     yaml::{Data, Node},
 };
 use crate::core::{
-    id,
+    id, request_url,
     response::MASK,
     template::Mode,
-    uri,
-    webhook::{Field, HttpMethod, SecretKey, TriggerType, Url, Webhook},
+    webhook::{CompiledTemplate, HttpMethod, SecretKey, TriggerType, UrlSource, Webhook},
 };
 
 /// A message's words for a field that is masked.
@@ -63,8 +62,8 @@ pub(super) fn webhook(
     let owner = format!("{id}: {name}");
     let secrets = ["password", "authorization_header"].map(|field| fields.secret(&owner, field));
     let [password, authorization_header] = [0, 1].map(|index| secrets[index].as_ref().map(|secret| secret.key.clone()));
-    let template = |text: Option<String>, mode| text.map(|text| Field::new(&text, mode));
-    let url = Url::Template(Field::new(&url.unwrap_or_default(), Mode::Raw));
+    let template = |text: Option<String>, mode| text.map(|text| CompiledTemplate::new(&text, mode));
+    let url = UrlSource::Template(CompiledTemplate::new(&url.unwrap_or_default(), Mode::Raw));
     let webhook = Webhook {
         display_name,
         enabled: fields.flag("is_webhook_enabled").unwrap_or(true),
@@ -86,7 +85,7 @@ pub(super) fn webhook(
 
 /// Takes away white space at both ends, as Python's `str.strip()` does.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(uri::is_python_space)
+    text.trim_matches(request_url::is_python_space)
 }
 
 /// Reads fields one by one, and collects what is wrong with them.

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     cli::output::{complain, print},
     core::{
-        request::{Header, Request},
-        response::{MASK, Record},
-        webhook::Tls,
+        request::{Header, PreparedRequest},
+        response::{MASK, ResponseRecord},
+        webhook::TlsSettings,
     },
 };
 
@@ -117,7 +117,7 @@ fn ignore_absent_tls(manifests: &mut Manifests) {
     };
     let absent: Vec<bool> = manifests.webhooks.iter().map(is_absent).collect();
     for (webhook, _) in manifests.webhooks.iter_mut().zip(absent).filter(|(_, absent)| *absent) {
-        webhook.webhook.tls = Tls::default();
+        webhook.webhook.tls = TlsSettings::default();
     }
 }
 
@@ -160,7 +160,7 @@ fn render<'a>(manifest: &'a WebhookManifest, event: &'a InputEvent, decision: De
 }
 
 /// The request with its secrets masked, and its body too where it is not to be shown.
-fn render_request(request: &Request, record: Record, masked: bool) -> RenderedRequest {
+fn render_request(request: &PreparedRequest, record: ResponseRecord, masked: bool) -> RenderedRequest {
     let first = &request.first;
     let header = |header: &Header| RenderedHeader {
         name: header.name.clone(),

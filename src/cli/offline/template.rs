@@ -12,7 +12,7 @@ use super::{data, files, findings, options::Verdict};
 use crate::{
     cli::output::{complain, print},
     core::{
-        event::{EventData, Own},
+        event::{EventData, WebhookContext},
         template::{Mode, Template},
     },
 };
@@ -66,8 +66,8 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
         options.template.clone()
     };
     let data = EventData::new(data.into_iter().collect());
-    let rendered =
-        Template::compile(&source, mode).and_then(|template| template.render(&data.context(mode, &Own::default())));
+    let rendered = Template::compile(&source, mode)
+        .and_then(|template| template.render(&data.context(mode, &WebhookContext::default())));
     match rendered {
         Ok(text) => {
             let newline = if io::stdout().is_terminal() && !text.ends_with('\n') { "\n" } else { "" };

@@ -186,7 +186,10 @@ fn an_event_is_seen_as_its_object_says() {
     let shown = seen(&object);
     let version = |text: &str| ResourceVersion::from(text);
     let asked = Some(Arc::from("all"));
-    assert_eq!((shown.record, shown.version, shown.asked, shown.is_deleting), (Some(expected), version("5"), asked, false));
+    assert_eq!(
+        (shown.record, shown.version, shown.asked, shown.is_deleting),
+        (Some(expected), version("5"), asked, false)
+    );
     object.status = None;
     let shown = seen(&object);
     assert_eq!((shown.record, shown.version), (None, version("7")));

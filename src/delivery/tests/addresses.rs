@@ -10,7 +10,7 @@ use super::{
     spellings::{ELSEWHERE, LOCAL, LOCAL6, NAMES},
 };
 use crate::{
-    core::{address::Policy, response::Outcome},
+    core::{address::AddressPolicy, response::Outcome},
     delivery::{Ports, ProxySettings, Sender},
 };
 
@@ -32,7 +32,7 @@ async fn no_spelling_of_a_forbidden_address_is_reached() {
 #[tokio::test]
 async fn the_same_spellings_reach_this_machine_where_everything_is_allowed() {
     let trap = Listener::everywhere().await;
-    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
+    let sender = mk_sender(AddressPolicy::unrestricted(), &ProxySettings::default(), names(hostile_names).0);
     let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
     let urls: Vec<_> = LOCAL.iter().chain(LOCAL6.iter().filter(|_| has_ipv6)).collect();
     let reach = urls.iter().map(|url| {
@@ -65,7 +65,7 @@ async fn no_redirect_leads_to_a_forbidden_address() {
         let url = format!("http://to-loopback.allowed.example:{}/", receiver.port);
         let outcome = outcome(&sender, &url, None).await;
         match &outcome {
-            Outcome::Refused { sent: true, .. } => {}
+            Outcome::UrlRefused { sent: true, .. } => {}
             // The location can't be read, or leads back to the same receiver.
             Outcome::Failure { message, .. } if message.starts_with("The ") || message.starts_with("More than") => {}
             other => panic!("{location}: {other:?}"),
@@ -83,7 +83,7 @@ async fn a_name_that_changes_between_look_ups_is_judged_each_time_and_looked_up_
     let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
     let receiver = Listener::new("127.0.0.2:0", closing).await;
     let (dns, asked) = names(|_, before| ips(&[["127.0.0.2", "127.0.0.1"][before % 2]]));
-    let policy = Policy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
+    let policy = AddressPolicy::new("cluster.local").allow(vec!["127.0.0.2".parse().unwrap()], Vec::new());
     let sender = mk_sender(policy, &ProxySettings::default(), dns);
     let url = format!("http://rebinding.example:{}/", receiver.port);
     assert_eq!(get(&sender, &url).await, "200 ok");
@@ -100,7 +100,7 @@ async fn a_connection_of_one_namespace_is_not_for_another_that_may_not_have_it()
     let (dns, asked) = names(|_, _| ips(&["127.0.0.1"]));
     let allowed = ["team=127.0.0.0/8"].map(|text| text.parse().unwrap()).to_vec();
     let hosts = ["site=shared.example", "other=everywhere.example"].map(|text| text.parse().unwrap()).to_vec();
-    let sender = mk_sender(Policy::new("cluster.local").allow(allowed, hosts), &ProxySettings::default(), dns);
+    let sender = mk_sender(AddressPolicy::new("cluster.local").allow(allowed, hosts), &ProxySettings::default(), dns);
     let url = |host: &str| format!("http://{host}:{}/", receiver.port);
     for (namespace, host, expected) in [
         ("team", "shared.example", "200 reached"),
@@ -141,7 +141,7 @@ async fn a_service_of_the_same_namespace_is_reached_unless_it_leads_to_a_guarded
 async fn an_address_of_the_api_server_is_refused_from_the_moment_it_is_known() {
     let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
     let receiver = Listener::new("127.0.0.1:0", closing).await;
-    let base = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let base = AddressPolicy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
     let (policies, receives) = watch::channel(Arc::new(base.clone()));
     let parts = Ports { policies: receives, ..Ports::without_cluster(base.clone()) };
     let sender = Sender::with_dns(parts, &ProxySettings::default(), names(hostile_names).0).unwrap();

@@ -16,7 +16,7 @@ use tokio::net::UdpSocket;
 
 use super::fixtures::{Listener, get, mk_sender, outcome_within};
 use crate::{
-    core::{address::Policy, response::Outcome},
+    core::{address::AddressPolicy, response::Outcome},
     delivery::{ProxySettings, resolver::dns_of},
 };
 
@@ -53,7 +53,7 @@ async fn names_whose_server_never_answers_hold_up_no_others() {
     let servers = vec![NameServerConfig::new(server.ip(), true, vec![connection])];
     let servers = ResolverConfig::from_parts(None, Vec::new(), servers);
     let servers = TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default());
-    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), dns_of(Ok(servers)));
+    let sender = mk_sender(AddressPolicy::unrestricted(), &ProxySettings::default(), dns_of(Ok(servers)));
     // These are more than a runtime has threads for blocking work.
     let silent = (0..600).map(|number| {
         let sender = sender.clone();
@@ -64,7 +64,7 @@ async fn names_whose_server_never_answers_hold_up_no_others() {
     });
     for (number, outcome) in join_all(silent).await.into_iter().enumerate() {
         let message = format!("No answer from {number}.silent.example within 0.1 s");
-        assert_eq!(outcome, Outcome::Failure { message, again: true });
+        assert_eq!(outcome, Outcome::Failure { message, retryable: true });
     }
     assert_eq!(get(&sender, &format!("http://sound.example:{}/", receiver.port)).await, "200 reached");
 }

@@ -20,12 +20,12 @@ use tokio::{
 
 use crate::{
     core::{
-        address::Policy,
-        request::{Hop, Request},
+        address::AddressPolicy,
+        request::{HttpRequest, PreparedRequest},
+        request_url::{self, RequestUrl, UrlError},
         response::Outcome,
-        tls::{self, Identity},
-        uri::{self, Fault, Uri},
-        webhook::{ClientCertificate, HttpMethod, SecretKey, Tls},
+        tls::{self, TlsIdentity},
+        webhook::{ClientCertificate, HttpMethod, SecretKey, TlsSettings},
     },
     delivery::{Ports, ProxySettings, Requester, Sender, ServiceLookup, ServiceTarget, resolver::DnsLookup},
 };
@@ -40,10 +40,10 @@ pub(super) const UNRESOLVED: &str = "Cannot resolve name in url";
 pub(super) const TEAM: Requester = Requester { namespace: "team", webhook: "hook" };
 
 /// A GET.
-pub(super) fn mk_request(uri: Uri, identity: Option<&Arc<Identity>>) -> Request {
+pub(super) fn mk_request(uri: RequestUrl, identity: Option<&Arc<TlsIdentity>>) -> PreparedRequest {
     let (headers, signing, tls) = (Vec::new(), Vec::new(), identity.map(Arc::clone));
-    let first = Hop { method: HttpMethod::Get, uri, headers, body: None, signing, tls };
-    Request { first, secrets: Vec::new() }
+    let first = HttpRequest { method: HttpMethod::Get, url: uri, headers, body: None, signing, tls };
+    PreparedRequest { first, secrets: Vec::new() }
 }
 
 /// Listens, counts connections, and answers every request on them with `answer`.
@@ -165,9 +165,9 @@ pub(super) fn hostile_names(name: &str, _: usize) -> Vec<IpAddr> {
 }
 
 /// A policy that allows one host and guards the API server.
-pub(super) fn policy() -> Policy {
+pub(super) fn policy() -> AddressPolicy {
     let hosts = ["allowed.example"].map(|host| host.parse().unwrap());
-    Policy::new("cluster.local")
+    AddressPolicy::new("cluster.local")
         .allow(Vec::new(), hosts.to_vec())
         .guard_api_server(ips(&["10.96.0.1"]), ["api.cluster.example"])
 }
@@ -179,40 +179,40 @@ pub(super) async fn get(sender: &Sender, url: &str) -> String {
 }
 
 pub(super) async fn get_from(namespace: &str, sender: &Sender, url: &str) -> String {
-    match uri::check(url) {
+    match request_url::check(url) {
         Ok(()) => {}
-        Err(Fault::Refused(message) | Fault::Unreadable(message)) => return message,
+        Err(UrlError::Rejected(message) | UrlError::Unreadable(message)) => return message,
     }
-    let uri = match Uri::parse(url) {
+    let uri = match RequestUrl::parse(url) {
         Ok(uri) => uri,
         Err(message) => return message,
     };
     let request = mk_request(uri, None);
     match sender.send(Requester { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
         Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
-        Outcome::Failure { message, .. } | Outcome::Refused { message, .. } => message,
+        Outcome::Failure { message, .. } | Outcome::UrlRefused { message, .. } => message,
         Outcome::Withheld => panic!("the gate is open"),
     }
 }
 
 /// The outcome of a GET of `url` from namespace `team`, with `identity`.
-pub(super) async fn outcome(sender: &Sender, url: &str, identity: Option<&Arc<Identity>>) -> Outcome {
-    let request = mk_request(Uri::parse(url).unwrap(), identity);
+pub(super) async fn outcome(sender: &Sender, url: &str, identity: Option<&Arc<TlsIdentity>>) -> Outcome {
+    let request = mk_request(RequestUrl::parse(url).unwrap(), identity);
     sender.send(TEAM, &request, "id", LIMIT).await
 }
 
 /// The outcome of a GET of `url` from namespace `team`, within `limit`.
 pub(super) async fn outcome_within(limit: Duration, sender: &Sender, url: &str) -> Outcome {
-    let request = mk_request(Uri::parse(url).unwrap(), None);
+    let request = mk_request(RequestUrl::parse(url).unwrap(), None);
     sender.send(TEAM, &request, "id", limit).await
 }
 
 /// The status code of a GET of `url`, or the message in its place.
-pub(super) async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<Identity>>) -> Result<u16, String> {
+pub(super) async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<TlsIdentity>>) -> Result<u16, String> {
     match outcome(sender, url, identity).await {
         Outcome::Answer { status, .. } => Ok(status),
-        Outcome::Failure { message, again: true } => Err(message),
-        Outcome::Refused { message, .. } => Err(message),
+        Outcome::Failure { message, retryable: true } => Err(message),
+        Outcome::UrlRefused { message, .. } => Err(message),
         other @ (Outcome::Failure { .. } | Outcome::Withheld) => panic!("{other:?}"),
     }
 }
@@ -230,7 +230,7 @@ pub(super) fn cluster(namespace: &str, service: &str) -> Result<ServiceTarget, S
 }
 
 /// A sender whose gate is open.
-pub(super) fn mk_sender(policy: Policy, proxies: &ProxySettings, dns: DnsLookup) -> Sender {
+pub(super) fn mk_sender(policy: AddressPolicy, proxies: &ProxySettings, dns: DnsLookup) -> Sender {
     let services: ServiceLookup = Arc::new(|namespace, service| future::ready(cluster(&namespace, &service)).boxed());
     Sender::with_dns(Ports { services, ..Ports::without_cluster(policy) }, proxies, dns).unwrap()
 }
@@ -239,10 +239,10 @@ pub(super) fn mk_identity(
     authority: Option<&Authority>,
     client: Option<&Issued>,
     insecure: bool,
-) -> Option<Arc<Identity>> {
+) -> Option<Arc<TlsIdentity>> {
     let key = |key: &str| SecretKey { name: "secret".to_owned(), key: key.to_owned() };
     let source = ClientCertificate { certificate: key("tls.crt"), key: key("tls.key") };
-    let named = Tls { authorities: authority.map(|_| key("ca.crt")), client: client.map(|_| source), insecure };
+    let named = TlsSettings { authorities: authority.map(|_| key("ca.crt")), client: client.map(|_| source), insecure };
     let secrets = |key: &SecretKey| {
         let text = match key.key.as_str() {
             "ca.crt" => authority.map(Authority::pem),
@@ -251,7 +251,7 @@ pub(super) fn mk_identity(
         };
         text.map(SecretString::from).ok_or_else(String::new)
     };
-    tls::identity(&named, &secrets).unwrap()
+    tls::load_identity(&named, &secrets).unwrap()
 }
 
 /// Settings that send everything through `proxy`, but for the hosts in `none`.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::fixtures::{Listener, get, outcome};
 use crate::{
-    core::{address::Policy, response::Outcome},
+    core::{address::AddressPolicy, response::Outcome},
     delivery::{Ports, ProxySettings, Sender},
 };
 
@@ -18,7 +18,8 @@ async fn nothing_is_sent_while_the_gate_is_closed() {
     let gate = Arc::clone(&open);
     let gate = Arc::new(move || gate.load(Ordering::Relaxed));
     let sender =
-        Sender::new(Ports { gate, ..Ports::without_cluster(Policy::anything()) }, &ProxySettings::default()).unwrap();
+        Sender::new(Ports { gate, ..Ports::without_cluster(AddressPolicy::unrestricted()) }, &ProxySettings::default())
+            .unwrap();
     let url = format!("http://127.0.0.1:{}/", receiver.port);
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     open.store(true, Ordering::Relaxed);
@@ -39,7 +40,8 @@ async fn a_redirect_is_not_followed_while_the_gate_is_closed() {
     // It is asked before the first request, when there is a connection, and before the second request.
     let gate = Arc::new(move || count.fetch_add(1, Ordering::SeqCst) < 2);
     let sender =
-        Sender::new(Ports { gate, ..Ports::without_cluster(Policy::anything()) }, &ProxySettings::default()).unwrap();
+        Sender::new(Ports { gate, ..Ports::without_cluster(AddressPolicy::unrestricted()) }, &ProxySettings::default())
+            .unwrap();
     let url = format!("http://127.0.0.1:{}/", receiver.port);
     assert_eq!(outcome(&sender, &url, None).await, Outcome::Withheld);
     assert_eq!((receiver.connections(), asked.load(Ordering::SeqCst)), (1, 3));

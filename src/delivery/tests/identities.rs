@@ -4,7 +4,7 @@ use support::{Authority, Client as Certificates, Proxy, TlsReceiver};
 
 use super::fixtures::{LIMIT, TEAM, answer, hostile_names, ips, mk_identity, mk_request, mk_sender, names, through};
 use crate::{
-    core::{address::Policy, request::Header, response::Outcome, uri::Uri},
+    core::{address::AddressPolicy, request::Header, request_url::RequestUrl, response::Outcome},
     delivery::ProxySettings,
 };
 
@@ -15,7 +15,7 @@ async fn a_connection_of_one_identity_is_not_for_another() {
     let [ours, theirs] = ["ours", "theirs"].map(|name| Authority::new(name).unwrap());
     let receiver = ours.issue(&["127.0.0.1"]).unwrap();
     let receiver = TlsReceiver::start(&receiver, &ours, Certificates::Asked, "HTTP/1.1 204 No Content").await.unwrap();
-    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
+    let sender = mk_sender(AddressPolicy::unrestricted(), &ProxySettings::default(), names(hostile_names).0);
     let [ann, bob] = ["ann", "bob"].map(|name| ours.issue(&[name]).unwrap());
     let url = receiver.url("127.0.0.1");
     for (authority, client, insecure, expected) in [
@@ -48,10 +48,10 @@ async fn a_request_that_names_its_host_is_sent_in_http_1_and_others_in_http_2_wh
     let to = receiver.address();
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
     let send = async |proxies: &ProxySettings, host: Option<&str>| {
-        let sender = mk_sender(Policy::anything(), proxies, names(|_, _| ips(&["127.0.0.1"])).0);
+        let sender = mk_sender(AddressPolicy::unrestricted(), proxies, names(|_, _| ips(&["127.0.0.1"])).0);
         let host = host.map(|host| Header { name: "host".to_owned(), value: host.into(), secret: false });
         let identity = mk_identity(Some(&authority), None, false);
-        let mut request = mk_request(Uri::parse(&receiver.url("127.0.0.1")).unwrap(), identity.as_ref());
+        let mut request = mk_request(RequestUrl::parse(&receiver.url("127.0.0.1")).unwrap(), identity.as_ref());
         request.first.headers.extend(host);
         sender.send(TEAM, &request, "id", LIMIT).await
     };
@@ -74,7 +74,7 @@ async fn a_request_without_the_certificate_that_its_receiver_requires_fails_and_
     let receiver = authority.issue(&["127.0.0.1"]).unwrap();
     let receiver =
         TlsReceiver::start(&receiver, &authority, Certificates::Required, "HTTP/1.1 204 No Content").await.unwrap();
-    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
+    let sender = mk_sender(AddressPolicy::unrestricted(), &ProxySettings::default(), names(hostile_names).0);
     let identity = mk_identity(Some(&authority), None, false);
     let refused = answer(&sender, &receiver.url("127.0.0.1"), identity.as_ref()).await;
     assert_eq!(refused, Err("TLS with 127.0.0.1 failed: received fatal alert: CertificateRequired".to_owned()));
@@ -91,7 +91,7 @@ async fn no_certificate_authority_or_insecure_mode_follows_a_redirect_to_another
     let answer_of = |location: &str| format!("HTTP/1.1 307 Temporary Redirect\nLocation: {location}");
     let location = other.url("to-loopback.example");
     let away = TlsReceiver::start(&issued, &authority, ask, &answer_of(&location)).await.unwrap();
-    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
+    let sender = mk_sender(AddressPolicy::unrestricted(), &ProxySettings::default(), names(hostile_names).0);
     for insecure in [false, true] {
         let identity = mk_identity(Some(&authority), Some(&client), insecure);
         let found = answer(&sender, &away.url("127.0.0.1"), identity.as_ref()).await;

@@ -17,7 +17,7 @@ use super::{
     spellings::{ELSEWHERE, LOCAL, LOCAL6, NAMES},
 };
 use crate::{
-    core::{address::Policy, response::Outcome},
+    core::{address::AddressPolicy, response::Outcome},
     delivery::ProxySettings,
 };
 
@@ -119,7 +119,7 @@ async fn inside_a_tunnel_tls_names_the_receiver_and_checks_its_certificate() {
 async fn hosts_without_a_proxy_are_reached_directly() {
     let receiver = Listener::everywhere().await;
     let proxy = Proxy::start(|_| Err(502)).await.unwrap();
-    let policy = Policy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
+    let policy = AddressPolicy::new("cluster.local").allow(vec!["127.0.0.0/8".parse().unwrap()], Vec::new());
     let (dns, _) = names(|_, _| ips(&["127.0.0.1"]));
     let sender = mk_sender(policy, &through(&proxy, "direct.example,.below.example"), dns);
     let direct = ["direct.example", "a.direct.example", "a.below.example", "chat.team.svc", "localhost", "127.0.0.1"];
@@ -134,7 +134,7 @@ async fn hosts_without_a_proxy_are_reached_directly() {
 
 #[tokio::test]
 async fn a_proxy_that_fails_is_named_without_its_credentials_and_the_request_tried_again() {
-    let again = |message: String| Outcome::Failure { message, again: true };
+    let again = |message: String| Outcome::Failure { message, retryable: true };
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let failing = [502, 407].map(|code| Proxy::start(move |_| Err(code)));
     let [refusing, stranger] = join_all(failing).await.try_into().unwrap_or_else(|_| panic!("two proxies"));
@@ -176,5 +176,5 @@ async fn a_proxy_that_does_not_answer_is_named() {
     let sender = mk_sender(policy(), &proxies, names(public).0);
     let found = outcome_within(Duration::from_millis(200), &sender, "http://public.example/").await;
     let message = format!("No answer from public.example through proxy {address} within 0.2 s");
-    assert_eq!(found, Outcome::Failure { message, again: true });
+    assert_eq!(found, Outcome::Failure { message, retryable: true });
 }

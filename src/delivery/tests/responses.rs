@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::fixtures::{Listener, get, hostile_names, mk_sender, names};
 use crate::{
-    core::address::Policy,
+    core::address::AddressPolicy,
     delivery::{ProxySettings, response::QUICK},
 };
 
@@ -17,7 +17,7 @@ async fn a_long_answer_is_decoded_as_a_short_one_is() {
         out.write_all(text).unwrap();
         out.finish().unwrap()
     };
-    let sender = mk_sender(Policy::anything(), &ProxySettings::default(), names(hostile_names).0);
+    let sender = mk_sender(AddressPolicy::unrestricted(), &ProxySettings::default(), names(hostile_names).0);
     for (length, encodings, body) in [
         (100, "gzip", gzip(&[b'a'; 100])),
         (QUICK, "gzip", gzip(&[b'a'; QUICK])),

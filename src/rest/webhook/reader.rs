@@ -8,9 +8,9 @@ use super::{collection::Collection, credential::CredentialChange, rules::TextRul
 use crate::{
     core::{
         json::{Json, Object, float_repr},
+        request_url::is_python_space,
         response::MASK,
         template::Template,
-        uri::is_python_space,
         webhook::{HttpMethod, TriggerType},
     },
     resources::{Preset, Webhook},

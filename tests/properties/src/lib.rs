@@ -12,16 +12,16 @@ use std::{
 
 use jiff::Timestamp;
 use oncall_core::{
-    address::{AllowedAddress, AllowedHost, Policy},
-    event::{Context, EventData, Own},
+    address::{AddressPolicy, AllowedAddress, AllowedHost},
+    event::{EventData, TemplateContext, WebhookContext},
     json::Json,
-    request::{Header, Hop, Prepared, prepare},
-    response::{CONTENT_LIMIT, Outcome, READ_LIMIT, Record, decode, finish},
+    request::{Header, HttpRequest, Preparation, prepare},
+    request_url::{RequestUrl, UrlError as Refusal, check},
+    response::{CONTENT_LIMIT, Outcome, READ_LIMIT, ResponseRecord, decode, finish},
     retry::{self, RETRY_AFTER_MAX},
     signing,
     template::{LIMIT, Mode, Template, TemplateErrorKind},
-    uri::{Fault as Refusal, Uri, check},
-    webhook::{Field, HttpMethod, TriggerType, Url, Webhook},
+    webhook::{CompiledTemplate, HttpMethod, TriggerType, UrlSource, Webhook},
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -37,14 +37,14 @@ const MADE: usize = 24 << 20;
 const CLAUSE: usize = 120;
 
 /// The data that templates see here: that of the recorded cases whose data is odd.
-fn context(mode: Mode) -> &'static Context {
-    static CONTEXTS: OnceLock<[Context; 2]> = OnceLock::new();
+fn context(mode: Mode) -> &'static TemplateContext {
+    static CONTEXTS: OnceLock<[TemplateContext; 2]> = OnceLock::new();
     let [raw, json] = CONTEXTS.get_or_init(|| {
         let recorded = include_str!("../../conformance/templates.json");
         let mut recorded: Value = serde_json::from_str(recorded).unwrap();
         let shared: Map<String, Value> = serde_json::from_value(recorded["contexts"]["edge"].take()).unwrap();
         let data = EventData::new(shared.into_iter().map(|(key, value)| (key.into(), Json::from(value))).collect());
-        [Mode::Raw, Mode::Json].map(|mode| data.context(mode, &Own::default()))
+        [Mode::Raw, Mode::Json].map(|mode| data.context(mode, &WebhookContext::default()))
     });
     match mode {
         Mode::Raw => raw,
@@ -92,7 +92,7 @@ const PASSWORD: &str = "Pa55-w0rd";
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = (text.parse::<AllowedAddress>(), text.parse::<AllowedHost>());
-    match check(text).map(|()| Uri::parse(text)) {
+    match check(text).map(|()| RequestUrl::parse(text)) {
         Ok(Ok(uri)) => {
             leads_where_it_says(&uri);
             for location in ["/x", "y/../z?q", "//other.example", text] {
@@ -103,23 +103,23 @@ pub fn url(data: &[u8]) {
         Err(refusal) => is_clause(&refusal),
     }
     for first in ["http://a.example", "https://a.example:8443/b/c?d", "http://[2001:db8::1]/"] {
-        redirected(&Uri::parse(first).unwrap(), text);
+        redirected(&RequestUrl::parse(first).unwrap(), text);
     }
     shows_no_password(text);
 }
 
 fn is_clause(refusal: &Refusal) {
-    let (Refusal::Refused(clause) | Refusal::Unreadable(clause)) = refusal;
+    let (Refusal::Rejected(clause) | Refusal::Unreadable(clause)) = refusal;
     assert!(clause.len() <= CLAUSE, "{clause}");
 }
 
 /// The URL that the client is given. None where nothing is sent, since there is no such host.
-fn sent(uri: &Uri) -> Option<url::Url> {
+fn sent(uri: &RequestUrl) -> Option<url::Url> {
     // As in src/delivery.rs.
     url::Url::parse(&format!("{}://{}{}", uri.scheme(), uri.authority(), uri.target())).ok()
 }
 
-fn leads_where_it_says(uri: &Uri) {
+fn leads_where_it_says(uri: &RequestUrl) {
     let Some(url) = sent(uri) else { return };
     assert_eq!(url.scheme(), uri.scheme());
     assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None), "{url}");
@@ -137,7 +137,7 @@ fn leads_where_it_says(uri: &Uri) {
         let query = query.map_or_else(String::new, |query| format!("?{}", query.replace('\'', "%27")));
         assert_eq!(&url[Position::BeforePath..], format!("{path}{query}"));
     }
-    let policy = Policy::new("cluster.local");
+    let policy = AddressPolicy::new("cluster.local");
     let judged = |address: IpAddr| {
         let found = policy.judge(policy.scope("team", None), None, address, false);
         assert!(found.is_err() || !is_local(address), "{url} goes to {address}");
@@ -187,15 +187,15 @@ fn ends_in_number(name: &str) -> bool {
 
 /// Holds the request that follows a redirect from `from` to `location` to the same, and looks whether it gets the secrets of
 /// the first one only where it may.
-fn redirected(from: &Uri, location: &str) {
+fn redirected(from: &RequestUrl, location: &str) {
     let secret = Header { name: "Authorization".to_owned(), value: b"Bearer t0k3n".to_vec(), secret: true };
     let key = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let hop = Hop {
+    let hop = HttpRequest {
         method: HttpMethod::Post,
-        uri: from.clone(),
+        url: from.clone(),
         headers: vec![secret],
         body: None,
-        signing: signing::keys(&key).unwrap(),
+        signing: signing::parse_keys(&key).unwrap(),
         tls: None,
     };
     let next = match hop.redirected(307, Some(location.as_bytes())) {
@@ -203,9 +203,9 @@ fn redirected(from: &Uri, location: &str) {
         Some(Err(refusal)) => return is_clause(&refusal),
         Some(Ok(next)) => next,
     };
-    leads_where_it_says(&next.uri);
+    leads_where_it_says(&next.url);
     let knows = !next.signing.is_empty() || next.headers.iter().any(|header| header.secret);
-    if let (true, Some(from), Some(to)) = (knows, sent(from), sent(&next.uri)) {
+    if let (true, Some(from), Some(to)) = (knows, sent(from), sent(&next.url)) {
         let port = |url: &url::Url| url.port_or_known_default();
         let same = (from.scheme(), port(&from)) == (to.scheme(), port(&to));
         let safer = (from.scheme(), port(&from), to.scheme(), port(&to)) == ("http", Some(80), "https", Some(443));
@@ -215,11 +215,11 @@ fn redirected(from: &Uri, location: &str) {
 
 /// Holds the record of a request to `text` to this: a password in the URL does not show.
 fn shows_no_password(text: &str) {
-    let webhook = Webhook::bare(TriggerType::Acknowledge, Url::Template(Field::new(text, Mode::Raw)));
+    let webhook = Webhook::bare(TriggerType::Acknowledge, UrlSource::Template(CompiledTemplate::new(text, Mode::Raw)));
     let secrets = |_: &_| Err("no Secrets".to_owned());
     let event = EventData::new(Vec::new());
-    if let Prepared::Send(request, record) = prepare(&webhook, &event, &Own::default(), false, &secrets) {
-        let uri = &request.first.uri;
+    if let Preparation::Send(request, record) = prepare(&webhook, &event, &WebhookContext::default(), false, &secrets) {
+        let uri = &request.first.url;
         leads_where_it_says(uri);
         let has_password = uri.credentials().is_some_and(|(_, password)| password == PASSWORD);
         if has_password && text.matches(PASSWORD).count() == 1 {
@@ -250,7 +250,7 @@ pub fn answer(data: &[u8]) {
 
     let now = Timestamp::UNIX_EPOCH;
     let retry_after = retry::retry_after(wait, now);
-    let policy = retry::Policy { deadline: Duration::from_secs(86_400), ..retry::Policy::default() };
+    let policy = retry::RetryPolicy { deadline: Duration::from_secs(86_400), ..retry::RetryPolicy::default() };
     let next = policy.next(1, now, now, retry_after, 0.5).map(|next| next.duration_since(now).unsigned_abs());
     assert!(next.is_some_and(|next| !next.is_zero() && next <= RETRY_AFTER_MAX), "{next:?}");
 
@@ -264,7 +264,7 @@ pub fn answer(data: &[u8]) {
     let announced = encodings.is_empty().then_some(body.len() as u64);
     let content_type = Some(content_type.to_owned());
     let outcome = Outcome::Answer { status: 200, body: decoded, announced, content_type, retry_after };
-    let record = finish(Record::default(), &outcome, &SECRETS.map(SecretString::from));
+    let record = finish(ResponseRecord::default(), &outcome, &SECRETS.map(SecretString::from));
     let content = record.content.as_deref().unwrap_or_default();
     // A byte of Latin-1 is six of JSON.
     assert!(content.len() <= 6 * CONTENT_LIMIT, "{} bytes", content.len());

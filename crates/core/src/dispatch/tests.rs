@@ -10,14 +10,14 @@ struct World {
     dispatcher: Dispatcher<u64>,
     start: Instant,
     now: Instant,
-    policy: Policy,
+    policy: RetryPolicy,
 }
 
 impl World {
     fn new(in_flight: usize, per_webhook: usize) -> Self {
         let start = Instant::now();
         let dispatcher = Dispatcher::new(Limits { in_flight, per_webhook });
-        Self { dispatcher, start, now: start, policy: Policy::default() }
+        Self { dispatcher, start, now: start, policy: RetryPolicy::default() }
     }
 
     fn at(&mut self, second: u64) {
@@ -192,7 +192,7 @@ fn an_endpoint_that_asks_to_wait_is_left_alone_until_then() {
 #[test]
 fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
-    world.policy = Policy { deadline: Duration::from_secs(86_400), ..Policy::default() };
+    world.policy = RetryPolicy { deadline: Duration::from_secs(86_400), ..RetryPolicy::default() };
     world.push(&a, 1);
     let (_, permit) = world.start().remove(0);
     let asked = EndpointReport::Failed(Some(Duration::from_secs(7 * 86_400)));
@@ -210,7 +210,7 @@ fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
 #[test]
 fn one_that_is_tried_once_is_never_held_back() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
-    world.policy = Policy { max_attempts: Some(1), ..Policy::default() };
+    world.policy = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
     assert_eq!(world.fail(&a, 0..20), [None; 20]);
     world.push(&a, 20);
     assert_eq!(items(&world.start()), [20]);
@@ -368,7 +368,7 @@ proptest! {
         per_webhook in 1_usize..6,
     ) {
         let mut world = World::new(in_flight, per_webhook);
-        let policy = Policy::default();
+        let policy = RetryPolicy::default();
         for (number, (namespace, webhook, group)) in deliveries.iter().enumerate() {
             let webhook = mk_name(&namespace.to_string(), &webhook.to_string());
             let waiting = Queued {

@@ -164,7 +164,7 @@ fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
     let end = AttemptEnd {
         next: Next::Again(Timestamp::MAX, mk_summary("one", ResponsePhase::Retrying)),
         report: EndpointReport::Failed(Some(seconds(5))),
-        policy: Policy::default(),
+        policy: RetryPolicy::default(),
         is_held: false,
         chance: 0.0,
     };
@@ -363,7 +363,7 @@ fn a_delivery_that_is_asked_for_while_it_is_on_its_way_is_sent_again_when_it_end
         let end = AttemptEnd {
             next: Next::End(mk_summary("one", ResponsePhase::Succeeded)),
             report: EndpointReport::Answered,
-            policy: Policy::default(),
+            policy: RetryPolicy::default(),
             is_held: false,
             chance: 0.0,
         };

@@ -5,9 +5,9 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 use crate::{
     eval::rendering::Rendering,
     python::{
-        floats::float_repr,
         arguments::{Args, Signature},
         exception::{PyResult, other_error, type_error, value_error},
+        floats::float_repr,
         object::Operator,
         operators, sorting,
         value::{DEPTH, Text, Value},

@@ -5,8 +5,8 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 use crate::{
     eval::{budget, rendering::Rendering},
     python::{
-        floats::float_repr,
         exception::{PyResult, other_error, value_error},
+        floats::float_repr,
         numbers::digits::MAX_STR_DIGITS,
         quote::quote,
         value::{Text, Value},

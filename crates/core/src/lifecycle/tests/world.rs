@@ -266,7 +266,7 @@ impl World {
             }
         };
         let is_held = is_held.unwrap_or_default();
-        let end = AttemptEnd { next, report, policy: Policy::default(), is_held, chance: 0.0 };
+        let end = AttemptEnd { next, report, policy: RetryPolicy::default(), is_held, chance: 0.0 };
         self.handle(Input::AttemptEnded(delivery, permit, end));
     }
 

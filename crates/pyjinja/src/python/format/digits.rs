@@ -6,8 +6,8 @@ use num_traits::ToPrimitive;
 use crate::{
     eval::rendering::Rendering,
     python::{
-        floats::float_repr,
         exception::{PyResult, other_error, value_error},
+        floats::float_repr,
         numbers::digits::MAX_STR_DIGITS,
     },
 };

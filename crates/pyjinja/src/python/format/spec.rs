@@ -6,9 +6,9 @@ use num_traits::Signed;
 use crate::{
     eval::rendering::Rendering,
     python::{
-        floats::float_repr,
         datetime,
         exception::{PyResult, type_error, value_error},
+        floats::float_repr,
         format::{
             characters::Characters,
             digits::{character, float_digits, general, int_digits, radix_of},

@@ -5,16 +5,14 @@ use std::fmt::Write;
 use num_bigint::BigInt;
 use num_traits::{One, ToPrimitive, Zero};
 
-use crate::{
-    python::{
-        floats::float_repr,
-        arguments::Args,
-        exception::{Exception, ExceptionClass, PyResult, other_error, value_error},
-        numbers::digits::{plain_digits, without_underscores},
-        quote::quote,
-        unicode::is_space,
-        value::Value,
-    },
+use crate::python::{
+    arguments::Args,
+    exception::{Exception, ExceptionClass, PyResult, other_error, value_error},
+    floats::float_repr,
+    numbers::digits::{plain_digits, without_underscores},
+    quote::quote,
+    unicode::is_space,
+    value::Value,
 };
 
 /// The names of its methods.
