@@ -47,7 +47,7 @@ use kube::{
     Client, ResourceExt,
     runtime::{
         Controller, WatchStreamExt,
-        controller::Config as ControllerConfig,
+        controller::Config as ReconcilerConfig,
         reflector::{self, ObjectRef, store::Writer},
         watcher::{self, Event, watcher},
     },
@@ -65,7 +65,7 @@ use self::{
     services::services,
 };
 use crate::{
-    config,
+    config::ControllerConfig,
     core::dispatch::Limits,
     delivery::{Policies, Ports, ProxySettings, Sender},
     kubernetes::{
@@ -92,7 +92,7 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
-pub async fn run(client: Client, config: config::ControllerConfig, stop: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(client: Client, config: ControllerConfig, stop: impl Future<Output = ()>) -> Result<()> {
     let listener = probes::bind(config.health_address).await?;
     let (ready, metrics) = (Ready::default(), Metrics::default());
     let (guard, policies) = ApiServerGuard::new(&client, config.reach.clone().into()).await?;
@@ -105,7 +105,7 @@ pub async fn run(client: Client, config: config::ControllerConfig, stop: impl Fu
 
 async fn work(
     client: Client,
-    config: config::ControllerConfig,
+    config: ControllerConfig,
     mut policies: Policies,
     ready: Ready,
     metrics: Metrics,
@@ -142,7 +142,7 @@ async fn work(
 /// Does the work until `stop` resolves, then finishes what is on the way.
 async fn lead(
     client: Client,
-    config: config::ControllerConfig,
+    config: ControllerConfig,
     sender: Sender,
     lease: Leadership,
     ready: Ready,
@@ -157,7 +157,7 @@ async fn lead(
 /// The replica that works.
 struct Leader {
     client: Client,
-    config: Config,
+    config: ControllerConfig,
     objects: Objects,
     catalog: Arc<Catalog>,
     history: Arc<History>,
@@ -185,7 +185,7 @@ struct Changes {
 }
 
 impl Leader {
-    fn new(client: Client, config: Config, sender: Sender, lease: Leadership, ready: Ready) -> (Self, Changes) {
+    fn new(client: Client, config: ControllerConfig, sender: Sender, lease: Leadership, ready: Ready) -> (Self, Changes) {
         let objects = Objects::new(client.clone(), FIELD_MANAGER);
         let catalog = Arc::new(Catalog::default());
         let (secret_store, secret_writer) = reflector::store::<Secret>();
@@ -268,7 +268,7 @@ impl Leader {
             deliveries: Arc::clone(&self.deliveries),
         };
         let reconciled = Controller::for_stream(stream, store)
-            .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
+            .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
             .reconcile_on(ran)
             .reconcile_on(secret_changed)
             .run(webhooks::reconcile, webhooks::failed, Arc::new(context))
@@ -315,7 +315,7 @@ impl Leader {
                 });
             let stream = valid(events).modify(drop_data).reflect(writer).applied_objects();
             Controller::for_stream(stream, store)
-                .with_config(ControllerConfig::default().concurrency(STATUS_WRITES))
+                .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
                 .reconcile_on(ended)
                 .run(events::reconcile, events::failed, Arc::new(events::Context { objects, deliveries }))
                 .for_each(|_| future::ready(()))

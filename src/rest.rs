@@ -28,11 +28,10 @@ mod state;
 mod webhook;
 mod writer;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, future};
-use ipnet::IpNet;
 use kube::{Client, runtime::watcher};
 use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;

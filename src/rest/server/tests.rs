@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::ErrorKind,
     os::unix::fs::symlink,
-    path::Path,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
