@@ -13,6 +13,7 @@ mod files;
 mod findings;
 mod inputs;
 mod lint;
+mod manifest;
 mod manifests;
 mod metadata;
 mod oncall_json;

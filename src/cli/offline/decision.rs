@@ -6,10 +6,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{
-    events::InputEvent,
-    manifests::{Manifests, WebhookManifest},
-    responses::ResponseHistory,
-    wording::quoted,
+    events::InputEvent, manifest::WebhookManifest, manifests::Manifests, responses::ResponseHistory, wording::quoted,
 };
 use crate::core::{
     event::WebhookContext,

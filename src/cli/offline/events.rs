@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::Result;
 use kube::ResourceExt;
 
-use super::manifests::EventManifest;
+use super::manifest::EventManifest;
 use crate::core::{
     event::{EventData, EventFacts, TemplateContext},
     json::{Json, Object},

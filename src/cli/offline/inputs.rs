@@ -8,7 +8,8 @@ use super::{
     data,
     events::InputEvent,
     files, findings,
-    manifests::{self, EventManifest, Manifests},
+    manifest::EventManifest,
+    manifests::{self, Manifests},
     options::Sources,
 };
 use crate::cli::output::complain;

@@ -10,7 +10,8 @@ use secrecy::ExposeSecret;
 use super::{
     decision,
     findings::{self, Finding, Severity},
-    manifests::{self, ManifestSource, Manifests, WebhookManifest},
+    manifest::{ManifestSource, WebhookManifest},
+    manifests::{self, Manifests},
     oncall_json::{self, MASKED},
     options::{Format, Sources, Verdict},
     secrets::MissingSecret,

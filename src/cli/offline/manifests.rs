@@ -15,77 +15,22 @@ use serde_json::{Value, json};
 use super::{
     files::{self, File},
     findings::{FieldError, Finding, Severity},
+    manifest::{EventManifest, ManifestSource, WebhookManifest},
     metadata,
-    oncall_json::{self, InlineSecret, MASKED},
+    oncall_json::{self, InlineSecret},
     options::Sources,
     schema,
     secrets::{MissingSecret, Secrets},
     wording::{joined, nearest, quoted},
-    yaml::{self, Data, MappingEntry, Node, SyntaxError},
+    yaml::{self, Data, Node, SyntaxError},
 };
 use crate::{
-    core::webhook::{self, SecretKey},
-    resources::{self, AlertGroupEvent, Webhook, WebhookResponse},
+    core::webhook::SecretKey,
+    resources::{self, Webhook, WebhookResponse},
 };
 
 const GROUP: &str = "oncall.dev";
 const VERSION: &str = "oncall.dev/v1alpha1";
-
-/// One manifest as it was read, and where it stands.
-#[derive(Clone)]
-pub(super) struct ManifestSource {
-    pub(super) file: Arc<str>,
-    pub(super) namespace: String,
-    /// Kind, namespace and name, as findings call it.
-    pub(super) object: String,
-    pub(super) node: Rc<Node>,
-    /// Whether it is no manifest but JSON of OnCall's API, with that API's fields.
-    pub(super) is_oncall_json: bool,
-}
-
-impl ManifestSource {
-    pub(super) fn finding(&self, severity: Severity, line: usize, field: &str, message: String) -> Finding {
-        Finding {
-            severity,
-            file: Arc::clone(&self.file),
-            line,
-            object: self.object.clone(),
-            field: field.to_owned(),
-            message,
-        }
-    }
-
-    /// The path and the value of the webhook's field that manifests call `name`: under `spec`, or in OnCall's JSON at the top
-    /// and in snake case.
-    pub(super) fn webhook_field(&self, name: &str) -> Option<(String, &MappingEntry)> {
-        if !self.is_oncall_json {
-            return Some((format!("spec.{name}"), self.node.at(&["spec"])?.get(name)?));
-        }
-        let mut snake = String::new();
-        for letter in name.chars() {
-            if letter.is_ascii_uppercase() {
-                snake.push('_');
-            }
-            snake.push(letter.to_ascii_lowercase());
-        }
-        let entry = self.node.get(&snake)?;
-        Some((snake, entry))
-    }
-}
-
-/// A webhook that is ready to run.
-pub(super) struct WebhookManifest {
-    pub(super) source: ManifestSource,
-    pub(super) webhook: webhook::Webhook,
-    /// Secrets that stand in it.
-    pub(super) inline: Vec<InlineSecret>,
-}
-
-/// An event without errors.
-pub(super) struct EventManifest {
-    pub(super) source: ManifestSource,
-    pub(super) event: AlertGroupEvent,
-}
 
 /// Everything that the files say.
 #[derive(Default)]
@@ -105,18 +50,6 @@ pub(super) struct Manifests {
     objects: usize,
     /// The file and the line where each kind, namespace and name first stood.
     known: HashMap<(String, String, String), (Arc<str>, usize)>,
-}
-
-impl WebhookManifest {
-    /// Says of all inline secrets that are masked at once: they are put in at once too.
-    fn masked_secrets(&self) -> String {
-        let masked = self.inline.iter().filter(|secret| secret.value.is_none());
-        let fields: Vec<&str> = masked.map(|secret| secret.key.key.as_str()).collect();
-        match &*fields {
-            [field] => format!("{field} is {MASKED}"),
-            _ => format!("{} are masked: put their values in place of the asterisks", fields.join(" and ")),
-        }
-    }
 }
 
 /// Reads and checks everything.
@@ -221,7 +154,7 @@ impl Manifests {
 
     /// Takes in a manifest of a kind that has a definition.
     fn custom_resource(&mut self, file: &Arc<str>, node: &Rc<Node>, kind: &str, default_namespace: &str) {
-        let source = source_of(file, node, kind, default_namespace);
+        let source = ManifestSource::of_object(file, node, kind, default_namespace);
         let mut errors = Vec::new();
         metadata::check(node, &mut errors);
         let schema = schema::schema_of(kind).unwrap_or(&Value::Null);
@@ -305,7 +238,7 @@ impl Manifests {
 
     /// Takes in a Secret.
     fn secret(&mut self, file: &Arc<str>, node: &Rc<Node>, default_namespace: &str) {
-        let source = source_of(file, node, "Secret", default_namespace);
+        let source = ManifestSource::of_object(file, node, "Secret", default_namespace);
         let mut errors = Vec::new();
         metadata::check(node, &mut errors);
         if let Some(name) = node.text_at(&["metadata", "name"]) {
@@ -334,16 +267,6 @@ impl Manifests {
             }
         }
     }
-}
-
-fn source_of(file: &Arc<str>, node: &Rc<Node>, kind: &str, default_namespace: &str) -> ManifestSource {
-    let metadata = |key| node.text_at(&["metadata", key]).filter(|text| !text.is_empty());
-    let namespace = metadata("namespace").unwrap_or(default_namespace).to_owned();
-    let object = match metadata("name").or_else(|| metadata("generateName")) {
-        Some(name) => format!("{kind} {namespace}/{name}"),
-        None => kind.to_owned(),
-    };
-    ManifestSource { file: Arc::clone(file), namespace, object, node: Rc::clone(node), is_oncall_json: false }
 }
 
 fn items<'a>(node: &'a Node, key: &str) -> Option<&'a Vec<Rc<Node>>> {

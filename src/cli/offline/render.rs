@@ -10,7 +10,8 @@ use super::{
     decision::{self, Decision, OnMissingSecret},
     events::InputEvent,
     findings, inputs,
-    manifests::{Manifests, WebhookManifest},
+    manifest::WebhookManifest,
+    manifests::Manifests,
     options::{Format, Sources, Verdict},
     responses::ResponseHistory,
 };

@@ -14,7 +14,7 @@ use super::{
     decision::{self, Decision, OnMissingSecret},
     events::InputEvent,
     findings, inputs,
-    manifests::WebhookManifest,
+    manifest::WebhookManifest,
     options::{Sources, Verdict},
     responses::ResponseHistory,
 };

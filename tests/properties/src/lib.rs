@@ -115,7 +115,7 @@ fn is_clause(refusal: &Refusal) {
 
 /// The URL that the client is given. None where nothing is sent, since there is no such host.
 fn sent(uri: &RequestUrl) -> Option<url::Url> {
-    // As in src/delivery.rs.
+    // As in src/delivery/request.rs.
     url::Url::parse(&format!("{}://{}{}", uri.scheme(), uri.authority(), uri.target())).ok()
 }
 
