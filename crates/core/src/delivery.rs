@@ -29,7 +29,7 @@ pub struct EventKey {
 pub struct Delivery {
     /// The event.
     pub event: Arc<EventKey>,
-    /// What happened to which alert group.
+    /// The facts of the event that decide which webhooks run.
     pub facts: Arc<EventFacts>,
     /// Number of the event: events have numbers in the order of their creation.
     pub number: u64,
@@ -56,7 +56,7 @@ impl Delivery {
         NamespacedName::new(Arc::clone(&self.event.namespace), Arc::clone(&self.webhook))
     }
 
-    /// What the status of its event says of it. `response` is the name of its WebhookResponse, where there is one.
+    /// The summary of it in the status of its event. `response` is the name of its WebhookResponse, where there is one.
     pub fn summary(
         &self,
         outcome: ResponsePhase,
@@ -154,7 +154,7 @@ pub struct AttemptHistory {
     pub round: Option<Round>,
     /// The last ones, oldest first.
     last: Vec<Attempt>,
-    /// What came of them so far, and the status code of the last answer.
+    /// The phase that they led to, and the status code of the last answer.
     outcome: (ResponsePhase, Option<u16>),
 }
 
@@ -187,7 +187,7 @@ impl AttemptHistory {
         last.chain([entry]).collect()
     }
 
-    /// What came of it if it ends now.
+    /// The phase and the status code of a run that ends now.
     pub fn outcome(&self) -> (ResponsePhase, Option<u16>) {
         match self.outcome {
             (ResponsePhase::Succeeded, code) => (ResponsePhase::Succeeded, code),

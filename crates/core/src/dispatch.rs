@@ -1,4 +1,4 @@
-//! Deliveries that wait in, the next one to go out: bounded in all, shared fairly, and held back from endpoints that fail.
+//! Decides which of the waiting deliveries goes out next: bounded in all, shared fairly, and held back from endpoints that fail.
 //!
 //! ```text
 //! namespace ──► webhook ──► ready ──► in flight
@@ -19,17 +19,17 @@ use std::{
 
 use super::{name::NamespacedName, retry::RetryPolicy};
 
-/// So many failures in a row, and an endpoint is taken to be down.
+/// How many failures in a row it takes until an endpoint is taken to be down.
 const FAILURES: u32 = 5;
 
 /// How long to wait between one delivery and the next while an endpoint is down, unless the webhook's policy says less.
 const PROBES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// So many that waited too long are given up at a time. There may be thousands at once, each of which costs writes that
-/// others' records need.
+/// How many deliveries that waited too long are given up at a time. There may be thousands at once, each of which costs
+/// writes that the records of others need.
 const GIVING_UP: usize = 8;
 
-/// What may be in flight at a time.
+/// Bounds on the deliveries that are in flight at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// In all.
@@ -41,7 +41,7 @@ pub struct Limits {
 /// A delivery that waits.
 #[derive(Debug)]
 pub struct Queued<T> {
-    /// What is to be delivered.
+    /// The delivery.
     pub item: T,
     /// Number of its event: events have numbers in the order of their creation.
     pub number: u64,
@@ -55,7 +55,7 @@ pub struct Queued<T> {
     pub give_up: Instant,
 }
 
-/// What is to be done next.
+/// The next thing to do.
 #[derive(Debug)]
 pub enum Decision<T> {
     /// Send it. The permit is given back by [`Dispatcher::done`].
@@ -73,7 +73,7 @@ pub struct Permit {
     probe: bool,
 }
 
-/// What came of a permit, as far as it tells of the endpoint.
+/// How an endpoint did, as an attempt showed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointReport {
     /// It answers.
@@ -84,7 +84,7 @@ pub enum EndpointReport {
     NotSent,
 }
 
-/// What has changed about an endpoint.
+/// A change of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointChange {
     /// It is taken to be down.
@@ -104,9 +104,9 @@ struct WebhookQueue<T> {
     /// By number of the event.
     ready: BTreeMap<u64, Queued<T>>,
     later: BTreeMap<(Instant, u64), Queued<T>>,
-    /// When what waits is due, by the time to give it up and the number of the event.
+    /// The times at which deliveries are due, by the time to give them up and the number of the event.
     ends: BTreeMap<(Instant, u64), Instant>,
-    /// Alert groups of what is in flight.
+    /// Alert groups of the deliveries that are in flight.
     busy: HashSet<Arc<str>>,
     in_flight: usize,
     /// How many may be in flight: less than the bound while an endpoint recovers.
@@ -147,7 +147,7 @@ impl<T> WebhookQueue<T> {
             && !self.held
     }
 
-    /// Whether something may go, as far as it is for the webhook itself to say.
+    /// Whether a delivery may go, as far as its webhook alone can say.
     fn is_willing(&self, now: Instant) -> bool {
         let healthy = match self.health {
             Health::Healthy { .. } => self.in_flight < self.window,
@@ -181,7 +181,7 @@ impl<T> WebhookQueue<T> {
         }
     }
 
-    /// Makes ready what is due.
+    /// Makes the deliveries ready that are due.
     fn make_due_ready(&mut self, now: Instant) {
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
             let waiting = entry.remove();
@@ -189,14 +189,14 @@ impl<T> WebhookQueue<T> {
         }
     }
 
-    /// Makes ready all that waits.
+    /// Makes all waiting deliveries ready.
     fn release(&mut self) {
         let later = std::mem::take(&mut self.later);
         self.ready.extend(later.into_values().map(|waiting| (waiting.number, waiting)));
     }
 
-    /// What to send next: the earliest. To an endpoint that is down, what was tried least, since the earliest may be what it
-    /// fails at; but of an alert group the earliest, unless that was tried often.
+    /// Takes out the delivery to send next: the earliest. For an endpoint that is down it is the one that was tried least, since
+    /// the earliest may be the one that it fails at; but of an alert group the earliest, unless that was tried often.
     fn pick(&mut self) -> Option<Queued<T>> {
         let number = match self.health {
             Health::Healthy { .. } => {
@@ -222,7 +222,7 @@ impl<T> WebhookQueue<T> {
         Some(waiting)
     }
 
-    /// Takes out what has waited too long for an endpoint that is down.
+    /// Takes out the deliveries that have waited too long for an endpoint that is down.
     fn given_up(&mut self, now: Instant) -> Vec<T> {
         let mut over = Vec::new();
         if self.held || !self.is_failing() {
@@ -245,7 +245,7 @@ struct NamespaceShare {
     in_round: bool,
 }
 
-/// All that waits and all that is in flight.
+/// Holds all deliveries that wait, and counts those in flight.
 #[derive(Debug)]
 pub struct Dispatcher<T> {
     limits: Limits,
@@ -298,7 +298,7 @@ impl<T> Dispatcher<T> {
         self.queues.values().filter(|queue| queue.is_failing()).count()
     }
 
-    /// Whether something would go but for what is in flight already.
+    /// Whether a delivery would go if less were in flight.
     pub fn is_blocked(&self) -> bool {
         self.blocked
     }
@@ -308,7 +308,7 @@ impl<T> Dispatcher<T> {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// Whether what waits for a webhook may wait long: its endpoint is down, or it is held.
+    /// Whether the deliveries of a webhook may wait long: its endpoint is down, or it is held.
     pub fn is_stuck(&self, webhook: &NamespacedName) -> bool {
         self.queues.get(webhook).is_some_and(|queue| queue.held || queue.is_failing())
     }
@@ -324,7 +324,7 @@ impl<T> Dispatcher<T> {
         self.change(webhook, now, |queue| queue.insert(waiting, now));
     }
 
-    /// What to do next, if anything may be done now.
+    /// Says what to do next; None if nothing may be done now.
     pub fn next(&mut self, now: Instant) -> Option<Decision<T>> {
         self.wake(now);
         self.next_to_send(now).or_else(|| {
@@ -338,7 +338,7 @@ impl<T> Dispatcher<T> {
         })
     }
 
-    /// Takes note that something has been given up.
+    /// Takes note that a delivery has been given up.
     pub fn gave_up(&mut self) {
         self.giving_up -= 1;
     }
@@ -479,14 +479,14 @@ impl<T> Dispatcher<T> {
         })
     }
 
-    /// Holds what waits for a webhook, or lets it go.
+    /// Holds the deliveries that wait for a webhook, or lets them go.
     pub fn hold(&mut self, webhook: &NamespacedName, held: bool, now: Instant) {
         if held || self.queues.contains_key(webhook) {
             self.change(webhook, now, |queue| queue.held = held);
         }
     }
 
-    /// Begins anew with a webhook that was changed: what waits for it goes out at once. Returns what that changes.
+    /// Begins anew with a webhook that was changed: its deliveries go out at once. Returns how that changes its endpoint.
     pub fn renew(&mut self, webhook: &NamespacedName, now: Instant) -> Option<EndpointChange> {
         let bound = self.limits.per_webhook;
         self.queues.contains_key(webhook).then_some(())?;
@@ -499,7 +499,7 @@ impl<T> Dispatcher<T> {
         })
     }
 
-    /// Takes out all that waits for a webhook.
+    /// Takes out all deliveries that wait for a webhook.
     pub fn remove(&mut self, webhook: &NamespacedName, now: Instant) -> Vec<T> {
         if !self.queues.contains_key(webhook) {
             return Vec::new();
@@ -518,7 +518,7 @@ impl<T> Dispatcher<T> {
         out
     }
 
-    /// Makes a delivery that waits ready now; `change` may change it. False if it does not wait.
+    /// Makes a waiting delivery ready now; `change` may change it. False if it does not wait.
     pub fn hurry(&mut self, webhook: &NamespacedName, number: u64, now: Instant, change: impl FnOnce(&mut T)) -> bool {
         if !self.queues.contains_key(webhook) {
             return false;
@@ -532,7 +532,7 @@ impl<T> Dispatcher<T> {
         })
     }
 
-    /// Wakes those whose time has come.
+    /// Wakes the webhooks whose time has come.
     fn wake(&mut self, now: Instant) {
         while let Some((_, webhook)) = self.wakes.first().filter(|(at, _)| *at <= now) {
             let webhook = webhook.clone();
@@ -540,7 +540,7 @@ impl<T> Dispatcher<T> {
         }
     }
 
-    /// Changes a queue and notes what follows from it, and from the time.
+    /// Changes a queue, and notes the consequences of that and of the time.
     fn change<R>(
         &mut self,
         webhook: &NamespacedName,

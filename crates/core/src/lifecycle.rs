@@ -1,4 +1,4 @@
-//! The life of events and of their deliveries: what has happened in, what is to be done out.
+//! The life of events and of their deliveries: inputs say what has happened, effects what is to be done.
 //!
 //! ```text
 //!                 seen ─► admitted ─► matched with webhooks
@@ -107,7 +107,7 @@ pub enum ListedEvent {
     Unreadable(String),
 }
 
-/// What has happened.
+/// Something that has happened.
 #[derive(Debug)]
 pub enum Input {
     /// The watch shows an event that is new or has changed.
@@ -150,7 +150,7 @@ pub enum Input {
     Stopped,
 }
 
-/// What is recorded of a delivery that another process may have begun.
+/// The record of a delivery that another process may have begun.
 #[derive(Debug)]
 pub enum Found {
     /// It is over.
@@ -164,9 +164,9 @@ pub enum Found {
 /// How an attempt ended.
 #[derive(Debug)]
 pub struct AttemptEnd {
-    /// What is to become of the delivery.
+    /// How the delivery goes on.
     pub next: Next,
-    /// What it tells of the endpoint.
+    /// How the endpoint did.
     pub report: EndpointReport,
     /// The policy of the webhook as it was sent.
     pub policy: RetryPolicy,
@@ -176,7 +176,7 @@ pub struct AttemptEnd {
     pub chance: f64,
 }
 
-/// What is to become of a delivery after an attempt.
+/// How a delivery goes on after an attempt.
 #[derive(Debug)]
 pub enum Next {
     /// It is over.
@@ -187,7 +187,7 @@ pub enum Next {
     Leave,
 }
 
-/// What is to be done.
+/// Something to do.
 #[derive(Debug)]
 pub enum Effect {
     /// Look up what is recorded of a delivery, if that is said; then wait for the Secrets of its webhook, if it is to be sent.
@@ -232,14 +232,14 @@ pub enum Progress {
     Running {
         /// Since when.
         since: Instant,
-        /// What its status is to say.
+        /// The content of its status.
         summary: EventSummary,
         /// Whether it waits for nothing but a webhook that can't be read.
         waits_for_unreadable: bool,
     },
     /// All its deliveries have ended.
     Ended {
-        /// What its status is to say.
+        /// The content of its status.
         summary: EventSummary,
         /// The names and ids in `webhookRefs` that no webhook answers to.
         unknown: Vec<String>,

@@ -1,4 +1,4 @@
-//! The events of one alert group in, the deliveries that may make their first attempts out.
+//! Decides which deliveries of an alert group may make their first attempt.
 //!
 //! A webhook sees the events in their order: a later one waits until an earlier one was tried. One whose templates read what
 //! other webhooks were answered waits for theirs as well, so that "resolve" finds the ticket that "created" opened;
@@ -17,10 +17,12 @@ pub struct AlertGroupOrder {
     awaited: BTreeMap<u64, BTreeSet<Arc<str>>>,
 }
 
+/// The place of a delivery among those of its webhook.
 #[derive(Debug)]
 struct Position {
     /// Its templates read what other webhooks were answered.
     reads: bool,
+    /// Its turn has come.
     begun: bool,
 }
 
@@ -28,7 +30,7 @@ struct Position {
 pub type DeliveryKey = (u64, Arc<str>);
 
 impl AlertGroupOrder {
-    /// Nothing waits.
+    /// Whether no delivery waits.
     pub fn is_empty(&self) -> bool {
         self.webhooks.is_empty()
     }
@@ -39,22 +41,22 @@ impl AlertGroupOrder {
         if awaited {
             self.awaited.entry(event).or_default().insert(Arc::clone(webhook));
         }
-        self.turn(webhook)
+        self.next_of(webhook)
     }
 
     /// Removes a delivery that was tried, or that there is no more. Returns those whose turn has come.
     pub fn tried(&mut self, event: u64, webhook: &Arc<str>) -> Vec<DeliveryKey> {
-        if let Some(places) = self.webhooks.get_mut(webhook) {
-            places.remove(&event);
-            if places.is_empty() {
+        if let Some(positions) = self.webhooks.get_mut(webhook) {
+            positions.remove(&event);
+            if positions.is_empty() {
                 self.webhooks.remove(webhook);
             }
         }
-        let mut turns: Vec<DeliveryKey> = self.turn(webhook).into_iter().collect();
+        let mut next: Vec<DeliveryKey> = self.next_of(webhook).into_iter().collect();
         if self.forget(event, webhook) {
-            turns.extend(self.turns());
+            next.extend(self.next());
         }
-        turns
+        next
     }
 
     /// Lets nobody wait for the webhook's deliveries any more. Returns the deliveries whose turn has come.
@@ -64,10 +66,10 @@ impl AlertGroupOrder {
         for event in events {
             changed |= self.forget(event, webhook);
         }
-        if changed { self.turns() } else { Vec::new() }
+        if changed { self.next() } else { Vec::new() }
     }
 
-    /// Whether that may let others go.
+    /// Lets nobody wait for one delivery any more. Returns whether that may let others go.
     fn forget(&mut self, event: u64, webhook: &str) -> bool {
         let Some(webhooks) = self.awaited.get_mut(&event) else { return false };
         webhooks.remove(webhook);
@@ -78,20 +80,22 @@ impl AlertGroupOrder {
         false
     }
 
-    fn turns(&mut self) -> Vec<DeliveryKey> {
+    /// The deliveries whose turn has come, in order.
+    fn next(&mut self) -> Vec<DeliveryKey> {
         let webhooks: Vec<Arc<str>> = self.webhooks.keys().map(Arc::clone).collect();
-        let mut turns: Vec<DeliveryKey> = webhooks.iter().filter_map(|webhook| self.turn(webhook)).collect();
-        turns.sort();
-        turns
+        let mut next: Vec<DeliveryKey> = webhooks.iter().filter_map(|webhook| self.next_of(webhook)).collect();
+        next.sort();
+        next
     }
 
-    fn turn(&mut self, webhook: &Arc<str>) -> Option<DeliveryKey> {
-        let (event, place) = self.webhooks.get_mut(webhook)?.iter_mut().next()?;
-        let waits = place.reads && self.awaited.keys().next().is_some_and(|first| first < event);
-        if place.begun || waits {
+    /// The first delivery of a webhook, if its turn has come and was not said before.
+    fn next_of(&mut self, webhook: &Arc<str>) -> Option<DeliveryKey> {
+        let (event, position) = self.webhooks.get_mut(webhook)?.iter_mut().next()?;
+        let waits = position.reads && self.awaited.keys().next().is_some_and(|first| first < event);
+        if position.begun || waits {
             return None;
         }
-        place.begun = true;
+        position.begun = true;
         Some((*event, Arc::clone(webhook)))
     }
 }

@@ -49,7 +49,7 @@ impl From<ExceptionClass> for TemplateErrorKind {
 pub struct TemplateError {
     /// Which of the two kinds.
     pub kind: TemplateErrorKind,
-    /// What is wrong, without the kind.
+    /// The fault, without the kind.
     pub message: String,
     /// The template's line, from 1, where it is known.
     pub line: Option<usize>,

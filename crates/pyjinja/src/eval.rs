@@ -17,7 +17,6 @@ mod statements;
 
 use std::sync::Arc;
 
-pub(crate) use self::access::{attribute, call, item};
 use self::{expressions::Evaluator, rendering::Rendering, scope::Scope};
 use crate::{python::exception::PyResult, syntax::program::Program};
 

@@ -48,3 +48,8 @@ pub use self::{
         value::{Text, Value},
     },
 };
+
+/// The examples of the README, which run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

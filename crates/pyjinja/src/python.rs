@@ -1,4 +1,28 @@
-//! Python's values, and what they do.
+//! Python: its values, what they do, and the parts of its library that templates meet.
+//!
+//! Each row uses rows below it, and no other module of its own row:
+//!
+//! ```text
+//! methods   json                      methods of any value, by name; `json.dumps`
+//! operators   string                  `+`, `%` and the others; the methods of `str`
+//! format   list   tuple   dict        `format`, `str.format`, `%`; the methods of containers
+//! markup   sequence                   `Markup` and escaping; subscripts and slices
+//! repr   datetime                     `repr` and `str`; the module `datetime`
+//! numbers                             `int` and `float`
+//! bytes   sorting                     `bytes`; `sorted`
+//! codecs   comparison   re            encodings; `<`, `in` and the others; the module `regex`
+//! ───────────────────────────────
+//! value   object   arguments   exception      the ground floor: values, the protocol of objects, and calls
+//! quote
+//! unicode                             characters as `unicodedata` has them
+//! ```
+//!
+//! The types that [`value::Value`] has no variant for, such as `bytes` and `datetime`, are reached through the trait
+//! [`object::Object`], so that nothing on the ground floor knows them. Its four modules of values are one unit: a call takes
+//! values and gives a value or an exception.
+//!
+//! Everything counts against the bounds of the rendering (`eval::rendering`, `eval::budget`). Two modules go back to
+//! `eval`: `format` looks up attributes, and `list.sort` calls functions, as the sandbox lets templates do.
 
 pub(crate) mod arguments;
 pub(crate) mod bytes;
@@ -27,45 +51,3 @@ pub(crate) mod tests;
 pub(crate) mod tuple;
 pub(crate) mod unicode;
 pub(crate) mod value;
-
-pub(crate) use self::json as dumps;
-
-// Moved to `repr` and `quote`.
-pub(crate) mod print {
-    pub(crate) use super::{
-        quote::quote,
-        repr::{repr, string},
-    };
-}
-
-// Moved to `dict` and `methods`.
-pub(crate) mod containers {
-    use crate::{
-        eval::rendering::Rendering,
-        python::{arguments::Args, exception::PyResult, value::Value},
-    };
-
-    pub(crate) use super::dict::pairs;
-
-    pub(crate) fn methods(value: &Value) -> &'static [&'static str] {
-        match value {
-            Value::List(_) => super::list::METHODS,
-            Value::Tuple(_) => super::tuple::METHODS,
-            Value::Dict(_) => super::dict::METHODS,
-            _ => &[],
-        }
-    }
-
-    pub(crate) fn call(rendering: &Rendering, value: &Value, method: &str, args: Args) -> PyResult {
-        super::methods::call(rendering, value, method, args)
-    }
-}
-
-// Moved to `string`, `markup` and `unicode`.
-pub(crate) mod text {
-    pub(crate) use super::{
-        markup::{METHODS as MARKUP_METHODS, escape, escape_value as escaped, striptags},
-        string::{METHODS, call},
-        unicode::is_space,
-    };
-}

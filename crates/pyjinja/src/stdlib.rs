@@ -4,12 +4,12 @@
 pub mod datetime {
     use crate::{
         Arguments, Exception, Rendering, Value,
-        python::datetime::{self, Moment, Span},
+        python::datetime::{DateTime, TimeDelta, named_timezone},
     };
 
     /// `datetime.now(timezone.utc)`
     pub fn now_utc() -> Value {
-        datetime::now_utc()
+        DateTime::now_utc().value()
     }
 
     /// `datetime.strptime(text, format)`
@@ -17,7 +17,7 @@ pub mod datetime {
     /// # Errors
     /// As Python: a `ValueError` where the text does not match.
     pub fn strptime(text: &str, format: &str) -> Result<Value, Exception> {
-        datetime::strptime(text, format).map(Moment::value)
+        DateTime::strptime(text, format).map(DateTime::value)
     }
 
     /// `datetime.fromtimestamp(timestamp)`
@@ -25,7 +25,7 @@ pub mod datetime {
     /// # Errors
     /// As Python: it is no number, or out of range.
     pub fn from_timestamp(timestamp: &Value) -> Result<Value, Exception> {
-        datetime::from_timestamp(timestamp).map(Moment::value)
+        DateTime::from_timestamp(timestamp).map(DateTime::value)
     }
 
     /// The `datetime` that text in ISO 8601 tells, as django's `parse_datetime` reads it. None if it is of another form.
@@ -33,7 +33,7 @@ pub mod datetime {
     /// # Errors
     /// A `ValueError`: there is no such time.
     pub fn parse_iso(text: &str) -> Result<Option<Value>, Exception> {
-        Ok(datetime::parse_iso(text)?.map(Moment::value))
+        Ok(DateTime::parse(text)?.map(DateTime::value))
     }
 
     /// The `timedelta` that text such as `90m` or `-1w` tells: an amount of seconds (`s`), minutes (`m`), hours (`h`), days
@@ -42,7 +42,7 @@ pub mod datetime {
     /// # Errors
     /// An `OverflowError`: a `timedelta` can't be as long.
     pub fn parse_timedelta(text: &str) -> Result<Option<Value>, Exception> {
-        Ok(datetime::parse_span(text)?.map(Span::value))
+        Ok(TimeDelta::parse(text)?.map(TimeDelta::value))
     }
 
     /// `value.astimezone(pytz.timezone(zone))`; None if `pytz` does not know the zone.
@@ -50,10 +50,10 @@ pub mod datetime {
     /// # Errors
     /// The value is no `datetime`, or out of range there.
     pub fn in_zone(rendering: &Rendering, value: &Value, zone: &str) -> Result<Option<Value>, Exception> {
-        let Some(moment) = value.downcast::<Moment>() else {
+        let Some(moment) = value.downcast::<DateTime>() else {
             return value.call_method(rendering, "astimezone", Arguments::positional([Value::None])).map(Some);
         };
-        datetime::named_zone(zone).map(|zone| moment.at_named(&zone).map(Moment::value)).transpose()
+        named_timezone(zone).map(|zone| moment.in_timezone(&zone).map(DateTime::value)).transpose()
     }
 }
 
@@ -91,15 +91,15 @@ pub mod re {
 
 /// JSON of values, as Python's `json` reads and writes it.
 pub mod json {
-    pub use crate::python::dumps::Options;
-    use crate::{Exception, ExceptionClass, Rendering, Value, json, python::dumps};
+    pub use crate::python::json::Options;
+    use crate::{Exception, ExceptionClass, Rendering, Value, json, python};
 
     /// `json.dumps(value, **options)`
     ///
     /// # Errors
     /// As Python: a `TypeError` for values that JSON can't hold; or a limit is reached.
     pub fn dumps(rendering: &Rendering, value: &Value, options: Options) -> Result<String, Exception> {
-        dumps::dumps(rendering, value, options)
+        python::json::dumps(rendering, value, options)
     }
 
     /// `json.loads(text)`

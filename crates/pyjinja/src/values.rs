@@ -10,7 +10,7 @@ use crate::{
     python::{
         arguments::{Args, Signature},
         exception::{Exception, ExceptionClass},
-        print,
+        repr,
         value::{Text, Value},
     },
 };
@@ -50,7 +50,7 @@ impl Value {
     /// # Errors
     /// A limit is reached, or the value can't be shown.
     pub fn to_text(&self, rendering: &Rendering) -> Result<Arc<str>, Exception> {
-        print::string(rendering, self)
+        repr::string(rendering, self)
     }
 
     /// `repr(x)`
@@ -58,7 +58,7 @@ impl Value {
     /// # Errors
     /// A limit is reached, or the value can't be shown.
     pub fn to_repr(&self, rendering: &Rendering) -> Result<String, Exception> {
-        print::repr(rendering, self)
+        repr::repr(rendering, self)
     }
 
     /// `x.name` of a template: an attribute or a method, or else an item, or else an undefined value.
@@ -92,7 +92,7 @@ impl Value {
     pub fn call_method(&self, rendering: &Rendering, name: &str, arguments: Args) -> Result<Self, Exception> {
         match self {
             Self::Undefined(undefined) => Err(undefined.raise()),
-            value if access::methods(value).contains(&name) => access::call_method(rendering, self, name, arguments),
+            value if crate::python::methods::has(value, name) => access::call_method(rendering, self, name, arguments),
             other => Err(Exception::new(
                 ExceptionClass::AttributeError,
                 format!("'{}' object has no attribute '{name}'", other.operand_name()),

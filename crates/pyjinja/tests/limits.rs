@@ -129,7 +129,8 @@ fn each_limit_can_be_set() {
         assert_eq!(error.class, ExceptionClass::LimitReached, "{source}");
         error.message
     };
-    let cases: [(fn(&mut Limits), &str, &str); 6] = [
+    type Case = (fn(&mut Limits), &'static str, &'static str);
+    let cases: [Case; 6] = [
         (|limits| limits.source_chars = 5, "ééé{{ 1 }}", "Template exceeds length limit (10 > 5)"),
         (
             |limits| limits.output_chars = 5,

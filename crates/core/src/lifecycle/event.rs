@@ -23,7 +23,7 @@ const MAX_SUMMARIES: usize = 2000;
 pub struct SeenEvent {
     /// Its namespace, name and uid.
     pub key: Arc<EventKey>,
-    /// What happened to which alert group.
+    /// The facts that decide which webhooks run.
     pub facts: Arc<EventFacts>,
     /// When it was created.
     pub created: Timestamp,
@@ -33,11 +33,11 @@ pub struct SeenEvent {
     pub is_deleting: bool,
     /// The value of the annotation that asks to send all of it again.
     pub asked: Option<Arc<str>>,
-    /// What its status says; None if it has none.
+    /// The content of its status; None if it has none.
     pub record: Option<EventRecord>,
 }
 
-/// What the status of an event says.
+/// The content of the status of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventRecord {
     /// All its deliveries have ended.
@@ -84,7 +84,7 @@ pub(super) enum Request {
     Again(Arc<str>),
 }
 
-/// What is written of the end of an event.
+/// How far the end of an event is written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Not all that is known.
@@ -141,7 +141,7 @@ pub(super) struct WebhookRun {
     /// Uid of the webhook.
     pub(super) uid: Arc<str>,
     pub(super) stage: Stage,
-    /// What came of it so far.
+    /// The outcome so far.
     pub(super) summary: Option<DeliverySummary>,
 }
 
@@ -310,7 +310,7 @@ impl EventState {
         runs.map(|(name, run)| run.summary.clone().unwrap_or_else(|| pending(name))).collect()
     }
 
-    /// What its status is to say.
+    /// The content that its status is to have.
     pub(super) fn summary(&self) -> EventSummary {
         let count = |outcome| {
             let summaries = self.runs.values().filter_map(|run| run.summary.as_ref());
@@ -336,7 +336,7 @@ fn is_open(summary: &DeliverySummary) -> bool {
     matches!(summary.outcome, ResponsePhase::Pending | ResponsePhase::Retrying)
 }
 
-/// What the status of an event is to say.
+/// The content that the status of an event is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventSummary {
     /// All its deliveries have ended.

@@ -9,11 +9,12 @@ use crate::{
     eval::{access, function::Filter, registry::Registry, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
-        dumps,
+        comparison,
         exception::{Exception, ExceptionClass, PyResult, type_error},
-        numbers,
-        operators::{self, Operator},
-        print, text,
+        json, markup,
+        numbers::{float, int},
+        object::Operator,
+        operators, repr,
         value::{Text, Undefined, Value},
     },
 };
@@ -81,7 +82,7 @@ const FILTERS: &[(&str, FilterFunction)] = &[
 
 /// The filters that can answer for an undefined value, or that fail with words of their own.
 const FILTERS_OF_UNDEFINED: &[(&str, FilterFunction)] =
-    &[("attr", attr), ("d", default), ("default", default), ("pprint", pretty::pprint), ("tojson", dumps::tojson)];
+    &[("attr", attr), ("d", default), ("default", default), ("pprint", pretty::pprint), ("tojson", json::tojson)];
 
 /// Adds all of Jinja2's filters.
 pub(crate) fn register(registry: &mut Registry) {
@@ -107,7 +108,7 @@ fn flag(value: Option<Value>) -> bool {
 fn soft(rendering: &Rendering, value: &Value) -> PyResult<Text> {
     Ok(match value {
         Value::Str(text) => text.clone(),
-        other => Text { text: print::string(rendering, other)?, safe: false },
+        other => Text { text: repr::string(rendering, other)?, safe: false },
     })
 }
 
@@ -134,7 +135,7 @@ fn abs(_rendering: &Rendering, args: Args) -> PyResult {
         Value::Object(object) if object.operate(Operator::Neg, &Value::None, false).is_some() => {
             let value = Value::Object(object);
             let negative = operators::unary(Operator::Neg, &value)?;
-            Ok(if operators::less(&value, &negative)? { negative } else { value })
+            Ok(if comparison::less(&value, &negative)? { negative } else { value })
         }
         other => type_error(format!("bad operand type for abs(): '{}'", other.operand_name())),
     }
@@ -166,18 +167,18 @@ fn default(_rendering: &Rendering, args: Args) -> PyResult {
 
 fn escape_filter(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("escape", 0, &["s"], &[]))?;
-    text::escaped(rendering, &given(value)).map(|text| Value::Str(Text::safe(text)))
+    markup::escape_value(rendering, &given(value)).map(|text| Value::Str(Text::safe(text)))
 }
 
 fn forceescape(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_forceescape", 0, &["value"], &[]))?;
-    let text = Value::text(print::string(rendering, &given(value))?);
-    text::escaped(rendering, &text).map(|text| Value::Str(Text::safe(text)))
+    let text = Value::text(repr::string(rendering, &given(value))?);
+    markup::escape_value(rendering, &text).map(|text| Value::Str(Text::safe(text)))
 }
 
 fn safe(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_mark_safe", 0, &["value"], &[]))?;
-    Ok(Value::Str(Text::safe(print::string(rendering, &given(value))?)))
+    Ok(Value::Str(Text::safe(repr::string(rendering, &given(value))?)))
 }
 
 fn string(rendering: &Rendering, args: Args) -> PyResult {
@@ -191,9 +192,9 @@ fn to_float(value: &Value) -> PyResult<f64> {
         Value::Bool(value) => Ok(f64::from(u8::from(*value))),
         #[expect(clippy::cast_precision_loss, reason = "as Python rounds it")]
         Value::Int(value) => Ok(*value as f64),
-        Value::Big(value) => numbers::float_from_int(value),
+        Value::Big(value) => float::from_int(value),
         Value::Float(value) => Ok(*value),
-        Value::Str(text) => numbers::float_from_text(text),
+        Value::Str(text) => float::from_text(text),
         Value::Undefined(undefined) => Err(undefined.raise()),
         other => {
             type_error(format!("float() argument must be a string or a real number, not '{}'", other.operand_name()))
@@ -204,8 +205,8 @@ fn to_float(value: &Value) -> PyResult<f64> {
 /// `int(x)` or `int(x, base)` for text.
 fn to_int(value: &Value, base: i64) -> PyResult<BigInt> {
     match value {
-        Value::Str(text) => numbers::int_from_text(text, base),
-        Value::Float(value) => numbers::int_from_float(*value),
+        Value::Str(text) => int::from_text(text, base),
+        Value::Float(value) => int::from_float(*value),
         Value::Undefined(undefined) => Err(undefined.raise()),
         other => match other.as_int() {
             Some(value) => Ok(value.into_owned()),
@@ -228,7 +229,7 @@ fn int(_rendering: &Rendering, args: Args) -> PyResult {
         Err(exception) if does_not_fit(&exception) => {}
         result => return result.map(Value::int),
     }
-    match to_float(&value).and_then(numbers::int_from_float) {
+    match to_float(&value).and_then(int::from_float) {
         // Infinity too.
         Err(exception) if does_not_fit(&exception) || exception.class == ExceptionClass::Other => {
             Ok(default.unwrap_or(Value::Int(0)))
@@ -259,7 +260,7 @@ fn round(rendering: &Rendering, args: Args) -> PyResult {
     let scale = operators::binary(rendering, Operator::Pow, &Value::Int(10), &precision)?;
     let scaled = operators::binary(rendering, Operator::Mul, &value, &scale)?;
     let whole = match scaled {
-        Value::Float(scaled) => Value::int(numbers::int_from_float(if up { scaled.ceil() } else { scaled.floor() })?),
+        Value::Float(scaled) => Value::int(int::from_float(if up { scaled.ceil() } else { scaled.floor() })?),
         other if other.as_int().is_some() => other,
         other => return type_error(format!("must be real number, not {}", other.operand_name())),
     };
@@ -272,7 +273,7 @@ fn common_round(rendering: &Rendering, value: &Value, precision: &Value) -> PyRe
     }
     let digits = precision.index()?;
     match value {
-        Value::Float(value) => Ok(Value::Float(numbers::round_half_even(*value, digits))),
+        Value::Float(value) => Ok(Value::Float(float::round(*value, digits))),
         other => match other.as_int() {
             Some(int) if digits >= 0 => Ok(Value::int(int.into_owned())),
             Some(int) => {
@@ -301,7 +302,7 @@ fn filesizeformat(_rendering: &Rendering, args: Args) -> PyResult {
         return Ok(Value::text("1 Byte"));
     }
     if bytes < base {
-        return Ok(Value::text(format!("{} Bytes", numbers::int_from_float(bytes)?)));
+        return Ok(Value::text(format!("{} Bytes", int::from_float(bytes)?)));
     }
     let mut unit = base;
     let mut prefix = '?';

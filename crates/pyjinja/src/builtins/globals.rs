@@ -14,9 +14,9 @@ use crate::{
     },
     python::{
         arguments::{Args, Signature},
-        containers,
+        dict,
         exception::{PyResult, other_error, type_error, value_error},
-        text::escape,
+        markup::escape,
         value::{Key, Text, Value},
     },
 };
@@ -35,16 +35,23 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_global("lipsum", Function::new("generate_lorem_ipsum", lipsum).into());
 }
 
+/// Random bytes.
+///
+/// # Errors
+/// The system has none.
+fn fill_with_random(bytes: &mut [u8]) -> PyResult<()> {
+    getrandom::fill(bytes).or_else(|error| other_error(format!("can't get random numbers: {error}")))
+}
+
 /// A random number below `bound`, which is not 0.
 ///
 /// # Errors
 /// The system has no random numbers.
 pub(crate) fn below(bound: usize) -> PyResult<usize> {
-    match getrandom::u64() {
-        // The bias is far below what anybody can see.
-        Ok(number) => Ok(usize::try_from(number % bound.max(1) as u64).unwrap_or(0)),
-        Err(error) => other_error(format!("can't get random numbers: {error}")),
-    }
+    let mut bytes = [0; 8];
+    fill_with_random(&mut bytes)?;
+    // The bias is far below what anybody can see.
+    Ok(usize::try_from(u64::from_ne_bytes(bytes) % bound.max(1) as u64).unwrap_or(0))
 }
 
 /// `dict(pairs, **named)`
@@ -54,7 +61,7 @@ fn entries(rendering: &Rendering, args: Args, what: &str) -> PyResult<IndexMap<K
     }
     let mut entries: IndexMap<_, _> = match args.positional.first() {
         None => IndexMap::new(),
-        Some(source) => containers::pairs(rendering, source)?.into_iter().collect(),
+        Some(source) => dict::pairs(rendering, source)?.into_iter().collect(),
     };
     for (name, value) in args.named {
         entries.insert(Value::text(name).key()?, value);
@@ -111,8 +118,11 @@ fn lipsum(rendering: &Rendering, args: Args) -> PyResult {
 }
 
 fn paragraph(words: usize) -> PyResult<String> {
+    // All at once: each call asks the system.
+    let mut bytes = vec![0; words];
+    fill_with_random(&mut bytes)?;
     let words: Vec<&str> =
-        (0..words).map(|_| Ok(LOREM.get(below(LOREM.len())?).copied().unwrap_or(""))).collect::<PyResult<_>>()?;
+        bytes.into_iter().filter_map(|byte| LOREM.get(usize::from(byte) % LOREM.len()).copied()).collect();
     let text = words.join(" ");
     let mut chars = text.chars();
     Ok(chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).chain(['.']).collect())

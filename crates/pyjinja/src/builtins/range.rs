@@ -7,7 +7,8 @@ use crate::{
     python::{
         arguments::Args,
         exception::{Exception, ExceptionClass, PyResult, type_error, value_error},
-        value::{Object, Value},
+        object::Object,
+        value::Value,
     },
 };
 

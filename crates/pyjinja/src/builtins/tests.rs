@@ -6,10 +6,11 @@ use crate::{
     eval::{function::Filter, registry::Registry, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
+        comparison::{self, Comparison},
         exception::PyResult,
-        operators::{self, Comparison, Operator, equal},
-        print, text,
-        value::{Text, Value},
+        object::Operator,
+        operators, repr, string,
+        value::{Text, Value, equal},
     },
 };
 
@@ -106,8 +107,8 @@ fn divisibleby(rendering: &Rendering, args: Args) -> PyResult {
 
 fn cased(rendering: &Rendering, args: Args, name: &'static str, method: &str) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 0, &["value"], &[]))?;
-    let value = print::string(rendering, &value.unwrap_or(Value::None))?;
-    text::call(rendering, &Text { text: value, safe: false }, method, Args::default())
+    let value = repr::string(rendering, &value.unwrap_or(Value::None))?;
+    string::call(rendering, &Text { text: value, safe: false }, method, Args::default())
 }
 
 fn is_sequence(value: &Value) -> bool {
@@ -150,5 +151,5 @@ fn comparison(rendering: &Rendering, args: Args, name: &'static str, comparison:
 
 fn compared(rendering: &Rendering, comparison: Comparison, left: Option<Value>, right: Option<Value>) -> PyResult {
     let (left, right) = (left.unwrap_or(Value::None), right.unwrap_or(Value::None));
-    operators::comparison(rendering, comparison, &left, &right).map(Value::Bool)
+    comparison::compare(rendering, comparison, &left, &right).map(Value::Bool)
 }

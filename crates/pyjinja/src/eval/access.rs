@@ -9,10 +9,12 @@ use crate::{
     },
     python::{
         arguments::Args,
-        containers,
-        exception::{Exception, ExceptionClass, PyResult, type_error},
-        numbers, operators, print, text,
-        value::{Object, Text, Undefined, Value},
+        exception::{ExceptionClass, PyResult, type_error},
+        methods, numbers,
+        object::Object,
+        quote::quote,
+        repr, sequence,
+        value::{Undefined, Value},
     },
 };
 
@@ -110,7 +112,7 @@ pub(crate) fn item(rendering: &Rendering, value: &Value, key: &Value) -> PyResul
             {
                 rendering.work(value.weight())?;
             }
-            operators::element(value, key.index()?)
+            sequence::element(value, key.index()?)
         }
         _ => None,
     };
@@ -118,7 +120,7 @@ pub(crate) fn item(rendering: &Rendering, value: &Value, key: &Value) -> PyResul
         return Ok(found);
     }
     let Value::Str(name) = key else {
-        let shown = print::repr(rendering, key)?;
+        let shown = repr::repr(rendering, key)?;
         return Ok(Value::Undefined(Rc::new(Undefined::Element(value.described(), shown))));
     };
     Ok(match python_attribute(rendering, value, name)? {
@@ -174,9 +176,9 @@ const CHANGING_DICTS: &[&str] = &["clear", "pop", "popitem", "setdefault", "upda
 
 /// Whether the sandbox lets nobody reach this attribute.
 fn is_unsafe(rendering: &Rendering, value: &Value, name: &str) -> bool {
-    let container = matches!(value, Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_));
-    if INTERNAL.contains(&name) || (container && INTERNAL_OF_CONTAINERS.contains(&name)) {
-        return true;
+    if name.starts_with("__") {
+        let container = matches!(value, Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_));
+        return INTERNAL.contains(&name) || (container && INTERNAL_OF_CONTAINERS.contains(&name));
     }
     match rendering.registry.sandbox {
         SandboxPolicy::Sandboxed => false,
@@ -191,8 +193,7 @@ fn is_unsafe(rendering: &Rendering, value: &Value, name: &str) -> bool {
 /// The attribute that `getattr` finds. It is undefined if the sandbox does not let it through.
 fn python_attribute(rendering: &Rendering, value: &Value, name: &str) -> PyResult<Option<Attribute>> {
     if is_unsafe(rendering, value, name) {
-        let message =
-            format!("access to attribute {} of '{}' object is unsafe.", print::quote(name), value.type_name());
+        let message = format!("access to attribute {} of '{}' object is unsafe.", quote(name), value.type_name());
         let undefined = Undefined::Hint(ExceptionClass::SecurityError, message);
         return Ok(Some(Attribute::Value(Value::Undefined(Rc::new(undefined)))));
     }
@@ -210,8 +211,7 @@ fn python_attribute(rendering: &Rendering, value: &Value, name: &str) -> PyResul
     if let Some(data) = data {
         return Ok(Some(Attribute::Value(data)));
     }
-    let markup = matches!(value, Value::Str(Text { safe: true, .. })) && text::MARKUP_METHODS.contains(&name);
-    Ok((markup || methods(value).contains(&name)).then_some(Attribute::Method))
+    Ok(methods::has(value, name).then_some(Attribute::Method))
 }
 
 /// `getattr(x, name)` without a look at items, as the filter `attr` has it.
@@ -219,30 +219,7 @@ pub(crate) fn attribute_only(rendering: &Rendering, value: &Value, name: &str) -
     Ok(python_attribute(rendering, value, name)?.map(|found| found.of(value, name)))
 }
 
-/// The names of the methods that this value has.
-pub(crate) fn methods(value: &Value) -> &'static [&'static str] {
-    match value {
-        Value::Str(_) => text::METHODS,
-        Value::List(_) | Value::Tuple(_) | Value::Dict(_) => containers::methods(value),
-        Value::Int(_) | Value::Big(_) | Value::Bool(_) | Value::Float(_) => numbers::methods(value),
-        Value::Object(object) => object.methods(),
-        Value::None | Value::Undefined(_) => &[],
-    }
-}
-
 /// `x.name(args)` of a method that is there.
 pub(crate) fn call_method(rendering: &Rendering, receiver: &Value, name: &str, args: Args) -> PyResult {
-    rendering.work(receiver.weight() + args.weight())?;
-    match receiver {
-        Value::Str(text) => text::call(rendering, text, name, args),
-        Value::List(_) | Value::Tuple(_) | Value::Dict(_) => containers::call(rendering, receiver, name, args),
-        Value::Int(_) | Value::Big(_) | Value::Bool(_) | Value::Float(_) => {
-            numbers::call(rendering, receiver, name, args)
-        }
-        Value::Object(object) => object.call_method(rendering, name, args),
-        Value::None | Value::Undefined(_) => Err(Exception::new(
-            ExceptionClass::AttributeError,
-            format!("'{}' object has no attribute '{name}'", receiver.operand_name()),
-        )),
-    }
+    methods::call(rendering, receiver, name, args)
 }

@@ -1,14 +1,16 @@
 //! The steps and the time that the rendering on this thread has used up.
 //!
-//! They are kept for the thread, not in [`crate::eval::rendering::Rendering`]: values compare and hash themselves in
-//! places that no argument reaches, such as the keys of a dict, and one comparison or printing may go on inside another.
+//! They are kept for the thread, not in `Rendering`: values compare and hash themselves in places that no argument
+//! reaches, such as the keys of a dict, and one comparison or printing may go on inside another.
 
 use std::{
     cell::Cell,
     time::{Duration, Instant},
 };
 
-use crate::python::value::DEPTH;
+/// How deep values may be nested in one another where they are walked: as Python's recursion limit, this keeps the stack
+/// from overflowing.
+pub(crate) const DEPTH: usize = 200;
 
 /// How often the clock is read: after so many steps, and after so many calls.
 const STEPS_BETWEEN: u64 = 1024;

@@ -10,8 +10,9 @@ use crate::{
     },
     python::{
         arguments::Args,
+        comparison::{Comparison, compare},
         exception::{Exception, ExceptionClass, PyResult, type_error},
-        operators::{self, Comparison, comparison},
+        operators, sequence,
         value::{Undefined, Value},
     },
     syntax::program::{CallArguments, Const, Expr, Program},
@@ -67,7 +68,7 @@ impl Evaluator<'_> {
                 let [value, start, stop, step] = &**parts;
                 let value = self.expression(value)?;
                 let (start, stop, step) = (self.expression(start)?, self.expression(stop)?, self.expression(step)?);
-                operators::slice(rendering, &value, [&start, &stop, &step])
+                sequence::slice(rendering, &value, [&start, &stop, &step])
             }
             Expr::Sign(operator, value) => operators::unary(*operator, &self.expression(value)?),
             Expr::Not(value) => Ok(Value::Bool(!self.truth(value)?)),
@@ -136,7 +137,7 @@ impl Evaluator<'_> {
         for (operator, right) in rest {
             let right = self.expression(right)?;
             self.rendering.check_defined(&right)?;
-            if !comparison(self.rendering, *operator, &left, &right)? {
+            if !compare(self.rendering, *operator, &left, &right)? {
                 return Ok(Value::Bool(false));
             }
             left = right;

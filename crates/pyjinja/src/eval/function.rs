@@ -4,42 +4,40 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     eval::rendering::Rendering,
-    python::{
-        arguments::Args,
-        exception::PyResult,
-        value::{Object, Value},
-    },
+    python::{arguments::Args, exception::PyResult, object::Object, value::Value},
 };
 
-type Callback = Arc<dyn Fn(&Rendering, Args) -> PyResult + Send + Sync>;
+type Callback = dyn Fn(&Rendering, Args) -> PyResult + Send + Sync;
 
 /// A filter or a test: the value that it is applied to comes first among the arguments.
 #[derive(Clone)]
-pub(crate) struct Filter {
-    callback: Callback,
+pub(crate) struct Filter(Arc<Applied<Callback>>);
+
+/// A callback, and what is to be known before it is called.
+struct Applied<F: ?Sized> {
     /// Whether an undefined value is passed on to it under [`crate::UndefinedPolicy::Strict`] too, as to `default`.
     takes_undefined: bool,
+    callback: F,
 }
 
 impl Filter {
     pub(crate) fn new(callback: impl Fn(&Rendering, Args) -> PyResult + Send + Sync + 'static) -> Self {
-        Self { callback: Arc::new(callback), takes_undefined: false }
+        Self(Arc::new(Applied { takes_undefined: false, callback }))
     }
 
     /// A filter or test that can answer for an undefined value.
     pub(crate) fn taking_undefined(callback: impl Fn(&Rendering, Args) -> PyResult + Send + Sync + 'static) -> Self {
-        Self { callback: Arc::new(callback), takes_undefined: true }
+        Self(Arc::new(Applied { takes_undefined: true, callback }))
     }
 
     /// Applies it, which counts as more work the more there is to look at.
     pub(crate) fn apply(&self, rendering: &Rendering, args: Args) -> PyResult {
         rendering.work(args.weight())?;
-        if !self.takes_undefined
-            && let Some(value) = args.positional.first()
-        {
+        let Applied { takes_undefined, callback } = &*self.0;
+        if !takes_undefined && let Some(value) = args.positional.first() {
             rendering.check_defined(value)?;
         }
-        (self.callback)(rendering, args)
+        callback(rendering, args)
     }
 }
 
@@ -62,7 +60,7 @@ pub struct Function {
     name: Cow<'static, str>,
     /// The module, if it is a class of Python and no function.
     class_of: Option<&'static str>,
-    callback: Callback,
+    callback: Arc<Callback>,
 }
 
 impl Function {

@@ -11,9 +11,10 @@ use crate::{
     python::{
         arguments::{Args, Signature},
         exception::{PyResult, type_error},
-        operators::equal,
-        print,
-        value::{Object, Undefined, Value, dismantle},
+        object::Object,
+        quote::quote,
+        repr,
+        value::{Undefined, Value, dismantle, equal},
     },
     syntax::program::Macro,
 };
@@ -86,7 +87,7 @@ pub(crate) struct MacroValue {
 
 impl MacroValue {
     fn name(&self) -> String {
-        self.definition.name.as_ref().map_or_else(|| "None".to_owned(), |name| print::quote(name))
+        self.definition.name.as_ref().map_or_else(|| "None".to_owned(), |name| quote(name))
     }
 }
 
@@ -144,7 +145,7 @@ impl Object for MacroValue {
                     self.name()
                 )
             } else {
-                format!("macro {} takes no keyword argument {}", self.name(), print::quote(name))
+                format!("macro {} takes no keyword argument {}", self.name(), quote(name))
             });
         }
         if let Some(symbol) = definition.varargs {
@@ -302,7 +303,7 @@ impl Object for Namespace {
         let entries = self.0.borrow();
         let shown: Vec<String> = entries
             .iter()
-            .map(|(name, value)| Ok(format!("{}: {}", print::quote(name), print::repr(rendering, value)?)))
+            .map(|(name, value)| Ok(format!("{}: {}", quote(name), repr::repr(rendering, value)?)))
             .collect::<PyResult<_>>()?;
         Ok(format!("<Namespace {{{}}}>", shown.join(", ")))
     }

@@ -137,7 +137,7 @@ impl Rendering {
         let after = before.saturating_add(bytes);
         self.bytes.set(after);
         if after > limit {
-            return Err(stopped(&format!("it makes more than {} of text and lists: make less", size(limit))));
+            return Err(too_many_bytes(limit));
         }
         // Long text is written out in few steps.
         if before / BYTES_BETWEEN == after / BYTES_BETWEEN { Ok(()) } else { self.clock() }
@@ -150,12 +150,13 @@ impl Rendering {
     pub(crate) fn deeper(&self) -> PyResult<NestingLevel<'_>> {
         let limit = self.registry.limits.nesting;
         if self.nesting.get() >= limit {
-            return Err(stopped(&format!("its expressions, blocks and macros nest deeper than {limit} levels")));
+            return Err(too_deep(limit));
         }
         self.nesting.set(self.nesting.get() + 1);
         Ok(NestingLevel(&self.nesting))
     }
 
+    #[cold]
     fn stopped(&self, reached: Reached) -> Exception {
         let Limits { steps, time, .. } = self.registry.limits;
         let limit = match reached {
@@ -189,6 +190,16 @@ impl Drop for Rendering {
 /// The exception of a rendering that reaches a limit.
 pub(crate) fn stopped(message: &str) -> Exception {
     Exception::new(ExceptionClass::LimitReached, format!("Template was stopped: {message}"))
+}
+
+#[cold]
+fn too_many_bytes(limit: usize) -> Exception {
+    stopped(&format!("it makes more than {} of text and lists: make less", size(limit)))
+}
+
+#[cold]
+fn too_deep(limit: usize) -> Exception {
+    stopped(&format!("its expressions, blocks and macros nest deeper than {limit} levels"))
 }
 
 fn size(bytes: usize) -> String {

@@ -10,7 +10,9 @@ use crate::{
     },
     python::{
         exception::{Exception, ExceptionClass, PyResult, type_error, value_error},
-        print, text,
+        markup,
+        quote::quote,
+        repr,
         value::{Text, Undefined, Value},
     },
     syntax::program::{For, Macro, Node, Target},
@@ -128,7 +130,7 @@ impl Evaluator<'_> {
                 let names: Vec<_> = template
                     .iterate(self.rendering)?
                     .iter()
-                    .map(|name| print::string(self.rendering, name))
+                    .map(|name| repr::string(self.rendering, name))
                     .collect::<PyResult<_>>()?;
                 not_found(format!("none of the templates given were found: {}", names.join(", ")))
             }
@@ -158,7 +160,7 @@ impl Evaluator<'_> {
                 (None, Some(default)) => self.expression(default)?,
                 (None, None) => {
                     let name = definition.names.get(index).map_or("", |name| name);
-                    Undefined::hint(format!("parameter {} was not provided", print::quote(name)))
+                    Undefined::hint(format!("parameter {} was not provided", quote(name)))
                 }
             };
             self.scope.set(*symbol, value);
@@ -168,10 +170,10 @@ impl Evaluator<'_> {
     }
 
     fn emit(&self, value: &Value, out: &mut String) -> PyResult<()> {
-        let text = print::string(self.rendering, value)?;
+        let text = repr::string(self.rendering, value)?;
         self.rendering.allocate(text.len())?;
         if self.rendering.autoescape.get() && !matches!(value, Value::Str(Text { safe: true, .. })) {
-            out.push_str(&text::escape(&text));
+            out.push_str(&markup::escape(&text));
         } else {
             out.push_str(&text);
         }

@@ -1,4 +1,4 @@
-//! What Python would raise.
+//! Python's exceptions.
 
 use std::fmt;
 
@@ -65,24 +65,20 @@ impl Exception {
         Self { class, message: message.into(), line: None }
     }
 
-    /// Sets the line, unless the exception has one.
     pub(crate) fn at(mut self, line: usize) -> Self {
         self.line.get_or_insert(line);
         self
     }
 }
 
-/// Raises a TypeError.
 pub(crate) fn type_error<T>(message: impl Into<String>) -> PyResult<T> {
     Err(Exception::new(ExceptionClass::TypeError, message))
 }
 
-/// Raises a ValueError.
 pub(crate) fn value_error<T>(message: impl Into<String>) -> PyResult<T> {
     Err(Exception::new(ExceptionClass::ValueError, message))
 }
 
-/// Raises an exception of another class.
 pub(crate) fn other_error<T>(message: impl Into<String>) -> PyResult<T> {
     Err(Exception::new(ExceptionClass::Other, message))
 }

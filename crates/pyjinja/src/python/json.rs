@@ -3,14 +3,14 @@
 use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use crate::{
-    eval::rendering::Rendering,
+    eval::{budget::DEPTH, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
         exception::{PyResult, other_error, type_error, value_error},
         floats::float_repr,
         object::Operator,
         operators, sorting,
-        value::{DEPTH, Text, Value},
+        value::{Text, Value},
     },
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn tojson(rendering: &Rendering, args: Args) -> PyResult {
     Ok(Value::Str(Text::safe(html_safe(rendering, &json)?)))
 }
 
-/// The text that `indent` stands for: a number of spaces, or the text itself.
+/// The indent as text: a number of spaces, or the text itself.
 fn indentation(rendering: &Rendering, indent: &Value) -> PyResult<Arc<str>> {
     match operators::binary(rendering, Operator::Mul, &Value::from(" "), indent) {
         _ if let Value::Str(text) = indent => Ok(Arc::clone(&text.text)),
@@ -82,12 +82,12 @@ fn escape(out: &mut String, unit: u32) {
     let _ = write!(out, "\\u{unit:04x}");
 }
 
-/// A value on its way to JSON.
+/// Writes a value as JSON.
 struct Writer<'a> {
     rendering: &'a Rendering,
     options: Options,
     out: String,
-    /// How much of `out` is counted already.
+    /// How many bytes of `out` are counted against the bound already.
     counted: usize,
     /// The containers around the value, by address.
     open: Vec<*const ()>,
@@ -225,7 +225,7 @@ impl Writer<'_> {
     }
 }
 
-/// The text of a value that is written without quotes; as a key it stands within them.
+/// The text of a value that is written without quotes, unless it is a key; None for values that need another form.
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::None => Some("null".to_owned()),

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
-    eval,
-    eval::rendering::Rendering,
+    eval::{access, rendering::Rendering},
     python::{
         arguments::{Args, size},
         exception::{PyResult, other_error, value_error},
@@ -105,7 +104,7 @@ fn sort(rendering: &Rendering, list: &List, args: Args) -> PyResult {
     let keyed: PyResult<Vec<(Value, Value)>> = items
         .iter()
         .map(|item| match &key {
-            Some(key) => Ok((eval::call(rendering, key, Args::of(vec![item.clone()]))?, item.clone())),
+            Some(key) => Ok((access::call(rendering, key, Args::of(vec![item.clone()]))?, item.clone())),
             None => Ok((item.clone(), item.clone())),
         })
         .collect();

@@ -32,7 +32,7 @@ pub(crate) fn has(value: &Value, name: &str) -> bool {
 /// `receiver.name(args)` of a method that [`has`] knows.
 pub(crate) fn call(rendering: &Rendering, receiver: &Value, name: &str, args: Args) -> PyResult {
     rendering.work(receiver.weight() + args.weight())?;
-    // What is put into a container may hold that container in turn.
+    // A value that is put into a container may hold that container in turn.
     if matches!(receiver, Value::List(_) | Value::Dict(_))
         && matches!(name, "append" | "extend" | "insert" | "setdefault" | "update")
     {

@@ -6,11 +6,6 @@ pub(crate) mod int;
 #[cfg(test)]
 mod tests;
 
-// Moved to `numbers::int` and `numbers::float`.
-pub(crate) use self::{
-    float::{from_int as float_from_int, from_text as float_from_text, round as round_half_even},
-    int::{from_float as int_from_float, from_text as int_from_text},
-};
 use crate::{
     eval::rendering::Rendering,
     python::{

@@ -1,15 +1,6 @@
-//! Python's operators: what `+`, `%`, `-` and the others do with values of any type, and Jinja2's `~`.
+//! Python's operators `+`, `%`, `-` and the others, for values of any type, and Jinja2's `~`.
 
 mod arithmetic;
-
-// Moved to `object`, `markup`, `sequence`, `comparison` and `value`.
-pub(crate) use crate::python::{
-    comparison::{Comparison, compare as comparison, less},
-    markup::escape_text as escaped,
-    object::Operator,
-    sequence::{element, slice},
-    value::equal,
-};
 
 use num_bigint::BigInt;
 use num_traits::Signed;
@@ -20,6 +11,7 @@ use crate::{
         exception::{PyResult, other_error, type_error},
         format,
         markup::{escape, escape_text},
+        object::Operator,
         operators::arithmetic::arithmetic,
         repr,
         value::{Text, Value, number::Number},

@@ -80,7 +80,7 @@ pub(crate) fn replace(rendering: &Rendering, pattern: &str, replacement: &Value,
     Ok(Value::from(out))
 }
 
-/// Writes the result of a replacement that is no text: it is called with the match, of which templates can make no use.
+/// Writes the result of a replacement that is no text. It is called with None for the match, which templates can't use.
 fn called(rendering: &Rendering, replacement: &Value, out: &mut String) -> PyResult<()> {
     let given = match replacement {
         Value::Undefined(undefined) => return Err(undefined.raise()),

@@ -30,13 +30,13 @@ pub(crate) fn repr(rendering: &Rendering, value: &Value) -> PyResult<String> {
     Ok(printer.out)
 }
 
-/// A value on its way to text.
+/// Writes the `repr` of a value.
 struct Printer<'a> {
     rendering: &'a Rendering,
     out: String,
-    /// How much of `out` is counted already.
+    /// How many bytes of `out` are counted against the bound already.
     counted: usize,
-    /// The containers around the value, by address: one that is in itself prints as dots there.
+    /// The containers around the value, by address: one that contains itself prints as dots there.
     open: Vec<*const ()>,
 }
 

@@ -77,7 +77,7 @@ fn picks(length: usize, [start, stop, step]: [&Value; 3]) -> PyResult<impl Itera
         return value_error("slice step cannot be zero");
     }
     let length = i64::try_from(length).unwrap_or(i64::MAX);
-    // The ends between which a walk in this direction stays.
+    // The bounds of a walk in this direction.
     let (low, high) = if step < 0 { (-1, length - 1) } else { (0, length) };
     let clamp = |at: i64| if at < 0 { (at.saturating_add(length)).max(low) } else { at.min(high) };
     let start = bound(start)?.map_or(if step < 0 { high } else { low }, clamp);

@@ -5,14 +5,14 @@ use crate::{
     python::{comparison::less, exception::PyResult, value::Value},
 };
 
-/// Values sorted by the keys before them. Compares first what Python compares first, so that the same pair is named
-/// where two can't be compared.
+/// Sorts pairs of a key and a value by their keys. It compares keys in the order in which Python does, so that the same
+/// pair is named where two can't be compared.
 pub(crate) fn sorted(
     rendering: &Rendering,
     mut items: Vec<(Value, Value)>,
     reverse: bool,
 ) -> PyResult<Vec<(Value, Value)>> {
-    // Text is what is sorted nearly always, and can always be.
+    // Keys are text nearly always, and text can always be compared.
     if !reverse && items.iter().all(|(key, _)| matches!(key, Value::Str(_))) {
         rendering.work(items.len() * 4)?;
         items.sort_by(|(a, _), (b, _)| a.as_str().map(|a| &a.text).cmp(&b.as_str().map(|b| &b.text)));
@@ -22,7 +22,7 @@ pub(crate) fn sorted(
         items.reverse();
     }
     let mut runs: Vec<Vec<(Value, Value)>> = Vec::new();
-    // Python's runs are this long: all of it, or halves of 64 and less.
+    // Python's runs are this long: all items, or halves of them down to 64 and less.
     let length = run_length(items.len());
     let mut rest = items.into_iter().peekable();
     while rest.peek().is_some() {

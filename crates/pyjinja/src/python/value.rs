@@ -15,29 +15,26 @@ use indexmap::IndexMap;
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-// Moved to `object`.
 pub(crate) use self::{
     containers::{Dict, List, Tuple, dismantle},
     equality::equal,
     key::Key,
     undefined::Undefined,
 };
-pub(crate) use crate::python::object::Object;
 use crate::{
     eval::rendering::Rendering,
     json::Json,
-    python::exception::{Exception, type_error},
+    python::{
+        exception::{Exception, type_error},
+        object::Object,
+    },
 };
-
-/// How deep values may be nested in one another where they are walked: as Python's recursion limit, this keeps the stack
-/// from overflowing.
-pub(crate) const DEPTH: usize = 200;
 
 /// A value of Python. Its variants are the engine's own business; its methods are for filters.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Value {
-    /// Jinja2's Undefined: prints as nothing, and raises when more is asked of it.
+    /// Prints as nothing, and raises when more is asked of it.
     Undefined(Rc<Undefined>),
     /// `None`
     None,
@@ -61,7 +58,7 @@ pub enum Value {
     Object(Rc<dyn Object>),
 }
 
-/// A `str`.
+/// A `str`, or a `Markup` if `safe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// The text itself.

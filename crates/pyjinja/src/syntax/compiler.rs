@@ -11,8 +11,9 @@ use num_bigint::BigInt;
 use crate::{
     eval::{registry::Registry, scope::Symbol},
     python::{
+        comparison::Comparison,
         exception::{Exception, ExceptionClass, PyResult},
-        operators::{Comparison, Operator},
+        object::Operator,
     },
     syntax::{
         dialect, errors,

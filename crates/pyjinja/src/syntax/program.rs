@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 
 use crate::{
     eval::{function::Filter, scope::Symbol},
-    python::operators::{Comparison, Operator},
+    python::{comparison::Comparison, object::Operator},
 };
 
 /// A template.

@@ -18,7 +18,7 @@ use crate::{
 
 const WEBHOOKS: [&str; 3] = ["a", "b", "reader"];
 
-/// What may happen.
+/// Something that may happen.
 #[derive(Clone, Debug)]
 enum Happens {
     /// An event of this alert group is created, and seen.
@@ -55,7 +55,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 /// A delivery: the number of its event, which is the event's name and uid too, and the webhook.
 type Key = (usize, String);
 
-/// What a WebhookResponse says.
+/// The content of a WebhookResponse.
 #[derive(Clone, Debug, Default)]
 struct Record {
     count: u32,
@@ -270,7 +270,7 @@ impl World {
         self.handle(Input::AttemptEnded(delivery, permit, end));
     }
 
-    /// What is sent is not recorded as ended, and does not come before its time in the alert group.
+    /// Checks that a delivery that is sent is not recorded as ended, and does not come before its time in the alert group.
     fn check_is_due(&self, delivery: &Delivery) {
         let key = key_of(delivery);
         if let Some(record) = self.records.get(&key).filter(|record| record.ended) {

@@ -6,7 +6,7 @@ use crate::{
     python::{
         arguments::{Args, Signature},
         exception::PyResult,
-        print, sorting,
+        repr, sorting,
         value::Value,
     },
 };
@@ -43,7 +43,7 @@ fn sorted(rendering: &Rendering, value: &Value) -> PyResult {
 
 fn write(rendering: &Rendering, value: &Value, indent: usize, after: usize, out: &mut String) -> PyResult<()> {
     let _deeper = rendering.deeper()?;
-    let line = print::repr(rendering, value)?;
+    let line = repr::repr(rendering, value)?;
     let fits = line.chars().count() + indent + after <= WIDTH;
     match value {
         Value::Dict(dict) if !fits && dict.len() > 0 => {
@@ -51,7 +51,7 @@ fn write(rendering: &Rendering, value: &Value, indent: usize, after: usize, out:
             let entries = dict.entries();
             let last = entries.len() - 1;
             for (index, (key, value)) in entries.iter().enumerate() {
-                let key = print::repr(rendering, key.value())?;
+                let key = repr::repr(rendering, key.value())?;
                 let inside = indent + key.chars().count() + 3;
                 out.push_str(&key);
                 out.push_str(": ");

@@ -7,14 +7,18 @@ use std::rc::Rc;
 use super::{argument_error, flag, given, missing_attribute, soft};
 use crate::{
     builtins::globals::below,
-    eval::{self, objects::lazy, rendering::Rendering},
+    eval::{access, objects::lazy, rendering::Rendering},
     python::{
         arguments::{Args, Signature},
+        comparison::{self, less},
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error},
-        operators::{self, Operator, equal, escaped, less},
-        print,
+        markup,
+        object::Operator,
+        operators,
+        quote::quote,
+        repr, sequence,
         sorting::sorted,
-        value::{Key, Text, Tuple, Undefined, Value},
+        value::{Key, Text, Tuple, Undefined, Value, equal},
     },
 };
 
@@ -53,7 +57,7 @@ impl Getter {
     fn get(&self, rendering: &Rendering, item: &Value) -> PyResult {
         let mut value = item.clone();
         for part in &self.path {
-            value = eval::item(rendering, &value, part)?;
+            value = access::item(rendering, &value, part)?;
             if let (Value::Undefined(_), Some(default)) = (&value, &self.default) {
                 value = default.clone();
             }
@@ -182,7 +186,7 @@ fn extreme(rendering: &Rendering, args: Args, name: &'static str, largest: bool)
     for item in items {
         let key = getter.get(rendering, &item)?;
         let better = if largest {
-            operators::comparison(rendering, operators::Comparison::Gt, &key, &best_key)?
+            comparison::compare(rendering, comparison::Comparison::Gt, &key, &best_key)?
         } else {
             less(&key, &best_key)?
         };
@@ -210,8 +214,8 @@ pub(super) fn join(rendering: &Rendering, args: Args) -> PyResult {
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         return Ok(Value::text(texts.join(&*separator.text)));
     }
-    let texts: Vec<_> = texts.iter().map(escaped).collect();
-    Ok(Value::Str(Text::safe(texts.join(&*escaped(&separator)))))
+    let texts: Vec<_> = texts.iter().map(markup::escape_text).collect();
+    Ok(Value::Str(Text::safe(texts.join(&*markup::escape_text(&separator)))))
 }
 
 pub(super) fn first(rendering: &Rendering, args: Args) -> PyResult {
@@ -268,8 +272,8 @@ pub(super) fn random(rendering: &Rendering, args: Args) -> PyResult {
         return Ok(Undefined::hint("No random item, sequence was empty."));
     }
     let at = below(length)?;
-    let picked = operators::element(&value, i64::try_from(at).unwrap_or(0));
-    picked.map_or_else(|| eval::item(rendering, &value, &Value::size(at)), Ok)
+    let picked = sequence::element(&value, i64::try_from(at).unwrap_or(0));
+    picked.map_or_else(|| access::item(rendering, &value, &Value::size(at)), Ok)
 }
 
 pub(super) fn list(rendering: &Rendering, args: Args) -> PyResult {
@@ -405,7 +409,7 @@ fn mapped(rendering: &Rendering, mut args: Args) -> PyResult<Vec<Value>> {
     {
         let getter = Getter::plain(Some(&attribute), args.take("default"));
         if let Some((name, _)) = args.named.first() {
-            return argument_error(format!("Unexpected keyword argument {}", print::quote(name)));
+            return argument_error(format!("Unexpected keyword argument {}", quote(name)));
         }
         return items.iter().map(|item| getter.get(rendering, item)).collect();
     }
@@ -440,7 +444,7 @@ fn unknown<T>(rendering: &Rendering, what: &str, name: &Value) -> PyResult<T> {
     };
     Err(Exception::new(
         ExceptionClass::TemplateRuntimeError,
-        format!("No {what} named {}.{hint}", print::repr(rendering, name)?),
+        format!("No {what} named {}.{hint}", repr::repr(rendering, name)?),
     ))
 }
 

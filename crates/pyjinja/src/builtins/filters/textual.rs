@@ -9,9 +9,13 @@ use crate::{
     eval::rendering::Rendering,
     python::{
         arguments::{Args, Signature},
+        comparison::{self, Comparison},
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
-        operators::{self, Comparison, Operator, escaped},
-        print, text,
+        markup,
+        object::Operator,
+        operators,
+        quote::quote,
+        repr, sequence, string, unicode,
         value::{Text, Value},
     },
 };
@@ -19,7 +23,7 @@ use crate::{
 /// A method of `str`, applied to the text of whatever comes in.
 fn method(rendering: &Rendering, name: &'static str, args: Args, method: &str) -> PyResult {
     let [value] = args.take_all(&Signature::new(name, 0, &["s"], &[]))?;
-    text::call(rendering, &soft(rendering, &given(value))?, method, Args::default())
+    string::call(rendering, &soft(rendering, &given(value))?, method, Args::default())
 }
 
 pub(super) fn upper(rendering: &Rendering, args: Args) -> PyResult {
@@ -37,7 +41,7 @@ pub(super) fn capitalize(rendering: &Rendering, args: Args) -> PyResult {
 pub(super) fn title(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_title", 0, &["s"], &[]))?;
     let value = soft(rendering, &given(value))?;
-    let between = |c: char| c == '-' || text::is_space(c) || "({[<".contains(c);
+    let between = |c: char| c == '-' || unicode::is_space(c) || "({[<".contains(c);
     let mut titled = String::with_capacity(value.len());
     let mut start = 0;
     // Runs of separators and runs of others, each with its first letter raised and the rest lowered.
@@ -59,17 +63,17 @@ pub(super) fn title(rendering: &Rendering, args: Args) -> PyResult {
 
 pub(super) fn trim(rendering: &Rendering, args: Args) -> PyResult {
     let [value, chars] = args.take_all(&Signature::new("do_trim", 0, &["value"], &["chars"]))?;
-    text::call(rendering, &soft(rendering, &given(value))?, "strip", Args::of(chars.into_iter().collect()))
+    string::call(rendering, &soft(rendering, &given(value))?, "strip", Args::of(chars.into_iter().collect()))
 }
 
 pub(super) fn center(rendering: &Rendering, args: Args) -> PyResult {
     let [value, width] = args.take_all(&Signature::new("do_center", 0, &["value"], &["width"]))?;
-    text::call(rendering, &soft(rendering, &given(value))?, "center", Args::of(vec![width.unwrap_or(Value::Int(80))]))
+    string::call(rendering, &soft(rendering, &given(value))?, "center", Args::of(vec![width.unwrap_or(Value::Int(80))]))
 }
 
 pub(super) fn striptags(rendering: &Rendering, args: Args) -> PyResult {
     let [value] = args.take_all(&Signature::new("do_striptags", 0, &["value"], &[]))?;
-    Ok(Value::text(text::striptags(&print::string(rendering, &given(value))?)))
+    Ok(Value::text(markup::striptags(&repr::string(rendering, &given(value))?)))
 }
 
 pub(super) fn format(rendering: &Rendering, mut args: Args) -> PyResult {
@@ -99,11 +103,11 @@ pub(super) fn replace(rendering: &Rendering, args: Args) -> PyResult {
     let (value, old, new) = if !rendering.autoescape.get() {
         (plain(&value), plain(&old), plain(&new))
     } else if old.safe || (new.safe && !value.safe) {
-        (Text::safe(escaped(&value).into_owned()), old, new)
+        (Text::safe(markup::escape_text(&value).into_owned()), old, new)
     } else {
         (value, old, new)
     };
-    text::call(rendering, &value, "replace", Args::of(vec![Value::Str(old), Value::Str(new), count]))
+    string::call(rendering, &value, "replace", Args::of(vec![Value::Str(old), Value::Str(new), count]))
 }
 
 pub(super) fn indent(rendering: &Rendering, args: Args) -> PyResult {
@@ -119,7 +123,7 @@ pub(super) fn indent(rendering: &Rendering, args: Args) -> PyResult {
     let (Value::Str(ended), Value::Str(indention)) = (&ended, &indention) else {
         return missing_attribute(&value, "splitlines");
     };
-    let indention = if ended.safe { escaped(indention).into_owned() } else { indention.to_string() };
+    let indention = if ended.safe { markup::escape_text(indention).into_owned() } else { indention.to_string() };
     let lines = lines(rendering, ended)?;
     rendering.allocate(ended.len() + lines.len().saturating_mul(indention.len()))?;
     let mut indented = if first { indention.clone() } else { String::new() };
@@ -137,7 +141,7 @@ pub(super) fn indent(rendering: &Rendering, args: Args) -> PyResult {
 
 /// `str.splitlines`
 pub(super) fn lines(rendering: &Rendering, text: &Text) -> PyResult<Vec<Arc<str>>> {
-    let lines = text::call(rendering, text, "splitlines", Args::default())?.iterate(rendering)?;
+    let lines = string::call(rendering, text, "splitlines", Args::default())?.iterate(rendering)?;
     Ok(lines.into_iter().filter_map(|line| line.as_str().map(|line| Arc::clone(&line.text))).collect())
 }
 
@@ -149,16 +153,16 @@ pub(super) fn truncate(rendering: &Rendering, args: Args) -> PyResult {
     let leeway = leeway.filter(|leeway| !matches!(leeway, Value::None)).unwrap_or(Value::Int(5));
     let end_length = end.length()?;
     for (name, given, least) in [("length", &length, end_length), ("leeway", &leeway, 0)] {
-        if !operators::comparison(rendering, Comparison::Ge, given, &Value::size(least))? {
-            return other_error(format!("expected {name} >= {least}, got {}", print::string(rendering, given)?));
+        if !comparison::compare(rendering, Comparison::Ge, given, &Value::size(least))? {
+            return other_error(format!("expected {name} >= {least}, got {}", repr::string(rendering, given)?));
         }
     }
     let most = operators::binary(rendering, Operator::Add, &length, &leeway)?;
-    if operators::comparison(rendering, Comparison::Le, &Value::size(value.length()?), &most)? {
+    if comparison::compare(rendering, Comparison::Le, &Value::size(value.length()?), &most)? {
         return Ok(value);
     }
     let stop = operators::binary(rendering, Operator::Sub, &length, &Value::size(end_length))?;
-    let kept = operators::slice(rendering, &value, [&Value::None, &stop, &Value::None])?;
+    let kept = sequence::slice(rendering, &value, [&Value::None, &stop, &Value::None])?;
     if flag(killwords) {
         return operators::binary(rendering, Operator::Add, &kept, &end);
     }
@@ -210,7 +214,7 @@ pub(super) fn urlencode(rendering: &Rendering, args: Args) -> PyResult {
 }
 
 fn quoted(rendering: &Rendering, value: &Value, query: bool) -> PyResult<String> {
-    let text = print::string(rendering, value)?;
+    let text = repr::string(rendering, value)?;
     rendering.allocate(text.len() * 3)?;
     Ok(if query {
         utf8_percent_encode(&text, QUERY).to_string().replace("%20", "+")
@@ -234,12 +238,12 @@ pub(super) fn xmlattr(rendering: &Rendering, args: Args) -> PyResult {
         if name.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c', '/', '>', '=']) {
             return Err(Exception::new(
                 ExceptionClass::ValueError,
-                format!("Invalid character in attribute name: {}", print::quote(name)),
+                format!("Invalid character in attribute name: {}", quote(name)),
             ));
         }
         let value = soft(rendering, value)?;
         rendering.allocate(name.len() + value.len() * 2)?;
-        attributes.push(format!("{}=\"{}\"", escaped(name), escaped(&value)));
+        attributes.push(format!("{}=\"{}\"", markup::escape_text(name), markup::escape_text(&value)));
     }
     let mut text = attributes.join(" ");
     if autospace.is_none_or(|autospace| autospace.truth()) && !text.is_empty() {

@@ -10,8 +10,9 @@ use crate::{
     python::{
         arguments::{Args, Signature},
         exception::{PyResult, other_error},
-        operators::escaped,
-        print, text,
+        markup,
+        quote::quote,
+        repr, unicode,
         value::{Text, Value},
     },
 };
@@ -49,7 +50,7 @@ pub(super) fn urlize(rendering: &Rendering, args: Args) -> PyResult {
     ))?;
     let given_text = |value: Option<Value>| match value {
         None | Some(Value::None) => Ok(None),
-        Some(value) => print::string(rendering, &value).map(Some),
+        Some(value) => repr::string(rendering, &value).map(Some),
     };
     let rel = given_text(rel)?;
     let mut relations: Vec<&str> = rel.as_deref().unwrap_or_default().split_whitespace().collect();
@@ -57,29 +58,29 @@ pub(super) fn urlize(rendering: &Rendering, args: Args) -> PyResult {
     relations.extend(flag(nofollow).then_some("nofollow"));
     relations.sort_unstable();
     relations.dedup();
-    let mut attributes = format!(" rel=\"{}\"", text::escape(&relations.join(" ")));
+    let mut attributes = format!(" rel=\"{}\"", markup::escape(&relations.join(" ")));
     if let Some(target) = given_text(target)? {
-        attributes.push_str(&format!(" target=\"{}\"", text::escape(&target)));
+        attributes.push_str(&format!(" target=\"{}\"", markup::escape(&target)));
     }
     let schemes = match schemes {
         None | Some(Value::None) => Vec::new(),
         Some(schemes) => schemes.iterate(rendering)?,
     };
-    let schemes = schemes.iter().map(|scheme| print::string(rendering, scheme)).collect::<PyResult<Vec<_>>>()?;
+    let schemes = schemes.iter().map(|scheme| repr::string(rendering, scheme)).collect::<PyResult<Vec<_>>>()?;
     for scheme in &schemes {
         if !matches(&SCHEME, scheme)? {
-            return other_error(format!("{} is not a valid URI scheme prefix.", print::quote(scheme)));
+            return other_error(format!("{} is not a valid URI scheme prefix.", quote(scheme)));
         }
     }
     // Only a link has a use for it.
     let limit = limit.and_then(|limit| limit.index().ok());
     let source = super::soft(rendering, &given(value))?;
-    let source = escaped(&source);
+    let source = markup::escape_text(&source);
     let mut out = String::with_capacity(source.len());
     let mut rest = &*source;
     while !rest.is_empty() {
-        let blank = rest.starts_with(text::is_space);
-        let word = &rest[..rest.find(|c| text::is_space(c) != blank).unwrap_or(rest.len())];
+        let blank = rest.starts_with(unicode::is_space);
+        let word = &rest[..rest.find(|c| unicode::is_space(c) != blank).unwrap_or(rest.len())];
         rest = &rest[word.len()..];
         rendering.work(word.len() / 16)?;
         rendering.allocate(word.len() * 3 + attributes.len())?;

@@ -10,7 +10,7 @@ use crate::{
     python::{
         arguments::{Args, Signature},
         exception::{PyResult, other_error, type_error, value_error},
-        print, text,
+        repr, unicode,
         value::Value,
     },
 };
@@ -47,7 +47,7 @@ pub(super) fn wordwrap(rendering: &Rendering, args: Args) -> PyResult {
     let width = width.map_or(Ok(79), |width| width.index())?;
     let separator = match separator {
         None | Some(Value::None) => "\n".into(),
-        Some(separator @ Value::Str(_)) => print::string(rendering, &separator)?,
+        Some(separator @ Value::Str(_)) => repr::string(rendering, &separator)?,
         Some(other) => return type_error(format!("'{}' object has no attribute 'join'", other.operand_name())),
     };
     let (break_long, on_hyphens) = (break_long.is_none_or(|b| b.truth()), on_hyphens.is_none() || flag(on_hyphens));
@@ -97,7 +97,7 @@ fn fill(
     break_long: bool,
     on_hyphens: bool,
 ) -> PyResult<Vec<String>> {
-    let blank = |chunk: &str| chunk.chars().all(text::is_space);
+    let blank = |chunk: &str| chunk.chars().all(unicode::is_space);
     let length = |chunk: &str| chunk.chars().count();
     let mut lines = Vec::new();
     let mut rest: Vec<String> = chunks.into_iter().rev().collect();

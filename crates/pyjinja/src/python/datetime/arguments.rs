@@ -8,8 +8,8 @@ use crate::python::{
     value::Value,
 };
 
-/// The arguments of a function that is written in C and takes them by name too: one value for each parameter, the
-/// first `required` of which must be given.
+/// The arguments of a function that is written in C and takes them by name too: one value for each parameter. The first
+/// `required` parameters must be given.
 pub(super) fn parsed(args: Args, name: &str, parameters: &[&str], required: usize) -> PyResult<Vec<Option<Value>>> {
     let (positional, given) = (args.positional.len(), args.positional.len() + args.named.len());
     if given > parameters.len() {

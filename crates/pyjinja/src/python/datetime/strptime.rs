@@ -211,7 +211,7 @@ fn parsed_date(part: &Matched) -> PyResult<civil::Date> {
     if leap { new_date(1900, date.month().into(), date.day().into()) } else { Ok(date) }
 }
 
-/// Checks that `%G` and `%V` stand together with what they need.
+/// Checks that `%G` and `%V` come together, with a day of the week.
 fn check_iso_week(part: &Matched, year: bool, week_day: bool) -> PyResult<()> {
     let has = |name: char| part(name).is_some();
     if !year && has('G') {

@@ -40,6 +40,33 @@ impl TimeDelta {
         }
     }
 
+    /// The timedelta that OnCall reads from `([+-]?)(\d+)([smhdw])`; None for other text.
+    pub(crate) fn parse(text: &str) -> PyResult<Option<Self>> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let (sign, rest) = match text.strip_prefix('-') {
+            Some(rest) => (-1, rest),
+            None => (1, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let Some(unit) = rest.chars().next_back() else { return Ok(None) };
+        let size = match unit {
+            's' => SECOND,
+            'm' => MINUTE,
+            'h' => 60 * MINUTE,
+            'd' => DAY,
+            'w' => 7 * DAY,
+            _ => return Ok(None),
+        };
+        let digits: Option<String> =
+            rest.chars().rev().skip(1).map(|c| decimal(c).map(|digit| char::from(b'0' + digit))).collect();
+        let Some(digits) = digits.filter(|digits| !digits.is_empty()) else { return Ok(None) };
+        if digits.len() > 4300 {
+            return value_error("Exceeds the limit (4300 digits) for integer string conversion");
+        }
+        let digits: String = digits.chars().rev().collect();
+        let amount = digits.parse::<BigInt>().unwrap_or_default();
+        Self::new(&(amount * sign * size)).map(Some)
+    }
+
     /// As `new`, as a value.
     fn checked(micros: i128) -> PyResult {
         Self::new(&BigInt::from(micros)).map(Self::value)
@@ -213,31 +240,4 @@ fn binary(operator: Operator, a: i128, b: i128) -> Option<PyResult> {
         Operator::Mod => Ok(TimeDelta(a.mod_floor(&b)).value()),
         _ => return None,
     })
-}
-
-/// The timedelta that OnCall reads from `([+-]?)(\d+)([smhdw])`; None for other text.
-pub(crate) fn parse_timedelta(text: &str) -> PyResult<Option<TimeDelta>> {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let (sign, rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let Some(unit) = rest.chars().next_back() else { return Ok(None) };
-    let size = match unit {
-        's' => SECOND,
-        'm' => MINUTE,
-        'h' => 60 * MINUTE,
-        'd' => DAY,
-        'w' => 7 * DAY,
-        _ => return Ok(None),
-    };
-    let digits: Option<String> =
-        rest.chars().rev().skip(1).map(|c| decimal(c).map(|digit| char::from(b'0' + digit))).collect();
-    let Some(digits) = digits.filter(|digits| !digits.is_empty()) else { return Ok(None) };
-    if digits.len() > 4300 {
-        return value_error("Exceeds the limit (4300 digits) for integer string conversion");
-    }
-    let digits: String = digits.chars().rev().collect();
-    let amount = digits.parse::<BigInt>().unwrap_or_default();
-    TimeDelta::new(&(amount * sign * size)).map(Some)
 }

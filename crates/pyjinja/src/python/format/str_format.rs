@@ -1,8 +1,7 @@
 //! `str.format` and `str.format_map`, as Jinja2's sandbox runs them.
 
 use crate::{
-    eval,
-    eval::rendering::Rendering,
+    eval::{access, rendering::Rendering},
     python::{
         arguments::Args,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
@@ -135,8 +134,8 @@ impl Formatter<'_> {
             let step;
             (step, rest) = next_step(rest)?;
             value = match step {
-                Step::Attribute(name) => eval::attribute(self.rendering, &value, name)?,
-                Step::Item(key) => eval::item(self.rendering, &value, &key)?,
+                Step::Attribute(name) => access::attribute(self.rendering, &value, name)?,
+                Step::Item(key) => access::item(self.rendering, &value, &key)?,
             };
         }
         Ok(value)

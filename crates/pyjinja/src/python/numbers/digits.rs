@@ -23,7 +23,7 @@ pub(super) fn split_sign(text: &str) -> (bool, &str) {
     }
 }
 
-/// The radix, told by a prefix such as `0x` where `base` allows one, and the digits.
+/// The radix and the digits. A prefix such as `0x` gives the radix where `base` allows one.
 pub(super) fn split_prefix(text: &str, base: i64) -> (u32, &str) {
     for (radix, prefixes) in [(16, ["0x", "0X"]), (8, ["0o", "0O"]), (2, ["0b", "0B"])] {
         if let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix))

@@ -36,7 +36,7 @@ pub(crate) fn from_text(text: &str, base: i64) -> PyResult<BigInt> {
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
         return Err(invalid());
     }
-    // Base 0 reads what Python's source could say, where a decimal number starts with no zero.
+    // Base 0 reads literals of Python's source, where a decimal number does not start with a zero.
     if base == 0 && radix == 10 && digits.len() > 1 && digits.starts_with('0') && digits.contains(|c| c != '0') {
         return Err(invalid());
     }

@@ -66,7 +66,7 @@ fn small(operator: Operator, a: i64, b: i64) -> Option<Value> {
 fn integers(rendering: &Rendering, operator: Operator, a: &BigInt, b: &BigInt) -> PyResult {
     let bytes = |number: &BigInt| usize::try_from(number.bits() / 8 + 1).unwrap_or(usize::MAX);
     rendering.allocate(bytes(a).saturating_add(bytes(b)))?;
-    // What takes long takes it in the square of the digits.
+    // Multiplication and division take a time that grows with the square of the digits.
     rendering.work(bytes(a).saturating_mul(bytes(b)) / 4096)?;
     match operator {
         Operator::Add => Ok(Value::int(a + b)),

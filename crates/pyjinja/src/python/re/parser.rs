@@ -53,7 +53,7 @@ pub(super) struct Parser {
     /// The groups of `fancy_regex` that make up each group of Python.
     groups: Vec<Vec<usize>>,
     names: HashMap<String, usize>,
-    /// The groups of Python around this place.
+    /// The groups of Python that are open at this place.
     open: Vec<usize>,
     /// The number of the latest group of Python.
     latest: usize,
@@ -61,7 +61,7 @@ pub(super) struct Parser {
     written: usize,
     /// References to groups, with their positions; they are checked and written once all groups are known.
     references: Vec<(String, usize)>,
-    /// How many parentheses stand around this place.
+    /// How many parentheses are open at this place.
     depth: usize,
 }
 
@@ -92,7 +92,7 @@ impl Parser {
         Ok(Pattern::new(text, looks_around, self.groups, self.names))
     }
 
-    /// Writes the references, in whose places private characters stand so far.
+    /// Puts the references in the places that private characters hold for them.
     fn resolved(&self, text: &str) -> PyResult<String> {
         let mut out = String::with_capacity(text.len());
         let mut parts = text.split('\u{f8ff}');

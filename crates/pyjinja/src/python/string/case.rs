@@ -20,8 +20,8 @@ pub(super) fn cased(text: &str, method: &str) -> String {
     }
 }
 
-/// The lower case of those characters that are `wanted` by their position; the others are left out. A final sigma is
-/// told by the characters around it, those that are left out too.
+/// The lower case of those characters that are `wanted` by their position; the others are left out. Whether a sigma
+/// is final depends on the characters around it, also on those that are left out.
 fn lowercased(text: &str, wanted: impl Fn(usize, char) -> bool) -> String {
     text.char_indices().filter(|(at, c)| wanted(*at, *c)).fold(String::new(), |mut out, (at, c)| {
         push_lower(&mut out, text, at, c);

@@ -1,4 +1,4 @@
-//! `str.isalnum` and the other methods that tell what a text is made of.
+//! `str.isalnum` and the other methods that ask for the kind of characters.
 
 use crate::python::unicode::{is_alphabetic, is_decimal, is_digit, is_numeric, is_printable, is_space, is_title};
 

@@ -10,7 +10,7 @@ use crate::{
 /// `left == right`
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     let simple = |value: &Value| matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Undefined(_));
-    // What is beyond a bound is not equal; the next step of the template stops there.
+    // Values beyond a bound count as not equal; the next step of the template stops at the bound.
     if !simple(left) && budget::spend(1 + left.weight().min(right.weight()) / 16).is_some() {
         return false;
     }

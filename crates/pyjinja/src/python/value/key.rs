@@ -10,18 +10,19 @@ use num_bigint::BigInt;
 use num_traits::{FromPrimitive, ToPrimitive, Zero};
 
 use crate::{
-    eval::budget,
+    eval::budget::{self, DEPTH},
     python::{
         exception::{PyResult, type_error},
-        value::{DEPTH, Value, equality::equal},
+        value::{Value, equality::equal},
     },
 };
 
 /// How many parts a key may have, those of tuples in tuples counted.
 const KEY_PARTS: usize = 10_000;
 
+/// A value that is a key of a dict, made by [`Value::key`]. Equal numbers of any type are the same key.
 #[derive(Clone)]
-pub struct Key(Value);
+pub(crate) struct Key(Value);
 
 impl Key {
     /// A key that is text.

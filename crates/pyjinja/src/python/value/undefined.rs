@@ -8,6 +8,7 @@ use crate::python::{
     value::Value,
 };
 
+/// The reason why there is no value. Jinja2 names it once a template asks for more than printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undefined {
     /// There is no variable of this name.

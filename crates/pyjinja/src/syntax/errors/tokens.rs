@@ -4,7 +4,7 @@ use minijinja::machinery::{Span, Token, Tokenizer};
 
 use crate::python::{
     exception::{Exception, ExceptionClass, PyResult},
-    print,
+    quote::quote,
 };
 
 /// Goes through a template's tokens along Jinja2's grammar, as its parser does.
@@ -68,7 +68,7 @@ impl<'s> SyntaxChecker<'s> {
                     let at = end + rest.len() - rest.trim_start().len();
                     let place = self.source.get(..at).unwrap_or_default().chars().count();
                     let found = self.source.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
-                    self.fail(format!("unexpected char {} at {place}", print::quote(&found.to_string())))
+                    self.fail(format!("unexpected char {} at {place}", quote(&found.to_string())))
                 }
                 Some(detail) => self.fail(detail),
                 None => self.fail("invalid escape in a string"),
@@ -210,7 +210,7 @@ fn quoted(token: &Token) -> String {
         Token::Int(_) | Token::Int128(_) => "integer",
         Token::Float(_) => "float",
         // minijinja shows operators in backticks.
-        operator => return print::quote(operator.to_string().trim_matches('`')),
+        operator => return quote(operator.to_string().trim_matches('`')),
     };
-    print::quote(text)
+    quote(text)
 }

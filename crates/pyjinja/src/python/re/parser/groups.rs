@@ -121,7 +121,7 @@ impl Parser {
         group
     }
 
-    /// Whether a group, by its name or number, stands around this place.
+    /// Whether a group, by its name or number, is open at this place.
     pub(super) fn is_open(&self, name: &str) -> bool {
         let group = name.parse::<usize>().ok().or_else(|| self.names.get(name).copied());
         group.is_some_and(|group| self.open.contains(&group))
