@@ -168,7 +168,7 @@ struct Leader {
     listed: Listed,
 }
 
-/// What has been listed to its end. kube-runtime's stores wake only one of those who wait for them.
+/// Tells which kinds have been listed to their end. kube-runtime's stores wake only one of those who wait for them.
 #[derive(Clone, Default)]
 struct Listed {
     secrets: Arc<SetOnce<()>>,

@@ -76,7 +76,7 @@ pub(crate) struct Parts {
     pub(crate) lease: Leadership,
 }
 
-/// What came of preparing and sending a request.
+/// The outcome of preparing and sending a request.
 struct Answer {
     status: WebhookResponseStatus,
     verdict: AttemptVerdict,
@@ -369,7 +369,7 @@ impl Deliverer {
     }
 }
 
-/// What an answer tells of the endpoint, and when the request is to be sent again.
+/// Says how the endpoint does, and when the request is to be sent again; None if it is not.
 fn judged(
     history: &AttemptHistory,
     is_sent: bool,
@@ -388,7 +388,7 @@ fn judged(
     }
 }
 
-/// What is said of a delivery where the operator itself failed.
+/// Ends a delivery in which the operator itself failed.
 fn bug(delivery: &Delivery, what: &str) -> DeliverySummary {
     log(delivery, "a bug: the panic is in the log", what);
     delivery.summary(ResponsePhase::Failed, None, None)

@@ -21,7 +21,7 @@ use crate::{
 /// make them take longer.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What a reconciliation needs.
+/// The parts that a reconciliation needs.
 pub(crate) struct Context {
     pub(crate) objects: Objects,
     pub(crate) deliveries: Arc<Deliveries>,
@@ -76,7 +76,7 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
     }
 }
 
-/// What to do when that failed.
+/// Tries a reconciliation that failed again later.
 pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &objects::Error, _: Arc<Context>) -> Action {
     objects::retry_later(error)
 }

@@ -15,7 +15,7 @@ use super::deliveries::Deliveries;
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What there is to be asked for. Clones are one.
+/// The metrics of this process. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Metrics(Arc<RwLock<Option<Arc<Deliveries>>>>);
 

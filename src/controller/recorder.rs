@@ -27,7 +27,7 @@ use crate::{
 /// How long to wait before an object that can't be read is read again.
 const UNREADABLE: Duration = Duration::from_secs(60);
 
-/// What came of writing a status.
+/// The outcome of writing a status.
 enum Written {
     /// It is there.
     Ours(ResourceVersion),
@@ -37,7 +37,7 @@ enum Written {
     Theirs(ResourceVersion, Box<WebhookResponseStatus>),
 }
 
-/// What is to be recorded of an attempt, and of what was recorded before it.
+/// An attempt that is to be recorded, and what was recorded before it.
 pub(super) struct AttemptRecord<'a> {
     /// The status that the WebhookResponse is to have.
     pub(super) status: &'a WebhookResponseStatus,

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What a reconciliation needs.
+/// The parts that a reconciliation needs.
 pub(crate) struct Context {
     pub(crate) objects: Objects,
     pub(crate) catalog: Arc<Catalog>,
@@ -64,7 +64,7 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     Ok(action)
 }
 
-/// What to do when that failed.
+/// Tries a reconciliation that failed again later.
 pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -> Action {
     objects::retry_later(error)
 }

@@ -1,5 +1,5 @@
-//! What of the deliveries needs an API server, whose calls are answered as a test says. What follows from what is tested with
-//! the lifecycle.
+//! Tests of the shell with an API server whose calls are answered as each test says. The decisions are tested with the
+//! lifecycle.
 
 use std::collections::HashMap;
 
