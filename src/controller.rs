@@ -185,7 +185,13 @@ struct Changes {
 }
 
 impl Leader {
-    fn new(client: Client, config: ControllerConfig, sender: Sender, lease: Leadership, ready: Ready) -> (Self, Changes) {
+    fn new(
+        client: Client,
+        config: ControllerConfig,
+        sender: Sender,
+        lease: Leadership,
+        ready: Ready,
+    ) -> (Self, Changes) {
         let objects = Objects::new(client.clone(), FIELD_MANAGER);
         let catalog = Arc::new(Catalog::default());
         let (secret_store, secret_writer) = reflector::store::<Secret>();
