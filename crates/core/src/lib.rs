@@ -1,5 +1,5 @@
-//! What Grafana OnCall's outgoing webhooks do, as functions of values. Nothing here waits, reads or writes: events, webhooks and
-//! answers come in; what is to be sent, recorded, tried again or removed goes out.
+//! The behaviour of Grafana OnCall's outgoing webhooks, as functions of values. Nothing here waits, reads or writes:
+//! events, webhooks and answers come in; what is to be sent, recorded, tried again or removed goes out.
 //!
 //! ```text
 //! event ────┐
@@ -38,9 +38,9 @@
 //! | [`version`] | resource versions, which order the states of objects |
 //! | [`webhook`] | a webhook, its templates compiled |
 //!
-//! The rule that keeps this crate pure: with default features it depends on no kube, tokio, hyper, reqwest, axum, schemars or
-//! utoipa. The feature `schema` adds the last two, for types that stand in custom resources and in the REST API's document.
-//! No two of these modules need each other.
+//! Rules: with default features, this crate depends on no kube, tokio, hyper, reqwest, axum, schemars or utoipa. The
+//! feature `schema` adds the last two, for types that stand in custom resources and in the REST API's document. No two of
+//! these modules need each other.
 
 pub mod address;
 pub mod delivery;
