@@ -31,7 +31,7 @@
 //!
 //! These are kept apart: an event that is *seen* is known to exist, one that is *admitted* is worked for. A delivery that is
 //! *answered* has had its request, one that is *recorded* will never be sent again by anybody. The end of an event is
-//! *written out* when the watch, or whoever writes it, says so ([`EventShown`](Input::EventShown),
+//! *written out* when the watch, or whoever writes it, says so ([`EventSeen`](Input::EventSeen),
 //! [`EventWritten`](Input::EventWritten)), never because a write was asked for.
 
 mod admission;

@@ -267,7 +267,8 @@ impl Lifecycle {
         if self.none_forgotten_until.is_some_and(|until| now.instant < until) {
             return;
         }
-        while let Some((_, number)) = self.remembered.pop_front_if(|(until, _)| *until <= now.instant) {
+        while self.remembered.front().is_some_and(|(until, _)| *until <= now.instant) {
+            let Some((_, number)) = self.remembered.pop_front() else { return };
             if self.events.get(&number).is_some_and(EventState::is_over)
                 && let Some(event) = self.events.remove(&number)
             {

@@ -130,8 +130,8 @@ impl World {
         self.handle(Input::EventListEnded(listed));
     }
 
-    fn step(&mut self, happens: Happens) {
-        match happens {
+    fn step(&mut self, happens: &Happens) {
+        match *happens {
             Happens::Event(group) => self.create_event(group),
             Happens::Effect(which, ok) => {
                 if !self.effects.is_empty() {
@@ -379,7 +379,7 @@ proptest! {
     ) {
         let mut world = World::new();
         for step in steps {
-            world.step(step);
+            world.step(&step);
         }
         world.finish();
         world.check_all_is_done();
