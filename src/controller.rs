@@ -235,10 +235,12 @@ impl Leader {
 
     /// Watches the Secrets that webhooks may name, and tells of the webhooks that name one that has changed.
     fn watch_secrets(self, changes: UnboundedSender<ObjectRef<Webhook>>) -> impl Future<Output = ()> + use<> {
+        let secrets = self.secrets;
         let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
         let events = watcher(api_of::<Secret>(&self.client, self.config.namespace.as_deref()), labelled)
             .default_backoff()
             .reflect(self.secret_writer)
+            .inspect_ok(move |_| secrets.notify())
             .inspect_ok(on_listed(&self.listed.secrets))
             .touched_objects();
         let catalog = self.catalog;

@@ -43,9 +43,6 @@ use crate::{
     resources::{AlertGroupEvent, LastRun, Webhook, WebhookResponseStatus},
 };
 
-/// How often to look for a Secret that should be there any moment.
-const SECRETS_EVERY: Duration = Duration::from_millis(50);
-
 /// How long to wait before an event that can't be read is read again.
 const UNREADABLE: Duration = Duration::from_secs(60);
 
@@ -145,9 +142,17 @@ impl Deliverer {
 
     /// Waits a while for the Secrets of a webhook that is new.
     pub(crate) async fn secrets_of_the_same_apply(&self, webhook: &WatchedWebhook) {
-        while self.awaits_secrets(webhook) {
-            tokio::time::sleep(SECRETS_EVERY).await;
-        }
+        let arrived = async {
+            loop {
+                let changed = self.secrets.changed();
+                if !self.awaits_secrets(webhook) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // At the limit the request says which Secret is missing.
+        let _ = tokio::time::timeout_at((webhook.appeared + SAME_APPLY).into(), arrived).await;
     }
 
     /// Sends the request, calls `answered`, and records what came of it. What can't be recorded is logged, and counts as it came

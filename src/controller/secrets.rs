@@ -1,8 +1,11 @@
 //! The Secrets that webhooks may name. Only those with the label are watched.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::{ObjectRef, Store};
 use secrecy::SecretString;
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
     core::webhook::SecretKey,
@@ -11,7 +14,10 @@ use crate::{
 
 /// The Secrets that the watch has shown. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Secrets(Store<Secret>);
+pub(crate) struct Secrets {
+    store: Store<Secret>,
+    changed: Arc<Notify>,
+}
 
 /// Why a Secret's key has no value that can be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +43,17 @@ impl MissingSecret {
 
 impl Secrets {
     pub(crate) fn new(store: Store<Secret>) -> Self {
-        Self(store)
+        Self { store, changed: Arc::default() }
+    }
+
+    /// Takes in that the watch has shown something new.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Resolves when the watch has shown something new since the call.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// The text under a key, without the line break that editors and `echo` put at its end.
@@ -50,7 +66,7 @@ impl Secrets {
         SecretKey { name, key }: &SecretKey,
     ) -> Result<SecretString, MissingSecret> {
         let secret = self
-            .0
+            .store
             .get(&ObjectRef::new(name).within(namespace))
             .ok_or_else(|| MissingSecret::Secret { name: name.clone() })?;
         let bytes = secret

@@ -8,7 +8,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{super::*, Listed, mk_webhook, time};
+use super::{
+    super::{
+        event::{Stage, Step},
+        *,
+    },
+    Listed, mk_webhook, time,
+};
 use crate::{
     delivery::{Attempt, AttemptHistory, ResponsePhase, Round},
     event::EventFacts,
@@ -76,6 +82,8 @@ struct World {
     annotations: BTreeMap<Key, Arc<str>>,
     /// How many were set.
     asked: usize,
+    /// A webhook was held, or its endpoint was down, so that nobody waited for its deliveries.
+    was_stuck: bool,
 }
 
 fn mk_lifecycle(records: &BTreeMap<Key, Record>) -> Lifecycle {
@@ -95,6 +103,7 @@ impl World {
             webhooks: WEBHOOKS.map(|name| (name, false)).into(),
             annotations: BTreeMap::new(),
             asked: 0,
+            was_stuck: false,
         };
         world.begin();
         world
@@ -144,6 +153,7 @@ impl World {
                 let name = WEBHOOKS[usize::from(which)];
                 if let Some(is_held) = self.webhooks.get_mut(name) {
                     *is_held = held;
+                    self.was_stuck |= held;
                     self.handle(Input::WebhookChanged(self.known(name)));
                 }
             }
@@ -268,6 +278,7 @@ impl World {
         let is_held = is_held.unwrap_or_default();
         let end = AttemptEnd { next, report, policy: RetryPolicy::default(), is_held, chance: 0.0 };
         self.handle(Input::AttemptEnded(delivery, permit, end));
+        self.was_stuck |= self.lifecycle.load().failing > 0;
     }
 
     /// Checks that a delivery that is sent is not recorded as ended, and does not come before its time in the alert group.
@@ -279,9 +290,13 @@ impl World {
             assert!(is_asked, "{key:?} is sent, and recorded as ended");
         } else if delivery.history.count == 0 {
             let group = |number: usize| &self.events[number].facts.alert_group_id;
+            // A webhook that reads the answers of others waits for theirs as well.
+            let waits_for = |name: &str| name == key.1 || (key.1 == "reader" && !self.was_stuck);
             for number in (0..key.0).filter(|number| group(*number) == group(key.0)) {
-                let is_tried = self.records.contains_key(&(number, key.1.clone()));
-                assert!(is_tried, "{key:?} is sent before event {number}");
+                for webhook in self.webhooks.keys().filter(|name| waits_for(name)) {
+                    let is_tried = self.records.contains_key(&(number, (*webhook).to_owned()));
+                    assert!(is_tried, "{key:?} is sent before event {number} for {webhook}");
+                }
             }
         }
     }
@@ -339,6 +354,20 @@ impl World {
         panic!("it never ends");
     }
 
+    /// The steps of deliveries agree with the counts of the dispatcher.
+    fn check_steps(&self) {
+        let stages = self.lifecycle.events.values().flat_map(|event| event.runs.values()).map(|run| &run.stage);
+        let steps: Vec<Step> = stages
+            .filter_map(|stage| match stage {
+                Stage::Open { step, .. } => Some(*step),
+                Stage::Ended => None,
+            })
+            .collect();
+        let count = |of: &[Step]| steps.iter().filter(|step| of.contains(step)).count();
+        let load = self.lifecycle.load();
+        assert_eq!((count(&[Step::Queued]), count(&[Step::Sending, Step::Answered])), (load.waiting, load.in_flight));
+    }
+
     fn check_all_is_done(&self) {
         for number in 0..self.events.len() {
             for webhook in self.webhooks.keys() {
@@ -380,6 +409,7 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.step(&step);
+            world.check_steps();
         }
         world.finish();
         world.check_all_is_done();
