@@ -1,11 +1,19 @@
 //! Grafana OnCall's outgoing webhooks as Kubernetes resources.
+//!
+//! ```text
+//! main.rs ─┬─► controller ─► delivery ─┐
+//!          ├─► rest ───────────────────┼─► kubernetes, resources, config ─► core (the crate oncall-core)
+//!          └─► cli ────────────────────┘
+//! ```
+//! ARCHITECTURE.md follows one event through it.
 
 pub mod cli;
 pub mod config;
 pub mod controller;
-pub use oncall_core as core;
 pub mod delivery;
 mod errors;
 pub mod kubernetes;
 pub mod resources;
 pub mod rest;
+
+pub use oncall_core as core;

@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// How long to wait before an event that can't be read is read again.
-const UNREADABLE: Duration = Duration::from_secs(60);
+const REREAD_AFTER: Duration = Duration::from_secs(60);
 
 /// Templates that take longer than this are rendered where they hold up nobody else, from the second time on.
 const SLOW: Duration = Duration::from_millis(5);
@@ -73,8 +73,18 @@ pub(crate) struct Parts {
     pub(crate) lease: Leadership,
 }
 
+/// How far sending a request came.
+pub(crate) enum Sent {
+    /// There is an answer, or there will never be one. It is to be recorded.
+    Answered(Box<Answer>),
+    /// Nothing was sent, and nothing is left to record.
+    Over(Next),
+}
+
 /// The outcome of preparing and sending a request.
-struct Answer {
+pub(crate) struct Answer {
+    /// The webhook as it was when the request was made.
+    webhook: Arc<WatchedWebhook>,
     status: WebhookResponseStatus,
     verdict: AttemptVerdict,
     /// The version of the WebhookResponse that was created meanwhile.
@@ -155,29 +165,30 @@ impl Deliverer {
         let _ = tokio::time::timeout_at((webhook.appeared + SAME_APPLY).into(), arrived).await;
     }
 
-    /// Sends the request, calls `answered`, and records what came of it. What can't be recorded is logged, and counts as it came
-    /// out. `webhook` is None if there is no such webhook any more.
-    pub(crate) async fn attempt(
-        &self,
-        delivery: &mut Delivery,
-        webhook: Option<&Arc<WatchedWebhook>>,
-        answered: impl FnOnce(),
-    ) -> (Next, EndpointReport) {
+    /// Renders the request and sends it. `webhook` is None if there is no such webhook any more.
+    pub(crate) async fn send(&self, delivery: &mut Delivery, webhook: Option<&Arc<WatchedWebhook>>) -> Sent {
         let Some(enabled) = webhook.filter(|webhook| webhook.webhook.enabled) else {
-            let summary = self.recorder.close(delivery, webhook.map(|webhook| &**webhook), None).await;
-            return (Next::End(summary), EndpointReport::NotSent);
+            return Sent::Over(Next::End(self.recorder.close(delivery, webhook.map(|webhook| &**webhook), None).await));
         };
         // Later events of the alert group wait for this one: it must end, come what may.
-        match AssertUnwindSafe(self.send_and_record(delivery, enabled, answered)).catch_unwind().await {
-            Ok(Ok(end)) => end,
+        match AssertUnwindSafe(self.prepare_and_send(delivery, enabled)).catch_unwind().await {
+            Ok(Ok(sent)) => sent,
             Ok(Err(error)) => {
                 // The event can't be read, for now.
                 log(delivery, &error_chain(&error), "deliver");
-                let next = Timestamp::now().saturating_add(UNREADABLE).unwrap_or(Timestamp::MAX);
-                let summary = delivery.summary(ResponsePhase::Pending, None, None);
-                (Next::Again(next, summary), EndpointReport::NotSent)
+                let next = Timestamp::now().saturating_add(REREAD_AFTER).unwrap_or(Timestamp::MAX);
+                Sent::Over(Next::Again(next, delivery.summary(ResponsePhase::Pending, None, None)))
             }
-            Err(_) => (Next::End(bug(delivery, "deliver")), EndpointReport::NotSent),
+            Err(_) => Sent::Over(Next::End(bug(delivery, "deliver"))),
+        }
+    }
+
+    /// Decides what follows from an answer, and records that. An answer that can't be recorded is logged, and counts as it came
+    /// out.
+    pub(crate) async fn record(&self, delivery: &mut Delivery, answer: Answer) -> (Next, EndpointReport) {
+        match AssertUnwindSafe(self.judge_and_record(delivery, answer)).catch_unwind().await {
+            Ok(end) => end,
+            Err(_) => (Next::End(bug(delivery, "record")), EndpointReport::NotSent),
         }
     }
 
@@ -196,32 +207,28 @@ impl Deliverer {
         }
     }
 
-    async fn send_and_record(
+    async fn prepare_and_send(
         &self,
         delivery: &mut Delivery,
         webhook: &Arc<WatchedWebhook>,
-        answered: impl FnOnce(),
-    ) -> Result<(Next, EndpointReport), objects::Error> {
+    ) -> Result<Sent, objects::Error> {
         let Some(data) = self.data(&delivery.event).await? else {
             let why = "Not sent: the AlertGroupEvent is gone";
-            let summary = self.recorder.close(delivery, Some(webhook), Some(why)).await;
-            return Ok((Next::End(summary), EndpointReport::NotSent));
+            return Ok(Sent::Over(Next::End(self.recorder.close(delivery, Some(webhook), Some(why)).await)));
         };
-        let answer = match self.prepare(delivery, webhook, data).await {
-            Preparation::Skip(_) => {
-                let summary = self.recorder.close(delivery, None, None).await;
-                return Ok((Next::End(summary), EndpointReport::NotSent));
-            }
-            Preparation::Failed(record) => Some(Answer {
+        Ok(match self.prepare(delivery, webhook, data).await {
+            Preparation::Skip(_) => Sent::Over(Next::End(self.recorder.close(delivery, None, None).await)),
+            Preparation::Failed(record) => Sent::Answered(Box::new(Answer {
                 status: WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
                 verdict: AttemptVerdict::Rejected,
                 created: self.recorder.create(delivery, webhook).await,
-            }),
-            Preparation::Send(request, record) => self.send(delivery, webhook, &request, record).await,
-        };
-        let Some(answer) = answer else { return Ok((Next::Leave, EndpointReport::NotSent)) };
-        answered();
-        Ok(self.record(delivery, webhook, answer).await)
+                webhook: Arc::clone(webhook),
+            })),
+            Preparation::Send(request, record) => match self.request(delivery, webhook, &request, record).await {
+                Some(answer) => Sent::Answered(Box::new(answer)),
+                None => Sent::Over(Next::Leave),
+            },
+        })
     }
 
     /// Reads the data of an event; None if it is gone.
@@ -279,10 +286,10 @@ impl Deliverer {
     }
 
     /// Sends the request, and creates the WebhookResponse meanwhile. None if this process stops before anything is sent.
-    async fn send(
+    async fn request(
         &self,
         delivery: &Delivery,
-        webhook: &WatchedWebhook,
+        webhook: &Arc<WatchedWebhook>,
         request: &request::PreparedRequest,
         record: ResponseRecord,
     ) -> Option<Answer> {
@@ -290,13 +297,13 @@ impl Deliverer {
             return None;
         }
         // In this order: the request does not wait until the other call has left.
-        let sent = self.send_until_let(delivery, webhook, request, record);
+        let sent = self.send_when_allowed(delivery, webhook, request, record);
         let (sent, created) = tokio::join!(sent, self.recorder.create(delivery, webhook));
         let (status, verdict) = sent?;
-        Some(Answer { status, verdict, created })
+        Some(Answer { webhook: Arc::clone(webhook), status, verdict, created })
     }
 
-    async fn send_until_let(
+    async fn send_when_allowed(
         &self,
         delivery: &Delivery,
         webhook: &WatchedWebhook,
@@ -319,12 +326,10 @@ impl Deliverer {
         }
     }
 
-    /// Decides what follows from an answer, and records that.
-    async fn record(
+    async fn judge_and_record(
         &self,
         delivery: &mut Delivery,
-        webhook: &Arc<WatchedWebhook>,
-        Answer { status, verdict, created }: Answer,
+        Answer { webhook, status, verdict, created }: Answer,
     ) -> (Next, EndpointReport) {
         let (recorded_attempts, is_new) = (delivery.history.count, delivery.version.is_none());
         let is_sent = !status.attempts.is_empty();
@@ -332,7 +337,7 @@ impl Deliverer {
         if verdict == AttemptVerdict::Gone {
             webhook.suspend();
         }
-        let (report, next) = judged(&delivery.history, is_sent, verdict, webhook, &status);
+        let (report, next) = judged(&delivery.history, is_sent, verdict, &webhook, &status);
         let status = match next {
             Some(next) => status.until(next),
             None => status.redelivered(delivery.redeliver.as_deref()),
@@ -352,7 +357,7 @@ impl Deliverer {
                 (status, None)
             }
         };
-        self.note(delivery, webhook, &status);
+        self.note(delivery, &webhook, &status);
         let summary = delivery.summary(status.phase, status.status_code, response);
         match (status.phase, status.next_attempt_time) {
             (ResponsePhase::Retrying, Some(next)) => (Next::Again(next, summary), report),

@@ -21,14 +21,14 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     catalog::{Catalog, WatchedWebhook, WebhookChange},
-    deliver::{Deliverer, chance},
+    deliver::{Deliverer, Sent, chance},
     history::History,
     recorder::asked_response,
 };
 use crate::{
     core::{
         delivery::{Delivery, EventKey},
-        dispatch::{Limits, Permit},
+        dispatch::{EndpointReport, Limits, Permit},
         lifecycle::{
             AskedResponse, AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, ListedEvent, Load, Now, Progress,
             SeenEvent,
@@ -84,7 +84,24 @@ impl Deliveries {
 
     /// Takes in what has happened.
     fn handle(self: &Arc<Self>, input: Input) {
-        let effects = self.lifecycle.lock().handle(input, Now::read());
+        self.handle_locked(|| input);
+    }
+
+    /// Takes in what `input` finds to have happened while nothing else happens.
+    fn handle_locked(self: &Arc<Self>, input: impl FnOnce() -> Input) {
+        // Who stops waits for what is about to be started too.
+        let _token = self.tasks.token();
+        let effects = {
+            let mut lifecycle = self.lifecycle.lock();
+            let effects = lifecycle.handle(input(), Now::read());
+            // Before anybody can see that the event has ended, and keep its data once more.
+            for effect in &effects {
+                if let Effect::ForgetData(event) = effect {
+                    self.deliverer.forget(event);
+                }
+            }
+            effects
+        };
         for effect in effects {
             self.carry_out(effect);
         }
@@ -101,7 +118,8 @@ impl Deliveries {
             Effect::Decline(asked, why) => {
                 self.tasks.spawn(async move { this.deliverer.recorder().decline(&asked, &why).await });
             }
-            Effect::ForgetData(event) => self.deliverer.forget(&event),
+            // It is done.
+            Effect::ForgetData(_) => {}
             Effect::WriteEvent(event) => {
                 // The controller lives as long as the process.
                 let _ = self.ended.unbounded_send(ObjectRef::new(&event.name).within(&event.namespace));
@@ -126,16 +144,16 @@ impl Deliveries {
     fn prepare(self: &Arc<Self>, mut delivery: Box<Delivery>, look_up: bool) {
         let webhook = self.webhook_of(&delivery);
         if !look_up && !webhook.as_ref().is_some_and(|webhook| self.deliverer.awaits_secrets(webhook)) {
-            return self.handle(Input::Prepared(delivery, Found::Nothing));
+            return self.handle(Input::Prepared(delivery, Found::ToSend));
         }
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
             let found = match look_up {
                 true => this.deliverer.recorder().look_up(&mut delivery).await,
-                false => Some(Found::Nothing),
+                false => Some(Found::ToSend),
             };
             let Some(found) = found else { return };
-            if let Some(webhook) = webhook.filter(|_| matches!(found, Found::Nothing)) {
+            if let Some(webhook) = webhook.filter(|_| matches!(found, Found::ToSend)) {
                 this.deliverer.secrets_of_the_same_apply(&webhook).await;
             }
             this.handle(Input::Prepared(delivery, found));
@@ -144,12 +162,16 @@ impl Deliveries {
 
     async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, permit: Permit) {
         let webhook = self.webhook_of(&delivery);
-        let key = (delivery.number, Arc::clone(&delivery.webhook));
-        let answered = || self.handle(Input::Answered(key));
-        let (next, report) = self.deliverer.attempt(&mut delivery, webhook.as_ref(), answered).await;
-        let policy = webhook.map(|webhook| webhook.webhook.retry.clone()).unwrap_or_default();
-        let is_held = self.webhook_of(&delivery).is_some_and(|webhook| webhook.is_held());
-        let end = AttemptEnd { next, report, policy, is_held, chance: chance() };
+        let (next, report) = match self.deliverer.send(&mut delivery, webhook.as_ref()).await {
+            Sent::Answered(answer) => {
+                self.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
+                self.deliverer.record(&mut delivery, *answer).await
+            }
+            Sent::Over(next) => (next, EndpointReport::NotSent),
+        };
+        let is_gone = webhook.as_ref().is_some_and(|webhook| webhook.is_gone());
+        let webhook = webhook.map(|webhook| Arc::clone(&webhook.webhook));
+        let end = AttemptEnd { next, report, webhook, is_gone, chance: chance() };
         self.handle(Input::AttemptEnded(delivery, permit, end));
     }
 
@@ -189,7 +211,8 @@ impl Deliveries {
 
     /// Takes in what has happened to a webhook.
     pub(crate) fn webhook_changed(self: &Arc<Self>, change: WebhookChange) {
-        self.handle(match change {
+        // Whether it is held is read while no attempt can end that says so.
+        self.handle_locked(|| match change {
             WebhookChange::Added(webhook) => Input::WebhookAppeared(webhook.known()),
             WebhookChange::Changed(webhook) => Input::WebhookChanged(webhook.known()),
             WebhookChange::Removed(name) => Input::WebhookGone(name),
@@ -219,7 +242,7 @@ impl Deliveries {
 
     /// Takes in that the status of an event, as it is, says all that is to be said.
     pub(crate) fn written(self: &Arc<Self>, event: &AlertGroupEvent) {
-        self.handle(Input::EventWritten(Box::new(seen(event))));
+        self.handle(Input::EventStatusConfirmed(Box::new(seen(event))));
         self.events_changed.notify_waiters();
     }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long to wait before an object that can't be read is read again.
-const UNREADABLE: Duration = Duration::from_secs(60);
+const REREAD_AFTER: Duration = Duration::from_secs(60);
 
 /// The outcome of writing a status.
 enum Written {
@@ -66,11 +66,11 @@ impl Recorder {
         loop {
             match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &name)).await {
                 Ok(Some(response)) => return Some(found(delivery, response)),
-                Ok(None) => return Some(Found::Nothing),
+                Ok(None) => return Some(Found::ToSend),
                 Err(error) => log(delivery, &error_chain(&error), "look up"),
             }
             tokio::select! {
-                () = tokio::time::sleep(UNREADABLE) => {}
+                () = tokio::time::sleep(REREAD_AFTER) => {}
                 () = self.stop.cancelled() => return None,
             }
         }
@@ -235,16 +235,16 @@ impl Recorder {
 /// Reads a record into a delivery.
 fn found(delivery: &mut Delivery, response: WebhookResponse) -> Found {
     delivery.version = Some(version_of(&response));
-    let Some(status) = response.status else { return Found::Nothing };
+    let Some(status) = response.status else { return Found::ToSend };
     let summary = summary_of(delivery, &status);
     delivery.history = status.history();
     let next = status.next_attempt_time.unwrap_or(Timestamp::UNIX_EPOCH);
     match (status.phase, delivery.redeliver.as_deref()) {
-        (ResponsePhase::Pending, _) => Found::Nothing,
+        (ResponsePhase::Pending, _) => Found::ToSend,
         (ResponsePhase::Retrying, _) => Found::Tried(next, summary),
         (_, Some(value)) if status.redelivered.as_deref() != Some(value) => {
             delivery.history = std::mem::take(&mut delivery.history).anew();
-            Found::Nothing
+            Found::ToSend
         }
         _ => Found::Ended(summary),
     }

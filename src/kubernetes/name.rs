@@ -1,4 +1,4 @@
-//! Names of objects within a cluster.
+//! Reads the core's `NamespacedName` from an object.
 
 use kube::ResourceExt;
 

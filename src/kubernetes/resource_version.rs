@@ -1,4 +1,4 @@
-//! Versions of objects (`metadata.resourceVersion`).
+//! Reads the core's `ResourceVersion` from an object (`metadata.resourceVersion`).
 
 use kube::ResourceExt;
 

@@ -1,4 +1,4 @@
-//! The state that all handlers share.
+//! The state that all handlers share: caches, the writer, who is let in, and bounds on work that goes on at a time.
 
 use std::{future::Future, sync::Arc};
 

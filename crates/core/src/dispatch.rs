@@ -8,7 +8,7 @@
 //! Nobody gets all there is: a namespace may have in flight at most twice what is free, and a webhook no more than what
 //! is left of that. So whoever comes next finds something free, however many endpoints hang.
 //!
-//! An endpoint that fails some times in a row is tried with one delivery at a time, another each time. When it answers,
+//! An endpoint that fails some times in a row, or asks to wait, is tried with one delivery at a time, another each time. When it answers,
 //! what waits for it goes out at once, in order: one request, two, four, and so on.
 
 use std::{
@@ -23,11 +23,11 @@ use super::{name::NamespacedName, retry::RetryPolicy};
 const FAILURES: u32 = 5;
 
 /// How long to wait between one delivery and the next while an endpoint is down, unless the webhook's policy says less.
-const PROBES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const PROBE_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// How many deliveries that waited too long are given up at a time. There may be thousands at once, each of which costs
 /// writes that the records of others need.
-const GIVING_UP: usize = 8;
+const MAX_GIVING_UP: usize = 8;
 
 /// Bounds on the deliveries that are in flight at a time.
 #[derive(Clone, Copy, Debug)]
@@ -328,7 +328,7 @@ impl<T> Dispatcher<T> {
     pub fn next(&mut self, now: Instant) -> Option<Decision<T>> {
         self.wake(now);
         self.next_to_send(now).or_else(|| {
-            if self.giving_up >= GIVING_UP {
+            if self.giving_up >= MAX_GIVING_UP {
                 return None;
             }
             let item = self.given_up.pop_front()?;
@@ -433,8 +433,8 @@ impl<T> Dispatcher<T> {
             queue.busy.remove(&group);
             let delay = |probes: u32, asked: Option<Duration>| {
                 let pace = RetryPolicy {
-                    initial_delay: PROBES.0.min(policy.initial_delay),
-                    max_delay: PROBES.1.min(policy.max_delay),
+                    initial_delay: PROBE_DELAYS.0.min(policy.initial_delay),
+                    max_delay: PROBE_DELAYS.1.min(policy.max_delay),
                     ..RetryPolicy::default()
                 };
                 let asked = asked.unwrap_or_default().min(super::retry::RETRY_AFTER_MAX);

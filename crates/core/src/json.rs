@@ -1,4 +1,5 @@
-//! JSON as Python and PostgreSQL have it.
+//! JSON as Python reads and writes it (from `pyjinja`), and keys in the order in which PostgreSQL's `jsonb` keeps them, which is
+//! the order that OnCall's receivers see.
 
 use std::sync::Arc;
 

@@ -4,13 +4,13 @@
 //!                 seen ─► admitted ─► matched with webhooks
 //!                                            │
 //!   Ordered ─► Preparing ─► Queued ─► Sending ─► Answered ─► Ended ─► the event's end is written, and shown
-//!      │           │          ▲ ▲                    │         ▲
-//!      └───────────┼──────────┘ └─── is tried again ─┘         │
-//!                  └──────── is recorded as ended ─────────────┤
-//!                             Queued ─► Closing ───────────────┘
+//!      │           │         ▲  ▲        │          │         ▲
+//!      └───────────┼─────────┘  └────────┼─ again ──┘         │
+//!                  └─ was recorded ──────┴─ nothing to send ──┤
+//!                           Queued ─► Closing ────────────────┘
 //! ```
 //! [`Lifecycle::handle`] takes an [`Input`] and the time, and returns [`Effect`]s: nothing here waits, reads or writes. Each
-//! effect that hands out a [`Delivery`] is answered by one input that gives it back.
+//! effect that hands out a [`Delivery`] is followed by an input that gives it back, unless the process stops.
 //!
 //! | from | input | to | effects |
 //! |---|---|---|---|
@@ -18,21 +18,26 @@
 //! | Ordered | its turn in the alert group comes | Preparing, where another process may have begun or Secrets may follow; else Queued | [`Prepare`](Effect::Prepare) |
 //! | Preparing | [`Prepared`](Input::Prepared): nothing is recorded | Queued | – |
 //! | Preparing | [`Prepared`](Input::Prepared): it was tried | Queued, for the time that is recorded | – |
-//! | Preparing | [`Prepared`](Input::Prepared): it had ended | Ended | – |
+//! | Preparing | [`Prepared`](Input::Prepared): it had ended | Ended; Queued, if it was asked for again meanwhile | – |
 //! | Queued | the dispatcher has room | Sending | [`Attempt`](Effect::Attempt) |
 //! | Queued | its deadline passes while its endpoint is down | Closing | [`GiveUp`](Effect::GiveUp) |
 //! | Queued | [`WebhookGone`](Input::WebhookGone) | Ended | – |
+//! | Ordered, Preparing | [`WebhookGone`](Input::WebhookGone) | as it was; its attempt finds no webhook and ends it | – |
+//! | Queued | [`WebhookChanged`](Input::WebhookChanged) | Queued; held, or due at once | – |
+//! | Ordered to Closing | [`RedeliveryAsked`](Input::RedeliveryAsked) | as it was; due at once if Queued, else sent again when it ends | – |
 //! | Sending | [`Answered`](Input::Answered) | Answered | – |
-//! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): again | Queued | – |
+//! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): again | Queued; Ended, if the webhook is gone | – |
+//! | Sending | [`AttemptEnded`](Input::AttemptEnded): left, since the process stops | Sending, for ever: the next process looks it up | – |
 //! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): ended | Ended; Queued, if it was asked for again meanwhile | – |
 //! | Closing | [`GaveUp`](Input::GaveUp) | Ended; Queued, if it was asked for again meanwhile | – |
 //! | Ended | [`RedeliveryAsked`](Input::RedeliveryAsked), read by [`ReadResponse`](Effect::ReadResponse), [`ReadEvent`](Effect::ReadEvent) | Queued | – |
 //! | the last one ends | | | [`WriteEvent`](Effect::WriteEvent), [`ForgetData`](Effect::ForgetData) |
+//! | any | [`EventGone`](Input::EventGone) | as it was: it goes on, and nothing is written of the event | – |
 //!
 //! These are kept apart: an event that is *seen* is known to exist, one that is *admitted* is worked for. A delivery that is
 //! *answered* has had its request, one that is *recorded* will never be sent again by anybody. The end of an event is
 //! *written out* when the watch, or whoever writes it, says so ([`EventSeen`](Input::EventSeen),
-//! [`EventWritten`](Input::EventWritten)), never because a write was asked for.
+//! [`EventStatusConfirmed`](Input::EventStatusConfirmed)), never because a write was asked for.
 
 mod admission;
 mod deliveries;
@@ -48,7 +53,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::{event::EventState, webhooks::WebhookIndex};
+use self::{event::EventState, webhooks::KnownWebhooks};
 pub use self::{
     event::{EventRecord, EventSummary, SeenEvent},
     redelivery::AskedResponse,
@@ -60,12 +65,11 @@ use crate::{
     matching::SAME_APPLY,
     name::NamespacedName,
     order::{AlertGroupOrder, DeliveryKey},
-    retry::RetryPolicy,
+    webhook::Webhook,
 };
 
-/// How long a completed event is remembered, for webhooks of the same apply that the watch shows later, or shows another
-/// process; and how long all of them are after the watch of webhooks was interrupted, which it says again every half a minute
-/// until it goes on.
+/// How long a completed event is remembered: a webhook of the same apply may be seen late. After an interruption of the watch of
+/// webhooks, which is reported every 30 s until it ends, nothing is forgotten for as long.
 pub const REMEMBERED: Duration = Duration::from_secs(SAME_APPLY.as_secs() + 60);
 
 /// The time of an input, on both clocks.
@@ -114,8 +118,8 @@ pub enum Input {
     EventSeen(Box<SeenEvent>),
     /// A list of events has ended: these are there, in any order, and no others.
     EventListEnded(Vec<ListedEvent>),
-    /// The status of an event says all that is to be said of it: it was compared before it was written.
-    EventWritten(Box<SeenEvent>),
+    /// The status of an event says all that is to be said of it: the two were compared, and nothing need be written.
+    EventStatusConfirmed(Box<SeenEvent>),
     /// The event of this uid is deleted.
     EventGone(String),
     /// There is a webhook that was not there before.
@@ -130,7 +134,7 @@ pub enum Input {
     WebhooksInterrupted,
     /// A delivery is prepared.
     Prepared(Box<Delivery>, Found),
-    /// The request of a delivery is answered, or will never be; its record follows.
+    /// The request of a delivery is answered, or could not be made; the record of that follows.
     Answered(DeliveryKey),
     /// An attempt has ended, record included.
     AttemptEnded(Box<Delivery>, Permit, AttemptEnd),
@@ -140,7 +144,7 @@ pub enum Input {
     RedeliveryAsked(NamespacedName, Arc<str>),
     /// A response that is to be sent again is read.
     ResponseRead(Box<AskedResponse>),
-    /// A response that is to be sent again is gone, or has lost this value of the annotation.
+    /// A response that is to be sent again for this value is gone, or can't be read.
     ResponseGone(NamespacedName, Arc<str>),
     /// The event of a response that is to be sent again is read; None if it is gone.
     EventRead(Box<AskedResponse>, Option<Box<SeenEvent>>),
@@ -157,8 +161,8 @@ pub enum Found {
     Ended(DeliverySummary),
     /// It was tried, and is to be sent again then.
     Tried(Timestamp, DeliverySummary),
-    /// It is to be sent.
-    Nothing,
+    /// It is to be sent: there is no record, or it is asked for anew.
+    ToSend,
 }
 
 /// How an attempt ended.
@@ -168,10 +172,10 @@ pub struct AttemptEnd {
     pub next: Next,
     /// How the endpoint did.
     pub report: EndpointReport,
-    /// The policy of the webhook as it was sent.
-    pub policy: RetryPolicy,
-    /// Whether the webhook, as it is now, is held: the receiver may just have said that it is gone.
-    pub is_held: bool,
+    /// The webhook as it was when the request was made; None if there was none.
+    pub webhook: Option<Arc<Webhook>>,
+    /// Whether the receiver has answered that it wants no more of this webhook (410).
+    pub is_gone: bool,
     /// From 0 to 1: spreads what failed together.
     pub chance: f64,
 }
@@ -268,13 +272,13 @@ pub struct Lifecycle {
     /// Numbers by uid.
     numbers: HashMap<String, u64>,
     next_number: u64,
-    /// The deliveries that wait for their turn, by the namespace and the id of their alert group.
+    /// The deliveries that were not tried yet, by the namespace and the id of their alert group.
     orders: HashMap<NamespacedName, AlertGroupOrder>,
     dispatcher: Dispatcher<Box<Delivery>>,
-    webhooks: WebhookIndex,
+    webhooks: KnownWebhooks,
     responses: Arc<dyn ListedResponses>,
     /// The namespaces in which events are held.
-    held_namespaces: HashSet<Arc<str>>,
+    namespaces_awaiting_unreadable: HashSet<Arc<str>>,
     /// The responses that people want to be sent again, and the values of the annotation, by webhooks that can't be read.
     asked_of_unreadable: HashMap<NamespacedName, HashMap<Arc<str>, Arc<str>>>,
     /// The last value of each response that is being read.
@@ -302,9 +306,9 @@ impl Lifecycle {
             next_number: 0,
             orders: HashMap::new(),
             dispatcher: Dispatcher::new(limits),
-            webhooks: WebhookIndex::default(),
+            webhooks: KnownWebhooks::default(),
             responses,
-            held_namespaces: HashSet::new(),
+            namespaces_awaiting_unreadable: HashSet::new(),
             asked_of_unreadable: HashMap::new(),
             asked_last: HashMap::new(),
             asked_early: Vec::new(),
@@ -322,7 +326,7 @@ impl Lifecycle {
         match input {
             Input::EventSeen(seen) => self.event_seen(&seen, now),
             Input::EventListEnded(listed) => self.event_list_ended(&listed, now),
-            Input::EventWritten(seen) => self.event_written(&seen, now),
+            Input::EventStatusConfirmed(seen) => self.event_status_confirmed(&seen, now),
             Input::EventGone(uid) => self.event_gone(&uid, now),
             Input::WebhookAppeared(webhook) if !self.is_stopped => self.webhook_appeared(&webhook, now),
             Input::WebhookChanged(webhook) if !self.is_stopped => self.webhook_changed(&webhook, now),

@@ -291,7 +291,7 @@ fn what_is_given_up_takes_nothing_from_what_can_be_sent() {
             Decision::GiveUp(item) => given_up.push(item),
         }
     }
-    assert_eq!((items(&sent), given_up.len()), (vec![50, 51], GIVING_UP));
+    assert_eq!((items(&sent), given_up.len()), (vec![50, 51], MAX_GIVING_UP));
     assert_eq!(world.dispatcher.in_flight(), 2);
     world.dispatcher.gave_up();
     let Some(Decision::GiveUp(_)) = world.dispatcher.next(world.now) else { panic!("none follows") };

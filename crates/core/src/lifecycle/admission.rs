@@ -4,10 +4,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     Effect, Lifecycle, ListedEvent, Now, REMEMBERED,
-    event::{EventState, Origin, SeenEvent, Stage, Step, WebhookRun, Written},
+    event::{EventState, Origin, Request, SeenEvent, Stage, StatusState, Step, WebhookRun},
     webhooks::KnownWebhook,
 };
-use crate::{delivery::EventKey, dispatch::EndpointChange, name::NamespacedName};
+use crate::{
+    delivery::{DeliverySummary, EventKey},
+    dispatch::EndpointChange,
+    name::NamespacedName,
+};
 
 impl Lifecycle {
     /// Whether an event is to be admitted: it is not completed, or is to be sent again, and is not being deleted and not here
@@ -18,20 +22,25 @@ impl Lifecycle {
         }
         let known = self.numbers.get(&seen.key.uid).and_then(|number| self.events.get(number));
         // One that has ended is admitted again only for another value of the annotation.
-        known.is_none_or(|event| event.has_ended() && seen.is_completed() && event.answers() != seen.asked.as_ref())
+        known.is_none_or(|event| {
+            event.has_ended() && seen.is_completed() && event.redelivery_value() != seen.asked.as_ref()
+        })
+    }
+
+    fn origin_of(&self, seen: &SeenEvent) -> Origin {
+        match (self.is_listed, &seen.record) {
+            (false, _) => Origin::FirstList,
+            // It is not completed, and has a status.
+            (true, Some(_)) => Origin::OtherProcess,
+            (true, None) => Origin::New,
+        }
     }
 
     pub(super) fn event_seen(&mut self, seen: &SeenEvent, now: Now) {
         let is_wanted = self.wants(seen);
         self.event_shown(seen, now);
         if is_wanted {
-            // One that is not completed and has a status was another process's.
-            let origin = match (self.is_listed, &seen.record) {
-                (false, _) => Origin::FirstList,
-                (true, Some(_)) => Origin::OtherProcess,
-                (true, None) => Origin::New,
-            };
-            self.admit(EventState::new(seen, origin, now.instant), now);
+            self.admit(EventState::new(seen, self.origin_of(seen), now.instant), now);
         }
         self.forget_old(now);
     }
@@ -49,12 +58,7 @@ impl Lifecycle {
             };
             uids.insert(&seen.key.uid);
             if self.wants(seen) {
-                let origin = match (self.is_listed, &seen.record) {
-                    (false, _) => Origin::FirstList,
-                    (true, Some(_)) => Origin::OtherProcess,
-                    (true, None) => Origin::New,
-                };
-                admitted.push(EventState::new(seen, origin, now.instant));
+                admitted.push(EventState::new(seen, self.origin_of(seen), now.instant));
             } else if self.is_to_be_remembered(seen, now) {
                 admitted.push(self.completed(seen, now));
             }
@@ -77,10 +81,11 @@ impl Lifecycle {
     /// Takes in that an event is deleted: nothing more is written of it, and what is on the way ends.
     pub(super) fn event_gone(&mut self, uid: &str, now: Now) {
         if let Some((number, event)) = self.event_of(uid) {
-            event.written = Written::Deleted;
-            event.is_held = false;
+            event.status = StatusState::EventDeleted;
+            event.awaits_unreadable = false;
             self.remember(number, now);
         }
+        self.forget_old(now);
     }
 
     /// Takes in what the status of an event says. If that is all that is known now, its end is written out: a webhook that
@@ -88,24 +93,26 @@ impl Lifecycle {
     fn event_shown(&mut self, seen: &SeenEvent, now: Now) {
         let Some(record) = seen.record.as_ref().filter(|record| record.is_completed) else { return };
         let Some((number, event)) = self.event_of(&seen.key.uid) else { return };
-        if event.has_ended() && event.answers() == record.redelivered.as_ref() && event.summaries() == record.deliveries
+        if event.has_ended()
+            && event.redelivery_value() == record.redelivered.as_ref()
+            && event.summaries() == record.deliveries
         {
-            if event.written == Written::Behind {
-                event.written = Written::Shown;
+            if event.status == StatusState::Outdated {
+                event.status = StatusState::UpToDate;
             }
             self.remember(number, now);
         }
     }
 
-    pub(super) fn event_written(&mut self, seen: &SeenEvent, now: Now) {
+    pub(super) fn event_status_confirmed(&mut self, seen: &SeenEvent, now: Now) {
         let Some((number, event)) = self.event_of(&seen.key.uid) else { return };
         if !event.has_ended() {
             return;
         }
-        if event.written == Written::Behind {
-            event.written = Written::Shown;
+        if event.status == StatusState::Outdated {
+            event.status = StatusState::UpToDate;
         }
-        let asked_since = seen.is_completed() && seen.is_asked_for() && event.answers() != seen.asked.as_ref();
+        let asked_since = seen.is_completed() && seen.is_asked_for() && event.redelivery_value() != seen.asked.as_ref();
         self.remember(number, now);
         if asked_since {
             self.admit(EventState::new(seen, Origin::FirstList, now.instant), now);
@@ -154,10 +161,10 @@ impl Lifecycle {
     fn completed(&self, seen: &SeenEvent, now: Now) -> EventState {
         let mut event = EventState::new(seen, Origin::FirstList, now.instant);
         let record = seen.record.clone().unwrap_or_default();
-        event.request = super::event::Request::First { answers: record.redelivered };
-        event.written = Written::Shown;
+        event.request = Request::Initial { answers: record.redelivered };
+        event.status = StatusState::UpToDate;
         let namespace = &seen.key.namespace;
-        let run = |summary: crate::delivery::DeliverySummary| {
+        let run = |summary: DeliverySummary| {
             let known = self.webhooks.get(namespace, &summary.name);
             let uid = known.map_or_else(|| Arc::from(""), |known| Arc::clone(&known.uid));
             (Arc::from(summary.name.as_str()), WebhookRun { uid, stage: Stage::Ended, summary: Some(summary) })
@@ -185,9 +192,9 @@ impl Lifecycle {
 
     /// The webhooks that an event is for, but for those that are known to have had it.
     fn webhooks_for(&self, event: &EventState) -> Vec<Arc<KnownWebhook>> {
-        let (namespace, before) = (&event.key.namespace, event.before());
+        let (namespace, before) = (&event.key.namespace, event.webhooks_created_until());
         let mut webhooks = self.webhooks.matching(namespace, &event.facts, before);
-        if event.written == Written::Shown {
+        if event.status == StatusState::UpToDate {
             // What came with it may have come after its end.
             webhooks.retain(|known| known.came_with(event.created) && !event.runs.contains_key(&known.name.name));
             return webhooks;
@@ -203,9 +210,9 @@ impl Lifecycle {
     /// the event.
     fn has_begun(&self, event: &EventState, known: &KnownWebhook) -> bool {
         // Of what is sent again, there are responses of the time before.
-        let was_there = || !event.is_again() && self.responses.has(&event.key, &known.name.name);
+        let was_there = || !event.is_redelivery() && self.responses.has(&event.key, &known.name.name);
         event.is_of_other_process()
-            && known.existed(event.before())
+            && known.existed(event.webhooks_created_until())
             && (event.begun.contains(&*known.name.name) || was_there())
     }
 
@@ -213,7 +220,7 @@ impl Lifecycle {
     fn add_run(&mut self, number: u64, known: &KnownWebhook, now: Now) {
         let Some(event) = self.events.get_mut(&number) else { return };
         let webhook = &known.name.name;
-        event.open(webhook, WebhookRun::new(&known.uid, Step::Ordered, None));
+        event.open_run(webhook, WebhookRun::new(&known.uid, Step::Ordered, None));
         event.unknown.retain(|named| **named != **webhook && *named != known.webhook.id);
         let is_awaited = !self.dispatcher.is_stuck(&known.name);
         let order = self.orders.entry(event.alert_group()).or_default();
@@ -224,25 +231,26 @@ impl Lifecycle {
     /// Keeps an event from its end while it may be for a webhook of which nothing is known because it can't be read.
     fn hold_while_unreadable(&mut self, number: u64) {
         if let Some(event) = self.events.get_mut(&number)
-            && !event.is_held
+            && !event.awaits_unreadable
             && !event.is_settled()
             && self.webhooks.has_unreadable(&event.key.namespace)
         {
-            event.is_held = true;
-            self.held_namespaces.insert(Arc::clone(&event.key.namespace));
+            event.awaits_unreadable = true;
+            self.namespaces_awaiting_unreadable.insert(Arc::clone(&event.key.namespace));
         }
     }
 
     /// Lets the events of a namespace end, if there is no webhook any more that can't be read.
     fn release_held(&mut self, namespace: &Arc<str>, now: Now) {
-        if !self.held_namespaces.contains(namespace) || self.webhooks.has_unreadable(namespace) {
+        if !self.namespaces_awaiting_unreadable.contains(namespace) || self.webhooks.has_unreadable(namespace) {
             return;
         }
-        self.held_namespaces.remove(namespace);
+        self.namespaces_awaiting_unreadable.remove(namespace);
         let mut ended = Vec::new();
-        let held = self.events.iter_mut().filter(|(_, event)| event.is_held && event.key.namespace == *namespace);
+        let held =
+            self.events.iter_mut().filter(|(_, event)| event.awaits_unreadable && event.key.namespace == *namespace);
         for (number, event) in held {
-            event.is_held = false;
+            event.awaits_unreadable = false;
             ended.extend(event.has_ended().then_some(*number));
         }
         ended.into_iter().for_each(|number| self.end_event(number, now));
@@ -294,7 +302,7 @@ impl Lifecycle {
     fn add_to_earlier_events(&mut self, known: &KnownWebhook, now: Now) {
         let is_late = |event: &EventState| {
             event.key.namespace == known.name.namespace
-                && event.written != Written::Deleted
+                && event.status != StatusState::EventDeleted
                 && !event.runs.contains_key(&known.name.name)
                 && (known.runs(&event.facts, event.created) || self.has_begun(event, known))
         };
@@ -335,7 +343,7 @@ impl Lifecycle {
         match change {
             EndpointChange::Failing => {
                 self.effects.push(Effect::EndpointFailing(webhook.clone()));
-                self.let_others_pass(webhook, now);
+                self.stop_waiting_for(webhook, now);
             }
             EndpointChange::Recovered => self.effects.push(Effect::EndpointRecovered(webhook.clone())),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Effect, Found, Lifecycle, Next, Now,
+    AttemptEnd, Effect, Found, KnownWebhook, Lifecycle, Next, Now,
     event::{Origin, Stage, Step},
 };
 use crate::{
@@ -24,7 +24,7 @@ impl Lifecycle {
             let delivery = event.delivery(number, &webhook, &run.uid);
             let look_up = match event.origin {
                 Origin::OtherProcess => true,
-                _ if event.is_again() => true,
+                _ if event.is_redelivery() => true,
                 Origin::FirstList => self.responses.has(&event.key, &webhook),
                 Origin::New => false,
             };
@@ -51,9 +51,9 @@ impl Lifecycle {
             }
             Found::Tried(next, summary) => {
                 self.tried(&delivery, now);
-                self.again(delivery, next, summary, now);
+                self.retry_later(delivery, next, summary, now);
             }
-            Found::Nothing => self.queue(delivery, now.time, now),
+            Found::ToSend => self.queue(delivery, now.time, now),
         }
     }
 
@@ -105,14 +105,16 @@ impl Lifecycle {
     }
 
     pub(super) fn attempt_ended(&mut self, delivery: Box<Delivery>, permit: Permit, end: AttemptEnd, now: Now) {
-        let AttemptEnd { next, report, policy, is_held, chance } = end;
+        let AttemptEnd { next, report, webhook: sent, is_gone, chance } = end;
         let webhook = delivery.webhook_name();
         // The answer to a webhook that is gone says nothing of one that has its name now.
-        let is_there = self.webhook_of(&delivery).is_some();
-        let report = if is_there { report } else { EndpointReport::NotSent };
+        let known = self.webhook_of(&delivery);
+        let report = if known.is_some() { report } else { EndpointReport::NotSent };
+        let policy = sent.as_ref().map(|sent| sent.retry.clone()).unwrap_or_default();
         let change = self.dispatcher.done(permit, report, &policy, now.instant, chance);
-        if report == EndpointReport::Answered && is_held {
-            // It has just been told to stop, as it is now.
+        // One that was changed since is not the one that the receiver wants no more of.
+        let is_unchanged = |known: &KnownWebhook| sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &known.webhook));
+        if is_gone && known.is_some_and(|known| is_unchanged(&known)) {
             self.hold(&webhook, true, now);
         }
         match next {
@@ -123,7 +125,7 @@ impl Lifecycle {
             }
             Next::Again(next, summary) => {
                 self.tried(&delivery, now);
-                self.again(delivery, next, summary, now);
+                self.retry_later(delivery, next, summary, now);
             }
         }
         self.endpoint_changed(&webhook, change, now);
@@ -153,13 +155,13 @@ impl Lifecycle {
     pub(super) fn hold(&mut self, webhook: &NamespacedName, is_held: bool, now: Now) {
         self.dispatcher.hold(webhook, is_held, now.instant);
         if is_held {
-            self.let_others_pass(webhook, now);
+            self.stop_waiting_for(webhook, now);
         }
         self.effects.push(Effect::ReviewWebhook(webhook.clone()));
     }
 
     /// Lets nobody wait for the deliveries of a webhook.
-    pub(super) fn let_others_pass(&mut self, webhook: &NamespacedName, now: Now) {
+    pub(super) fn stop_waiting_for(&mut self, webhook: &NamespacedName, now: Now) {
         let orders = self.orders.iter_mut().filter(|(group, _)| group.namespace == webhook.namespace);
         let next: Vec<DeliveryKey> = orders.flat_map(|(_, order)| order.pass(&webhook.name)).collect();
         self.begin(next, now);
@@ -178,7 +180,7 @@ impl Lifecycle {
     }
 
     /// Queues a delivery that is to be sent again at `next`; at once, if a person asks for that.
-    fn again(&mut self, mut delivery: Box<Delivery>, next: Timestamp, summary: DeliverySummary, now: Now) {
+    fn retry_later(&mut self, mut delivery: Box<Delivery>, next: Timestamp, summary: DeliverySummary, now: Now) {
         if self.webhook_of(&delivery).is_none() {
             let summary = DeliverySummary { outcome: ResponsePhase::Failed, ..summary };
             return self.ended(delivery, summary, now);
@@ -207,13 +209,13 @@ impl Lifecycle {
             return self.queue(delivery, now.time, now);
         }
         let Some(event) = self.events.get_mut(&delivery.number) else { return };
-        if event.close(&delivery.webhook) && event.has_ended() {
+        if event.end_run(&delivery.webhook) && event.has_ended() {
             self.end_event(delivery.number, now);
         }
     }
 
     /// Asks for a delivery that has not ended to be sent again, for `value`. False if there is none.
-    pub(super) fn hurry(&mut self, uid: &str, webhook: &Arc<str>, value: &Arc<str>, now: Now) -> bool {
+    pub(super) fn redeliver_if_open(&mut self, uid: &str, webhook: &Arc<str>, value: &Arc<str>, now: Now) -> bool {
         let Some((number, event)) = self.event_of(uid) else { return false };
         let name = NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook));
         let Some(Stage::Open { asked, .. }) = event.runs.get_mut(webhook).map(|run| &mut run.stage) else {

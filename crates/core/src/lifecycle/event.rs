@@ -69,7 +69,7 @@ impl SeenEvent {
 pub(super) enum Origin {
     /// None: it was created while this process watched.
     New,
-    /// Another one, perhaps. Its responses are among those that were listed at the start.
+    /// Another one, perhaps. Its responses are among those that were listed.
     FirstList,
     /// Another one, and its responses may have come after the list.
     OtherProcess,
@@ -79,20 +79,20 @@ pub(super) enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// Those that it fires. `answers` is the value of the annotation that this answers, if it came with one.
-    First { answers: Option<Arc<str>> },
+    Initial { answers: Option<Arc<str>> },
     /// All once more, for this value of the annotation.
-    Again(Arc<str>),
+    Redelivery(Arc<str>),
 }
 
 /// How far the end of an event is written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum StatusState {
     /// Not all that is known.
-    Behind,
+    Outdated,
     /// All that is known, as was shown or confirmed.
-    Shown,
+    UpToDate,
     /// Nothing is to be written any more: the event is deleted.
-    Deleted,
+    EventDeleted,
 }
 
 /// Where a delivery that has not ended is.
@@ -106,7 +106,7 @@ pub(super) enum Step {
     Queued,
     /// Its request is on the way.
     Sending,
-    /// There is an answer, and no record of it yet.
+    /// There is an answer, or will be none; it is not recorded yet.
     Answered,
     /// The end is being recorded, without another request.
     Closing,
@@ -166,14 +166,14 @@ pub(super) struct EventState {
     /// By name of the webhook.
     pub(super) runs: BTreeMap<Arc<str>, WebhookRun>,
     /// How many of these have not ended.
-    open: usize,
+    open_runs: usize,
     /// Whether it may be for a webhook that can't be read, and does not end before.
-    pub(super) is_held: bool,
+    pub(super) awaits_unreadable: bool,
     /// The names and ids that the event gives, and no webhook answers to.
     pub(super) unknown: Vec<String>,
     /// Whether its status has no room for summaries.
     pub(super) is_shortened: bool,
-    pub(super) written: Written,
+    pub(super) status: StatusState,
 }
 
 impl EventState {
@@ -184,8 +184,8 @@ impl EventState {
             record => record.as_ref().and_then(|record| record.redelivering.clone()),
         };
         let request = match redelivering {
-            Some(value) => Request::Again(value),
-            None => Request::First { answers: seen.asked.clone() },
+            Some(value) => Request::Redelivery(value),
+            None => Request::Initial { answers: seen.asked.clone() },
         };
         let recorded = seen.record.iter().flat_map(|record| &record.deliveries);
         let begun = recorded.filter(|summary| is_open(summary)).map(|summary| summary.name.clone()).collect();
@@ -199,11 +199,11 @@ impl EventState {
             request,
             admitted: now,
             runs: BTreeMap::new(),
-            open: 0,
-            is_held: false,
+            open_runs: 0,
+            awaits_unreadable: false,
             unknown: seen.facts.webhook_refs.clone(),
             is_shortened: false,
-            written: Written::Behind,
+            status: StatusState::Outdated,
         }
     }
 
@@ -214,17 +214,17 @@ impl EventState {
 
     /// Whether all its deliveries have ended, and no other can follow.
     pub(super) fn has_ended(&self) -> bool {
-        self.open == 0 && !self.is_held
+        self.open_runs == 0 && !self.awaits_unreadable
     }
 
     /// Whether it has nothing more to wait for than a webhook that can't be read.
     pub(super) fn waits_for_unreadable_only(&self) -> bool {
-        self.open == 0 && self.is_held
+        self.open_runs == 0 && self.awaits_unreadable
     }
 
     /// Whether nothing is to be written of it.
     pub(super) fn is_settled(&self) -> bool {
-        self.written != Written::Behind
+        self.status != StatusState::Outdated
     }
 
     /// Whether nothing is to be done about it any more.
@@ -233,21 +233,21 @@ impl EventState {
     }
 
     /// Whether all its deliveries are made once more.
-    pub(super) fn is_again(&self) -> bool {
-        matches!(self.request, Request::Again(_))
+    pub(super) fn is_redelivery(&self) -> bool {
+        matches!(self.request, Request::Redelivery(_))
     }
 
     /// The value of the annotation that its end answers.
-    pub(super) fn answers(&self) -> Option<&Arc<str>> {
+    pub(super) fn redelivery_value(&self) -> Option<&Arc<str>> {
         match &self.request {
-            Request::First { answers } => answers.as_ref(),
-            Request::Again(value) => Some(value),
+            Request::Initial { answers } => answers.as_ref(),
+            Request::Redelivery(value) => Some(value),
         }
     }
 
     /// Webhooks that were created before run for it. What is sent again goes to those that are there now.
-    pub(super) fn before(&self) -> Timestamp {
-        if self.is_again() { Timestamp::MAX } else { self.created }
+    pub(super) fn webhooks_created_until(&self) -> Timestamp {
+        if self.is_redelivery() { Timestamp::MAX } else { self.created }
     }
 
     pub(super) fn alert_group(&self) -> NamespacedName {
@@ -255,33 +255,33 @@ impl EventState {
     }
 
     /// Adds a run, or puts it in the place of one that has ended.
-    pub(super) fn open(&mut self, webhook: &Arc<str>, run: WebhookRun) {
+    pub(super) fn open_run(&mut self, webhook: &Arc<str>, run: WebhookRun) {
         self.runs.insert(Arc::clone(webhook), run);
-        self.open += 1;
-        if self.written == Written::Shown {
-            self.written = Written::Behind;
+        self.open_runs += 1;
+        if self.status == StatusState::UpToDate {
+            self.status = StatusState::Outdated;
         }
     }
 
     /// Ends a run. False if it had ended before, or is none.
-    pub(super) fn close(&mut self, webhook: &str) -> bool {
+    pub(super) fn end_run(&mut self, webhook: &str) -> bool {
         let Some(run) = self.runs.get_mut(webhook).filter(|run| run.stage.is_open()) else { return false };
         run.stage = Stage::Ended;
-        self.open -= 1;
+        self.open_runs -= 1;
         true
     }
 
     /// Notes where a run is that has not ended.
-    pub(super) fn set_step(&mut self, webhook: &str, now_at: Step) {
+    pub(super) fn set_step(&mut self, webhook: &str, new_step: Step) {
         if let Some(WebhookRun { stage: Stage::Open { step, .. }, .. }) = self.runs.get_mut(webhook) {
-            *step = now_at;
+            *step = new_step;
         }
     }
 
     pub(super) fn delivery(&self, number: u64, webhook: &Arc<str>, uid: &Arc<str>) -> Box<Delivery> {
         let redeliver = match &self.request {
-            Request::Again(value) => Some(Arc::clone(value)),
-            Request::First { .. } => None,
+            Request::Redelivery(value) => Some(Arc::clone(value)),
+            Request::Initial { .. } => None,
         };
         Box::new(Delivery {
             event: Arc::clone(&self.key),
@@ -323,8 +323,8 @@ impl EventState {
             succeeded: count(ResponsePhase::Succeeded),
             failed: count(ResponsePhase::Failed),
             skipped: count(ResponsePhase::Skipped),
-            redelivered: self.answers().filter(|_| is_completed).cloned(),
-            redelivering: self.answers().filter(|_| !is_completed && self.is_again()).cloned(),
+            redelivered: self.redelivery_value().filter(|_| is_completed).cloned(),
+            redelivering: self.redelivery_value().filter(|_| !is_completed && self.is_redelivery()).cloned(),
             seen_version: (!is_completed).then(|| self.version.clone()),
             deliveries: self.summaries(),
         }

@@ -70,7 +70,7 @@ impl Lifecycle {
             of_webhook.insert(Arc::clone(&name.name), Arc::clone(value));
         } else if asked.redelivered.as_deref() != Some(&**value)
             && self.webhooks.get(&name.namespace, webhook).is_some()
-            && !self.hurry(event_uid, webhook, value, now)
+            && !self.redeliver_if_open(event_uid, webhook, value, now)
         {
             return self.effects.push(Effect::ReadEvent(asked));
         }
@@ -88,13 +88,13 @@ impl Lifecycle {
         };
         let Some(known) = self.webhooks.get(&asked.name.namespace, &asked.webhook).cloned() else { return };
         // It may be under way in the meantime.
-        if self.hurry(&asked.event_uid, &asked.webhook, &asked.value, now) {
+        if self.redeliver_if_open(&asked.event_uid, &asked.webhook, &asked.value, now) {
             return;
         }
         let number = self.reopen(seen, now);
         let Some(event) = self.events.get_mut(&number) else { return };
         let summary = event.runs.remove(&asked.webhook).and_then(|run| run.summary);
-        event.open(&asked.webhook, WebhookRun::new(&known.uid, Step::Queued, summary));
+        event.open_run(&asked.webhook, WebhookRun::new(&known.uid, Step::Queued, summary));
         let goes_on = asked.has_begun();
         let AskedResponse { value, webhook, history, next_attempt, version, .. } = *asked;
         let mut delivery = event.delivery(number, &webhook, &known.uid);

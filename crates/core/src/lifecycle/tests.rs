@@ -164,8 +164,8 @@ fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
     let end = AttemptEnd {
         next: Next::Again(Timestamp::MAX, mk_summary("one", ResponsePhase::Retrying)),
         report: EndpointReport::Failed(Some(seconds(5))),
-        policy: RetryPolicy::default(),
-        is_held: false,
+        webhook: None,
+        is_gone: false,
         chance: 0.0,
     };
     setting.handle(Input::AttemptEnded(delivery, permit, end));
@@ -274,7 +274,7 @@ fn no_event_is_completed_while_a_webhook_is_there_that_cannot_be_read() {
         assert_eq!(progress, ["held", "held", "settled"], "case {number}");
         setting.handle(then);
         assert_eq!(setting.progress("resolved"), expected, "case {number}");
-        assert!(setting.lifecycle.held_namespaces.is_empty());
+        assert!(setting.lifecycle.namespaces_awaiting_unreadable.is_empty());
     }
     // One that comes later holds all that has not ended.
     let mut setting = Setting::new();
@@ -363,8 +363,8 @@ fn a_delivery_that_is_asked_for_while_it_is_on_its_way_is_sent_again_when_it_end
         let end = AttemptEnd {
             next: Next::End(mk_summary("one", ResponsePhase::Succeeded)),
             report: EndpointReport::Answered,
-            policy: RetryPolicy::default(),
-            is_held: false,
+            webhook: None,
+            is_gone: false,
             chance: 0.0,
         };
         effects = setting.handle(Input::AttemptEnded(delivery, permit, end));
@@ -432,4 +432,33 @@ fn of_two_values_that_ask_for_a_response_the_later_one_counts_though_the_earlier
     setting.handle(Input::EventRead(mk_asked("second"), completed()));
     assert_eq!(setting.take_queued("one").redeliver.as_deref(), Some("second"));
     assert!(setting.lifecycle.asked_last.is_empty());
+}
+
+#[test]
+fn a_receiver_that_wants_no_more_holds_the_webhook_as_it_was_asked_and_not_as_it_was_changed_since() {
+    for is_changed in [false, true] {
+        let mut setting = Setting::new();
+        let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
+        let sent = Arc::clone(&asked.webhook);
+        setting.appear(asked);
+        let attempt = setting.list(&[mk_event("resolved", None)]).into_iter().find_map(|effect| match effect {
+            Effect::Attempt(delivery, permit) => Some((delivery, permit)),
+            _ => None,
+        });
+        let (delivery, permit) = attempt.unwrap();
+        if is_changed {
+            let changed = KnownWebhook { is_held: false, ..mk_webhook("one", |webhook| webhook.forward_all = true) };
+            setting.handle(Input::WebhookChanged(Arc::new(changed)));
+        }
+        let end = AttemptEnd {
+            next: Next::End(mk_summary("one", ResponsePhase::Failed)),
+            report: EndpointReport::Answered,
+            webhook: Some(sent),
+            is_gone: true,
+            chance: 0.0,
+        };
+        setting.handle(Input::AttemptEnded(delivery, permit, end));
+        let is_held = setting.lifecycle.dispatcher.is_stuck(&NamespacedName::new("team", "one"));
+        assert_eq!(is_held, !is_changed, "changed: {is_changed}");
+    }
 }

@@ -64,9 +64,9 @@ struct OfNamespace {
 
 /// All known webhooks.
 #[derive(Debug, Default)]
-pub(super) struct WebhookIndex(HashMap<Arc<str>, OfNamespace>);
+pub(super) struct KnownWebhooks(HashMap<Arc<str>, OfNamespace>);
 
-impl WebhookIndex {
+impl KnownWebhooks {
     /// Puts a webhook in the place of the one of its name.
     pub(super) fn insert(&mut self, known: Arc<KnownWebhook>) {
         self.remove(&known.name);

@@ -1,4 +1,5 @@
-//! Python's exceptions.
+//! Python's exceptions: whatever fails returns one as `Err` ([`PyResult`]), and the evaluator adds the line. Few filters catch
+//! one, and no template can.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Floats as text.
+//! `repr` of a float, which `str`, JSON and formatting share. Other methods of floats are in `numbers/float.rs`.
 
 /// A float as Python's `repr` writes it: the shortest digits that read back, with an exponent of at least two digits
 /// below 1e-4 and from 1e16.

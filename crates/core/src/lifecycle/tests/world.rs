@@ -4,7 +4,7 @@
 //! checks that nothing is sent that is recorded as ended, and that a webhook sees the events of an alert group in order. In
 //! the end all that is asked for must be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -29,14 +29,16 @@ const WEBHOOKS: [&str; 3] = ["a", "b", "reader"];
 enum Happens {
     /// An event of this alert group is created, and seen.
     Event(u8),
-    /// One of the effects that wait is carried out. The number chooses it; whether a request succeeds is chosen too.
-    Effect(u16, bool),
+    /// One of the effects that wait is carried out, or an answer recorded. The number chooses it.
+    Effect(u16, Answer),
     /// So many seconds pass.
     Time(u8),
     /// A webhook is held, or let go.
     Hold(u8, bool),
     /// A webhook is deleted.
     Delete(u8),
+    /// An event is deleted.
+    DeleteEvent(u16),
     /// The process ends, and another one begins.
     Restart,
     /// The watch lists all events again.
@@ -45,17 +47,31 @@ enum Happens {
     Redeliver(u16),
 }
 
+/// What a receiver answers.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Success,
+    Failure,
+    /// It wants no more of the webhook.
+    Gone,
+}
+
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         6 => (0_u8..3).prop_map(Happens::Event),
-        20 => (any::<u16>(), proptest::bool::weighted(0.7)).prop_map(|(which, ok)| Happens::Effect(which, ok)),
+        20 => (any::<u16>(), answer()).prop_map(|(which, answer)| Happens::Effect(which, answer)),
         3 => (1_u8..60).prop_map(Happens::Time),
         2 => (0_u8..3, any::<bool>()).prop_map(|(which, held)| Happens::Hold(which, held)),
         1 => (0_u8..3).prop_map(Happens::Delete),
+        1 => any::<u16>().prop_map(Happens::DeleteEvent),
         1 => Just(Happens::Restart),
         1 => Just(Happens::Relist),
         1 => any::<u16>().prop_map(Happens::Redeliver),
     ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![14 => Just(Answer::Success), 5 => Just(Answer::Failure), 1 => Just(Answer::Gone)]
 }
 
 /// A delivery: the number of its event, which is the event's name and uid too, and the webhook.
@@ -70,14 +86,21 @@ struct Record {
     redelivered: Option<String>,
 }
 
+/// An answer that is not recorded, and the webhook as it was sent; None if there was none any more.
+type Unrecorded = (Box<Delivery>, Permit, Answer, Option<Arc<Webhook>>);
+
 struct World {
     lifecycle: Lifecycle,
     now: Now,
     effects: Vec<Effect>,
+    unrecorded: Vec<Unrecorded>,
     events: Vec<SeenEvent>,
+    deleted_events: BTreeSet<usize>,
     records: BTreeMap<Key, Record>,
     /// The webhooks that are there, and whether each is held.
     webhooks: BTreeMap<&'static str, bool>,
+    /// The webhooks as the lifecycle was shown them last.
+    shown: BTreeMap<String, Arc<Webhook>>,
     /// The values of the annotation that asks to send again.
     annotations: BTreeMap<Key, Arc<str>>,
     /// How many were set.
@@ -98,9 +121,12 @@ impl World {
             lifecycle: mk_lifecycle(&BTreeMap::new()),
             now,
             effects: Vec::new(),
+            unrecorded: Vec::new(),
             events: Vec::new(),
+            deleted_events: BTreeSet::new(),
             records: BTreeMap::new(),
             webhooks: WEBHOOKS.map(|name| (name, false)).into(),
+            shown: BTreeMap::new(),
             annotations: BTreeMap::new(),
             asked: 0,
             was_stuck: false,
@@ -114,18 +140,22 @@ impl World {
         self.effects.extend(effects);
     }
 
-    fn known(&self, name: &str) -> Arc<KnownWebhook> {
+    /// A webhook as it is shown now.
+    fn show(&mut self, name: &str) -> Arc<KnownWebhook> {
         let is_held = self.webhooks.get(name).copied().unwrap_or_default();
         let known = mk_webhook(name, |webhook| webhook.reads_responses = name == "reader");
+        self.shown.insert(name.to_owned(), Arc::clone(&known.webhook));
         Arc::new(KnownWebhook { is_held, appeared: self.now.instant, ..known })
     }
 
     /// A process begins: it sees the webhooks, the responses, and then the events.
     fn begin(&mut self) {
         self.effects.clear();
+        self.unrecorded.clear();
         self.lifecycle = mk_lifecycle(&self.records);
         for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
-            self.handle(Input::WebhookAppeared(self.known(name)));
+            let known = self.show(name);
+            self.handle(Input::WebhookAppeared(known));
         }
         for (key, value) in self.annotations.clone() {
             self.handle(Input::RedeliveryAsked(response_name(&key), value));
@@ -134,18 +164,26 @@ impl World {
     }
 
     fn list(&mut self) {
-        let events = self.events.iter().cloned().map(|event| ListedEvent::Readable(Box::new(event)));
-        let listed = events.collect();
+        let there = self.events.iter().enumerate().filter(|(number, _)| !self.deleted_events.contains(number));
+        let listed = there.map(|(_, event)| ListedEvent::Readable(Box::new(event.clone()))).collect();
         self.handle(Input::EventListEnded(listed));
     }
 
     fn step(&mut self, happens: &Happens) {
         match *happens {
             Happens::Event(group) => self.create_event(group),
-            Happens::Effect(which, ok) => {
-                if !self.effects.is_empty() {
-                    let effect = self.effects.swap_remove(usize::from(which) % self.effects.len());
-                    self.carry_out(effect, ok);
+            Happens::Effect(which, answer) => {
+                let (effects, unrecorded) = (self.effects.len(), self.unrecorded.len());
+                match usize::from(which).checked_rem(effects + unrecorded) {
+                    Some(at) if at < effects => {
+                        let effect = self.effects.swap_remove(at);
+                        self.carry_out(effect, answer);
+                    }
+                    Some(at) => {
+                        let answered = self.unrecorded.swap_remove(at - effects);
+                        self.record(answered);
+                    }
+                    None => {}
                 }
             }
             Happens::Time(passed) => self.pass(Duration::from_secs(passed.into())),
@@ -154,7 +192,8 @@ impl World {
                 if let Some(is_held) = self.webhooks.get_mut(name) {
                     *is_held = held;
                     self.was_stuck |= held;
-                    self.handle(Input::WebhookChanged(self.known(name)));
+                    let known = self.show(name);
+                    self.handle(Input::WebhookChanged(known));
                 }
             }
             Happens::Delete(which) => {
@@ -164,6 +203,13 @@ impl World {
                     self.records.retain(|(_, webhook), _| webhook != name);
                     self.annotations.retain(|(_, webhook), _| webhook != name);
                     self.handle(Input::WebhookGone(NamespacedName::new("team", name)));
+                }
+            }
+            Happens::DeleteEvent(which) => {
+                if let Some(number) = usize::from(which).checked_rem(self.events.len())
+                    && self.deleted_events.insert(number)
+                {
+                    self.handle(Input::EventGone(number.to_string()));
                 }
             }
             Happens::Restart => self.begin(),
@@ -203,13 +249,13 @@ impl World {
         self.handle(Input::Woken);
     }
 
-    fn carry_out(&mut self, effect: Effect, ok: bool) {
+    fn carry_out(&mut self, effect: Effect, answer: Answer) {
         match effect {
             Effect::Prepare { mut delivery, look_up } => {
-                let found = if look_up { self.look_up(&mut delivery) } else { Found::Nothing };
+                let found = if look_up { self.look_up(&mut delivery) } else { Found::ToSend };
                 self.handle(Input::Prepared(delivery, found));
             }
-            Effect::Attempt(delivery, permit) => self.attempt(delivery, permit, ok),
+            Effect::Attempt(delivery, permit) => self.send(delivery, permit, answer),
             Effect::GiveUp(delivery) => {
                 let redelivered = delivery.redeliver.as_deref().map(str::to_owned);
                 let record = Record { ended: true, next: None, redelivered, count: delivery.history.count };
@@ -220,10 +266,17 @@ impl World {
             Effect::WriteEvent(key) => self.write_event(&key),
             Effect::ReadResponse(name, value) => self.read_response(&name, value),
             Effect::ReadEvent(asked) => {
-                let event = self.events.iter().find(|event| event.key.uid == asked.event_uid).cloned();
+                let number: usize = asked.event_uid.parse().unwrap();
+                let event = self.events.get(number).filter(|_| !self.deleted_events.contains(&number)).cloned();
                 self.handle(Input::EventRead(asked, event.map(Box::new)));
             }
-            Effect::Decline(asked, why) => panic!("{why}: {asked:?}"),
+            Effect::Decline(asked, why) => {
+                let key = (asked.event_uid.parse().unwrap(), asked.webhook.to_string());
+                assert!(self.deleted_events.contains(&key.0), "{why}");
+                if let Some(record) = self.records.get_mut(&key) {
+                    record.redelivered = Some(asked.value.to_string());
+                }
+            }
             Effect::ForgetData(_)
             | Effect::EndpointFailing(_)
             | Effect::EndpointRecovered(_)
@@ -233,7 +286,7 @@ impl World {
     }
 
     fn look_up(&self, delivery: &mut Delivery) -> Found {
-        let Some(record) = self.records.get(&key_of(delivery)) else { return Found::Nothing };
+        let Some(record) = self.records.get(&key_of(delivery)) else { return Found::ToSend };
         delivery.history = history_of(record);
         let asks_again =
             delivery.redeliver.as_deref().is_some_and(|value| record.redelivered.as_deref() != Some(value));
@@ -241,44 +294,70 @@ impl World {
             Some(next) => Found::Tried(next, delivery.summary(ResponsePhase::Retrying, None, None)),
             None if record.ended && asks_again => {
                 delivery.history = std::mem::take(&mut delivery.history).anew();
-                Found::Nothing
+                Found::ToSend
             }
             None => Found::Ended(delivery.summary(ResponsePhase::Succeeded, None, None)),
         }
     }
 
-    fn attempt(&mut self, mut delivery: Box<Delivery>, permit: Permit, ok: bool) {
-        let key = key_of(&delivery);
-        let is_held = self.webhooks.get(key.1.as_str()).copied();
-        if is_held.is_some() {
+    /// Sends a request. The process may end before the answer is recorded.
+    fn send(&mut self, delivery: Box<Delivery>, permit: Permit, answer: Answer) {
+        let sent = self.webhooks.contains_key(&*delivery.webhook).then(|| Arc::clone(&self.shown[&*delivery.webhook]));
+        if sent.is_some() {
             self.check_is_due(&delivery);
         }
         self.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
-        let (next, report) = if is_held.is_none() {
+        self.unrecorded.push((delivery, permit, answer, sent));
+    }
+
+    fn record(&mut self, (mut delivery, permit, answer, sent): (Box<Delivery>, Permit, Answer, Option<Arc<Webhook>>)) {
+        let is_gone = sent.is_some() && matches!(answer, Answer::Gone);
+        let (next, report) = if sent.is_none() {
             (Next::End(delivery.summary(ResponsePhase::Skipped, None, None)), EndpointReport::NotSent)
         } else {
-            let redeliver = delivery.redeliver.as_deref().map(str::to_owned);
-            let phase = if ok { ResponsePhase::Succeeded } else { ResponsePhase::Retrying };
-            let (time, status_code, message, duration_ms) = (self.now.time, None, None, 0);
-            let attempt = Attempt { time, status_code, message, duration_ms, redeliver: redeliver.clone() };
-            delivery.history.add((phase, None), Some(attempt));
-            let again = time.saturating_add(Duration::from_secs(10)).unwrap();
-            let record = self.records.entry(key).or_default();
-            record.count = delivery.history.count;
-            record.ended = ok;
-            record.next = (!ok).then_some(again);
-            let summary = delivery.summary(phase, None, None);
-            if ok {
-                record.redelivered = redeliver;
-                (Next::End(summary), EndpointReport::Answered)
-            } else {
-                (Next::Again(again, summary), EndpointReport::Failed(None))
-            }
+            self.record_attempt(&mut delivery, answer)
         };
-        let is_held = is_held.unwrap_or_default();
-        let end = AttemptEnd { next, report, policy: RetryPolicy::default(), is_held, chance: 0.0 };
+        // As the catalog has it: only the webhook that was answered so is held.
+        if let Some(sent) = sent.as_ref().filter(|_| is_gone)
+            && let Some(is_held) = self.webhooks.get_mut(&*delivery.webhook)
+            && Arc::ptr_eq(sent, &self.shown[&*delivery.webhook])
+        {
+            *is_held = true;
+            self.was_stuck = true;
+        }
+        let end = AttemptEnd { next, report, webhook: sent, is_gone, chance: 0.0 };
         self.handle(Input::AttemptEnded(delivery, permit, end));
         self.was_stuck |= self.lifecycle.load().failing > 0;
+    }
+
+    fn record_attempt(&mut self, delivery: &mut Delivery, answer: Answer) -> (Next, EndpointReport) {
+        let redeliver = delivery.redeliver.as_deref().map(str::to_owned);
+        let phase = match answer {
+            Answer::Success => ResponsePhase::Succeeded,
+            Answer::Failure => ResponsePhase::Retrying,
+            Answer::Gone => ResponsePhase::Failed,
+        };
+        let ends = phase != ResponsePhase::Retrying;
+        let (time, status_code, message, duration_ms) = (self.now.time, None, None, 0);
+        let attempt = Attempt { time, status_code, message, duration_ms, redeliver: redeliver.clone() };
+        delivery.history.add((phase, None), Some(attempt));
+        let again = time.saturating_add(Duration::from_secs(10)).unwrap();
+        // A webhook that was deleted since has no records any more.
+        if self.webhooks.contains_key(&*delivery.webhook) {
+            let record = self.records.entry(key_of(delivery)).or_default();
+            record.count = delivery.history.count;
+            record.ended = ends;
+            record.next = (!ends).then_some(again);
+            if ends {
+                record.redelivered = redeliver;
+            }
+        }
+        let summary = delivery.summary(phase, None, None);
+        if ends {
+            (Next::End(summary), EndpointReport::Answered)
+        } else {
+            (Next::Again(again, summary), EndpointReport::Failed(None))
+        }
     }
 
     /// Checks that a delivery that is sent is not recorded as ended, and does not come before its time in the alert group.
@@ -292,7 +371,8 @@ impl World {
             let group = |number: usize| &self.events[number].facts.alert_group_id;
             // A webhook that reads the answers of others waits for theirs as well.
             let waits_for = |name: &str| name == key.1 || (key.1 == "reader" && !self.was_stuck);
-            for number in (0..key.0).filter(|number| group(*number) == group(key.0)) {
+            let is_before = |number: &usize| !self.deleted_events.contains(number) && group(*number) == group(key.0);
+            for number in (0..key.0).filter(is_before) {
                 for webhook in self.webhooks.keys().filter(|name| waits_for(name)) {
                     let is_tried = self.records.contains_key(&(number, (*webhook).to_owned()));
                     assert!(is_tried, "{key:?} is sent before event {number} for {webhook}");
@@ -340,11 +420,16 @@ impl World {
     fn finish(&mut self) {
         for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
             self.webhooks.insert(name, false);
-            self.handle(Input::WebhookChanged(self.known(name)));
+            let known = self.show(name);
+            self.handle(Input::WebhookChanged(known));
         }
         for _ in 0..100_000 {
+            if let Some(answered) = self.unrecorded.pop() {
+                self.record(answered);
+                continue;
+            }
             match self.effects.pop() {
-                Some(effect) => self.carry_out(effect, true),
+                Some(effect) => self.carry_out(effect, Answer::Success),
                 None => match self.lifecycle.wake_at() {
                     Some(at) => self.pass(at.saturating_duration_since(self.now.instant)),
                     None => return,
@@ -366,10 +451,15 @@ impl World {
         let count = |of: &[Step]| steps.iter().filter(|step| of.contains(step)).count();
         let load = self.lifecycle.load();
         assert_eq!((count(&[Step::Queued]), count(&[Step::Sending, Step::Answered])), (load.waiting, load.in_flight));
+        for (webhook, is_held) in &self.webhooks {
+            let name = NamespacedName::new("team", *webhook);
+            let is_stuck = *is_held || self.lifecycle.is_failing(&name);
+            assert_eq!(self.lifecycle.dispatcher.is_stuck(&name), is_stuck, "{webhook}");
+        }
     }
 
     fn check_all_is_done(&self) {
-        for number in 0..self.events.len() {
+        for number in (0..self.events.len()).filter(|number| !self.deleted_events.contains(number)) {
             for webhook in self.webhooks.keys() {
                 let record = self.records.get(&(number, (*webhook).to_owned()));
                 assert!(record.is_some_and(|record| record.ended), "event {number} for {webhook}: {record:?}");
@@ -377,7 +467,7 @@ impl World {
             let is_completed = self.events[number].record.as_ref().is_some_and(|record| record.is_completed);
             assert!(is_completed, "event {number} is not completed");
         }
-        for (key, value) in &self.annotations {
+        for (key, value) in self.annotations.iter().filter(|((number, _), _)| !self.deleted_events.contains(number)) {
             let redelivered = self.records.get(key).and_then(|record| record.redelivered.as_deref());
             assert_eq!(redelivered, Some(&**value), "{key:?}");
         }

@@ -1,4 +1,4 @@
-//! Filters over text.
+//! Filters that take a text and give a text: `title`, `replace`, `truncate`, `indent`, `urlencode` and so on.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `date`
+//! `datetime.date`: a day of the calendar, its attributes and methods.
 
 use std::{borrow::Cow, cmp::Ordering};
 

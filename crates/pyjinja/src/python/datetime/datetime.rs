@@ -1,4 +1,4 @@
-//! `datetime.datetime`
+//! `datetime.datetime`: a day and a time, with or without a timezone, its attributes, methods and operators.
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 

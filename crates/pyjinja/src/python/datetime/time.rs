@@ -1,4 +1,4 @@
-//! `time`
+//! `datetime.time`: a time of day, with or without a timezone.
 
 use std::{borrow::Cow, cmp::Ordering};
 

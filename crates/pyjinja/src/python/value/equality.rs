@@ -1,4 +1,5 @@
-//! `==`
+//! Whether two values are equal, as `==` and the keys of dicts have it: 1, 1.0 and True are. What a template calls is in
+//! `comparison`, which adds the objects that decide themselves.
 
 use std::{cmp::Ordering, rc::Rc};
 

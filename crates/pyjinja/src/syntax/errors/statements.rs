@@ -1,4 +1,4 @@
-//! The statements of Jinja2's grammar.
+//! Walks the statements of a template that could not be parsed, to find the fault that Jinja2's parser would name.
 
 use minijinja::machinery::Token;
 
