@@ -1,17 +1,19 @@
 //! The operator: watches Webhooks, their Secrets and AlertGroupEvents, delivers, and writes what came of it.
 //!
 //! ```text
-//! Webhooks ──► catalog ────────────┐                                  ┌─► webhooks::reconcile ─► Webhook.status
-//! Secrets  ──► secrets ─────────┐  │                                  │
-//! AlertGroupEvents ──► deliveries (core::lifecycle) ──► deliver ──────┼─► events::reconcile ───► AlertGroupEvent.status
-//! WebhookResponses ──►      ▲                              │ recorder └─► WebhookResponse and its status
-//! (sent again)              └──────────────────────────────┘ history
+//! Webhooks ─────────► catalog ──┐
+//! Secrets ──────────► secrets ──┼─► deliver ─► recorder ─► WebhookResponse and its status
+//!                               │      ▲  └─► history (what templates see as `responses`)
+//! AlertGroupEvents ─► deliveries ◄─► core::lifecycle (decides)
+//! WebhookResponses ─►   │  (sent again)
+//!                       ├─► webhooks::reconcile ─► Webhook.status
+//!                       └─► events::reconcile ───► AlertGroupEvent.status
 //! (now and then) ──► retention ─► deletes finished AlertGroupEvents and WebhookResponses
 //! ```
 //! Of several replicas, the one that holds the Lease does all that; the others wait for it.
 //!
-//! The streams that feed kube-runtime's controllers are read in passing, in order: an event is on its way before its
-//! reconciliation is scheduled. Reconciliations only write statuses.
+//! Each stream feeds the lifecycle first, in order (`inspect_ok`), then kube-runtime's controller: an event is on its way before
+//! its reconciliation is scheduled. Reconciliations only write statuses.
 
 mod api_server_guard;
 mod catalog;

@@ -23,15 +23,15 @@ use super::{
     catalog::{Catalog, WatchedWebhook, WebhookChange},
     deliver::{Deliverer, Sent, chance},
     history::History,
-    recorder::asked_response,
+    recorder::redelivery_request,
 };
 use crate::{
     core::{
         delivery::{Delivery, EventKey},
         dispatch::{EndpointReport, Limits, Permit},
         lifecycle::{
-            AskedResponse, AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, ListedEvent, Load, Now, Progress,
-            SeenEvent,
+            AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, ListedEvent, Load, Now, Progress,
+            RedeliveryRequest, SeenEvent,
         },
         name::NamespacedName,
         version::ResourceVersion,
@@ -40,8 +40,8 @@ use crate::{
     resources::{AlertGroupEvent, EventPhase, REDELIVER_ANNOTATION},
 };
 
-/// How many objects are read at a time for responses that people want to be sent again. A restart finds all that ever were,
-/// and requests wait for other reads.
+/// How many objects are read at a time for responses that people want to be sent again. After a restart every response that
+/// was ever annotated is read once, and that must not delay the reads that requests wait for.
 const REDELIVERY_READS: usize = 2;
 
 /// How long sending waits for what is in flight before that is said.
@@ -192,12 +192,12 @@ impl Deliveries {
             found = read => found,
         };
         self.handle(match found {
-            Some(found) => Input::ResponseRead(Box::new(asked_response(name, value, &found))),
+            Some(found) => Input::ResponseRead(Box::new(redelivery_request(name, value, &found))),
             None => Input::ResponseGone(name, value),
         });
     }
 
-    async fn read_event(self: Arc<Self>, asked: Box<AskedResponse>) {
+    async fn read_event(self: Arc<Self>, asked: Box<RedeliveryRequest>) {
         let read = async {
             let _permit = self.redelivery_reads.acquire().await;
             self.deliverer.recorder().event(&asked.name.namespace, &asked.event).await

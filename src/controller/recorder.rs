@@ -12,7 +12,7 @@ use super::catalog::WatchedWebhook;
 use crate::{
     core::{
         delivery::{AttemptHistory, Delivery, DeliverySummary, ResponsePhase},
-        lifecycle::{AskedResponse, Found},
+        lifecycle::{Found, RedeliveryRequest},
         name::NamespacedName,
         response::ResponseRecord,
     },
@@ -180,7 +180,7 @@ impl Recorder {
     }
 
     /// Records in a WebhookResponse why it can't be sent again.
-    pub(crate) async fn decline(&self, asked: &AskedResponse, why: &str) {
+    pub(crate) async fn decline(&self, asked: &RedeliveryRequest, why: &str) {
         let NamespacedName { namespace, name } = &asked.name;
         let patch = closing_patch(&asked.history.clone().anew(), Timestamp::now(), Some(&asked.value), Some(why));
         tracing::warn!(namespace = &**namespace, response = &**name, why, "send again");
@@ -285,9 +285,9 @@ fn logged<K>(result: Result<Option<K>, objects::Error>) -> Option<K> {
 }
 
 /// Reads from a response what sending it again needs.
-pub(crate) fn asked_response(name: NamespacedName, value: Arc<str>, found: &WebhookResponse) -> AskedResponse {
+pub(crate) fn redelivery_request(name: NamespacedName, value: Arc<str>, found: &WebhookResponse) -> RedeliveryRequest {
     let status = found.status.as_ref();
-    AskedResponse {
+    RedeliveryRequest {
         name,
         value,
         event: found.spec.event_ref.name.clone(),

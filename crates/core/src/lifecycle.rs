@@ -56,7 +56,7 @@ use jiff::Timestamp;
 use self::{event::EventState, webhooks::KnownWebhooks};
 pub use self::{
     event::{EventRecord, EventSummary, SeenEvent},
-    redelivery::AskedResponse,
+    redelivery::RedeliveryRequest,
     webhooks::KnownWebhook,
 };
 use crate::{
@@ -143,11 +143,11 @@ pub enum Input {
     /// A WebhookResponse of this name has this value of the annotation that asks to send it again.
     RedeliveryAsked(NamespacedName, Arc<str>),
     /// A response that is to be sent again is read.
-    ResponseRead(Box<AskedResponse>),
+    ResponseRead(Box<RedeliveryRequest>),
     /// A response that is to be sent again for this value is gone, or can't be read.
     ResponseGone(NamespacedName, Arc<str>),
     /// The event of a response that is to be sent again is read; None if it is gone.
-    EventRead(Box<AskedResponse>, Option<Box<SeenEvent>>),
+    EventRead(Box<RedeliveryRequest>, Option<Box<SeenEvent>>),
     /// The time of [`Lifecycle::wake_at`] has come.
     Woken,
     /// Nothing more is to be started.
@@ -214,9 +214,9 @@ pub enum Effect {
     /// [`Input::ResponseGone`].
     ReadResponse(NamespacedName, Arc<str>),
     /// Read the event of a response that is to be sent again. Answered by [`Input::EventRead`].
-    ReadEvent(Box<AskedResponse>),
+    ReadEvent(Box<RedeliveryRequest>),
     /// Say in the response why it can't be sent again.
-    Decline(Box<AskedResponse>, String),
+    Decline(Box<RedeliveryRequest>, String),
     /// Tell people that an endpoint fails.
     EndpointFailing(NamespacedName),
     /// Tell people that an endpoint answers again.
@@ -280,11 +280,11 @@ pub struct Lifecycle {
     /// The namespaces in which events are held.
     namespaces_awaiting_unreadable: HashSet<Arc<str>>,
     /// The responses that people want to be sent again, and the values of the annotation, by webhooks that can't be read.
-    asked_of_unreadable: HashMap<NamespacedName, HashMap<Arc<str>, Arc<str>>>,
+    redeliveries_of_unreadable: HashMap<NamespacedName, HashMap<Arc<str>, Arc<str>>>,
     /// The last value of each response that is being read.
-    asked_last: HashMap<NamespacedName, Arc<str>>,
+    latest_redeliveries: HashMap<NamespacedName, Arc<str>>,
     /// The responses that were asked for before the first list of events had ended.
-    asked_early: Vec<(NamespacedName, Arc<str>)>,
+    early_redeliveries: Vec<(NamespacedName, Arc<str>)>,
     /// When to look again what may be sent.
     wake_at: Option<Instant>,
     /// Completed events, in the order in which they are to be forgotten.
@@ -309,9 +309,9 @@ impl Lifecycle {
             webhooks: KnownWebhooks::default(),
             responses,
             namespaces_awaiting_unreadable: HashSet::new(),
-            asked_of_unreadable: HashMap::new(),
-            asked_last: HashMap::new(),
-            asked_early: Vec::new(),
+            redeliveries_of_unreadable: HashMap::new(),
+            latest_redeliveries: HashMap::new(),
+            early_redeliveries: Vec::new(),
             wake_at: None,
             remembered: VecDeque::new(),
             none_forgotten_until: None,

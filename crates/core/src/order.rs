@@ -60,7 +60,7 @@ impl AlertGroupOrder {
     }
 
     /// Lets nobody wait for the webhook's deliveries any more. Returns the deliveries whose turn has come.
-    pub fn pass(&mut self, webhook: &str) -> Vec<DeliveryKey> {
+    pub fn stop_waiting_for(&mut self, webhook: &str) -> Vec<DeliveryKey> {
         let events: Vec<u64> = self.webhooks.get(webhook).into_iter().flat_map(BTreeMap::keys).copied().collect();
         let mut changed = false;
         for event in events {
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(order.add(1, &dead, false, true), Some((1, name("dead"))));
         assert_eq!(order.add(2, &dead, false, true), None);
         assert_eq!(order.add(3, &reader, true, true), None);
-        assert_eq!(order.pass("dead"), [(3, name("reader"))]);
+        assert_eq!(order.stop_waiting_for("dead"), [(3, name("reader"))]);
         assert_eq!(order.add(4, &dead, false, false), None);
         assert_eq!(order.tried(3, &name("reader")), []);
         assert_eq!(order.add(5, &reader, true, true), Some((5, name("reader"))));

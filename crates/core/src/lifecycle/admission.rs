@@ -17,7 +17,7 @@ impl Lifecycle {
     /// Whether an event is to be admitted: it is not completed, or is to be sent again, and is not being deleted and not here
     /// yet. Its data will be needed.
     pub fn wants(&self, seen: &SeenEvent) -> bool {
-        if seen.is_deleting || (seen.is_completed() && !seen.is_asked_for()) {
+        if seen.is_deleting || (seen.is_completed() && !seen.asks_for_redelivery()) {
             return false;
         }
         let known = self.numbers.get(&seen.key.uid).and_then(|number| self.events.get(number));
@@ -72,7 +72,7 @@ impl Lifecycle {
         for event in admitted {
             self.admit(event, now);
         }
-        for (response, value) in std::mem::take(&mut self.asked_early) {
+        for (response, value) in std::mem::take(&mut self.early_redeliveries) {
             self.effects.push(Effect::ReadResponse(response, value));
         }
         self.forget_old(now);
@@ -112,7 +112,8 @@ impl Lifecycle {
         if event.status == StatusState::Outdated {
             event.status = StatusState::UpToDate;
         }
-        let asked_since = seen.is_completed() && seen.is_asked_for() && event.redelivery_value() != seen.asked.as_ref();
+        let asked_since =
+            seen.is_completed() && seen.asks_for_redelivery() && event.redelivery_value() != seen.asked.as_ref();
         self.remember(number, now);
         if asked_since {
             self.admit(EventState::new(seen, Origin::FirstList, now.instant), now);
@@ -122,7 +123,7 @@ impl Lifecycle {
     /// Whether an event was completed not long before this process began. Where summaries were left out, it is not known who
     /// had one.
     fn is_to_be_remembered(&self, seen: &SeenEvent, now: Now) -> bool {
-        let is_over = seen.is_completed() && !seen.is_asked_for() && !seen.is_deleting;
+        let is_over = seen.is_completed() && !seen.asks_for_redelivery() && !seen.is_deleting;
         let is_whole = seen.record.as_ref().is_some_and(|record| record.deliveries.len() == record.matched as usize);
         let age = Duration::try_from(now.time.duration_since(seen.created)).unwrap_or_default();
         is_over && is_whole && age < REMEMBERED && !self.is_listed
@@ -199,8 +200,10 @@ impl Lifecycle {
             webhooks.retain(|known| known.came_with(event.created) && !event.runs.contains_key(&known.name.name));
             return webhooks;
         }
-        if !event.begun.is_empty() || (event.is_of_other_process() && self.responses.has_any(&event.key)) {
-            let also = |known: &&Arc<KnownWebhook>| !known.runs(&event.facts, before) && self.has_begun(event, known);
+        if !event.begun_elsewhere.is_empty() || (event.is_of_other_process() && self.responses.has_any(&event.key)) {
+            let also = |known: &&Arc<KnownWebhook>| {
+                !known.runs(&event.facts, before) && self.was_begun_elsewhere(event, known)
+            };
             webhooks.extend(self.webhooks.in_namespace(namespace).filter(also).cloned());
         }
         webhooks
@@ -208,12 +211,12 @@ impl Lifecycle {
 
     /// Whether another process has begun with a webhook's run, so that it goes on though the webhook, as it is now, is not for
     /// the event.
-    fn has_begun(&self, event: &EventState, known: &KnownWebhook) -> bool {
+    fn was_begun_elsewhere(&self, event: &EventState, known: &KnownWebhook) -> bool {
         // Of what is sent again, there are responses of the time before.
         let was_there = || !event.is_redelivery() && self.responses.has(&event.key, &known.name.name);
         event.is_of_other_process()
             && known.existed(event.webhooks_created_until())
-            && (event.begun.contains(&*known.name.name) || was_there())
+            && (event.begun_elsewhere.contains(&*known.name.name) || was_there())
     }
 
     /// Adds a webhook's run to an event.
@@ -292,7 +295,7 @@ impl Lifecycle {
         self.hold(&known.name, known.is_held, now);
         self.add_to_earlier_events(known, now);
         self.release_held(&known.name.namespace, now);
-        for (response, value) in self.asked_of_unreadable.remove(&known.name).into_iter().flatten() {
+        for (response, value) in self.redeliveries_of_unreadable.remove(&known.name).into_iter().flatten() {
             let response = NamespacedName::new(Arc::clone(&known.name.namespace), response);
             self.redelivery_asked(response, value);
         }
@@ -304,7 +307,7 @@ impl Lifecycle {
             event.key.namespace == known.name.namespace
                 && event.status != StatusState::EventDeleted
                 && !event.runs.contains_key(&known.name.name)
-                && (known.runs(&event.facts, event.created) || self.has_begun(event, known))
+                && (known.runs(&event.facts, event.created) || self.was_begun_elsewhere(event, known))
         };
         let late = self.events.iter().filter(|(_, event)| is_late(event)).map(|(number, _)| *number);
         let mut late: Vec<u64> = late.collect();
@@ -324,7 +327,7 @@ impl Lifecycle {
     pub(super) fn webhook_gone(&mut self, name: &NamespacedName, now: Now) {
         self.webhooks.remove(name);
         self.end_queued(name, now);
-        self.asked_of_unreadable.remove(name);
+        self.redeliveries_of_unreadable.remove(name);
         self.release_held(&name.namespace, now);
     }
 

@@ -163,7 +163,7 @@ impl Lifecycle {
     /// Lets nobody wait for the deliveries of a webhook.
     pub(super) fn stop_waiting_for(&mut self, webhook: &NamespacedName, now: Now) {
         let orders = self.orders.iter_mut().filter(|(group, _)| group.namespace == webhook.namespace);
-        let next: Vec<DeliveryKey> = orders.flat_map(|(_, order)| order.pass(&webhook.name)).collect();
+        let next: Vec<DeliveryKey> = orders.flat_map(|(_, order)| order.stop_waiting_for(&webhook.name)).collect();
         self.begin(next, now);
     }
 
@@ -189,7 +189,7 @@ impl Lifecycle {
         let run = self.events.get_mut(&delivery.number).and_then(|event| event.runs.get_mut(&delivery.webhook));
         if let Some(run) = run {
             run.summary = Some(summary);
-            if let Some(asked) = run.stage.take_asked() {
+            if let Some(asked) = run.stage.take_redelivery() {
                 delivery.redeliver = Some(asked);
                 due = now.time;
             }
@@ -202,7 +202,7 @@ impl Lifecycle {
         let Some(event) = self.events.get_mut(&delivery.number) else { return };
         let Some(run) = event.runs.get_mut(&delivery.webhook) else { return };
         run.summary = Some(summary);
-        let asked = run.stage.take_asked().filter(|asked| delivery.redeliver.as_ref() != Some(asked));
+        let asked = run.stage.take_redelivery().filter(|asked| delivery.redeliver.as_ref() != Some(asked));
         if asked.is_some() && self.webhook_of(&delivery).is_some() {
             delivery.redeliver = asked;
             delivery.history = std::mem::take(&mut delivery.history).anew();
@@ -227,7 +227,7 @@ impl Lifecycle {
         });
         let run = self.events.get_mut(&number).and_then(|event| event.runs.get_mut(webhook));
         if let Some(run) = run.filter(|_| was_queued) {
-            let _ = run.stage.take_asked();
+            let _ = run.stage.take_redelivery();
         }
         true
     }

@@ -58,7 +58,7 @@ impl SeenEvent {
     }
 
     /// Whether it has a value of the annotation for which it was not sent again.
-    pub(super) fn is_asked_for(&self) -> bool {
+    pub(super) fn asks_for_redelivery(&self) -> bool {
         let answered = self.record.as_ref().and_then(|record| record.redelivered.as_ref());
         self.asked.as_ref().is_some_and(|value| answered != Some(value))
     }
@@ -127,7 +127,7 @@ impl Stage {
     }
 
     /// Takes the value that asks to send it again.
-    pub(super) fn take_asked(&mut self) -> Option<Arc<str>> {
+    pub(super) fn take_redelivery(&mut self) -> Option<Arc<str>> {
         match self {
             Self::Open { asked, .. } => asked.take(),
             Self::Ended => None,
@@ -160,7 +160,7 @@ pub(super) struct EventState {
     pub(super) version: ResourceVersion,
     pub(super) origin: Origin,
     /// Names of the webhooks whose runs, as its status says, another process has begun and not ended.
-    pub(super) begun: HashSet<String>,
+    pub(super) begun_elsewhere: HashSet<String>,
     pub(super) request: Request,
     pub(super) admitted: Instant,
     /// By name of the webhook.
@@ -188,14 +188,14 @@ impl EventState {
             None => Request::Initial { answers: seen.asked.clone() },
         };
         let recorded = seen.record.iter().flat_map(|record| &record.deliveries);
-        let begun = recorded.filter(|summary| is_open(summary)).map(|summary| summary.name.clone()).collect();
+        let begun_elsewhere = recorded.filter(|summary| is_open(summary)).map(|summary| summary.name.clone()).collect();
         Self {
             key: Arc::clone(&seen.key),
             facts: Arc::clone(&seen.facts),
             created: seen.created,
             version: seen.version.clone(),
             origin,
-            begun,
+            begun_elsewhere,
             request,
             admitted: now,
             runs: BTreeMap::new(),

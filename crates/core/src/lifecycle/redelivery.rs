@@ -12,7 +12,7 @@ use crate::{delivery::AttemptHistory, name::NamespacedName, version::ResourceVer
 
 /// A WebhookResponse that is to be sent again.
 #[derive(Debug)]
-pub struct AskedResponse {
+pub struct RedeliveryRequest {
     /// Its namespace and name.
     pub name: NamespacedName,
     /// The value of the annotation that asks for it.
@@ -33,7 +33,7 @@ pub struct AskedResponse {
     pub version: ResourceVersion,
 }
 
-impl AskedResponse {
+impl RedeliveryRequest {
     /// Whether another process has begun to send it again for this value.
     fn has_begun(&self) -> bool {
         self.history.last().last().is_some_and(|last| last.redeliver.as_deref() == Some(&*self.value))
@@ -43,30 +43,30 @@ impl AskedResponse {
 impl Lifecycle {
     pub(super) fn redelivery_asked(&mut self, response: NamespacedName, value: Arc<str>) {
         // Of two values, the later one counts, though the earlier one may be read later.
-        self.asked_last.insert(response.clone(), Arc::clone(&value));
+        self.latest_redeliveries.insert(response.clone(), Arc::clone(&value));
         if self.is_listed {
             self.effects.push(Effect::ReadResponse(response, value));
         } else {
             // Not before it is known what is under way.
-            self.asked_early.push((response, value));
+            self.early_redeliveries.push((response, value));
         }
     }
 
     /// Takes in that a response is gone that is to be sent again.
     pub(super) fn response_gone(&mut self, response: &NamespacedName, value: &Arc<str>) {
-        if self.asked_last.get(response) == Some(value) {
-            self.asked_last.remove(response);
+        if self.latest_redeliveries.get(response) == Some(value) {
+            self.latest_redeliveries.remove(response);
         }
     }
 
-    pub(super) fn response_read(&mut self, asked: Box<AskedResponse>, now: Now) {
-        if self.asked_last.get(&asked.name) != Some(&asked.value) {
+    pub(super) fn response_read(&mut self, asked: Box<RedeliveryRequest>, now: Now) {
+        if self.latest_redeliveries.get(&asked.name) != Some(&asked.value) {
             return;
         }
-        let AskedResponse { name, value, event_uid, webhook, .. } = &*asked;
+        let RedeliveryRequest { name, value, event_uid, webhook, .. } = &*asked;
         if self.webhooks.is_unreadable(&name.namespace, webhook) {
             let webhook = NamespacedName::new(Arc::clone(&name.namespace), Arc::clone(webhook));
-            let of_webhook = self.asked_of_unreadable.entry(webhook).or_default();
+            let of_webhook = self.redeliveries_of_unreadable.entry(webhook).or_default();
             of_webhook.insert(Arc::clone(&name.name), Arc::clone(value));
         } else if asked.redelivered.as_deref() != Some(&**value)
             && self.webhooks.get(&name.namespace, webhook).is_some()
@@ -74,14 +74,14 @@ impl Lifecycle {
         {
             return self.effects.push(Effect::ReadEvent(asked));
         }
-        self.asked_last.remove(&asked.name);
+        self.latest_redeliveries.remove(&asked.name);
     }
 
-    pub(super) fn event_read(&mut self, asked: Box<AskedResponse>, seen: Option<&SeenEvent>, now: Now) {
-        if self.asked_last.get(&asked.name) != Some(&asked.value) {
+    pub(super) fn event_read(&mut self, asked: Box<RedeliveryRequest>, seen: Option<&SeenEvent>, now: Now) {
+        if self.latest_redeliveries.get(&asked.name) != Some(&asked.value) {
             return;
         }
-        self.asked_last.remove(&asked.name);
+        self.latest_redeliveries.remove(&asked.name);
         let Some(seen) = seen.filter(|seen| seen.key.uid == asked.event_uid) else {
             let why = format!("Not sent again: AlertGroupEvent {} is gone", asked.event);
             return self.effects.push(Effect::Decline(asked, why));
@@ -96,7 +96,7 @@ impl Lifecycle {
         let summary = event.runs.remove(&asked.webhook).and_then(|run| run.summary);
         event.open_run(&asked.webhook, WebhookRun::new(&known.uid, Step::Queued, summary));
         let goes_on = asked.has_begun();
-        let AskedResponse { value, webhook, history, next_attempt, version, .. } = *asked;
+        let RedeliveryRequest { value, webhook, history, next_attempt, version, .. } = *asked;
         let mut delivery = event.delivery(number, &webhook, &known.uid);
         delivery.version = Some(version);
         delivery.redeliver = Some(value);

@@ -289,8 +289,8 @@ fn no_event_is_completed_while_a_webhook_is_there_that_cannot_be_read() {
 }
 
 /// A response of the event `resolved` and the webhook `one`, with a value of the annotation.
-fn mk_asked(value: &str) -> Box<AskedResponse> {
-    Box::new(AskedResponse {
+fn mk_asked(value: &str) -> Box<RedeliveryRequest> {
+    Box::new(RedeliveryRequest {
         name: NamespacedName::new("team", id::response_name("resolved", "one")),
         value: Arc::from(value),
         event: "resolved".to_owned(),
@@ -331,7 +331,7 @@ fn a_response_is_sent_again_once_for_each_value_and_declined_without_its_event()
     let mut setting = Setting::new();
     setting.appear(mk_webhook("one", |_| {}));
     setting.list(&[]);
-    let answered = AskedResponse { redelivered: Some("again".to_owned()), ..*mk_asked("again") };
+    let answered = RedeliveryRequest { redelivered: Some("again".to_owned()), ..*mk_asked("again") };
     setting.ask("again");
     assert!(setting.handle(Input::ResponseRead(Box::new(answered))).is_empty());
     setting.ask("again");
@@ -431,7 +431,7 @@ fn of_two_values_that_ask_for_a_response_the_later_one_counts_though_the_earlier
     assert!(setting.handle(Input::EventRead(mk_asked("first"), completed())).is_empty());
     setting.handle(Input::EventRead(mk_asked("second"), completed()));
     assert_eq!(setting.take_queued("one").redeliver.as_deref(), Some("second"));
-    assert!(setting.lifecycle.asked_last.is_empty());
+    assert!(setting.lifecycle.latest_redeliveries.is_empty());
 }
 
 #[test]

@@ -402,7 +402,7 @@ impl World {
         let Some(record) = self.records.get(&key) else {
             return self.handle(Input::ResponseGone(name.clone(), value));
         };
-        let asked = AskedResponse {
+        let asked = RedeliveryRequest {
             name: name.clone(),
             value,
             event: event.to_owned(),
