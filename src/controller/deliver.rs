@@ -193,13 +193,9 @@ impl Deliverer {
     }
 
     /// Ends a delivery that waited too long for an endpoint that is down.
-    pub(crate) async fn give_up(
-        &self,
-        delivery: &mut Delivery,
-        webhook: Option<&Arc<WatchedWebhook>>,
-    ) -> DeliverySummary {
+    pub(crate) async fn give_up(&self, delivery: &mut Delivery, webhook: Option<&WatchedWebhook>) -> DeliverySummary {
         let why = "Not sent: the endpoint had failed before, and did not answer others until the deadline";
-        let close = self.recorder.close(delivery, webhook.map(|webhook| &**webhook), Some(why));
+        let close = self.recorder.close(delivery, webhook, Some(why));
         // As for an attempt: it must end, come what may.
         match AssertUnwindSafe(close).catch_unwind().await {
             Ok(summary) => summary,

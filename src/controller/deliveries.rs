@@ -177,7 +177,7 @@ impl Deliveries {
 
     async fn give_up(self: Arc<Self>, mut delivery: Box<Delivery>) {
         let webhook = self.webhook_of(&delivery);
-        let summary = self.deliverer.give_up(&mut delivery, webhook.as_ref()).await;
+        let summary = self.deliverer.give_up(&mut delivery, webhook.as_deref()).await;
         self.handle(Input::GaveUp(delivery, summary));
     }
 

@@ -232,7 +232,7 @@ impl WebhookResponseStatus {
     #[must_use]
     pub fn after(mut self, history: &mut AttemptHistory, redeliver: Option<&str>) -> Self {
         let mut attempt = self.attempts.pop();
-        if let Some(attempt) = attempt.as_mut().filter(|_| redeliver.is_some()) {
+        if let Some(attempt) = &mut attempt {
             attempt.asked_for(redeliver);
         }
         let is_sent = attempt.is_some();

@@ -97,9 +97,7 @@ impl Lifecycle {
             && event.redelivery_value() == record.redelivered.as_ref()
             && event.summaries() == record.deliveries
         {
-            if event.status == StatusState::Outdated {
-                event.status = StatusState::UpToDate;
-            }
+            event.confirm_status();
             self.remember(number, now);
         }
     }
@@ -109,9 +107,7 @@ impl Lifecycle {
         if !event.has_ended() {
             return;
         }
-        if event.status == StatusState::Outdated {
-            event.status = StatusState::UpToDate;
-        }
+        event.confirm_status();
         let asked_since =
             seen.is_completed() && seen.asks_for_redelivery() && event.redelivery_value() != seen.asked.as_ref();
         self.remember(number, now);

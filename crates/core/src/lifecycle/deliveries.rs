@@ -13,6 +13,7 @@ use crate::{
     dispatch::{Decision, EndpointReport, Permit, Queued},
     name::NamespacedName,
     order::DeliveryKey,
+    retry::RetryPolicy,
 };
 
 impl Lifecycle {
@@ -110,8 +111,9 @@ impl Lifecycle {
         // The answer to a webhook that is gone says nothing of one that has its name now.
         let known = self.webhook_of(&delivery);
         let report = if known.is_some() { report } else { EndpointReport::NotSent };
-        let policy = sent.as_ref().map(|sent| sent.retry.clone()).unwrap_or_default();
-        let change = self.dispatcher.done(permit, report, &policy, now.instant, chance);
+        let none = RetryPolicy::default();
+        let policy = sent.as_ref().map_or(&none, |sent| &sent.retry);
+        let change = self.dispatcher.done(permit, report, policy, now.instant, chance);
         // One that was changed since is not the one that the receiver wants no more of.
         let is_unchanged = |known: &KnownWebhook| sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &known.webhook));
         if is_gone && known.is_some_and(|known| is_unchanged(&known)) {

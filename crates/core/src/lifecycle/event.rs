@@ -263,6 +263,13 @@ impl EventState {
         }
     }
 
+    /// Notes that its status says all that is known.
+    pub(super) fn confirm_status(&mut self) {
+        if self.status == StatusState::Outdated {
+            self.status = StatusState::UpToDate;
+        }
+    }
+
     /// Ends a run. False if it had ended before, or is none.
     pub(super) fn end_run(&mut self, webhook: &str) -> bool {
         let Some(run) = self.runs.get_mut(webhook).filter(|run| run.stage.is_open()) else { return false };

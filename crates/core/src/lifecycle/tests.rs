@@ -133,6 +133,15 @@ impl Setting {
     }
 }
 
+/// The delivery that is to be attempted.
+fn attempted(effects: Vec<Effect>) -> (Box<Delivery>, Permit) {
+    let attempt = effects.into_iter().find_map(|effect| match effect {
+        Effect::Attempt(delivery, permit) => Some((delivery, permit)),
+        _ => None,
+    });
+    attempt.unwrap()
+}
+
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -155,11 +164,7 @@ fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
     let mut setting = Setting::new();
     setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
     let effects = setting.list(&[mk_event("resolved", None)]);
-    let attempt = effects.into_iter().find_map(|effect| match effect {
-        Effect::Attempt(delivery, permit) => Some((delivery, permit)),
-        _ => None,
-    });
-    let (delivery, permit) = attempt.unwrap();
+    let (delivery, permit) = attempted(effects);
     setting.handle(Input::WebhookGone(NamespacedName::new("team", "one")));
     let end = AttemptEnd {
         next: Next::Again(Timestamp::MAX, mk_summary("one", ResponsePhase::Retrying)),
@@ -351,11 +356,7 @@ fn a_delivery_that_is_asked_for_while_it_is_on_its_way_is_sent_again_when_it_end
     setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
     let mut effects = setting.list(&[mk_event("resolved", None)]);
     for expected in [None, Some("again")] {
-        let attempt = effects.into_iter().find_map(|effect| match effect {
-            Effect::Attempt(delivery, permit) => Some((delivery, permit)),
-            _ => None,
-        });
-        let (delivery, permit) = attempt.unwrap();
+        let (delivery, permit) = attempted(effects);
         assert_eq!(delivery.redeliver.as_deref(), expected);
         setting.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
         setting.ask("again");
@@ -441,11 +442,7 @@ fn a_receiver_that_wants_no_more_holds_the_webhook_as_it_was_asked_and_not_as_it
         let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
         let sent = Arc::clone(&asked.webhook);
         setting.appear(asked);
-        let attempt = setting.list(&[mk_event("resolved", None)]).into_iter().find_map(|effect| match effect {
-            Effect::Attempt(delivery, permit) => Some((delivery, permit)),
-            _ => None,
-        });
-        let (delivery, permit) = attempt.unwrap();
+        let (delivery, permit) = attempted(setting.list(&[mk_event("resolved", None)]));
         if is_changed {
             let changed = KnownWebhook { is_held: false, ..mk_webhook("one", |webhook| webhook.forward_all = true) };
             setting.handle(Input::WebhookChanged(Arc::new(changed)));
