@@ -13,6 +13,9 @@ const ATTEMPTS: usize = 10;
 /// Bound on the annotation's value that stands with an attempt, in characters.
 const REDELIVER_LIMIT: usize = 1000;
 
+/// About how many bytes a delivery without attempts holds while it waits, with its places in queues.
+pub const COST: usize = 1000;
+
 /// Names an event, for ever: another one of the same name has another uid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventKey {
@@ -43,12 +46,19 @@ pub struct Delivery {
     pub version: Option<ResourceVersion>,
     /// The value of the annotation that asked to send it again.
     pub redeliver: Option<Arc<str>>,
+    /// About how many bytes it holds while it is in flight: its request, its record and the answer.
+    pub weight: usize,
 }
 
 impl Delivery {
     /// Name of its WebhookResponse, and its `webhook-id`.
     pub fn response_name(&self) -> String {
         id::response_name(&self.event.uid, &self.webhook)
+    }
+
+    /// About how many bytes it holds while it waits.
+    pub fn cost(&self) -> usize {
+        COST + self.history.cost() + self.redeliver.as_ref().map_or(0, |value| value.len())
     }
 
     /// Namespace and name of its webhook.
@@ -84,6 +94,13 @@ pub struct DeliverySummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = 253)))]
     pub response: Option<String>,
+}
+
+impl DeliverySummary {
+    /// Whether what it tells is not the end.
+    pub fn is_open(&self) -> bool {
+        matches!(self.outcome, ResponsePhase::Pending | ResponsePhase::Retrying)
+    }
 }
 
 /// What came of a run.
@@ -174,6 +191,12 @@ impl AttemptHistory {
         self.count += 1;
         self.last.push(attempt);
         self.last.drain(..self.last.len().saturating_sub(ATTEMPTS));
+    }
+
+    /// About how many bytes it holds.
+    fn cost(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.last.iter().map(|attempt| size_of::<Attempt>() + text(&attempt.message) + text(&attempt.redeliver)).sum()
     }
 
     /// The last 10 attempts, oldest first.

@@ -6,7 +6,8 @@
 //!                             └── later ◄─┘
 //! ```
 //! Nobody gets all there is: a namespace may have in flight at most twice what is free, and a webhook no more than what
-//! is left of that. So whoever comes next finds something free, however many endpoints hang.
+//! is left of that. So whoever comes next finds something free, however many endpoints hang. The same goes for the memory that
+//! deliveries in flight hold.
 //!
 //! An endpoint that fails some times in a row, or asks to wait, is tried with one delivery at a time, another each time. When it answers,
 //! what waits for it goes out at once, in order: one request, two, four, and so on.
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{name::NamespacedName, retry::RetryPolicy};
+use super::{name::NamespacedName, retry::RetryPolicy, shares::Shares};
 
 /// How many failures in a row it takes until an endpoint is taken to be down.
 const FAILURES: u32 = 5;
@@ -36,6 +37,15 @@ pub struct Limits {
     pub in_flight: usize,
     /// Of one webhook.
     pub per_webhook: usize,
+    /// What they hold in all, in bytes.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// How many bytes a delivery counts for: never so many that it would have to be the only one.
+    fn weight(&self, bytes: usize) -> usize {
+        bytes.min(self.bytes / 3)
+    }
 }
 
 /// A delivery that waits.
@@ -49,6 +59,8 @@ pub struct Queued<T> {
     pub group: Arc<str>,
     /// How often it was tried.
     pub attempts: u32,
+    /// About how many bytes it will hold while it is in flight.
+    pub bytes: usize,
     /// When to try it.
     pub due: Instant,
     /// When to give up waiting for an endpoint that is down.
@@ -71,6 +83,7 @@ pub struct Permit {
     webhook: NamespacedName,
     group: Arc<str>,
     probe: bool,
+    bytes: usize,
 }
 
 /// How an endpoint did, as an attempt showed it.
@@ -195,13 +208,13 @@ impl<T> WebhookQueue<T> {
         self.ready.extend(later.into_values().map(|waiting| (waiting.number, waiting)));
     }
 
-    /// Takes out the delivery to send next: the earliest. For an endpoint that is down it is the one that was tried least, since
+    /// The delivery to send next, by number: the earliest. For an endpoint that is down it is the one that was tried least, since
     /// the earliest may be the one that it fails at; but of an alert group the earliest, unless that was tried often.
-    fn pick(&mut self) -> Option<Queued<T>> {
-        let number = match self.health {
+    fn next(&self) -> Option<u64> {
+        match self.health {
             Health::Healthy { .. } => {
                 let mut ready = self.ready.values();
-                ready.find(|waiting| !self.busy.contains(&waiting.group))?.number
+                Some(ready.find(|waiting| !self.busy.contains(&waiting.group))?.number)
             }
             Health::Failing { .. } => {
                 let mut all: Vec<&Queued<T>> = self.ready.values().chain(self.later.values()).collect();
@@ -214,9 +227,13 @@ impl<T> WebhookQueue<T> {
                     }
                     is_first && !self.busy.contains(&waiting.group) && self.ready.contains_key(&waiting.number)
                 });
-                all.into_iter().min_by_key(|waiting| (waiting.attempts, waiting.number))?.number
+                Some(all.into_iter().min_by_key(|waiting| (waiting.attempts, waiting.number))?.number)
             }
-        };
+        }
+    }
+
+    /// Takes out a delivery that is ready.
+    fn take(&mut self, number: u64) -> Option<Queued<T>> {
         let waiting = self.ready.remove(&number)?;
         self.ends.remove(&(waiting.give_up, number));
         Some(waiting)
@@ -250,6 +267,8 @@ struct NamespaceShare {
 pub struct Dispatcher<T> {
     limits: Limits,
     in_flight: usize,
+    /// Who holds how much of the memory for what is in flight.
+    shares: Shares,
     waiting: usize,
     queues: HashMap<NamespacedName, WebhookQueue<T>>,
     namespaces: HashMap<Arc<str>, NamespaceShare>,
@@ -267,6 +286,7 @@ impl<T> Dispatcher<T> {
         Self {
             limits,
             in_flight: 0,
+            shares: Shares::new(limits.bytes),
             waiting: 0,
             queues: HashMap::new(),
             namespaces: HashMap::new(),
@@ -288,7 +308,12 @@ impl<T> Dispatcher<T> {
         self.in_flight
     }
 
-    /// The bound on that.
+    /// About how many bytes these hold.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.shares.used()
+    }
+
+    /// The bound on how many are in flight.
     pub fn limit(&self) -> usize {
         self.limits.in_flight
     }
@@ -311,6 +336,11 @@ impl<T> Dispatcher<T> {
     /// Whether the deliveries of a webhook may wait long: its endpoint is down, or it is held.
     pub fn is_stuck(&self, webhook: &NamespacedName) -> bool {
         self.queues.get(webhook).is_some_and(|queue| queue.held || queue.is_failing())
+    }
+
+    /// Whether the deliveries of a webhook wait until it is changed.
+    pub fn is_held(&self, webhook: &NamespacedName) -> bool {
+        self.queues.get(webhook).is_some_and(|queue| queue.held)
     }
 
     /// Whether a webhook's endpoint has failed so often in a row that it is taken to be down.
@@ -388,7 +418,15 @@ impl<T> Dispatcher<T> {
                 self.change(&webhook, now, |_| {});
                 continue;
             }
-            let Some(waiting) = queue.pick() else { continue };
+            let Some(number) = queue.next() else { continue };
+            let bytes = queue.ready.get(&number).map_or(0, |waiting| self.limits.weight(waiting.bytes));
+            if !self.shares.has_room(name, bytes) {
+                self.blocked = true;
+                queue.in_round = true;
+                self.namespaces.get_mut(name)?.round.push_back(webhook.name);
+                continue;
+            }
+            let Some(waiting) = queue.take(number) else { continue };
             let probe = match &mut queue.health {
                 Health::Failing { probing, .. } => {
                     *probing = true;
@@ -396,21 +434,37 @@ impl<T> Dispatcher<T> {
                 }
                 Health::Healthy { .. } => false,
             };
-            let permit = self.begin(&webhook, &waiting.group, probe);
+            let permit = self.begin(&webhook, &waiting.group, probe, bytes);
             self.change(&webhook, now, |_| {});
             return Some(Decision::Send(waiting.item, permit));
         }
         None
     }
 
-    fn begin(&mut self, webhook: &NamespacedName, group: &Arc<str>, probe: bool) -> Permit {
+    /// Notes how many bytes a delivery in flight holds. False, and nothing is noted, if there is no room for them.
+    pub fn weigh(&mut self, permit: &mut Permit, bytes: usize) -> bool {
+        let (bytes, namespace) = (self.limits.weight(bytes), &permit.webhook.namespace);
+        if let Some(more) = bytes.checked_sub(permit.bytes).filter(|more| *more > 0)
+            && self.shares.used_by(namespace) > permit.bytes
+            && !self.shares.has_room(namespace, more)
+        {
+            return false;
+        }
+        self.shares.give_back(namespace, permit.bytes);
+        self.shares.take(namespace, bytes);
+        permit.bytes = bytes;
+        true
+    }
+
+    fn begin(&mut self, webhook: &NamespacedName, group: &Arc<str>, probe: bool, bytes: usize) -> Permit {
         self.waiting -= 1;
         self.in_flight += 1;
+        self.shares.take(&webhook.namespace, bytes);
         self.namespaces.entry(Arc::clone(&webhook.namespace)).or_default().in_flight += 1;
         let queue = self.queues.entry(webhook.clone()).or_insert_with(|| WebhookQueue::new(self.limits.per_webhook));
         queue.in_flight += 1;
         queue.busy.insert(Arc::clone(group));
-        Permit { webhook: webhook.clone(), group: Arc::clone(group), probe }
+        Permit { webhook: webhook.clone(), group: Arc::clone(group), probe, bytes }
     }
 
     /// Takes a permit back. `policy` is the webhook's; `chance` is from 0 to 1.
@@ -422,8 +476,9 @@ impl<T> Dispatcher<T> {
         now: Instant,
         chance: f64,
     ) -> Option<EndpointChange> {
-        let Permit { webhook, group, probe } = permit;
+        let Permit { webhook, group, probe, bytes } = permit;
         self.in_flight -= 1;
+        self.shares.give_back(&webhook.namespace, bytes);
         if let Some(namespace) = self.namespaces.get_mut(&webhook.namespace) {
             namespace.in_flight -= 1;
         }

@@ -32,6 +32,7 @@
 //! | [`response`] | the record of what came of a request |
 //! | [`retention`] | which finished events and responses are removed |
 //! | [`retry`] | whether and when there is another attempt |
+//! | [`shares`] | how much memory each namespace and webhook may hold |
 //! | [`signing`] | signatures of Standard Webhooks |
 //! | [`template`] | the templates of webhooks |
 //! | [`tls`] | certificates that a webhook trusts and shows |
@@ -57,6 +58,7 @@ pub mod request_url;
 pub mod response;
 pub mod retention;
 pub mod retry;
+pub mod shares;
 pub mod signing;
 pub mod template;
 pub mod tls;

@@ -40,6 +40,7 @@
 //! [`EventStatusConfirmed`](Input::EventStatusConfirmed)), never because a write was asked for.
 
 mod admission;
+mod backlog;
 mod deliveries;
 mod event;
 mod redelivery;
@@ -53,8 +54,13 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::{event::EventState, webhooks::KnownWebhooks};
+use self::{
+    backlog::{Backlog, Listing},
+    event::EventState,
+    webhooks::KnownWebhooks,
+};
 pub use self::{
+    backlog::{BACKLOG_READS, BacklogLoad, Position},
     event::{EventRecord, EventSummary, SeenEvent},
     redelivery::RedeliveryRequest,
     webhooks::KnownWebhook,
@@ -65,6 +71,7 @@ use crate::{
     matching::SAME_APPLY,
     name::NamespacedName,
     order::{AlertGroupOrder, DeliveryKey},
+    shares::Shares,
     webhook::Webhook,
 };
 
@@ -102,22 +109,21 @@ pub trait ListedResponses: Send + Sync {
     fn has_any(&self, event: &EventKey) -> bool;
 }
 
-/// An event that a list names.
-#[derive(Debug)]
-pub enum ListedEvent {
-    /// An event.
-    Readable(Box<SeenEvent>),
-    /// One that can't be read: its uid.
-    Unreadable(String),
-}
-
 /// Something that has happened.
 #[derive(Debug)]
 pub enum Input {
     /// The watch shows an event that is new or has changed.
     EventSeen(Box<SeenEvent>),
-    /// A list of events has ended: these are there, in any order, and no others.
-    EventListEnded(Vec<ListedEvent>),
+    /// A list of events begins: those that it names come in any order.
+    EventListBegan,
+    /// A list names an event.
+    EventListed(Box<SeenEvent>),
+    /// A list names an event of this uid, which can't be read.
+    UnreadableEventListed(String),
+    /// A list of events has ended: what it did not name is not there.
+    EventListEnded,
+    /// Events of a namespace are read that have not ended, oldest first; and where the next ones begin, if there are more.
+    BacklogRead(Arc<str>, Vec<SeenEvent>, Option<Position>),
     /// The status of an event says all that is to be said of it: the two were compared, and nothing need be written.
     EventStatusConfirmed(Box<SeenEvent>),
     /// The event of this uid is deleted.
@@ -189,6 +195,8 @@ pub enum Next {
     Again(Timestamp, DeliverySummary),
     /// Nothing was sent, since this process stops: it is for the next one.
     Leave,
+    /// Nothing was sent: it holds so many bytes, for which there was no room.
+    Heavier(usize),
 }
 
 /// Something to do.
@@ -206,8 +214,21 @@ pub enum Effect {
     Attempt(Box<Delivery>, Permit),
     /// Record that a delivery waited too long. Answered by [`Input::GaveUp`].
     GiveUp(Box<Delivery>),
-    /// Write the status of an event that has ended ([`Lifecycle::progress`]).
-    WriteEvent(Arc<EventKey>),
+    /// The status of an event may have to be written ([`Lifecycle::progress`]).
+    ReviewEvent(Arc<EventKey>),
+    /// Nothing is known of an event any more.
+    EventForgotten(Arc<EventKey>),
+    /// Read the events of a namespace that have not ended and were created after that, or then: the oldest
+    /// [`BACKLOG_READS`]. Answered by [`Input::BacklogRead`].
+    ReadBacklog(Arc<str>, Position),
+    /// Tell people that new events of a namespace wait in the API server.
+    NamespaceBehind(Arc<str>),
+    /// Tell people that they don't any more.
+    NamespaceCaughtUp(Arc<str>),
+    /// Tell people that deliveries of a webhook wait in the API server.
+    WebhookParked(NamespacedName),
+    /// Tell people that they don't any more.
+    WebhookUnparked(NamespacedName),
     /// The data of an event is not needed any more.
     ForgetData(Arc<EventKey>),
     /// Read a response that is to be sent again for this value. Answered by [`Input::ResponseRead`] or
@@ -240,6 +261,8 @@ pub enum Progress {
         summary: EventSummary,
         /// Whether it waits for nothing but a webhook that can't be read.
         waits_for_unreadable: bool,
+        /// Whether all that is left of it waits in the API server, from the time on that its status says so.
+        is_parked: bool,
     },
     /// All its deliveries have ended.
     Ended {
@@ -263,6 +286,14 @@ pub struct Load {
     pub failing: usize,
     /// Something would be sent but for what is in flight already.
     pub blocked: bool,
+    /// What is in memory of all that waits, in bytes: an estimate.
+    pub held_bytes: usize,
+    /// The bound on that.
+    pub held_limit: usize,
+    /// About how many bytes the deliveries in flight hold.
+    pub in_flight_bytes: usize,
+    /// What waits in the API server.
+    pub backlog: BacklogLoad,
 }
 
 /// The events that are under way, and their deliveries.
@@ -271,7 +302,6 @@ pub struct Lifecycle {
     events: HashMap<u64, EventState>,
     /// Numbers by uid.
     numbers: HashMap<String, u64>,
-    next_number: u64,
     /// The deliveries that were not tried yet, by the namespace and the id of their alert group.
     orders: HashMap<NamespacedName, AlertGroupOrder>,
     dispatcher: Dispatcher<Box<Delivery>>,
@@ -289,6 +319,16 @@ pub struct Lifecycle {
     wake_at: Option<Instant>,
     /// Completed events, in the order in which they are to be forgotten.
     remembered: VecDeque<(Instant, u64)>,
+    /// The same by namespace.
+    remembered_of: HashMap<Arc<str>, VecDeque<u64>>,
+    /// Who holds how much of the memory for what waits.
+    shares: Shares,
+    /// What waits in the API server, by namespace.
+    backlogs: HashMap<Arc<str>, Backlog>,
+    /// There may be room for more.
+    is_room_changed: bool,
+    /// A list that is under way.
+    listing: Option<Listing>,
     /// Until then nothing is forgotten: webhooks may have been missed.
     none_forgotten_until: Option<Instant>,
     /// The first list has ended.
@@ -298,12 +338,11 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Nothing is known yet.
-    pub fn new(limits: Limits, responses: Arc<dyn ListedResponses>) -> Self {
+    /// Nothing is known yet. What waits may take up to `memory` bytes.
+    pub fn new(limits: Limits, memory: usize, responses: Arc<dyn ListedResponses>) -> Self {
         Self {
             events: HashMap::new(),
             numbers: HashMap::new(),
-            next_number: 0,
             orders: HashMap::new(),
             dispatcher: Dispatcher::new(limits),
             webhooks: KnownWebhooks::default(),
@@ -314,6 +353,11 @@ impl Lifecycle {
             early_redeliveries: Vec::new(),
             wake_at: None,
             remembered: VecDeque::new(),
+            remembered_of: HashMap::new(),
+            shares: Shares::new(memory),
+            backlogs: HashMap::new(),
+            is_room_changed: false,
+            listing: None,
             none_forgotten_until: None,
             is_listed: false,
             is_stopped: false,
@@ -325,7 +369,11 @@ impl Lifecycle {
     pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
         match input {
             Input::EventSeen(seen) => self.event_seen(&seen, now),
-            Input::EventListEnded(listed) => self.event_list_ended(&listed, now),
+            Input::EventListBegan => self.event_list_began(),
+            Input::EventListed(seen) => self.event_listed(*seen, now),
+            Input::UnreadableEventListed(uid) => self.unreadable_listed(&uid),
+            Input::EventListEnded => self.event_list_ended(now),
+            Input::BacklogRead(namespace, events, next) => self.backlog_read(&namespace, &events, next, now),
             Input::EventStatusConfirmed(seen) => self.event_status_confirmed(&seen, now),
             Input::EventGone(uid) => self.event_gone(&uid, now),
             Input::WebhookAppeared(webhook) if !self.is_stopped => self.webhook_appeared(&webhook, now),
@@ -350,6 +398,7 @@ impl Lifecycle {
             Input::Stopped => self.is_stopped = true,
         }
         self.start_due(now);
+        self.read_backlogs();
         std::mem::take(&mut self.effects)
     }
 
@@ -367,7 +416,8 @@ impl Lifecycle {
             return Progress::Ended { summary, unknown: event.unknown.clone() };
         }
         let waits_for_unreadable = event.waits_for_unreadable_only();
-        Progress::Running { since: event.admitted, summary, waits_for_unreadable }
+        let is_parked = event.is_parked();
+        Progress::Running { since: event.admitted, summary, waits_for_unreadable, is_parked }
     }
 
     /// Leaves the summaries of its deliveries out of an event's status. False if they are already.
@@ -390,7 +440,17 @@ impl Lifecycle {
             waiting: self.dispatcher.waiting(),
             failing: self.dispatcher.failing(),
             blocked: self.dispatcher.is_blocked(),
+            held_bytes: self.shares.used(),
+            held_limit: self.shares.limit(),
+            in_flight_bytes: self.dispatcher.in_flight_bytes(),
+            backlog: self.backlog_load(),
         }
+    }
+
+    /// Notes how many bytes a delivery in flight holds. False if there is no room for them: it is to be given back as
+    /// [`Next::Heavier`].
+    pub fn weigh(&mut self, permit: &mut Permit, bytes: usize) -> bool {
+        self.dispatcher.weigh(permit, bytes)
     }
 
     /// How many events have ended of which the end is not written out.

@@ -20,6 +20,16 @@ enum Version {
     Text(Box<str>),
 }
 
+impl ResourceVersion {
+    /// Its number; None if it is none, or too large.
+    pub fn number(&self) -> Option<u64> {
+        match self.0 {
+            Version::Number(number) => Some(number),
+            Version::Text(_) => None,
+        }
+    }
+}
+
 impl From<&str> for ResourceVersion {
     fn from(text: &str) -> Self {
         Self(match text.parse::<u64>() {

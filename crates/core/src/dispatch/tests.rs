@@ -16,7 +16,7 @@ struct World {
 impl World {
     fn new(in_flight: usize, per_webhook: usize) -> Self {
         let start = Instant::now();
-        let dispatcher = Dispatcher::new(Limits { in_flight, per_webhook });
+        let dispatcher = Dispatcher::new(Limits { in_flight, per_webhook, bytes: 1000 });
         Self { dispatcher, start, now: start, policy: RetryPolicy::default() }
     }
 
@@ -32,7 +32,7 @@ impl World {
     fn push_later(&mut self, webhook: &NamespacedName, number: u64, attempts: u32, due: u64) {
         let group = Arc::from(number.to_string());
         let (due, give_up) = (self.start + Duration::from_secs(due), self.start + Duration::from_secs(3600));
-        self.dispatcher.push(webhook, Queued { item: number, number, group, attempts, due, give_up }, self.now);
+        self.dispatcher.push(webhook, Queued { item: number, number, group, attempts, due, give_up, bytes: 0 }, self.now);
     }
 
     /// Starts all that may go.
@@ -77,7 +77,7 @@ fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     let now = world.now;
     for (number, group) in [(1, "x"), (2, "x"), (3, "y")] {
-        let waiting = Queued { item: number, number, group: Arc::from(group), attempts: 0, due: now, give_up: now };
+        let waiting = Queued { item: number, number, group: Arc::from(group), attempts: 0, due: now, give_up: now, bytes: 0 };
         world.dispatcher.push(&a, waiting, now);
     }
     let mut started = world.start();
@@ -161,6 +161,7 @@ fn of_an_alert_group_the_earliest_is_tried_first_where_an_endpoint_is_down_unles
             attempts,
             due: start + Duration::from_secs(due),
             give_up: start + Duration::from_secs(3600),
+            bytes: 0,
         };
         world.dispatcher.push(&a, waiting(1, attempts, 30), world.now);
         world.dispatcher.push(&a, waiting(2, 0, 0), world.now);
@@ -198,7 +199,7 @@ fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
     let asked = EndpointReport::Failed(Some(Duration::from_secs(7 * 86_400)));
     assert_eq!(world.done(permit, asked), Some(EndpointChange::Failing));
     let [hour, day] = [3600, 86_400].map(|seconds| world.start + Duration::from_secs(seconds));
-    let waiting = Queued { item: 1, number: 1, group: Arc::from("1"), attempts: 1, due: hour, give_up: day };
+    let waiting = Queued { item: 1, number: 1, group: Arc::from("1"), attempts: 1, due: hour, give_up: day, bytes: 0 };
     world.dispatcher.push(&a, waiting, world.now);
     assert_eq!(world.dispatcher.wake_at(), Some(hour));
     world.at(3599);
@@ -247,7 +248,7 @@ fn a_deadline_is_kept_while_an_endpoint_asks_to_wait_for_longer_or_is_tried() {
     assert_eq!(world.done(started.remove(0).1, asked), Some(EndpointChange::Failing));
     for (number, due, give_up) in [(1, 100, 60), (2, 0, 70), (3, 0, 80), (4, 0, 130), (5, 0, 140), (6, 0, 500)] {
         let (group, due, give_up) = (Arc::from(number.to_string()), at(due), at(give_up));
-        world.dispatcher.push(&a, Queued { item: number, number, group, attempts: 1, due, give_up }, start);
+        world.dispatcher.push(&a, Queued { item: number, number, group, attempts: 1, due, give_up, bytes: 0 }, start);
     }
     let mut seen = Vec::new();
     let mut probe = None;
@@ -309,6 +310,7 @@ fn where_one_of_an_alert_group_is_given_up_the_others_still_go_one_at_a_time() {
         attempts: 0,
         due: start,
         give_up: start + Duration::from_secs(give_up),
+        bytes: 0,
     };
     [waiting(1, 1), waiting(2, 3600), waiting(3, 3600)]
         .into_iter()
@@ -373,7 +375,7 @@ proptest! {
             let webhook = mk_name(&namespace.to_string(), &webhook.to_string());
             let waiting = Queued {
                 item: number as u64, number: number as u64, group: Arc::from(group.to_string()),
-                attempts: 0, due: world.now, give_up: world.now + Duration::from_secs(1_000_000),
+                attempts: 0, due: world.now, give_up: world.now + Duration::from_secs(1_000_000), bytes: number % 7 * 100,
             };
             world.dispatcher.push(&webhook, waiting, world.now);
         }
@@ -408,11 +410,42 @@ proptest! {
                 prop_assert!(delivered.insert(item));
             } else {
                 let (due, give_up) = (world.now + Duration::from_secs(3), world.now + Duration::from_secs(1_000_000));
-                let waiting = Queued { item, number: item, group, attempts: 1, due, give_up };
+                let waiting = Queued { item, number: item, group, attempts: 1, due, give_up, bytes: 0 };
                 world.dispatcher.push(&webhook, waiting, world.now);
             }
         }
         prop_assert_eq!(delivered.len(), deliveries.len());
         prop_assert_eq!(world.dispatcher.waiting(), 0);
     }
+}
+
+#[test]
+fn what_deliveries_hold_is_bounded_and_a_namespace_leaves_something_for_who_comes_next() {
+    let (mut world, now) = (World::new(100, 32), Instant::now());
+    let (a, b) = (mk_name("loud", "a"), mk_name("quiet", "b"));
+    let waiting = |number: u64, bytes| {
+        let group = Arc::from(number.to_string());
+        Queued { item: number, number, group, attempts: 0, due: now, give_up: now, bytes }
+    };
+    (0..10).for_each(|number| world.dispatcher.push(&a, waiting(number, 150), now));
+    // Of 1000 bytes: at most twice what is free.
+    let mut started = world.start();
+    assert_eq!((items(&started), world.dispatcher.in_flight_bytes()), (vec![0, 1, 2, 3, 4], 750));
+    assert!(world.dispatcher.is_blocked());
+    world.dispatcher.push(&b, waiting(10, 200), now);
+    started.extend(world.start());
+    assert_eq!((items(&started), world.dispatcher.in_flight_bytes()), (vec![0, 1, 2, 3, 4, 10], 950));
+    // What turns out to hold more is let go on only if there is room; what holds less leaves it to others.
+    assert!(!world.dispatcher.weigh(&mut started[0].1, 400));
+    assert!(world.dispatcher.weigh(&mut started[5].1, 250));
+    (0..5).for_each(|at| assert!(world.dispatcher.weigh(&mut started[at].1, 10)));
+    assert_eq!(world.dispatcher.in_flight_bytes(), 300);
+    started.extend(world.start());
+    // None is so heavy that it could not go.
+    world.dispatcher.push(&b, waiting(11, 1_000_000), now);
+    while let Some((_, permit)) = started.pop() {
+        world.done(permit, EndpointReport::Answered);
+        started.extend(world.start());
+    }
+    assert_eq!((world.dispatcher.in_flight_bytes(), world.dispatcher.waiting()), (0, 0));
 }

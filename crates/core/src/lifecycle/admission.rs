@@ -1,17 +1,40 @@
 //! Events from the time that they are seen until they are forgotten, and the webhooks that they are for.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
 
 use super::{
-    Effect, Lifecycle, ListedEvent, Now, REMEMBERED,
+    Effect, Lifecycle, Now, REMEMBERED,
+    backlog::Listing,
     event::{EventState, Origin, Request, SeenEvent, Stage, StatusState, Step, WebhookRun},
     webhooks::KnownWebhook,
 };
 use crate::{
-    delivery::{DeliverySummary, EventKey},
+    delivery::{COST, DeliverySummary, EventKey},
     dispatch::EndpointChange,
     name::NamespacedName,
+    version::ResourceVersion,
 };
+
+/// A number that is greater the later an event was created: the seconds since 1970, then what is left of the version.
+fn order_number(created: Timestamp, version: &ResourceVersion) -> u64 {
+    const BITS: u32 = 31;
+    let seconds = u64::try_from(created.as_second()).unwrap_or_default();
+    (seconds << BITS) | (version.number().unwrap_or_default() & ((1 << BITS) - 1))
+}
+
+/// A short form of a uid.
+pub(super) fn hash(uid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish()
+}
 
 impl Lifecycle {
     /// Whether an event is to be admitted: it is not completed, or is to be sent again, and is not being deleted and not here
@@ -39,39 +62,65 @@ impl Lifecycle {
     pub(super) fn event_seen(&mut self, seen: &SeenEvent, now: Now) {
         let is_wanted = self.wants(seen);
         self.event_shown(seen, now);
-        if is_wanted {
+        if is_wanted && !self.is_stopped && !self.defer(seen) {
             self.admit(EventState::new(seen, self.origin_of(seen), now.instant), now);
         }
         self.forget_old(now);
     }
 
-    pub(super) fn event_list_ended(&mut self, listed: &[ListedEvent], now: Now) {
-        let mut uids = HashSet::new();
-        let mut admitted = Vec::new();
-        for listed in listed {
-            let seen = match listed {
-                ListedEvent::Readable(seen) => seen,
-                ListedEvent::Unreadable(uid) => {
-                    uids.insert(uid.as_str());
-                    continue;
+    /// Begins to work for an event that was read again; `in_order` says that all before it were.
+    pub(super) fn admit_read(&mut self, seen: &SeenEvent, in_order: bool, now: Now) {
+        // One without a status may have been seen by another process, and by this one only now.
+        let origin = if seen.record.is_some() { Origin::OtherProcess } else { Origin::FirstList };
+        let mut event = EventState::new(seen, origin, now.instant);
+        event.is_read = in_order;
+        let ended = seen.record.iter().filter(|record| !record.is_completed).flat_map(|record| &record.deliveries);
+        self.note_ended(&mut event, ended.filter(|summary| !summary.is_open()).cloned());
+        self.admit(event, now);
+        self.effects.push(Effect::ReviewEvent(Arc::clone(&seen.key)));
+    }
+
+    /// Takes in that a list of events begins. One that was under way has no end.
+    pub(super) fn event_list_began(&mut self) {
+        self.listing = Some(Listing::new(self.shares.limit()));
+    }
+
+    /// Takes in an event that a list names, which can't be read.
+    pub(super) fn unreadable_listed(&mut self, uid: &str) {
+        self.listing.get_or_insert_with(|| Listing::new(self.shares.limit())).uids.insert(hash(uid));
+    }
+
+    pub(super) fn event_listed(&mut self, seen: SeenEvent, now: Now) {
+        self.unreadable_listed(&seen.key.uid);
+        let is_wanted = self.wants(&seen) || self.is_to_be_remembered(&seen, now);
+        self.event_shown(&seen, now);
+        if is_wanted && let Some(listing) = &mut self.listing {
+            listing.add(seen);
+        }
+    }
+
+    pub(super) fn event_list_ended(&mut self, now: Now) {
+        let listing = self.listing.take().unwrap_or_else(|| Listing::new(self.shares.limit()));
+        let is_gone = |uid: &&String| !listing.uids.contains(&hash(uid));
+        let gone: Vec<String> = self.numbers.keys().filter(is_gone).cloned().collect();
+        gone.iter().for_each(|uid| self.event_gone(uid, now));
+        let (events, left) = listing.into_events();
+        for seen in events {
+            if self.is_to_be_remembered(&seen, now) {
+                if self.make_room(&seen.key.namespace, seen.cost()) {
+                    let completed = self.completed(&seen, now);
+                    self.admit(completed, now);
                 }
-            };
-            uids.insert(&seen.key.uid);
-            if self.wants(seen) {
-                admitted.push(EventState::new(seen, self.origin_of(seen), now.instant));
-            } else if self.is_to_be_remembered(seen, now) {
-                admitted.push(self.completed(seen, now));
+            } else if self.wants(&seen) && !self.is_stopped && !self.defer(&seen) {
+                self.admit(EventState::new(&seen, self.origin_of(&seen), now.instant), now);
+                self.effects.push(Effect::ReviewEvent(seen.key));
             }
-            self.event_shown(seen, now);
+        }
+        for (namespace, created) in left {
+            self.leave(&namespace, created);
         }
         self.is_listed = true;
-        let gone: Vec<String> = self.numbers.keys().filter(|uid| !uids.contains(uid.as_str())).cloned().collect();
-        gone.iter().for_each(|uid| self.event_gone(uid, now));
-        // A list is in the order of names.
-        admitted.sort_by(|one, two| (one.created, &one.version).cmp(&(two.created, &two.version)));
-        for event in admitted {
-            self.admit(event, now);
-        }
+        self.is_room_changed = true;
         for (response, value) in std::mem::take(&mut self.early_redeliveries) {
             self.effects.push(Effect::ReadResponse(response, value));
         }
@@ -80,9 +129,15 @@ impl Lifecycle {
 
     /// Takes in that an event is deleted: nothing more is written of it, and what is on the way ends.
     pub(super) fn event_gone(&mut self, uid: &str, now: Now) {
+        self.note_deleted(uid);
         if let Some((number, event)) = self.event_of(uid) {
             event.status = StatusState::EventDeleted;
             event.awaits_unreadable = false;
+            // They can't be read again.
+            let parked = event.runs.iter().filter(|(_, run)| run.step() == Some(Step::Parked));
+            for webhook in parked.map(|(webhook, _)| Arc::clone(webhook)).collect::<Vec<_>>() {
+                self.end_parked_run(number, &webhook, now);
+            }
             self.remember(number, now);
         }
         self.forget_old(now);
@@ -91,8 +146,14 @@ impl Lifecycle {
     /// Takes in what the status of an event says. If that is all that is known now, its end is written out: a webhook that
     /// came late may have added to it since.
     fn event_shown(&mut self, seen: &SeenEvent, now: Now) {
-        let Some(record) = seen.record.as_ref().filter(|record| record.is_completed) else { return };
+        let Some(record) = &seen.record else { return };
         let Some((number, event)) = self.event_of(&seen.key.uid) else { return };
+        if !record.is_completed {
+            if event.is_parked() && event.summaries() == record.deliveries {
+                self.forget_parked(number);
+            }
+            return;
+        }
         if event.has_ended()
             && event.redelivery_value() == record.redelivered.as_ref()
             && event.summaries() == record.deliveries
@@ -103,6 +164,7 @@ impl Lifecycle {
     }
 
     pub(super) fn event_status_confirmed(&mut self, seen: &SeenEvent, now: Now) {
+        self.event_shown(seen, now);
         let Some((number, event)) = self.event_of(&seen.key.uid) else { return };
         if !event.has_ended() {
             return;
@@ -133,25 +195,51 @@ impl Lifecycle {
             return;
         }
         if let Some(number) = known {
-            self.events.remove(&number);
+            self.remove_event(number);
         }
-        let webhooks = self.webhooks_for(&event);
+        let is_read = event.is_read;
+        let mut webhooks = self.webhooks_for(&event);
+        webhooks.retain(|known| !event.runs.contains_key(&known.name.name));
         let number = self.insert(event);
         for webhook in &webhooks {
-            self.add_run(number, webhook, now);
+            self.add_run(number, webhook, is_read, now);
         }
         self.hold_while_unreadable(number);
-        if self.events.get(&number).is_some_and(EventState::has_ended) {
+        self.settle(number, now);
+    }
+
+    /// Draws the consequences if an event has ended, or all that is left of it is parked.
+    pub(super) fn settle(&mut self, number: u64, now: Now) {
+        let Some(event) = self.events.get(&number) else { return };
+        if event.has_ended() {
             self.end_event(number, now);
+        } else if event.is_parked() {
+            self.effects.push(Effect::ReviewEvent(Arc::clone(&event.key)));
         }
     }
 
     fn insert(&mut self, event: EventState) -> u64 {
-        let number = self.next_number;
-        self.next_number += 1;
+        let mut number = order_number(event.created, &event.version);
+        while self.events.contains_key(&number) {
+            number += 1;
+        }
+        self.shares.take(&event.key.namespace, event.cost);
         self.numbers.insert(event.key.uid.clone(), number);
         self.events.insert(number, event);
         number
+    }
+
+    /// Removes all that is known of an event.
+    pub(super) fn remove_event(&mut self, number: u64) -> Option<EventState> {
+        let event = self.events.remove(&number)?;
+        self.numbers.remove(&event.key.uid);
+        let held = event.cost + event.runs.values().map(|run| run.cost).sum::<usize>();
+        debug_assert_eq!(held, event.cost, "a run is not over");
+        self.shares.give_back(&event.key.namespace, event.cost);
+        self.is_room_changed = true;
+        self.event_forgotten(&event);
+        self.effects.push(Effect::EventForgotten(Arc::clone(&event.key)));
+        Some(event)
     }
 
     /// The state of an event that has ended, as its status says.
@@ -160,31 +248,39 @@ impl Lifecycle {
         let record = seen.record.clone().unwrap_or_default();
         event.request = Request::Initial { answers: record.redelivered };
         event.status = StatusState::UpToDate;
-        let namespace = &seen.key.namespace;
+        self.note_ended(&mut event, record.deliveries);
+        event
+    }
+
+    /// Notes the runs of an event that have ended, as its status says.
+    fn note_ended(&self, event: &mut EventState, ended: impl IntoIterator<Item = DeliverySummary>) {
+        let namespace = &event.key.namespace;
         let run = |summary: DeliverySummary| {
             let known = self.webhooks.get(namespace, &summary.name);
             let uid = known.map_or_else(|| Arc::from(""), |known| Arc::clone(&known.uid));
-            (Arc::from(summary.name.as_str()), WebhookRun { uid, stage: Stage::Ended, summary: Some(summary) })
+            (Arc::from(summary.name.as_str()), WebhookRun { uid, stage: Stage::Ended, summary: Some(summary), cost: 0 })
         };
-        event.runs = record.deliveries.into_iter().map(run).collect();
+        event.runs = ended.into_iter().map(run).collect();
         let ids: HashSet<&str> = event
             .runs
             .keys()
             .filter_map(|name| Some(self.webhooks.get(namespace, name)?.webhook.id.as_str()))
             .collect();
         event.unknown.retain(|named| !event.runs.contains_key(named.as_str()) && !ids.contains(named.as_str()));
-        event
     }
 
-    /// The number of an event of which some is to be sent again; what its status says of the others stays.
-    pub(super) fn reopen(&mut self, seen: &SeenEvent, now: Now) -> u64 {
-        match self.numbers.get(&seen.key.uid) {
-            Some(number) => *number,
-            None => {
+    /// The number of an event of which some is to be sent again; what its status says of the others stays. None if nothing is
+    /// begun any more.
+    pub(super) fn reopen(&mut self, seen: &SeenEvent, now: Now) -> Option<u64> {
+        if !self.numbers.contains_key(&seen.key.uid) {
+            if seen.is_completed() {
                 let event = self.completed(seen, now);
-                self.insert(event)
+                self.insert(event);
+            } else {
+                self.admit_read(seen, false, now);
             }
         }
+        self.numbers.get(&seen.key.uid).copied()
     }
 
     /// The webhooks that an event is for, but for those that are known to have had it.
@@ -215,16 +311,56 @@ impl Lifecycle {
             && (event.begun_elsewhere.contains(&*known.name.name) || was_there())
     }
 
-    /// Adds a webhook's run to an event.
-    fn add_run(&mut self, number: u64, known: &KnownWebhook, now: Now) {
+    /// Adds a webhook's run to an event. `is_read` says that the event is read again, in its order.
+    fn add_run(&mut self, number: u64, known: &KnownWebhook, is_read: bool, now: Now) {
+        let Some(created) = self.events.get(&number).map(|event| event.created) else { return };
+        let may_hold = self.may_hold(known, created, is_read);
+        self.open_run(number, &known.name.name, WebhookRun::new(&known.uid, Step::Parked, None));
         let Some(event) = self.events.get_mut(&number) else { return };
+        event.unknown.retain(|named| **named != *known.name.name && *named != known.webhook.id);
+        if may_hold {
+            self.begin_run(number, known, now);
+        }
+    }
+
+    /// Adds a run to an event, or puts it in the place of one that has ended.
+    pub(super) fn open_run(&mut self, number: u64, webhook: &Arc<str>, run: WebhookRun) {
+        let Some(event) = self.events.get_mut(&number) else { return };
+        let before = event.cost;
+        event.open_run(webhook, run);
+        self.shares.take(&event.key.namespace, event.cost - before);
+    }
+
+    /// Lets a run wait for its turn in the alert group.
+    pub(super) fn begin_run(&mut self, number: u64, known: &KnownWebhook, now: Now) {
         let webhook = &known.name.name;
-        event.open_run(webhook, WebhookRun::new(&known.uid, Step::Ordered, None));
-        event.unknown.retain(|named| **named != **webhook && *named != known.webhook.id);
+        self.hold_cost(number, webhook, COST);
+        let Some(event) = self.events.get_mut(&number) else { return };
+        event.set_step(webhook, Step::Ordered);
         let is_awaited = !self.dispatcher.is_stuck(&known.name);
         let order = self.orders.entry(event.alert_group()).or_default();
         let next = order.add(number, webhook, known.webhook.reads_responses, is_awaited);
         self.begin(next, now);
+    }
+
+    /// Notes how many bytes the delivery of a run counts for.
+    pub(super) fn hold_cost(&mut self, number: u64, webhook: &Arc<str>, cost: usize) {
+        let Some(event) = self.events.get_mut(&number) else { return };
+        let Some(run) = event.runs.get_mut(webhook) else { return };
+        let name = NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook));
+        self.shares.give_back_for(&name, std::mem::replace(&mut run.cost, cost));
+        self.shares.take_for(&name, cost);
+    }
+
+    /// Ends a run of an event, and draws the consequences.
+    pub(super) fn end_run(&mut self, number: u64, webhook: &Arc<str>, now: Now) {
+        self.hold_cost(number, webhook, 0);
+        if let Some(namespace) = self.events.get(&number).map(|event| Arc::clone(&event.key.namespace)) {
+            self.room_changed(&namespace);
+        }
+        if self.events.get_mut(&number).is_some_and(|event| event.end_run(webhook)) {
+            self.settle(number, now);
+        }
     }
 
     /// Keeps an event from its end while it may be for a webhook of which nothing is known because it can't be read.
@@ -250,36 +386,46 @@ impl Lifecycle {
             self.events.iter_mut().filter(|(_, event)| event.awaits_unreadable && event.key.namespace == *namespace);
         for (number, event) in held {
             event.awaits_unreadable = false;
-            ended.extend(event.has_ended().then_some(*number));
+            ended.push(*number);
         }
-        ended.into_iter().for_each(|number| self.end_event(number, now));
+        ended.into_iter().for_each(|number| self.settle(number, now));
     }
 
     /// Ends an event.
     pub(super) fn end_event(&mut self, number: u64, now: Now) {
         let Some(event) = self.events.get(&number) else { return };
         let key = || -> Arc<EventKey> { Arc::clone(&event.key) };
-        self.effects.extend([Effect::ForgetData(key()), Effect::WriteEvent(key())]);
+        self.effects.extend([Effect::ForgetData(key()), Effect::ReviewEvent(key())]);
         self.remember(number, now);
     }
 
     /// Keeps an event that needs nothing more for a while.
     fn remember(&mut self, number: u64, now: Now) {
-        if self.events.get(&number).is_some_and(EventState::is_over) {
-            self.remembered.push_back((now.instant + REMEMBERED, number));
-        }
+        let Some(event) = self.events.get_mut(&number).filter(|event| event.is_over()) else { return };
+        let until = now.instant + REMEMBERED;
+        event.remembered_until = Some(until);
+        self.is_room_changed = true;
+        self.remembered_of.entry(Arc::clone(&event.key.namespace)).or_default().push_back(number);
+        self.remembered.push_back((until, number));
     }
 
     fn forget_old(&mut self, now: Now) {
         if self.none_forgotten_until.is_some_and(|until| now.instant < until) {
             return;
         }
-        while self.remembered.front().is_some_and(|(until, _)| *until <= now.instant) {
-            let Some((_, number)) = self.remembered.pop_front() else { return };
-            if self.events.get(&number).is_some_and(EventState::is_over)
-                && let Some(event) = self.events.remove(&number)
-            {
-                self.numbers.remove(&event.key.uid);
+        while let Some((until, number)) = self.remembered.front().copied().filter(|(until, _)| *until <= now.instant) {
+            self.remembered.pop_front();
+            let is_due = |event: &&EventState| event.is_over() && event.remembered_until == Some(until);
+            let Some(event) = self.events.get(&number).filter(is_due) else { continue };
+            let namespace = Arc::clone(&event.key.namespace);
+            self.remove_event(number);
+            if let Some(remembered) = self.remembered_of.get_mut(&namespace) {
+                while remembered.front().is_some_and(|front| !self.events.contains_key(front) || *front == number) {
+                    remembered.pop_front();
+                }
+                if remembered.is_empty() {
+                    self.remembered_of.remove(&namespace);
+                }
             }
         }
     }
@@ -290,6 +436,7 @@ impl Lifecycle {
         self.dispatcher.renew(&known.name, now.instant);
         self.hold(&known.name, known.is_held, now);
         self.add_to_earlier_events(known, now);
+        self.read_for_new_webhook(&known.name.namespace);
         self.release_held(&known.name.namespace, now);
         for (response, value) in self.redeliveries_of_unreadable.remove(&known.name).into_iter().flatten() {
             let response = NamespacedName::new(Arc::clone(&known.name.namespace), response);
@@ -309,7 +456,8 @@ impl Lifecycle {
         let mut late: Vec<u64> = late.collect();
         late.sort_unstable();
         for number in late {
-            self.add_run(number, known, now);
+            self.add_run(number, known, false, now);
+            self.settle(number, now);
         }
     }
 
@@ -323,6 +471,7 @@ impl Lifecycle {
     pub(super) fn webhook_gone(&mut self, name: &NamespacedName, now: Now) {
         self.webhooks.remove(name);
         self.end_queued(name, now);
+        self.end_parked(name, now);
         self.redeliveries_of_unreadable.remove(name);
         self.release_held(&name.namespace, now);
     }
@@ -339,6 +488,7 @@ impl Lifecycle {
     /// Draws the consequences of a change of an endpoint.
     pub(super) fn endpoint_changed(&mut self, webhook: &NamespacedName, change: Option<EndpointChange>, now: Now) {
         let Some(change) = change else { return };
+        self.room_changed(&webhook.namespace);
         match change {
             EndpointChange::Failing => {
                 self.effects.push(Effect::EndpointFailing(webhook.clone()));

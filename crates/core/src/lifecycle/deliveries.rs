@@ -64,7 +64,9 @@ impl Lifecycle {
         let round = delivery.history.round;
         let since = round.map_or(now.time, |round| round.since);
         let give_up = self.webhook_of(&delivery).map_or(since, |known| known.webhook.retry.end(since));
+        self.hold_cost(delivery.number, &delivery.webhook, delivery.cost());
         let queued = Queued {
+            bytes: delivery.weight,
             number: delivery.number,
             group: Arc::clone(&delivery.facts.alert_group_id),
             attempts: round.map_or(0, |round| round.attempts),
@@ -121,6 +123,12 @@ impl Lifecycle {
         }
         match next {
             Next::Leave => {}
+            Next::Heavier(bytes) => {
+                let mut delivery = delivery;
+                delivery.weight = bytes;
+                self.queue(delivery, now.time, now);
+                return self.endpoint_changed(&webhook, change, now);
+            }
             Next::End(summary) => {
                 self.tried(&delivery, now);
                 self.ended(delivery, summary, now);
@@ -155,6 +163,7 @@ impl Lifecycle {
 
     /// Holds the deliveries that wait for a webhook, or lets them go.
     pub(super) fn hold(&mut self, webhook: &NamespacedName, is_held: bool, now: Now) {
+        self.room_changed(&webhook.namespace);
         self.dispatcher.hold(webhook, is_held, now.instant);
         if is_held {
             self.stop_waiting_for(webhook, now);
@@ -210,10 +219,7 @@ impl Lifecycle {
             delivery.history = std::mem::take(&mut delivery.history).anew();
             return self.queue(delivery, now.time, now);
         }
-        let Some(event) = self.events.get_mut(&delivery.number) else { return };
-        if event.end_run(&delivery.webhook) && event.has_ended() {
-            self.end_event(delivery.number, now);
-        }
+        self.end_run(delivery.number, &delivery.webhook, now);
     }
 
     /// Asks for a delivery that has not ended to be sent again, for `value`. False if there is none.

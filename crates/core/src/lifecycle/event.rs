@@ -18,6 +18,12 @@ use crate::{
 /// As many summaries as the schema of an event's status allows.
 const MAX_SUMMARIES: usize = 2000;
 
+/// About how many bytes an event holds beside its runs.
+const EVENT_COST: usize = 1200;
+
+/// About how many bytes a run holds beside its delivery.
+const RUN_COST: usize = 250;
+
 /// An event as the watch shows it.
 #[derive(Clone, Debug)]
 pub struct SeenEvent {
@@ -35,6 +41,8 @@ pub struct SeenEvent {
     pub asked: Option<Arc<str>>,
     /// The content of its status; None if it has none.
     pub record: Option<EventRecord>,
+    /// About how many bytes a delivery of it holds while it is in flight.
+    pub weight: usize,
 }
 
 /// The content of the status of an event.
@@ -53,6 +61,12 @@ pub struct EventRecord {
 }
 
 impl SeenEvent {
+    /// About how many bytes it holds once it is admitted, beside its deliveries.
+    pub(super) fn cost(&self) -> usize {
+        let runs = self.record.as_ref().map_or(0, |record| record.deliveries.len());
+        EVENT_COST + runs * RUN_COST + self.facts.webhook_refs.iter().map(|name| 2 * (24 + name.len())).sum::<usize>()
+    }
+
     pub(super) fn is_completed(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.is_completed)
     }
@@ -98,6 +112,8 @@ pub(super) enum StatusState {
 /// Where a delivery that has not ended is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// It waits in the API server, and not here: its webhook's share of memory is used up.
+    Parked,
     /// It waits for its turn among the deliveries of its alert group.
     Ordered,
     /// Its record is looked up, or its webhook's Secrets are waited for.
@@ -119,6 +135,16 @@ pub(super) enum Stage {
     Open { step: Step, asked: Option<Arc<str>> },
     /// It has.
     Ended,
+}
+
+impl WebhookRun {
+    /// Where it is; None if it has ended.
+    pub(super) fn step(&self) -> Option<Step> {
+        match self.stage {
+            Stage::Open { step, .. } => Some(step),
+            Stage::Ended => None,
+        }
+    }
 }
 
 impl Stage {
@@ -143,11 +169,13 @@ pub(super) struct WebhookRun {
     pub(super) stage: Stage,
     /// The outcome so far.
     pub(super) summary: Option<DeliverySummary>,
+    /// How many bytes its delivery counts for.
+    pub(super) cost: usize,
 }
 
 impl WebhookRun {
     pub(super) fn new(uid: &Arc<str>, step: Step, summary: Option<DeliverySummary>) -> Self {
-        Self { uid: Arc::clone(uid), stage: Stage::Open { step, asked: None }, summary }
+        Self { uid: Arc::clone(uid), stage: Stage::Open { step, asked: None }, summary, cost: 0 }
     }
 }
 
@@ -167,6 +195,16 @@ pub(super) struct EventState {
     pub(super) runs: BTreeMap<Arc<str>, WebhookRun>,
     /// How many of these have not ended.
     open_runs: usize,
+    /// How many of those are parked.
+    parked_runs: usize,
+    /// How many bytes it counts for, without its deliveries.
+    pub(super) cost: usize,
+    /// It was read again, in its order.
+    pub(super) is_read: bool,
+    /// Until when it is remembered, once it is over.
+    pub(super) remembered_until: Option<Instant>,
+    /// About how many bytes a delivery of it holds while it is in flight.
+    weight: usize,
     /// Whether it may be for a webhook that can't be read, and does not end before.
     pub(super) awaits_unreadable: bool,
     /// The names and ids that the event gives, and no webhook answers to.
@@ -188,7 +226,7 @@ impl EventState {
             None => Request::Initial { answers: seen.asked.clone() },
         };
         let recorded = seen.record.iter().flat_map(|record| &record.deliveries);
-        let begun_elsewhere = recorded.filter(|summary| is_open(summary)).map(|summary| summary.name.clone()).collect();
+        let begun_elsewhere = recorded.filter(|summary| summary.is_open()).map(|summary| summary.name.clone()).collect();
         Self {
             key: Arc::clone(&seen.key),
             facts: Arc::clone(&seen.facts),
@@ -200,6 +238,11 @@ impl EventState {
             admitted: now,
             runs: BTreeMap::new(),
             open_runs: 0,
+            parked_runs: 0,
+            cost: seen.cost(),
+            is_read: false,
+            remembered_until: None,
+            weight: seen.weight,
             awaits_unreadable: false,
             unknown: seen.facts.webhook_refs.clone(),
             is_shortened: false,
@@ -215,6 +258,16 @@ impl EventState {
     /// Whether all its deliveries have ended, and no other can follow.
     pub(super) fn has_ended(&self) -> bool {
         self.open_runs == 0 && !self.awaits_unreadable
+    }
+
+    /// Whether all that it waits for is parked.
+    pub(super) fn is_parked(&self) -> bool {
+        self.open_runs > 0
+            && self.open_runs == self.parked_runs
+            && !self.awaits_unreadable
+            && self.status != StatusState::EventDeleted
+            // This would be lost with it.
+            && !self.runs.values().any(|run| matches!(run.stage, Stage::Open { asked: Some(_), .. }))
     }
 
     /// Whether it has nothing more to wait for than a webhook that can't be read.
@@ -256,8 +309,10 @@ impl EventState {
 
     /// Adds a run, or puts it in the place of one that has ended.
     pub(super) fn open_run(&mut self, webhook: &Arc<str>, run: WebhookRun) {
+        self.parked_runs += usize::from(run.step() == Some(Step::Parked));
         self.runs.insert(Arc::clone(webhook), run);
         self.open_runs += 1;
+        self.cost = self.cost.max(EVENT_COST + self.runs.len() * RUN_COST);
         if self.status == StatusState::UpToDate {
             self.status = StatusState::Outdated;
         }
@@ -273,6 +328,7 @@ impl EventState {
     /// Ends a run. False if it had ended before, or is none.
     pub(super) fn end_run(&mut self, webhook: &str) -> bool {
         let Some(run) = self.runs.get_mut(webhook).filter(|run| run.stage.is_open()) else { return false };
+        self.parked_runs -= usize::from(run.step() == Some(Step::Parked));
         run.stage = Stage::Ended;
         self.open_runs -= 1;
         true
@@ -281,6 +337,8 @@ impl EventState {
     /// Notes where a run is that has not ended.
     pub(super) fn set_step(&mut self, webhook: &str, new_step: Step) {
         if let Some(WebhookRun { stage: Stage::Open { step, .. }, .. }) = self.runs.get_mut(webhook) {
+            self.parked_runs -= usize::from(*step == Step::Parked);
+            self.parked_runs += usize::from(new_step == Step::Parked);
             *step = new_step;
         }
     }
@@ -299,6 +357,7 @@ impl EventState {
             history: AttemptHistory::default(),
             version: None,
             redeliver,
+            weight: self.weight,
         })
     }
 
@@ -336,11 +395,6 @@ impl EventState {
             deliveries: self.summaries(),
         }
     }
-}
-
-/// Whether what is recorded of a run is not its end.
-fn is_open(summary: &DeliverySummary) -> bool {
-    matches!(summary.outcome, ResponsePhase::Pending | ResponsePhase::Retrying)
 }
 
 /// The content that the status of an event is to have.

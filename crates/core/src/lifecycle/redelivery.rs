@@ -87,14 +87,15 @@ impl Lifecycle {
             return self.effects.push(Effect::Decline(asked, why));
         };
         let Some(known) = self.webhooks.get(&asked.name.namespace, &asked.webhook).cloned() else { return };
+        let Some(number) = self.reopen(seen, now) else { return };
         // It may be under way in the meantime.
         if self.redeliver_if_open(&asked.event_uid, &asked.webhook, &asked.value, now) {
             return;
         }
-        let number = self.reopen(seen, now);
         let Some(event) = self.events.get_mut(&number) else { return };
         let summary = event.runs.remove(&asked.webhook).and_then(|run| run.summary);
-        event.open_run(&asked.webhook, WebhookRun::new(&known.uid, Step::Queued, summary));
+        self.open_run(number, &asked.webhook, WebhookRun::new(&known.uid, Step::Queued, summary));
+        let Some(event) = self.events.get_mut(&number) else { return };
         let goes_on = asked.has_begun();
         let RedeliveryRequest { value, webhook, history, next_attempt, version, .. } = *asked;
         let mut delivery = event.delivery(number, &webhook, &known.uid);

@@ -66,6 +66,7 @@ fn mk_event(name: &str, record: Option<EventRecord>) -> SeenEvent {
         is_deleting: false,
         asked: None,
         record,
+        weight: 0,
     }
 }
 
@@ -91,9 +92,18 @@ impl Setting {
 
     /// With responses of these events and webhooks.
     fn with_responses(listed: &[(&str, &str)]) -> Self {
+        Self::with(listed, 1_000_000)
+    }
+
+    /// With so much memory for what waits.
+    fn with_memory(memory: usize) -> Self {
+        Self::with(&[], memory)
+    }
+
+    fn with(listed: &[(&str, &str)], memory: usize) -> Self {
         let listed = listed.iter().map(|(event, webhook)| ((*event).to_owned(), (*webhook).to_owned())).collect();
-        let limits = Limits { in_flight: 10, per_webhook: 10 };
-        let lifecycle = Lifecycle::new(limits, Arc::new(Listed(listed)));
+        let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1000 };
+        let lifecycle = Lifecycle::new(limits, memory, Arc::new(Listed(listed)));
         Self { lifecycle, now: Now { instant: Instant::now(), time: time("2026-01-02T00:01:00Z") } }
     }
 
@@ -106,8 +116,12 @@ impl Setting {
     }
 
     fn list(&mut self, events: &[SeenEvent]) -> Vec<Effect> {
-        let events = events.iter().cloned().map(|event| ListedEvent::Readable(Box::new(event)));
-        self.handle(Input::EventListEnded(events.collect()))
+        let mut effects = self.handle(Input::EventListBegan);
+        for event in events {
+            effects.extend(self.handle(Input::EventListed(Box::new(event.clone()))));
+        }
+        effects.extend(self.handle(Input::EventListEnded));
+        effects
     }
 
     /// Asks for the response of `mk_asked` to be sent again.
@@ -174,8 +188,9 @@ fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
         chance: 0.0,
     };
     setting.handle(Input::AttemptEnded(delivery, permit, end));
-    let load = Load { in_flight: 0, limit: 10, waiting: 0, failing: 0, blocked: false };
-    assert_eq!((setting.lifecycle.load(), setting.lifecycle.wake_at()), (load, None));
+    let Load { in_flight, waiting, failing, .. } = setting.lifecycle.load();
+    let load = (in_flight, waiting, failing);
+    assert_eq!((load, setting.lifecycle.wake_at()), ((0, 0, 0), None));
     assert_eq!(setting.progress("resolved"), ("ended", names(&["one"])));
 }
 
@@ -380,7 +395,7 @@ fn the_end_of_an_event_is_written_out_when_the_watch_shows_it_and_no_sooner() {
     let mut setting = Setting::new();
     setting.list(&[]);
     let effects = setting.handle(Input::EventSeen(Box::new(mk_event("resolved", None))));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::WriteEvent(key) if key.uid == "resolved")));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::ReviewEvent(key) if key.uid == "resolved")));
     let shown = |record| Input::EventSeen(Box::new(mk_event("resolved", Some(record))));
     let steps = [
         (shown(EventRecord { is_completed: false, ..EventRecord::default() }), "ended", 1),

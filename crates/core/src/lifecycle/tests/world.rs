@@ -47,6 +47,9 @@ enum Happens {
     Redeliver(u16),
 }
 
+/// How many events are read at a time.
+const PAGE: usize = 2;
+
 /// What a receiver answers.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
@@ -89,11 +92,17 @@ struct Record {
 /// An answer that is not recorded, and the webhook as it was sent; None if there was none any more.
 type Unrecorded = (Box<Delivery>, Permit, Answer, Option<Arc<Webhook>>);
 
+/// Events of a backlog that are read and not yet taken in.
+type Read = (Arc<str>, Vec<SeenEvent>, Option<Position>);
+
 struct World {
     lifecycle: Lifecycle,
+    /// The memory for what waits.
+    memory: usize,
     now: Now,
     effects: Vec<Effect>,
     unrecorded: Vec<Unrecorded>,
+    reads: Vec<Read>,
     events: Vec<SeenEvent>,
     deleted_events: BTreeSet<usize>,
     records: BTreeMap<Key, Record>,
@@ -109,19 +118,21 @@ struct World {
     was_stuck: bool,
 }
 
-fn mk_lifecycle(records: &BTreeMap<Key, Record>) -> Lifecycle {
+fn mk_lifecycle(memory: usize, records: &BTreeMap<Key, Record>) -> Lifecycle {
     let listed = records.keys().map(|(event, webhook)| (event.to_string(), webhook.clone())).collect();
-    Lifecycle::new(Limits { in_flight: 4, per_webhook: 2 }, Arc::new(Listed(listed)))
+    Lifecycle::new(Limits { in_flight: 4, per_webhook: 2, bytes: 1000 }, memory, Arc::new(Listed(listed)))
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(memory: usize) -> Self {
         let now = Now { instant: Instant::now(), time: time("2026-01-02T00:00:00Z") };
         let mut world = Self {
-            lifecycle: mk_lifecycle(&BTreeMap::new()),
+            lifecycle: mk_lifecycle(memory, &BTreeMap::new()),
+            memory,
             now,
             effects: Vec::new(),
             unrecorded: Vec::new(),
+            reads: Vec::new(),
             events: Vec::new(),
             deleted_events: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -152,7 +163,8 @@ impl World {
     fn begin(&mut self) {
         self.effects.clear();
         self.unrecorded.clear();
-        self.lifecycle = mk_lifecycle(&self.records);
+        self.reads.clear();
+        self.lifecycle = mk_lifecycle(self.memory, &self.records);
         for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
             let known = self.show(name);
             self.handle(Input::WebhookAppeared(known));
@@ -165,19 +177,27 @@ impl World {
 
     fn list(&mut self) {
         let there = self.events.iter().enumerate().filter(|(number, _)| !self.deleted_events.contains(number));
-        let listed = there.map(|(_, event)| ListedEvent::Readable(Box::new(event.clone()))).collect();
-        self.handle(Input::EventListEnded(listed));
+        let mut listed: Vec<SeenEvent> = there.map(|(_, event)| event.clone()).collect();
+        // A list is in no order of time.
+        listed.sort_by_key(|event| event.key.uid.chars().rev().collect::<String>());
+        self.handle(Input::EventListBegan);
+        listed.into_iter().for_each(|event| self.handle(Input::EventListed(Box::new(event))));
+        self.handle(Input::EventListEnded);
     }
 
     fn step(&mut self, happens: &Happens) {
         match *happens {
             Happens::Event(group) => self.create_event(group),
             Happens::Effect(which, answer) => {
-                let (effects, unrecorded) = (self.effects.len(), self.unrecorded.len());
-                match usize::from(which).checked_rem(effects + unrecorded) {
+                let (effects, unrecorded, reads) = (self.effects.len(), self.unrecorded.len(), self.reads.len());
+                match usize::from(which).checked_rem(effects + unrecorded + reads) {
                     Some(at) if at < effects => {
                         let effect = self.effects.swap_remove(at);
                         self.carry_out(effect, answer);
+                    }
+                    Some(at) if at >= effects + unrecorded => {
+                        let read = self.reads.swap_remove(at - effects - unrecorded);
+                        self.take_in(read);
                     }
                     Some(at) => {
                         let answered = self.unrecorded.swap_remove(at - effects);
@@ -237,6 +257,7 @@ impl World {
             }),
             created: self.now.time,
             version: ResourceVersion::from(number.to_string().as_str()),
+            weight: number % 4 * 200,
             ..super::mk_event(&number.to_string(), None)
         };
         self.events.push(event.clone());
@@ -263,7 +284,8 @@ impl World {
                 let summary = delivery.summary(ResponsePhase::Failed, None, None);
                 self.handle(Input::GaveUp(delivery, summary));
             }
-            Effect::WriteEvent(key) => self.write_event(&key),
+            Effect::ReviewEvent(key) => self.write_event(&key),
+            Effect::ReadBacklog(namespace, after) => self.read_backlog(namespace, &after),
             Effect::ReadResponse(name, value) => self.read_response(&name, value),
             Effect::ReadEvent(asked) => {
                 let number: usize = asked.event_uid.parse().unwrap();
@@ -278,11 +300,33 @@ impl World {
                 }
             }
             Effect::ForgetData(_)
+            | Effect::EventForgotten(_)
+            | Effect::NamespaceBehind(_)
+            | Effect::NamespaceCaughtUp(_)
+            | Effect::WebhookParked(_)
+            | Effect::WebhookUnparked(_)
             | Effect::EndpointFailing(_)
             | Effect::EndpointRecovered(_)
             | Effect::ReviewWebhook(_)
             | Effect::WakeChanged => {}
         }
+    }
+
+    fn read_backlog(&mut self, namespace: Arc<str>, after: &Position) {
+        let position = |event: &SeenEvent| (event.created, event.version.clone());
+        let is_open = |event: &&SeenEvent| event.record.as_ref().is_none_or(|record| !record.is_completed);
+        let there = self.events.iter().enumerate().filter(|(number, _)| !self.deleted_events.contains(number));
+        let mut found: Vec<SeenEvent> =
+            there.map(|(_, event)| event).filter(is_open).filter(|event| position(event) >= *after).cloned().collect();
+        found.sort_by_key(position);
+        let next = found.get(PAGE).map(position);
+        found.truncate(PAGE);
+        self.reads.push((namespace, found, next));
+    }
+
+    /// Hands over what was read; some of it may be gone, or done.
+    fn take_in(&mut self, (namespace, events, next): Read) {
+        self.handle(Input::BacklogRead(namespace, events, next));
     }
 
     fn look_up(&self, delivery: &mut Delivery) -> Found {
@@ -301,7 +345,13 @@ impl World {
     }
 
     /// Sends a request. The process may end before the answer is recorded.
-    fn send(&mut self, delivery: Box<Delivery>, permit: Permit, answer: Answer) {
+    fn send(&mut self, delivery: Box<Delivery>, mut permit: Permit, answer: Answer) {
+        let bytes = delivery.number as usize % 5 * 200;
+        if !self.lifecycle.weigh(&mut permit, bytes) {
+            let (next, report) = (Next::Heavier(bytes), EndpointReport::NotSent);
+            let end = AttemptEnd { next, report, webhook: None, is_gone: false, chance: 0.0 };
+            return self.handle(Input::AttemptEnded(delivery, permit, end));
+        }
         let sent = self.webhooks.contains_key(&*delivery.webhook).then(|| Arc::clone(&self.shown[&*delivery.webhook]));
         if sent.is_some() {
             self.check_is_due(&delivery);
@@ -382,17 +432,23 @@ impl World {
     }
 
     fn write_event(&mut self, key: &EventKey) {
-        let Progress::Ended { summary, .. } = self.lifecycle.progress(&key.uid) else { return };
+        let summary = match self.lifecycle.progress(&key.uid) {
+            Progress::Ended { summary, .. } | Progress::Running { summary, is_parked: true, .. } => summary,
+            Progress::Running { .. } | Progress::Settled => return,
+        };
         let number: usize = key.uid.parse().unwrap();
         self.events[number].record = Some(EventRecord {
-            is_completed: true,
+            is_completed: summary.is_completed,
             matched: summary.matched,
             redelivered: summary.redelivered,
             redelivering: None,
             deliveries: summary.deliveries,
         });
-        let event = self.events[number].clone();
-        self.handle(Input::EventSeen(Box::new(event)));
+        // As the answer to the write, or the watch, says.
+        self.handle(match self.deleted_events.contains(&number) {
+            true => Input::EventGone(key.uid.clone()),
+            false => Input::EventSeen(Box::new(self.events[number].clone())),
+        });
     }
 
     fn read_response(&mut self, name: &NamespacedName, value: Arc<str>) {
@@ -426,6 +482,10 @@ impl World {
         for _ in 0..100_000 {
             if let Some(answered) = self.unrecorded.pop() {
                 self.record(answered);
+                continue;
+            }
+            if let Some(read) = self.reads.pop() {
+                self.take_in(read);
                 continue;
             }
             match self.effects.pop() {
@@ -471,8 +531,14 @@ impl World {
             let redelivered = self.records.get(key).and_then(|record| record.redelivered.as_deref());
             assert_eq!(redelivered, Some(&**value), "{key:?}");
         }
-        let load = Load { in_flight: 0, limit: 4, waiting: 0, failing: 0, blocked: false };
+        let load = Load { limit: 4, held_limit: self.memory, held_bytes: self.remembered(), ..Load::default() };
         assert_eq!((self.lifecycle.load(), self.lifecycle.unwritten()), (load, 0));
+        assert!(self.lifecycle.backlogs_are_empty());
+    }
+
+    /// What completed events hold.
+    fn remembered(&self) -> usize {
+        self.lifecycle.events.values().map(|event| event.cost).sum()
     }
 }
 
@@ -495,8 +561,9 @@ proptest! {
     #[test]
     fn whatever_happens_all_is_delivered_in_order_and_nothing_that_is_recorded_is_sent(
         steps in proptest::collection::vec(happens(), 1..120),
+        memory in prop_oneof![Just(1_000_000_usize), 2_000_usize..40_000],
     ) {
-        let mut world = World::new();
+        let mut world = World::new(memory);
         for step in steps {
             world.step(&step);
             world.check_steps();
