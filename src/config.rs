@@ -4,16 +4,18 @@
 //! configure reads them, and nothing here opens a file or a connection.
 //!
 //! ```text
-//! ControllerConfig ─┬─ Reach      what requests may reach        ApiConfig ─── Listen   where the REST API listens
-//!                   ├─ Proxy      what they go through
-//!                   ├─ Election   which replica works            Log   how both write their logs
-//!                   └─ Retention  what is kept of finished work
+//! ControllerConfig ─┬─ Reach      what requests may reach        ApiConfig ─┬─ Listen   where the REST API listens
+//!                   ├─ Proxy      what they go through                      └─ Memory   how much it may have
+//!                   ├─ Election   which replica works
+//!                   ├─ Retention  what is kept of finished work  Log   how both write their logs
+//!                   └─ Memory     how much it may have
 //! ```
 
 mod api;
 mod controller;
 mod election;
 mod log;
+mod memory;
 mod proxy;
 mod reach;
 mod retention;
@@ -23,6 +25,7 @@ pub use self::{
     controller::ControllerConfig,
     election::Election,
     log::Log,
+    memory::Memory,
     proxy::Proxy,
     reach::Reach,
     retention::Retention,

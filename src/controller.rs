@@ -63,6 +63,7 @@ use self::{
     deliveries::{Deliveries, EventIndex},
     history::History,
     metrics::Metrics,
+    payloads::Payloads,
     secrets::Secrets,
     services::services,
 };
@@ -78,6 +79,7 @@ use crate::{
         probes::{self, Ready},
         watch::{log_errors, on_listed, valid, watch},
     },
+    memory::{ControllerBudget, MemoryLimit},
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
 };
 
@@ -95,19 +97,28 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// # Errors
 /// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
 pub async fn run(client: Client, config: ControllerConfig, stop: impl Future<Output = ()>) -> Result<()> {
-    let listener = probes::bind(config.health_address).await?;
+    let budget = ControllerBudget::of(MemoryLimit::find(&config.memory)?);
+    budget.log();
+    let settings = Settings { config, budget };
+    let listener = probes::bind(settings.config.health_address).await?;
     let (ready, metrics) = (Ready::default(), Metrics::default());
-    let (guard, policies) = ApiServerGuard::new(&client, config.reach.clone().into()).await?;
+    let (guard, policies) = ApiServerGuard::new(&client, settings.config.reach.clone().into()).await?;
     tokio::select! {
         result = probes::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
         () = guard.keep() => anyhow::bail!("nobody looks any more where the API server is"),
-        result = work(client, config, policies, ready, metrics, stop) => result,
+        result = work(client, settings, policies, ready, metrics, stop) => result,
     }
+}
+
+/// What the operator was told, and what follows from its memory limit.
+struct Settings {
+    config: ControllerConfig,
+    budget: ControllerBudget,
 }
 
 async fn work(
     client: Client,
-    config: ControllerConfig,
+    settings: Settings,
     mut policies: Policies,
     ready: Ready,
     metrics: Metrics,
@@ -116,15 +127,15 @@ async fn work(
     let mut stop = pin!(stop);
     // The first says where the API server is.
     policies.changed().await.context("look where the API server is")?;
-    let proxies = ProxySettings::from(config.proxy.clone()).or_environment();
+    let proxies = ProxySettings::from(settings.config.proxy.clone()).or_environment();
     let held: Arc<OnceLock<Leadership>> = Arc::default();
     let gate = Arc::clone(&held);
     let gate = Arc::new(move || gate.get().is_some_and(Leadership::is_held));
     let ports = Ports { policies, services: services(&client), gate };
     let sender = Sender::new(ports, &proxies).context("set up the HTTP client")?;
-    let Some(candidate) = config.election.clone().candidate()? else {
+    let Some(candidate) = settings.config.election.clone().candidate()? else {
         let lease = held.get_or_init(Leadership::unopposed).clone();
-        return lead(client, config, sender, lease, ready, metrics, stop).await;
+        return lead(client, settings, sender, lease, ready, metrics, stop).await;
     };
     // A replica that stands by is as well as can be.
     ready.set();
@@ -135,7 +146,7 @@ async fn work(
     let lease = held.get_or_init(|| lease).clone();
     let result = tokio::select! {
         lost = renewer.renew() => return Err(lost.into()),
-        result = lead(client, config, sender, lease, ready, metrics, stop) => result,
+        result = lead(client, settings, sender, lease, ready, metrics, stop) => result,
     };
     renewer.release().await;
     result
@@ -144,14 +155,14 @@ async fn work(
 /// Does the work until `stop` resolves, then finishes what is on the way.
 async fn lead(
     client: Client,
-    config: ControllerConfig,
+    settings: Settings,
     sender: Sender,
     lease: Leadership,
     ready: Ready,
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let (leader, changes) = Leader::new(client, config, sender, lease, ready);
+    let (leader, changes) = Leader::new(client, settings, sender, lease, ready);
     metrics.show(&leader.deliveries);
     leader.run(changes, stop).await
 }
@@ -189,7 +200,7 @@ struct Changes {
 impl Leader {
     fn new(
         client: Client,
-        config: ControllerConfig,
+        Settings { config, budget }: Settings,
         sender: Sender,
         lease: Leadership,
         ready: Ready,
@@ -198,9 +209,15 @@ impl Leader {
         let catalog = Arc::new(Catalog::default());
         let (secret_store, secret_writer) = reflector::store::<Secret>();
         let secrets = Secrets::new(secret_store);
-        let history = Arc::new(History::new(objects.clone()));
-        let parts =
-            Parts { objects: objects.clone(), sender, secrets: secrets.clone(), history: Arc::clone(&history), lease };
+        let history = Arc::new(History::new(objects.clone(), budget.contents));
+        let parts = Parts {
+            objects: objects.clone(),
+            sender,
+            secrets: secrets.clone(),
+            history: Arc::clone(&history),
+            payloads: Payloads::new(budget.payloads),
+            lease,
+        };
         let (deliverer, ran) = Deliverer::new(parts);
         let limits = Limits { in_flight: config.max_unrecorded, per_webhook: config.max_per_webhook };
         let (deliveries, ended) = Deliveries::new(Arc::clone(&catalog), Arc::clone(&history), deliverer, limits);

@@ -13,6 +13,7 @@ pub mod controller;
 pub mod delivery;
 mod errors;
 pub mod kubernetes;
+pub mod memory;
 pub mod resources;
 pub mod rest;
 

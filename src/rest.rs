@@ -56,6 +56,7 @@ use crate::{
         probes::{self, Ready},
         watch::{on_listed, valid, watch},
     },
+    memory::{ApiBudget, MemoryLimit},
     resources::{Webhook, WebhookResponse},
 };
 
@@ -95,6 +96,8 @@ struct Service {
 impl Service {
     /// Takes the address, and makes the state, which is still empty.
     async fn bind(client: Client, config: ApiConfig) -> Result<Self> {
+        let budget = ApiBudget::of(MemoryLimit::find(&config.memory)?);
+        budget.log();
         let server = Server::bind(&config.listen).await?;
         tracing::info!(address = %server.local_addr()?, "REST API");
         let objects = Objects::new(client.clone(), FIELD_MANAGER);

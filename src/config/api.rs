@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::positive;
+use super::{Memory, positive};
 
 /// Configures the REST API.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub struct ApiConfig {
     /// How many calls a token, or a Kubernetes user in a namespace, may make in a minute
     #[arg(long, env = "ONCALL_WEBHOOKS_CALLS_PER_MINUTE", default_value_t = 300, value_parser = positive)]
     pub calls_per_minute: usize,
+    /// How much memory it may have.
+    #[command(flatten)]
+    pub memory: Memory,
 }
 
 /// Says where and how the REST API listens.

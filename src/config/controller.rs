@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Election, Proxy, Reach, Retention, positive};
+use super::{Election, Memory, Proxy, Reach, Retention, positive};
 
 /// Configures the operator.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,4 +31,7 @@ pub struct ControllerConfig {
     /// Says how long finished objects are kept.
     #[command(flatten)]
     pub retention: Retention,
+    /// How much memory it may have.
+    #[command(flatten)]
+    pub memory: Memory,
 }

@@ -70,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) sender: Sender,
     pub(crate) secrets: Secrets,
     pub(crate) history: Arc<History>,
+    pub(crate) payloads: Payloads,
     pub(crate) lease: Leadership,
 }
 
@@ -94,7 +95,7 @@ pub(crate) struct Answer {
 impl Deliverer {
     /// Also returns the webhooks that have run, or whose status may have to change.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
-        let Parts { objects, sender, secrets, history, lease } = parts;
+        let Parts { objects, sender, secrets, history, payloads, lease } = parts;
         let (ran, webhooks) = mpsc::unbounded();
         let stop = CancellationToken::new();
         let deliverer = Self {
@@ -103,7 +104,7 @@ impl Deliverer {
             sender,
             secrets,
             history,
-            payloads: Payloads::new(),
+            payloads,
             lease,
             stop,
             slow: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),

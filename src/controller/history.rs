@@ -28,9 +28,6 @@ use crate::{
     resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
-/// Bound on the contents that are kept at hand, in bytes.
-const CONTENTS: u64 = 32 * 1024 * 1024;
-
 /// About how many bytes the cache needs for an entry beside the content.
 const CACHE_ENTRY: u64 = 500;
 
@@ -99,14 +96,15 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn new(objects: Objects) -> Self {
+    /// Keeps contents of up to `budget` bytes at hand.
+    pub(crate) fn new(objects: Objects, budget: u64) -> Self {
         Self {
             objects,
             listed: RwLock::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
             noted: AtomicU64::new(0),
-            contents: Cache::with_weighter(10_000, CONTENTS, ContentWeight),
+            contents: Cache::with_weighter(10_000, budget, ContentWeight),
         }
     }
 
@@ -265,7 +263,7 @@ mod tests {
     async fn a_list_removes_what_it_does_not_name_but_not_what_is_newer_than_it() {
         // It is never called.
         let client = Client::try_from(Config::new(Uri::from_static("http://127.0.0.1:1"))).unwrap();
-        let history = History::new(Objects::new(client, "test"));
+        let history = History::new(Objects::new(client, "test"), 1024);
         let began = history.now();
         history.retain(["a", "b"].map(|webhook| history.found(&response(webhook, 1))).into(), &began);
         let began = history.now();

@@ -6,8 +6,6 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::core::event::EventData;
 
-/// Bound on all data, in bytes.
-const BUDGET: u64 = 128 * 1024 * 1024;
 /// About how many events of a usual size fit in that.
 const USUAL: usize = 10_000;
 
@@ -24,8 +22,9 @@ impl Weighter<String, Arc<EventData>> for DataWeight {
 pub(crate) struct Payloads(Cache<String, Arc<EventData>, DataWeight>);
 
 impl Payloads {
-    pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(USUAL, BUDGET, DataWeight))
+    /// Keeps data of up to `budget` bytes.
+    pub(crate) fn new(budget: u64) -> Self {
+        Self(Cache::with_weighter(USUAL, budget, DataWeight))
     }
 
     pub(crate) fn insert(&self, uid: &str, data: Arc<EventData>) {

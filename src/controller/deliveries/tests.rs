@@ -19,6 +19,7 @@ use crate::{
         catalog::WebhookIndex,
         deliver::{Deliverer, Parts},
         history::History,
+        payloads::Payloads,
         secrets::Secrets,
     },
     core::id,
@@ -60,11 +61,12 @@ impl Setting {
             }
         });
         let objects = Objects::new(Client::new(server, "team"), "test");
-        let history = Arc::new(History::new(objects.clone()));
+        let history = Arc::new(History::new(objects.clone(), 1 << 20));
         let sender = Sender::unbound(&ProxySettings::default()).unwrap();
         let secrets = Secrets::new(reflector::store::<Secret>().0);
         let lease = Leadership::unopposed();
-        let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), lease };
+        let parts =
+            Parts { objects, sender, secrets, history: Arc::clone(&history), payloads: Payloads::new(1 << 20), lease };
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let limits = Limits { in_flight: 10, per_webhook: 10 };
