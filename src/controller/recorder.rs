@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -179,11 +179,15 @@ impl Recorder {
         }
     }
 
-    /// Records in a WebhookResponse why it can't be sent again.
+    /// Logs why a WebhookResponse can't be sent again, and records it there. One without a status gets none: it shows what the
+    /// operator has made.
     pub(crate) async fn decline(&self, asked: &RedeliveryRequest, why: &str) {
         let NamespacedName { namespace, name } = &asked.name;
         let patch = closing_patch(&asked.history.clone().anew(), Timestamp::now(), Some(&asked.value), Some(why));
         tracing::warn!(namespace = &**namespace, response = &**name, why, "send again");
+        if !asked.has_status {
+            return;
+        }
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == asked.history.count;
         if let Err(error) = self.write(namespace, name, Some(asked.version.clone()), &patch, is_untouched).await {
             tracing::error!(error = error_chain(&error), "record");
@@ -293,6 +297,8 @@ pub(crate) fn redelivery_request(name: NamespacedName, value: Arc<str>, found: &
         event: found.spec.event_ref.name.clone(),
         event_uid: found.spec.event_ref.uid.clone(),
         webhook: Arc::from(found.spec.webhook_ref.name.as_str()),
+        owners: found.owner_references().iter().map(|owner| owner.uid.clone()).collect(),
+        has_status: status.is_some(),
         history: status.map_or_else(AttemptHistory::default, WebhookResponseStatus::history),
         redelivered: status.and_then(|status| status.redelivered.clone()),
         next_attempt: status.and_then(|status| status.next_attempt_time),

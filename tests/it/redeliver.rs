@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use kube::api::DeleteParams;
-use oncall_webhooks::resources::{AlertGroupEvent, ResponsePhase, Webhook, WebhookResponse};
+use oncall_webhooks::{
+    core::id,
+    resources::{AlertGroupEvent, ResponsePhase, Webhook, WebhookResponse},
+};
 use serde_json::json;
 
-use crate::harness::{LIMIT, World};
+use crate::harness::{LIMIT, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_is_sent_again_once_for_each_new_value() {
@@ -103,6 +106,53 @@ async fn a_response_whose_event_is_gone_says_so() {
     assert_eq!(messages, [None, gone, gone]);
     assert_eq!((status.phase, status.status_code, status.attempt_count), (ResponsePhase::Succeeded, Some(200), 1));
     assert_eq!(world.receiver.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_a_person_made_has_nothing_sent_again() {
+    let world = World::new("by-hand").await;
+    let webhook = world.seen_webhook("one", "resolve", json!({})).await;
+    // It fires nothing itself.
+    world.seen_webhook("two", "acknowledge", json!({})).await;
+    let other = world.api::<Webhook>().get("two").await.expect("read Webhook");
+    let event = world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 1).await;
+    let uid = event.metadata.uid.as_deref().expect("a uid");
+    let made = |name: String, of: &Webhook| {
+        let webhook = of.metadata.name.as_deref();
+        let owner = json!({
+            "apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "name": webhook, "uid": of.metadata.uid,
+        });
+        json!({
+            "apiVersion": "oncall.dev/v1alpha1", "kind": "WebhookResponse",
+            "metadata": {"name": name, "ownerReferences": [owner], "annotations": {"oncall.dev/redeliver": "now"}},
+            "spec": {
+                "webhookRef": {"name": webhook, "id": "WHAAAAAAAAAAAA"}, "eventRef": {"name": "resolved", "uid": uid},
+                "alertGroupId": "I1", "triggerType": "resolve",
+            },
+            "status": {"phase": "Succeeded", "attemptCount": 1},
+        })
+    };
+    let derived = id::response_name(uid, "two");
+    world.apply(&format!("{}\n---\n{}", made("mine".to_owned(), &webhook), made(derived.clone(), &other))).await;
+    let operator = world.operator.as_ref().expect("it runs");
+    eventually("both are declined", async || {
+        let declined = operator.events("send again");
+        (declined.len() == 2).then_some(())
+    })
+    .await;
+    let mut why: Vec<_> = operator.events("send again").iter().map(|event| event["why"].to_string()).collect();
+    why.sort();
+    let expected = [
+        "\"Not sent again: the operator has recorded nothing here\"".to_owned(),
+        format!("\"Not sent again: this is not the response of event {uid} and webhook one\""),
+    ];
+    assert_eq!((why, world.receiver.count()), (expected.to_vec(), 1));
+    // What a status would prove is not given to them.
+    for name in ["mine", &derived] {
+        let response = world.api::<WebhookResponse>().get(name).await.expect("read WebhookResponse");
+        assert_eq!(response.status, None, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

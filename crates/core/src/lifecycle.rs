@@ -236,7 +236,7 @@ pub enum Effect {
     ReadResponse(NamespacedName, Arc<str>),
     /// Read the event of a response that is to be sent again. Answered by [`Input::EventRead`].
     ReadEvent(Box<RedeliveryRequest>),
-    /// Say in the response why it can't be sent again.
+    /// Say why a response can't be sent again: in the log, and in the response if it has a status.
     Decline(Box<RedeliveryRequest>, String),
     /// Tell people that an endpoint fails.
     EndpointFailing(NamespacedName),

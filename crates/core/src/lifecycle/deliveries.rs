@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Effect, Found, KnownWebhook, Lifecycle, Next, Now,
+    AttemptEnd, Effect, Found, KnownWebhook, Lifecycle, Next, Now, RedeliveryRequest,
     event::{Origin, Stage, Step},
 };
 use crate::{
@@ -222,9 +222,14 @@ impl Lifecycle {
         self.end_run(delivery.number, &delivery.webhook, now);
     }
 
-    /// Asks for a delivery that has not ended to be sent again, for `value`. False if there is none.
-    pub(super) fn redeliver_if_open(&mut self, uid: &str, webhook: &Arc<str>, value: &Arc<str>, now: Now) -> bool {
-        let Some((number, event)) = self.event_of(uid) else { return false };
+    /// Asks for a delivery that has not ended to be sent again. False if there is none of that namespace.
+    pub(super) fn redeliver_if_open(&mut self, asked: &RedeliveryRequest, now: Now) -> bool {
+        let RedeliveryRequest { name: response, value, event_uid, webhook, .. } = asked;
+        let Some((number, event)) = self.event_of(event_uid) else { return false };
+        // People may have written the uid into the response: it counts for the events of their own namespace.
+        if event.key.namespace != response.namespace {
+            return false;
+        }
         let name = NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook));
         let Some(Stage::Open { asked, .. }) = event.runs.get_mut(webhook).map(|run| &mut run.stage) else {
             return false;

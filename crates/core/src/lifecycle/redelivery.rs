@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::{
     Effect, Lifecycle, Now,
     event::{SeenEvent, Step, WebhookRun},
+    webhooks::KnownWebhook,
 };
-use crate::{delivery::AttemptHistory, name::NamespacedName, version::ResourceVersion};
+use crate::{delivery::AttemptHistory, id, name::NamespacedName, version::ResourceVersion};
 
 /// A WebhookResponse that is to be sent again.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub struct RedeliveryRequest {
     pub event_uid: String,
     /// Name of the webhook.
     pub webhook: Arc<str>,
+    /// Uids of its owners.
+    pub owners: Vec<String>,
+    /// Whether it has a status. Only the operator may write one: people may have made all else of it.
+    pub has_status: bool,
     /// The attempts that were made.
     pub history: AttemptHistory,
     /// The value of the annotation for which it was last sent again.
@@ -37,6 +42,16 @@ impl RedeliveryRequest {
     /// Whether another process has begun to send it again for this value.
     fn has_begun(&self) -> bool {
         self.history.last().last().is_some_and(|last| last.redeliver.as_deref() == Some(&*self.value))
+    }
+
+    /// Why it can't be the record of a delivery to this webhook; None if the operator may have made it.
+    fn why_foreign(&self, webhook: &KnownWebhook) -> Option<String> {
+        let (event, name) = (&self.event_uid, &self.webhook);
+        if *self.name.name != id::response_name(event, name) {
+            return Some(format!("Not sent again: this is not the response of event {event} and webhook {name}"));
+        }
+        let is_owned = self.owners.iter().any(|owner| **owner == *webhook.uid);
+        (!is_owned).then(|| format!("Not sent again: this is not owned by the Webhook {name} that is there now"))
     }
 }
 
@@ -63,16 +78,27 @@ impl Lifecycle {
         if self.latest_redeliveries.get(&asked.name) != Some(&asked.value) {
             return;
         }
-        let RedeliveryRequest { name, value, event_uid, webhook, .. } = &*asked;
+        let RedeliveryRequest { name, value, webhook, .. } = &*asked;
         if self.webhooks.is_unreadable(&name.namespace, webhook) {
             let webhook = NamespacedName::new(Arc::clone(&name.namespace), Arc::clone(webhook));
             let of_webhook = self.redeliveries_of_unreadable.entry(webhook).or_default();
             of_webhook.insert(Arc::clone(&name.name), Arc::clone(value));
         } else if asked.redelivered.as_deref() != Some(&**value)
-            && self.webhooks.get(&name.namespace, webhook).is_some()
-            && !self.redeliver_if_open(event_uid, webhook, value, now)
+            && let Some(known) = self.webhooks.get(&name.namespace, webhook).cloned()
         {
-            return self.effects.push(Effect::ReadEvent(asked));
+            if let Some(why) = asked.why_foreign(&known) {
+                self.latest_redeliveries.remove(&asked.name);
+                return self.effects.push(Effect::Decline(asked, why));
+            }
+            if !self.redeliver_if_open(&asked, now) {
+                // Nothing is known to have come of it: a person may have made it.
+                if asked.has_status {
+                    return self.effects.push(Effect::ReadEvent(asked));
+                }
+                self.latest_redeliveries.remove(&asked.name);
+                let why = "Not sent again: the operator has recorded nothing here".to_owned();
+                return self.effects.push(Effect::Decline(asked, why));
+            }
         }
         self.latest_redeliveries.remove(&asked.name);
     }
@@ -89,7 +115,7 @@ impl Lifecycle {
         let Some(known) = self.webhooks.get(&asked.name.namespace, &asked.webhook).cloned() else { return };
         let Some(number) = self.reopen(seen, now) else { return };
         // It may be under way in the meantime.
-        if self.redeliver_if_open(&asked.event_uid, &asked.webhook, &asked.value, now) {
+        if self.redeliver_if_open(&asked, now) {
             return;
         }
         let Some(event) = self.events.get_mut(&number) else { return };

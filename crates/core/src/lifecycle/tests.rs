@@ -316,6 +316,8 @@ fn mk_asked(value: &str) -> Box<RedeliveryRequest> {
         event: "resolved".to_owned(),
         event_uid: "resolved".to_owned(),
         webhook: Arc::from("one"),
+        owners: names(&["one"]),
+        has_status: true,
         history: AttemptHistory::new(1, None, Vec::new(), (ResponsePhase::Succeeded, None)),
         redelivered: None,
         next_attempt: None,
@@ -363,6 +365,55 @@ fn a_response_is_sent_again_once_for_each_value_and_declined_without_its_event()
     setting.ask("again");
     assert!(setting.handle(Input::ResponseRead(mk_asked("again"))).is_empty());
     assert_eq!(setting.take_queued("one").redeliver.as_deref(), Some("again"));
+}
+
+#[test]
+fn a_response_of_another_namespaces_event_has_nothing_sent_again() {
+    let other = SeenEvent {
+        key: Arc::new(EventKey { namespace: Arc::from("other"), ..(*mk_event("resolved", None).key).clone() }),
+        ..mk_event("resolved", None)
+    };
+    let mut setting = Setting::new();
+    setting.appear(mk_webhook("one", |_| {}));
+    setting.appear(KnownWebhook { name: NamespacedName::new("other", "one"), ..mk_webhook("one", |_| {}) });
+    setting.list(&[other]);
+    setting.ask("again");
+    // The event is under way, in the other namespace; this one has none of that uid.
+    let read = setting.handle(Input::ResponseRead(mk_asked("again")));
+    assert!(matches!(read.as_slice(), [Effect::ReadEvent(_)]), "{read:?}");
+    let declined = setting.handle(Input::EventRead(mk_asked("again"), None));
+    assert!(matches!(declined.as_slice(), [Effect::Decline(..)]), "{declined:?}");
+    let name = NamespacedName::new("other", "one");
+    let waiting = setting.lifecycle.dispatcher.remove(&name, setting.now.instant).remove(0);
+    assert_eq!(waiting.redeliver, None);
+    let runs = setting.lifecycle.events.values().flat_map(|event| event.runs.values());
+    assert!(runs.into_iter().all(|run| run.stage == Stage::Open { step: event::Step::Queued, asked: None }));
+}
+
+#[test]
+fn a_response_that_the_operator_did_not_make_has_nothing_sent_again() {
+    let named: fn(&mut RedeliveryRequest) = |asked| asked.name = NamespacedName::new("team", "by-hand");
+    let owned: fn(&mut _) = |asked: &mut RedeliveryRequest| asked.owners = names(&["another"]);
+    let bare: fn(&mut _) = |asked: &mut RedeliveryRequest| asked.has_status = false;
+    let cases = [
+        (named, "Not sent again: this is not the response of event resolved and webhook one"),
+        (owned, "Not sent again: this is not owned by the Webhook one that is there now"),
+        (bare, "Not sent again: the operator has recorded nothing here"),
+    ];
+    for (change, expected) in cases {
+        let mut setting = Setting::new();
+        setting.appear(mk_webhook("one", |_| {}));
+        setting.list(&[mk_event("resolved", Some(mk_record(true, "one", ResponsePhase::Succeeded)))]);
+        let asked = || {
+            let mut asked = mk_asked("again");
+            change(&mut asked);
+            asked
+        };
+        setting.handle(Input::RedeliveryAsked(asked().name, asked().value));
+        let declined = setting.handle(Input::ResponseRead(asked()));
+        assert!(matches!(declined.as_slice(), [Effect::Decline(_, why)] if why == expected), "{declined:?}");
+        assert_eq!((setting.lifecycle.load().waiting, setting.lifecycle.latest_redeliveries.len()), (0, 0));
+    }
 }
 
 #[test]

@@ -452,18 +452,18 @@ impl World {
     }
 
     fn read_response(&mut self, name: &NamespacedName, value: Arc<str>) {
-        let (event, webhook) = name.name.split_once('/').unwrap();
-        let key = (event.parse().unwrap(), webhook.to_owned());
         // It may be gone, with its webhook.
-        let Some(record) = self.records.get(&key) else {
+        let Some((key, record)) = self.records.iter().find(|(key, _)| response_name(key) == *name) else {
             return self.handle(Input::ResponseGone(name.clone(), value));
         };
         let asked = RedeliveryRequest {
             name: name.clone(),
             value,
-            event: event.to_owned(),
-            event_uid: event.to_owned(),
-            webhook: Arc::from(webhook),
+            event: key.0.to_string(),
+            event_uid: key.0.to_string(),
+            webhook: Arc::from(key.1.as_str()),
+            owners: vec![key.1.clone()],
+            has_status: true,
             history: history_of(record),
             redelivered: record.redelivered.clone(),
             next_attempt: record.next,
@@ -543,7 +543,7 @@ impl World {
 }
 
 fn response_name((event, webhook): &Key) -> NamespacedName {
-    NamespacedName::new("team", format!("{event}/{webhook}"))
+    NamespacedName::new("team", crate::id::response_name(&event.to_string(), webhook))
 }
 
 fn key_of(delivery: &Delivery) -> Key {
