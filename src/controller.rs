@@ -7,7 +7,8 @@
 //! AlertGroupEvents ─► deliveries ◄─► core::lifecycle (decides)
 //! WebhookResponses ─►   │  (sent again)
 //!                       ├─► webhooks::reconcile ─► Webhook.status
-//!                       └─► events::reconcile ───► AlertGroupEvent.status
+//!                       ├─► events::reconcile ───► AlertGroupEvent.status
+//!                       └─► backlog (reads AlertGroupEvents that waited in the API server for room in memory)
 //! (now and then) ──► retention ─► deletes finished AlertGroupEvents and WebhookResponses
 //! ```
 //! Of several replicas, the one that holds the Lease does all that; the others wait for it.
@@ -16,6 +17,7 @@
 //! its reconciliation is scheduled. Reconciliations only write statuses.
 
 mod api_server_guard;
+mod backlog;
 mod catalog;
 mod deliver;
 mod deliveries;
@@ -42,7 +44,7 @@ use anyhow::{Context, Result};
 use futures::{
     StreamExt, TryStreamExt,
     channel::mpsc::{self, UnboundedReceiver, UnboundedSender},
-    future,
+    future, stream,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -50,7 +52,7 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ReconcilerConfig,
-        reflector::{self, ObjectRef, store::Writer},
+        reflector::{self, ObjectRef, Store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
@@ -193,8 +195,8 @@ struct Listed {
 struct Changes {
     /// Webhooks that have run, or whose endpoints have changed.
     ran: UnboundedReceiver<ObjectRef<Webhook>>,
-    /// Events that have ended.
-    ended: UnboundedReceiver<ObjectRef<AlertGroupEvent>>,
+    /// Events whose statuses may have to be written, without their content; and those that are forgotten, as deleted.
+    reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
 }
 
 impl Leader {
@@ -219,12 +221,23 @@ impl Leader {
             lease,
         };
         let (deliverer, ran) = Deliverer::new(parts);
-        let limits = Limits { in_flight: config.max_unrecorded, per_webhook: config.max_per_webhook };
-        let (deliveries, ended) = Deliveries::new(Arc::clone(&catalog), Arc::clone(&history), deliverer, limits);
+        let bytes = |part: u64| usize::try_from(part).unwrap_or(usize::MAX);
+        let limits = Limits {
+            in_flight: config.max_unrecorded,
+            per_webhook: config.max_per_webhook,
+            bytes: bytes(budget.in_flight),
+        };
+        let (deliveries, reviewed) = Deliveries::new(
+            Arc::clone(&catalog),
+            Arc::clone(&history),
+            deliverer,
+            limits,
+            bytes(budget.waiting),
+        );
         let listed = Listed::default();
         let leader =
             Self { client, config, objects, catalog, history, secrets, secret_writer, deliveries, ready, listed };
-        (leader, Changes { ran, ended })
+        (leader, Changes { ran, reviewed })
     }
 
     /// Works until `stop` resolves, then finishes what is on the way.
@@ -234,7 +247,7 @@ impl Leader {
         let mut parts = JoinSet::new();
         parts.spawn(self.reconcile_webhooks(changes.ran, secret_changed));
         parts.spawn(self.watch_responses());
-        parts.spawn(self.reconcile_events(changes.ended));
+        parts.spawn(self.reconcile_events(changes.reviewed));
         parts.spawn(Arc::clone(&deliveries).drive());
         parts.spawn(Arc::clone(&deliveries).watch_bound());
         let retention = parts.spawn(self.remove_old());
@@ -319,7 +332,7 @@ impl Leader {
     /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
     fn reconcile_events(
         &self,
-        ended: UnboundedReceiver<ObjectRef<AlertGroupEvent>>,
+        reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
     ) -> impl Future<Output = ()> + use<> {
         let (client, namespace, objects) = (self.client.clone(), self.config.namespace.clone(), self.objects.clone());
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
@@ -340,10 +353,17 @@ impl Leader {
                         tokio::spawn(events::refuse(refusals.clone(), event.clone()));
                     }
                 });
-            let stream = valid(events).modify(drop_data).reflect(writer).applied_objects();
+            let known = Arc::clone(&deliveries);
+            let shown = valid(events).try_filter_map(move |event| future::ready(Ok(shown(&known, event))));
+            let (again, reviewed_again) = mpsc::unbounded();
+            let unknown = reviewed.filter_map({
+                let store = store.clone();
+                move |event| future::ready(unless_stored(event, &store, &again))
+            });
+            let stream = stream::select(shown, unknown.map(Ok)).reflect(writer).applied_objects();
             Controller::for_stream(stream, store)
                 .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
-                .reconcile_on(ended)
+                .reconcile_on(reviewed_again)
                 .run(events::reconcile, events::failed, Arc::new(events::Context { objects, deliveries }))
                 .for_each(|_| future::ready(()))
                 .await;
@@ -360,6 +380,39 @@ impl Leader {
             Arc::clone(&self.listed.webhooks),
         )
     }
+}
+
+/// The part of what the watch shows that the store keeps: events that are here, without their data. What waits in the API
+/// server, or was completed long ago, takes no memory.
+fn shown(deliveries: &Deliveries, event: Event<AlertGroupEvent>) -> Option<Event<AlertGroupEvent>> {
+    Some(match event {
+        Event::InitApply(mut event) if deliveries.is_known(&event) => {
+            drop_data(&mut event);
+            Event::InitApply(event)
+        }
+        Event::InitApply(_) => return None,
+        Event::Apply(mut event) => {
+            drop_data(&mut event);
+            if deliveries.is_known(&event) { Event::Apply(event) } else { Event::Delete(event) }
+        }
+        other => other,
+    })
+}
+
+/// Has an event that is stored reconciled; returns one that is not, to be stored as it is.
+fn unless_stored(
+    event: Event<AlertGroupEvent>,
+    store: &Store<AlertGroupEvent>,
+    again: &UnboundedSender<ObjectRef<AlertGroupEvent>>,
+) -> Option<Event<AlertGroupEvent>> {
+    let Event::Apply(bare) = &event else { return Some(event) };
+    let reference = ObjectRef::from_obj(bare);
+    if store.get(&reference).is_none() {
+        return Some(event);
+    }
+    // The controller lives as long as the process.
+    let _ = again.unbounded_send(reference);
+    None
 }
 
 /// Takes the data out of an event. The store is for statuses; the data that deliveries need is kept by the deliverer.

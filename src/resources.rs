@@ -23,6 +23,7 @@ pub use webhook::{
 };
 pub use webhook_response::{
     EventRef, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, closing_patch,
+    cut_record,
 };
 
 use std::collections::BTreeMap;

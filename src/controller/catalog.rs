@@ -24,6 +24,7 @@ use crate::{
         index::Index,
         lenient::Lenient,
         name::{NamespacedName, name_of},
+        resource_version::created_of,
     },
     resources::{self, LastRun, Webhook, conditions},
 };
@@ -171,7 +172,7 @@ impl Catalog {
             appeared: old.map_or_else(Instant::now, |old| old.appeared),
             last_run: old.map(|old| Arc::clone(&old.last_run)).unwrap_or_default(),
             generation: object.metadata.generation,
-            created: object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            created: created_of(object),
             gone: AtomicBool::new(conditions::is_gone(status_conditions, object.metadata.generation)),
             unreadable: AtomicBool::new(false),
             slow: AtomicBool::new(false),
@@ -225,6 +226,12 @@ impl Catalog {
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<WatchedWebhook>> {
         self.namespaces.read().get(namespace)?.by_name.get(name).cloned()
+    }
+
+    /// The names of the webhooks of a namespace.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Arc<str>> {
+        let namespaces = self.namespaces.read();
+        namespaces.get(namespace).into_iter().flat_map(|webhooks| webhooks.by_name.keys().cloned()).collect()
     }
 
     /// The names of the webhooks that refer to a Secret.

@@ -40,7 +40,7 @@ use crate::{
         objects::{self, Objects},
         resource_version::ResourceVersion,
     },
-    resources::{AlertGroupEvent, LastRun, Webhook, WebhookResponseStatus},
+    resources::{AlertGroupEvent, LastRun, Webhook, WebhookResponseStatus, cut_record},
 };
 
 /// How long to wait before an event that can't be read is read again.
@@ -48,6 +48,21 @@ const REREAD_AFTER: Duration = Duration::from_secs(60);
 
 /// Templates that take longer than this are rendered where they hold up nobody else, from the second time on.
 const SLOW: Duration = Duration::from_millis(5);
+
+/// The least that a delivery in flight holds, in bytes: its task, connection, buffers, and the answer.
+const LEAST_WEIGHT: usize = 64 * 1024;
+
+/// About how many bytes a delivery holds while it is in flight, before its request is rendered. `data` is what the event's data
+/// takes.
+pub(crate) fn estimated_weight(data: usize) -> usize {
+    LEAST_WEIGHT + 2 * data
+}
+
+/// About how many bytes a delivery holds while it is in flight: the body twice, as it is and as it is being written, and the
+/// record as text, as JSON, and as it is being written.
+fn weight(body: usize, record: &ResponseRecord) -> usize {
+    LEAST_WEIGHT + 2 * body + 4 * record.size()
+}
 
 /// Sends requests.
 pub(crate) struct Deliverer {
@@ -119,6 +134,11 @@ impl Deliverer {
         let _ = self.ran.unbounded_send(ObjectRef::new(webhook).within(namespace));
     }
 
+    /// Makes the calls of the API server.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
     /// Reads and writes the records.
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.recorder
@@ -166,13 +186,19 @@ impl Deliverer {
         let _ = tokio::time::timeout_at((webhook.appeared + SAME_APPLY).into(), arrived).await;
     }
 
-    /// Renders the request and sends it. `webhook` is None if there is no such webhook any more.
-    pub(crate) async fn send(&self, delivery: &mut Delivery, webhook: Option<&Arc<WatchedWebhook>>) -> Sent {
+    /// Renders the request and sends it. `webhook` is None if there is no such webhook any more. `has_room` says whether the
+    /// delivery may hold so many bytes.
+    pub(crate) async fn send(
+        &self,
+        delivery: &mut Delivery,
+        webhook: Option<&Arc<WatchedWebhook>>,
+        has_room: impl FnMut(usize) -> bool + Send,
+    ) -> Sent {
         let Some(enabled) = webhook.filter(|webhook| webhook.webhook.enabled) else {
             return Sent::Over(Next::End(self.recorder.close(delivery, webhook.map(|webhook| &**webhook), None).await));
         };
         // Later events of the alert group wait for this one: it must end, come what may.
-        match AssertUnwindSafe(self.prepare_and_send(delivery, enabled)).catch_unwind().await {
+        match AssertUnwindSafe(self.prepare_and_send(delivery, enabled, has_room)).catch_unwind().await {
             Ok(Ok(sent)) => sent,
             Ok(Err(error)) => {
                 // The event can't be read, for now.
@@ -208,12 +234,23 @@ impl Deliverer {
         &self,
         delivery: &mut Delivery,
         webhook: &Arc<WatchedWebhook>,
+        mut has_room: impl FnMut(usize) -> bool + Send,
     ) -> Result<Sent, objects::Error> {
         let Some(data) = self.data(&delivery.event).await? else {
             let why = "Not sent: the AlertGroupEvent is gone";
             return Ok(Sent::Over(Next::End(self.recorder.close(delivery, Some(webhook), Some(why)).await)));
         };
-        Ok(match self.prepare(delivery, webhook, data).await {
+        let prepared = self.prepare(delivery, webhook, data).await.bounded(cut_record);
+        let held = match &prepared {
+            Preparation::Skip(_) => LEAST_WEIGHT,
+            Preparation::Failed(record) => weight(0, record),
+            Preparation::Send(request, record) => weight(request.size(), record),
+        };
+        if !has_room(held) {
+            // It is rendered again when there is.
+            return Ok(Sent::Over(Next::Heavier(held)));
+        }
+        Ok(match prepared {
             Preparation::Skip(_) => Sent::Over(Next::End(self.recorder.close(delivery, None, None).await)),
             Preparation::Failed(record) => Sent::Answered(Box::new(Answer {
                 status: WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),

@@ -3,8 +3,8 @@
 //! ```text
 //! EventIndex (watch) ──┐                                  ┌─► Deliverer, Recorder ─► endpoints, WebhookResponses
 //! WebhookChange ───────┼─► handle ─► Lifecycle ─► effects ┼─► events::reconcile ───► AlertGroupEvent.status
-//! redeliver ───────────┤      ▲                           └─► webhooks::reconcile ─► Webhook.status
-//! the clock (drive) ───┘      └──────── answers ◄─────────────┘
+//! redeliver ───────────┤      ▲                           ├─► webhooks::reconcile ─► Webhook.status
+//! the clock (drive) ───┘      └──────── answers ◄─────────┴─► backlog (reads what waits in the API server)
 //! ```
 
 use std::{
@@ -12,16 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::channel::mpsc;
-use jiff::Timestamp;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use futures::{StreamExt, channel::mpsc};
+use kube::{
+    Resource, ResourceExt,
+    runtime::watcher::Event,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    backlog,
     catalog::{Catalog, WatchedWebhook, WebhookChange},
-    deliver::{Deliverer, Sent, chance},
+    deliver::{Deliverer, Sent, chance, estimated_weight},
     history::History,
     recorder::redelivery_request,
 };
@@ -30,14 +33,17 @@ use crate::{
         delivery::{Delivery, EventKey},
         dispatch::{EndpointReport, Limits, Permit},
         lifecycle::{
-            AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, ListedEvent, Load, Now, Progress,
-            RedeliveryRequest, SeenEvent,
+            AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest,
+            SeenEvent,
         },
         name::NamespacedName,
         version::ResourceVersion,
     },
-    kubernetes::{index::Index, lenient::Lenient, name::name_of, resource_version::version_of},
-    resources::{AlertGroupEvent, EventPhase, REDELIVER_ANNOTATION},
+    kubernetes::{index::Index, lenient::Lenient, name::name_of, resource_version::{created_of, version_of}},
+    resources::{
+        AlertGroupEvent, AlertGroupEventSpec, EventPhase, REDELIVER_ANNOTATION,
+        conditions::{self, Reason},
+    },
 };
 
 /// How many objects are read at a time for responses that people want to be sent again. After a restart every response that
@@ -54,28 +60,30 @@ pub(crate) struct Deliveries {
     deliverer: Arc<Deliverer>,
     tasks: TaskTracker,
     redelivery_reads: Semaphore,
-    ended: mpsc::UnboundedSender<ObjectRef<AlertGroupEvent>>,
+    reviewed: mpsc::UnboundedSender<Event<AlertGroupEvent>>,
     wake_changed: Notify,
     /// Something was shown of an event, or written.
     events_changed: Notify,
 }
 
 impl Deliveries {
-    /// Also returns the events that have ended.
+    /// What waits may take up to `memory` bytes. Also returns the events whose statuses may have to be written, without their
+    /// content, and those that are forgotten, as deleted.
     pub(crate) fn new(
         catalog: Arc<Catalog>,
         history: Arc<History>,
         deliverer: Arc<Deliverer>,
         limits: Limits,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<AlertGroupEvent>>) {
-        let (ended, events) = mpsc::unbounded();
+        memory: usize,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event<AlertGroupEvent>>) {
+        let (reviewed, events) = mpsc::unbounded();
         let deliveries = Self {
-            lifecycle: Mutex::new(Lifecycle::new(limits, history)),
+            lifecycle: Mutex::new(Lifecycle::new(limits, memory, history)),
             catalog,
             deliverer,
             tasks: TaskTracker::new(),
             redelivery_reads: Semaphore::new(REDELIVERY_READS),
-            ended,
+            reviewed,
             wake_changed: Notify::new(),
             events_changed: Notify::new(),
         };
@@ -120,9 +128,35 @@ impl Deliveries {
             }
             // It is done.
             Effect::ForgetData(_) => {}
-            Effect::WriteEvent(event) => {
-                // The controller lives as long as the process.
-                let _ = self.ended.unbounded_send(ObjectRef::new(&event.name).within(&event.namespace));
+            Effect::ReviewEvent(event) => self.show(Event::Apply(bare(&event))),
+            Effect::EventForgotten(event) => self.show(Event::Delete(bare(&event))),
+            Effect::ReadBacklog { namespace, after, with_completed } => {
+                self.tasks.spawn(this.read_backlog(namespace, after, with_completed));
+            }
+            Effect::NamespaceBehind(namespace) => {
+                tracing::warn!(
+                    namespace = &*namespace,
+                    "the namespace's share of memory is used up: its new events wait in the API server"
+                );
+                self.review_all(&namespace);
+            }
+            Effect::NamespaceCaughtUp(namespace) => {
+                tracing::info!(namespace = &*namespace, "no events of the namespace wait in the API server any more");
+                self.review_all(&namespace);
+            }
+            Effect::WebhookParked(NamespacedName { namespace, name }) => {
+                let (namespace, webhook) = (&*namespace, &*name);
+                tracing::warn!(
+                    namespace,
+                    webhook,
+                    "the webhook's share of memory is used up: what it is to send waits in the API server"
+                );
+                self.deliverer.review(namespace, webhook);
+            }
+            Effect::WebhookUnparked(NamespacedName { namespace, name }) => {
+                let (namespace, webhook) = (&*namespace, &*name);
+                tracing::info!(namespace, webhook, "nothing that it is to send waits in the API server any more");
+                self.deliverer.review(namespace, webhook);
             }
             Effect::EndpointFailing(NamespacedName { namespace, name }) => {
                 let (namespace, webhook) = (&*namespace, &*name);
@@ -134,6 +168,60 @@ impl Deliveries {
             Effect::ReviewWebhook(webhook) => self.deliverer.review(&webhook.namespace, &webhook.name),
             Effect::WakeChanged => self.wake_changed.notify_one(),
         }
+    }
+
+    /// Has the status of an event looked at, or lets it be forgotten.
+    fn show(&self, event: Event<AlertGroupEvent>) {
+        // The controller lives as long as the process.
+        let _ = self.reviewed.unbounded_send(event);
+    }
+
+    fn review_all(&self, namespace: &str) {
+        self.catalog.in_namespace(namespace).iter().for_each(|webhook| self.deliverer.review(namespace, webhook));
+    }
+
+    /// Reads the oldest events of a namespace that wait in the API server.
+    async fn read_backlog(self: Arc<Self>, namespace: Arc<str>, after: Position, with_completed: bool) {
+        let read = async {
+            let objects = self.deliverer.objects();
+            let (names, next) = backlog::find(objects, &namespace, &after, with_completed).await;
+            let events = backlog::read(objects, &namespace, &names).filter_map(async |event| self.wanted(&event));
+            (events.collect().await, next)
+        };
+        tokio::select! {
+            () = self.deliverer.stopped() => {}
+            (events, next) = read => self.handle(Input::BacklogRead(Arc::clone(&namespace), events, next)),
+        }
+    }
+
+    /// An event as the lifecycle sees it, whose data is kept at hand if it is to be admitted. None if that can't be read.
+    fn wanted(&self, event: &AlertGroupEvent) -> Option<SeenEvent> {
+        let mut seen = seen(event);
+        if self.lifecycle.lock().wants(&seen) {
+            match event.spec.data() {
+                Ok(data) => {
+                    seen.weight = estimated_weight(data.size());
+                    self.deliverer.keep(&seen.key, data);
+                }
+                Err(error) => {
+                    let EventKey { namespace, name, .. } = &*seen.key;
+                    tracing::error!(namespace = &**namespace, event = name, %error, "read AlertGroupEvent");
+                    return None;
+                }
+            }
+        }
+        Some(seen)
+    }
+
+    /// Whether an event is here: it is worked for, or was completed not long ago.
+    pub(crate) fn is_known(&self, event: &AlertGroupEvent) -> bool {
+        event.metadata.uid.as_deref().is_some_and(|uid| self.lifecycle.lock().is_known(uid))
+    }
+
+    /// Takes in that an event is gone.
+    pub(crate) fn event_gone(self: &Arc<Self>, uid: &str) {
+        self.handle(Input::EventGone(uid.to_owned()));
+        self.events_changed.notify_waiters();
     }
 
     /// The webhook of a delivery, as it is now; None if it is gone.
@@ -160,9 +248,10 @@ impl Deliveries {
         });
     }
 
-    async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, permit: Permit) {
+    async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, mut permit: Permit) {
         let webhook = self.webhook_of(&delivery);
-        let (next, report) = match self.deliverer.send(&mut delivery, webhook.as_ref()).await {
+        let has_room = |bytes| self.lifecycle.lock().weigh(&mut permit, bytes);
+        let (next, report) = match self.deliverer.send(&mut delivery, webhook.as_ref(), has_room).await {
             Sent::Answered(answer) => {
                 self.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
                 self.deliverer.record(&mut delivery, *answer).await
@@ -206,7 +295,11 @@ impl Deliveries {
             () = self.deliverer.stopped() => return,
             found = read => found,
         };
-        self.handle(Input::EventRead(asked, found.map(|event| Box::new(seen(&event)))));
+        let seen = found.map(|event| {
+            let data = event.spec.data().map_or(0, |data| data.size());
+            Box::new(SeenEvent { weight: estimated_weight(data), ..seen(&event) })
+        });
+        self.handle(Input::EventRead(asked, seen));
     }
 
     /// Takes in what has happened to a webhook.
@@ -249,6 +342,13 @@ impl Deliveries {
     /// Whether a webhook's endpoint is taken to be down.
     pub(crate) fn is_failing(&self, webhook: &NamespacedName) -> bool {
         self.lifecycle.lock().is_failing(webhook)
+    }
+
+    /// Why what a webhook is to send waits in the API server; None if it does not.
+    pub(crate) fn backlog_of(&self, webhook: &NamespacedName) -> Option<Reason> {
+        let lifecycle = self.lifecycle.lock();
+        let of_namespace = lifecycle.is_behind(&webhook.namespace).then(conditions::namespace_backlogged);
+        of_namespace.or_else(|| lifecycle.is_parked(webhook).then(conditions::backlogged))
     }
 
     /// How much there is to do.
@@ -325,53 +425,47 @@ impl Deliveries {
 /// Feeds the deliveries with what the watch of events shows, and keeps the data of those that are to be delivered at hand.
 pub(crate) struct EventIndex(pub(crate) Arc<Deliveries>);
 
-impl EventIndex {
-    /// An event whose data can be read if it is needed.
-    fn seen(&self, object: &Lenient<AlertGroupEvent>) -> Option<Box<SeenEvent>> {
-        let event = object.0.as_ref().ok()?;
-        let seen = seen(event);
-        if self.0.lifecycle.lock().wants(&seen) {
-            match event.spec.data() {
-                Ok(data) => self.0.deliverer.keep(&seen.key, data),
-                Err(error) => {
-                    let EventKey { namespace, name, .. } = &*seen.key;
-                    tracing::error!(namespace = &**namespace, event = name, %error, "read AlertGroupEvent");
-                    return None;
-                }
-            }
-        }
-        Some(Box::new(seen))
-    }
-}
-
 impl Index for EventIndex {
     type Object = Lenient<AlertGroupEvent>;
-    type Listed = ListedEvent;
+    /// The lifecycle notes them itself, since it knows how many it has room for.
+    type Listed = ();
 
-    fn list(&mut self, object: &Lenient<AlertGroupEvent>) -> ListedEvent {
-        match self.seen(object) {
-            Some(seen) => ListedEvent::Readable(seen),
-            None => ListedEvent::Unreadable(object.uid().unwrap_or_default()),
-        }
+    fn begin_list(&mut self) {
+        self.0.handle(Input::EventListBegan);
     }
 
-    fn retain(&mut self, listed: Vec<ListedEvent>) {
-        self.0.handle(Input::EventListEnded(listed));
+    fn list(&mut self, object: &Lenient<AlertGroupEvent>) {
+        let seen = object.0.as_ref().ok().and_then(|event| self.0.wanted(event));
+        self.0.handle(match seen {
+            Some(seen) => Input::EventListed(Box::new(seen)),
+            None => Input::UnreadableEventListed(object.uid().unwrap_or_default()),
+        });
+    }
+
+    fn retain(&mut self, _: Vec<()>) {
+        self.0.handle(Input::EventListEnded);
         self.0.events_changed.notify_waiters();
     }
 
     fn apply(&mut self, object: &Lenient<AlertGroupEvent>) {
-        if let Some(seen) = self.seen(object) {
-            self.0.handle(Input::EventSeen(seen));
+        if let Some(seen) = object.0.as_ref().ok().and_then(|event| self.0.wanted(event)) {
+            self.0.handle(Input::EventSeen(Box::new(seen)));
             self.0.events_changed.notify_waiters();
         }
     }
 
     fn delete(&mut self, object: &Lenient<AlertGroupEvent>) {
         self.0.deliverer.forget(&key_of(object));
-        self.0.handle(Input::EventGone(object.uid().unwrap_or_default()));
-        self.0.events_changed.notify_waiters();
+        self.0.event_gone(&object.uid().unwrap_or_default());
     }
+}
+
+/// An event of which no more is known than its key.
+fn bare(key: &EventKey) -> AlertGroupEvent {
+    let mut event = AlertGroupEvent::new(&key.name, AlertGroupEventSpec::default());
+    let metadata = event.meta_mut();
+    (metadata.namespace, metadata.uid) = (Some(key.namespace.to_string()), Some(key.uid.clone()));
+    event
 }
 
 fn key_of(event: &impl ResourceExt) -> EventKey {
@@ -393,11 +487,12 @@ fn seen(event: &AlertGroupEvent) -> SeenEvent {
     SeenEvent {
         key: Arc::new(key_of(event)),
         facts: Arc::new(event.spec.facts()),
-        created: event.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        created: created_of(event),
         version: noted.map_or_else(|| version_of(event), ResourceVersion::from),
         is_deleting: event.metadata.deletion_timestamp.is_some(),
         asked: event.annotations().get(REDELIVER_ANNOTATION).map(|value| Arc::from(value.as_str())),
         record,
+        weight: 0,
     }
 }
 

@@ -27,20 +27,31 @@ pub(crate) struct Context {
     pub(crate) deliveries: Arc<Deliveries>,
 }
 
-/// Brings an event's status to where its deliveries are.
+/// Brings an event's status to where its deliveries are. The event may be [bare](super::deliveries): it is read then.
 pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>) -> Result<Action, objects::Error> {
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
     let uid = event.uid().unwrap_or_default();
     let (summary, unknown, held) = match context.deliveries.progress(&uid) {
         Progress::Settled => return Ok(Action::await_change()),
-        Progress::Running { since, summary, waits_for_unreadable } => {
+        Progress::Running { since, summary, waits_for_unreadable, is_parked } => {
             let age = since.elapsed();
-            if age < SOON {
+            // One that is parked is kept until its status says so.
+            if age < SOON && !is_parked {
                 return Ok(Action::requeue(SOON - age));
             }
             (summary, Vec::new(), waits_for_unreadable)
         }
         Progress::Ended { summary, unknown } => (summary, unknown, false),
+    };
+    let event = match event.metadata.resource_version {
+        Some(_) => event,
+        None => match objects::persist(|| context.objects.get::<AlertGroupEvent>(&namespace, &name)).await? {
+            Some(event) if event.metadata.uid.as_deref() == Some(&uid) => Arc::new(event),
+            _ => {
+                context.deliveries.event_gone(&uid);
+                return Ok(Action::await_change());
+            }
+        },
     };
     let status = with_condition(status_of(summary), &unknown, held, &event);
     if event.status.as_ref() == Some(&status) {
@@ -50,7 +61,11 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     // What has changed since, by another replica's hand too, the watch will show.
     let version = version_of(&*event);
     match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
-        Err(error) if error.is_not_found() || error.is_conflict() => Ok(Action::await_change()),
+        Err(error) if error.is_not_found() => {
+            context.deliveries.event_gone(&uid);
+            Ok(Action::await_change())
+        }
+        Err(error) if error.is_conflict() => Ok(Action::await_change()),
         Err(error) if error.is_too_large() && context.deliveries.shorten(&uid) => {
             tracing::warn!(error = error_chain(&error), "the lines of its webhooks are left out");
             Ok(Action::requeue(Duration::ZERO))

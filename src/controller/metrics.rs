@@ -71,6 +71,20 @@ impl Collector for Metrics {
                 "Webhooks whose endpoint fails, and is tried with one delivery at a time",
                 load.failing,
             ),
+            ("waiting_bytes", "Memory of the events and deliveries that wait: an estimate", load.held_bytes),
+            ("waiting_bytes_limit", "The bound on that, of which each namespace has a share", load.held_limit),
+            ("in_flight_bytes", "Memory of the deliveries in flight: an estimate", load.in_flight_bytes),
+            ("in_flight_bytes_limit", "The bound on that, of which each namespace has a share", load.in_flight_limit),
+            (
+                "namespaces_backlogged",
+                "Namespaces whose new events wait in the API server since their shares of memory are used up",
+                load.backlog.namespaces,
+            ),
+            (
+                "webhooks_backlogged",
+                "Webhooks of which deliveries wait in the API server since their shares of memory are used up",
+                load.backlog.webhooks,
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

@@ -15,7 +15,7 @@ use crate::{
     kubernetes::objects::{self, Objects},
     resources::{
         ConditionStatus, Webhook, WebhookStatus,
-        conditions::{self as reasons, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED},
+        conditions::{self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED},
         set_condition,
     },
 };
@@ -36,7 +36,11 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| *entry.uid == *uid) else {
         return Ok(Action::await_change());
     };
-    let mut status = desired(&webhook, &entry, &context.secrets, context.deliveries.is_failing(&entry.name));
+    let state = State {
+        is_failing: context.deliveries.is_failing(&entry.name),
+        backlog: context.deliveries.backlog_of(&entry.name),
+    };
+    let mut status = desired(&webhook, &entry, &context.secrets, state);
     let (last_run, action) = match entry.last_run.take() {
         Ok(last_run) => (last_run, Action::await_change()),
         Err(wait) => (None, Action::requeue(wait)),
@@ -69,7 +73,15 @@ pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -
     objects::retry_later(error)
 }
 
-fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, failing: bool) -> WebhookStatus {
+/// How a webhook's deliveries do.
+struct State {
+    /// Whether its endpoint is taken to be down.
+    is_failing: bool,
+    /// Why what it is to send waits in the API server, if it does.
+    backlog: Option<Reason>,
+}
+
+fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, state: State) -> WebhookStatus {
     let old = webhook.status.clone().unwrap_or_default();
     let mut conditions = old.conditions;
     let generation = webhook.metadata.generation;
@@ -92,9 +104,9 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, failing
         (false, true) => Some(reasons::suspended()),
         (false, false) => None,
     };
-    let down = failing.then(reasons::endpoint_failing);
+    let down = state.is_failing.then(reasons::endpoint_failing);
     let insecure = entry.webhook.tls.insecure.then(reasons::verification_skipped);
-    for (type_, holds) in [(SUSPENDED, held), (FAILING, down), (INSECURE_TLS, insecure)] {
+    for (type_, holds) in [(SUSPENDED, held), (FAILING, down), (BACKLOGGED, state.backlog), (INSECURE_TLS, insecure)] {
         match holds {
             None => conditions.retain(|condition| condition.type_ != type_),
             Some(reason) => set_condition(&mut conditions, mk(&reason, type_, ConditionStatus::True)),

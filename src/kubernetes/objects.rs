@@ -187,6 +187,22 @@ impl Objects {
             .map_err(Cause::from)
     }
 
+    /// Reads the metadata of one page of the objects of a namespace, and where the next page begins, if there is one.
+    pub(crate) async fn metadata_page<K>(
+        &self,
+        namespace: &str,
+        page: &ListParams,
+    ) -> Result<(Vec<PartialObjectMeta<K>>, Option<String>), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let _permit = self.reads.acquire().await;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let call = async { api.list_metadata(page).await.map_err(Cause::from) };
+        let list = named::<K, _>("list", namespace, "", call).await?;
+        Ok((list.items, list.metadata.continue_.filter(|token| !token.is_empty())))
+    }
+
     /// Creates one object, and reads no more of it than its version.
     pub(crate) async fn create<K>(&self, namespace: &str, name: &str, object: &K) -> Result<ResourceVersion, Error>
     where

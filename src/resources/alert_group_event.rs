@@ -25,7 +25,7 @@ pub(super) const RULES: [(&str, Rule); 1] = [(
 
 /// What happened, as templates see it. Fields that every OnCall has are null for templates (and print `None`) where they are
 /// not given; of the others, templates see those that are given.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "oncall.dev",
     version = "v1alpha1",

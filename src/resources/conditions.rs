@@ -6,6 +6,7 @@
 //!                  Stalled       as Ready, where that is False
 //!                  Suspended     Suspended, Gone, Unreadable
 //!                  Failing       EndpointFailing
+//!                  Backlogged    ShareUsedUp, NamespaceShareUsedUp
 //!                  InsecureTLS   VerificationSkipped
 //! AlertGroupEvent  Completed     Delivered, NothingMatched, SomeFailed, WebhookNotFound | Delivering, WebhookUnreadable,
 //!                                Unreadable
@@ -25,6 +26,8 @@ pub(crate) const STALLED: &str = "Stalled";
 pub(crate) const SUSPENDED: &str = "Suspended";
 /// Of a Webhook: its endpoint is taken to be down.
 pub(crate) const FAILING: &str = "Failing";
+/// Of a Webhook: what it is to send waits in the API server.
+pub(crate) const BACKLOGGED: &str = "Backlogged";
 /// Of a Webhook: the certificate of its receiver is not verified.
 pub(crate) const INSECURE_TLS: &str = "InsecureTLS";
 /// Of an AlertGroupEvent: whether the runs of all its webhooks have ended.
@@ -147,6 +150,24 @@ pub(crate) fn endpoint_failing() -> Reason {
         "EndpointFailing",
         "Failed some times in a row: tried with one delivery at a time until it answers; the WebhookResponses say how it \
          failed",
+    )
+}
+
+/// `Backlogged`: new events of the namespace wait.
+pub(crate) fn namespace_backlogged() -> Reason {
+    Reason::new(
+        "NamespaceShareUsedUp",
+        "The namespace's share of the operator's memory is used up: its new events wait in the API server, in order, until what \
+         was before them is sent",
+    )
+}
+
+/// `Backlogged`: what waits for this webhook does.
+pub(crate) fn backlogged() -> Reason {
+    Reason::new(
+        "ShareUsedUp",
+        "The webhook's share of the operator's memory is used up: what it is to send waits in the API server, in order, until \
+         what was before it is sent",
     )
 }
 

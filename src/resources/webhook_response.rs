@@ -272,16 +272,17 @@ impl WebhookResponseStatus {
 
     /// The status of a run that has ended.
     pub fn ended(record: ResponseRecord, succeeded: bool, timestamp: Timestamp, attempts: Vec<Attempt>) -> Self {
+        let record = cut_record(record);
         Self {
             phase: if succeeded { ResponsePhase::Succeeded } else { ResponsePhase::Failed },
             timestamp: Some(in_microseconds(timestamp)),
-            url: record.url.map(cut),
-            request_trigger: record.request_trigger.map(cut),
-            request_headers: record.request_headers.map(cut),
-            request_data: record.request_data.map(cut),
+            url: record.url,
+            request_trigger: record.request_trigger,
+            request_headers: record.request_headers,
+            request_data: record.request_data,
             status_code: record.status_code,
-            content: record.content.map(cut),
-            event_data: record.event_data.map(cut),
+            content: record.content,
+            event_data: record.event_data,
             attempt_count: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             attempts,
             ..Self::default()
@@ -308,8 +309,23 @@ fn in_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
+/// Cuts the texts of a record to what a status may have, so that no more is held while the request is on its way.
+pub fn cut_record(record: ResponseRecord) -> ResponseRecord {
+    ResponseRecord {
+        url: record.url.map(cut),
+        request_trigger: record.request_trigger.map(cut),
+        request_headers: record.request_headers.map(cut),
+        request_data: record.request_data.map(cut),
+        status_code: record.status_code,
+        content: record.content.map(cut),
+        event_data: record.event_data.map(cut),
+    }
+}
+
+/// Cuts a text, unless it is short enough or was cut before.
 fn cut(mut text: String) -> String {
     let length = text.len();
+    let marker = |length: usize| format!("… (cut: {length} bytes in all)");
     // Go writes some characters as \u and four digits.
     let stored = |char: char| match char {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
@@ -322,9 +338,12 @@ fn cut(mut text: String) -> String {
     });
     // Short texts, most of them, need no counting.
     let end = if length * 6 <= TEXT_LIMIT { None } else { ends.into_iter().find(|(_, sum)| *sum > TEXT_LIMIT) };
-    if let Some((end, _)) = end {
+    let Some((end, _)) = end else { return text };
+    let was_cut = text.get(end..).and_then(|rest| rest.strip_prefix("… (cut: ")?.strip_suffix(" bytes in all)")?.parse().ok());
+    if was_cut.is_none_or(|length: usize| text[end..] != *marker(length)) {
         text.truncate(end);
-        text.push_str(&format!("… (cut: {length} bytes in all)"));
+        text.shrink_to_fit();
+        text.push_str(&marker(length));
     }
     text
 }
@@ -373,5 +392,9 @@ mod tests {
         let escaped = "<".repeat(TEXT_LIMIT);
         assert_eq!(cut(escaped.clone()), format!("{}… (cut: 200000 bytes in all)", &escaped[..TEXT_LIMIT / 6]));
         assert_eq!(cut(escaped[..TEXT_LIMIT / 6].to_owned()), escaped[..TEXT_LIMIT / 6]);
+        for long in [long, escaped] {
+            let once = cut(long);
+            assert_eq!(cut(once.clone()), once);
+        }
     }
 }

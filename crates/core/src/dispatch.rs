@@ -313,6 +313,11 @@ impl<T> Dispatcher<T> {
         self.shares.used()
     }
 
+    /// The bound on that, in bytes.
+    pub fn bytes_limit(&self) -> usize {
+        self.limits.bytes
+    }
+
     /// The bound on how many are in flight.
     pub fn limit(&self) -> usize {
         self.limits.in_flight

@@ -49,8 +49,7 @@ impl EventData {
 
     /// The memory that it takes once it is ready for all templates: an estimate, in bytes.
     pub fn size(&self) -> usize {
-        // The values, the escaped values, and their JSON text.
-        3 * self.shared.iter().map(|(key, value)| key.len() + size(value)).sum::<usize>()
+        self.shared.iter().map(|(key, value)| 3 * key.len() + size(value)).sum()
     }
 
     /// The values that a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and
@@ -96,13 +95,23 @@ pub fn response_value(content: Option<&str>) -> Json {
     content.map_or(Json::Null, |text| json::loads(text).unwrap_or_else(|_| Json::from(text)))
 }
 
+/// The memory that a value takes, the same escaped, and its JSON text, in bytes.
 fn size(value: &Json) -> usize {
-    let own = size_of::<Json>();
+    let own = 3 * size_of::<Json>();
     own + match value {
-        Json::Str(text) => text.len(),
+        Json::Str(text) => 2 * text.len() + text.chars().map(json_size).sum::<usize>(),
         Json::Array(items) => items.iter().map(size).sum(),
-        Json::Object(object) => object.iter().map(|(key, value)| 3 * own + key.len() + size(value)).sum(),
+        Json::Object(object) => object.iter().map(|(key, value)| 3 * (own + key.len()) + size(value)).sum(),
         _ => 0,
+    }
+}
+
+/// How many bytes of JSON text a character takes, as Python writes it.
+fn json_size(char: char) -> usize {
+    match char {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        ' '..='~' => 1,
+        other => 6 * other.len_utf16(),
     }
 }
 

@@ -31,7 +31,9 @@
 //! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): ended | Ended; Queued, if it was asked for again meanwhile | – |
 //! | Closing | [`GaveUp`](Input::GaveUp) | Ended; Queued, if it was asked for again meanwhile | – |
 //! | Ended | [`RedeliveryAsked`](Input::RedeliveryAsked), read by [`ReadResponse`](Effect::ReadResponse), [`ReadEvent`](Effect::ReadEvent) | Queued | – |
-//! | the last one ends | | | [`WriteEvent`](Effect::WriteEvent), [`ForgetData`](Effect::ForgetData) |
+//! | any, as there is no room for it | | Parked, in the API server | [`ReviewEvent`](Effect::ReviewEvent) |
+//! | Parked | [`BacklogRead`](Input::BacklogRead), since there is room | Ordered | – |
+//! | the last one ends | | | [`ReviewEvent`](Effect::ReviewEvent), [`ForgetData`](Effect::ForgetData) |
 //! | any | [`EventGone`](Input::EventGone) | as it was: it goes on, and nothing is written of the event | – |
 //!
 //! These are kept apart: an event that is *seen* is known to exist, one that is *admitted* is worked for. A delivery that is
@@ -218,9 +220,16 @@ pub enum Effect {
     ReviewEvent(Arc<EventKey>),
     /// Nothing is known of an event any more.
     EventForgotten(Arc<EventKey>),
-    /// Read the events of a namespace that have not ended and were created after that, or then: the oldest
-    /// [`BACKLOG_READS`]. Answered by [`Input::BacklogRead`].
-    ReadBacklog(Arc<str>, Position),
+    /// Read the oldest [`BACKLOG_READS`] events of a namespace, from a position on, that have not ended. Answered by
+    /// [`Input::BacklogRead`].
+    ReadBacklog {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// The position.
+        after: Position,
+        /// Also read those that have been completed and are to be sent again.
+        with_completed: bool,
+    },
     /// Tell people that new events of a namespace wait in the API server.
     NamespaceBehind(Arc<str>),
     /// Tell people that they don't any more.
@@ -292,6 +301,8 @@ pub struct Load {
     pub held_limit: usize,
     /// About how many bytes the deliveries in flight hold.
     pub in_flight_bytes: usize,
+    /// The bound on that.
+    pub in_flight_limit: usize,
     /// What waits in the API server.
     pub backlog: BacklogLoad,
 }
@@ -420,6 +431,11 @@ impl Lifecycle {
         Progress::Running { since: event.admitted, summary, waits_for_unreadable, is_parked }
     }
 
+    /// Whether an event is here: it is worked for, or was completed not long ago.
+    pub fn is_known(&self, uid: &str) -> bool {
+        self.numbers.contains_key(uid)
+    }
+
     /// Leaves the summaries of its deliveries out of an event's status. False if they are already.
     pub fn shorten(&mut self, uid: &str) -> bool {
         let number = self.numbers.get(uid).copied();
@@ -443,6 +459,7 @@ impl Lifecycle {
             held_bytes: self.shares.used(),
             held_limit: self.shares.limit(),
             in_flight_bytes: self.dispatcher.in_flight_bytes(),
+            in_flight_limit: self.dispatcher.bytes_limit(),
             backlog: self.backlog_load(),
         }
     }

@@ -58,6 +58,27 @@ pub struct PreparedRequest {
     pub secrets: Vec<SecretString>,
 }
 
+impl Preparation {
+    /// The same with its record cut.
+    #[must_use]
+    pub fn bounded(self, cut: impl FnOnce(ResponseRecord) -> ResponseRecord) -> Self {
+        match self {
+            Self::Skip(text) => Self::Skip(text),
+            Self::Failed(record) => Self::Failed(cut(record)),
+            Self::Send(request, record) => Self::Send(request, cut(record)),
+        }
+    }
+}
+
+impl PreparedRequest {
+    /// About how many bytes it holds.
+    pub fn size(&self) -> usize {
+        let HttpRequest { headers, body, .. } = &self.first;
+        let headers = headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>();
+        headers + body.as_ref().map_or(0, |body| body.len())
+    }
+}
+
 /// Prepares the request of `webhook` for `event`. `context` is the part of the data that only this webhook sees. `masked`
 /// hides the body in the record, as OnCall does for personal notifications.
 pub fn prepare(

@@ -45,6 +45,14 @@ pub struct ResponseRecord {
     pub event_data: Option<String>,
 }
 
+impl ResponseRecord {
+    /// How many bytes its texts have.
+    pub fn size(&self) -> usize {
+        let Self { url, request_trigger, request_headers, request_data, content, event_data, status_code: _ } = self;
+        [url, request_trigger, request_headers, request_data, content, event_data].into_iter().flatten().map(String::len).sum()
+    }
+}
+
 /// The outcome of sending a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

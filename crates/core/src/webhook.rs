@@ -49,10 +49,11 @@ pub enum TriggerType {
 }
 
 /// The kind of an event: every trigger type except `status change`, which only webhooks have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventType {
     /// An escalation step or a person names webhooks.
+    #[default]
     #[serde(rename = "escalation")]
     Escalation,
     /// A user's notification rules name webhooks.

@@ -36,7 +36,7 @@ struct Setting {
     deliveries: Arc<Deliveries>,
     /// The paths of the calls that have been made, and a notice of each.
     calls: Arc<(Mutex<Vec<String>>, Notify)>,
-    _ended: mpsc::UnboundedReceiver<ObjectRef<AlertGroupEvent>>,
+    _ended: mpsc::UnboundedReceiver<Event<AlertGroupEvent>>,
 }
 
 impl Setting {
@@ -69,8 +69,8 @@ impl Setting {
             Parts { objects, sender, secrets, history: Arc::clone(&history), payloads: Payloads::new(1 << 20), lease };
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
-        let limits = Limits { in_flight: 10, per_webhook: 10 };
-        let (deliveries, ended) = Deliveries::new(Arc::clone(&catalog), history, deliverer, limits);
+        let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1 << 20 };
+        let (deliveries, ended) = Deliveries::new(Arc::clone(&catalog), history, deliverer, limits, 1 << 20);
         Self { catalog, deliveries, calls, _ended: ended }
     }
 

@@ -29,7 +29,7 @@ use super::{
 use crate::{delivery::ResponsePhase, name::NamespacedName, version::ResourceVersion};
 
 /// How many events are read at a time.
-pub const BACKLOG_READS: usize = 200;
+pub const BACKLOG_READS: usize = 500;
 
 /// A place among the events of a namespace: later ones are greater.
 pub type Position = (Timestamp, ResourceVersion);
@@ -41,6 +41,8 @@ pub(super) struct Backlog {
     is_behind: bool,
     /// The events that were created from then on are to be read; None if none need be.
     due: Option<Timestamp>,
+    /// Some of them may have been completed, and are to be sent again.
+    has_completed: bool,
     /// Whether they are being read.
     is_reading: bool,
     /// Hashes of the uids of the events that were forgotten or deleted since: what is read may tell how they were before.
@@ -111,6 +113,9 @@ impl Lifecycle {
                 return false;
             }
             self.leave(namespace, seen.created);
+            if let Some(backlog) = self.backlogs.get_mut(namespace).filter(|_| seen.is_completed()) {
+                backlog.has_completed = true;
+            }
         }
         self.effects.push(Effect::ForgetData(Arc::clone(&seen.key)));
         true
@@ -269,7 +274,7 @@ impl Lifecycle {
             if let Some(from) = backlog.due.take() {
                 backlog.is_reading = true;
                 backlog.forgotten.clear();
-                self.effects.push(Effect::ReadBacklog(namespace, (from, ResourceVersion::from(""))));
+                self.read_after(&namespace, (from, ResourceVersion::from("")));
             } else if backlog.is_empty() {
                 self.backlogs.remove(&namespace);
             }
@@ -311,9 +316,14 @@ impl Lifecycle {
             }
         }
         match next {
-            Some(next) if !self.is_stopped => self.effects.push(Effect::ReadBacklog(Arc::clone(namespace), next)),
+            Some(next) if !self.is_stopped => self.read_after(namespace, next),
             _ => self.backlog_ended(namespace, now),
         }
+    }
+
+    fn read_after(&mut self, namespace: &Arc<str>, after: Position) {
+        let with_completed = self.backlogs.get(namespace).is_some_and(|backlog| backlog.has_completed);
+        self.effects.push(Effect::ReadBacklog { namespace: Arc::clone(namespace), after, with_completed });
     }
 
     /// Stops reading the events of a namespace at one for which there is no room.
@@ -397,6 +407,7 @@ impl Lifecycle {
                 self.effects.push(Effect::WebhookUnparked(name));
             }
         }
+        backlog.has_completed = false;
         if std::mem::take(&mut backlog.is_behind) {
             self.effects.push(Effect::NamespaceCaughtUp(Arc::clone(namespace)));
         }

@@ -285,7 +285,7 @@ impl World {
                 self.handle(Input::GaveUp(delivery, summary));
             }
             Effect::ReviewEvent(key) => self.write_event(&key),
-            Effect::ReadBacklog(namespace, after) => self.read_backlog(namespace, &after),
+            Effect::ReadBacklog { namespace, after, .. } => self.read_backlog(namespace, &after),
             Effect::ReadResponse(name, value) => self.read_response(&name, value),
             Effect::ReadEvent(asked) => {
                 let number: usize = asked.event_uid.parse().unwrap();
@@ -531,7 +531,7 @@ impl World {
             let redelivered = self.records.get(key).and_then(|record| record.redelivered.as_deref());
             assert_eq!(redelivered, Some(&**value), "{key:?}");
         }
-        let load = Load { limit: 4, held_limit: self.memory, held_bytes: self.remembered(), ..Load::default() };
+        let load = Load { limit: 4, in_flight_limit: 1000, held_limit: self.memory, held_bytes: self.remembered(), ..Load::default() };
         assert_eq!((self.lifecycle.load(), self.lifecycle.unwritten()), (load, 0));
         assert!(self.lifecycle.backlogs_are_empty());
     }

@@ -1,0 +1,120 @@
+//! Reads the events of a namespace that wait in the API server, oldest first.
+//!
+//! ```text
+//! list metadata, in small pages ─► the oldest after a position ─► get each ─► events, and the position of the next one
+//! ```
+//! The API server lists objects by name. So all that wait are listed, and few of them kept at a time.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::{Stream, StreamExt, stream};
+use kube::{ResourceExt, api::ListParams, core::PartialObjectMeta};
+
+use crate::{
+    core::lifecycle::{BACKLOG_READS, Position},
+    errors::error_chain,
+    kubernetes::{
+        lenient::Lenient,
+        objects::{self, Objects},
+        resource_version::{created_of, version_of},
+    },
+    resources::{AlertGroupEvent, REDELIVER_ANNOTATION},
+};
+
+/// How many objects a page of metadata has: their annotations may be large.
+const PAGE: u32 = 50;
+
+/// How many events are read at a time: each may be as large as etcd takes.
+const READS: usize = 4;
+
+/// Those that have not ended.
+const OPEN: &str = "status.phase!=Completed";
+
+/// Those that have: of these, people may have asked for some to be sent again.
+const COMPLETED: &str = "status.phase=Completed";
+
+/// How long to wait before what can't be read is read again.
+const REREAD_AFTER: Duration = Duration::from_secs(10);
+
+/// Names of events, oldest first, and the position of the next one; None if there is none.
+pub(crate) type Found = (Vec<String>, Option<Position>);
+
+/// Finds the oldest events of a namespace that have not ended, or are to be sent again, if there may be some of these, from a
+/// position on. Tries until it can.
+pub(crate) async fn find(objects: &Objects, namespace: &str, after: &Position, with_completed: bool) -> Found {
+    loop {
+        match try_find(objects, namespace, after, with_completed).await {
+            Ok(found) => return found,
+            Err(error) => {
+                tracing::warn!(error = error_chain(&error), "will try again in {REREAD_AFTER:?}");
+                tokio::time::sleep(REREAD_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn try_find(
+    objects: &Objects,
+    namespace: &str,
+    after: &Position,
+    with_completed: bool,
+) -> Result<Found, objects::Error> {
+    let mut oldest = BTreeSet::new();
+    for selector in [OPEN, COMPLETED].into_iter().take(1 + usize::from(with_completed)) {
+        let mut page = ListParams::default().fields(selector).limit(PAGE);
+        loop {
+            let (events, next) =
+                objects::persist(|| objects.metadata_page::<AlertGroupEvent>(namespace, &page)).await?;
+            for event in events.into_iter().filter(|event| selector == OPEN || is_asked_for(event)) {
+                keep_oldest(&mut oldest, &event, after);
+            }
+            match next {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+    }
+    let next = (oldest.len() > BACKLOG_READS).then(|| oldest.pop_last()).flatten().map(|(position, _)| position);
+    Ok((oldest.into_iter().map(|(_, name)| name).collect(), next))
+}
+
+fn is_asked_for(event: &PartialObjectMeta<AlertGroupEvent>) -> bool {
+    event.annotations().contains_key(REDELIVER_ANNOTATION)
+}
+
+/// Keeps an event if it is not before a position, and among the oldest.
+fn keep_oldest(
+    oldest: &mut BTreeSet<(Position, String)>,
+    event: &PartialObjectMeta<AlertGroupEvent>,
+    after: &Position,
+) {
+    let position = (created_of(event), version_of(event));
+    if position >= *after {
+        oldest.insert((position, event.name_any()));
+    }
+    // One more than is read: it says where to go on.
+    if oldest.len() > BACKLOG_READS + 1 {
+        oldest.pop_last();
+    }
+}
+
+/// Reads events, in order. Those that are gone, or can't be read, are left out.
+pub(crate) fn read<'a>(
+    objects: &'a Objects,
+    namespace: &'a str,
+    names: &'a [String],
+) -> impl Stream<Item = AlertGroupEvent> + 'a {
+    let read = async |name: &'a String| {
+        let found = objects::persist(|| objects.get::<Lenient<AlertGroupEvent>>(namespace, name)).await;
+        match found {
+            Ok(Some(Lenient(Ok(event)))) => Some(event),
+            // The watch has said why.
+            Ok(Some(Lenient(Err(_))) | None) => None,
+            Err(error) => {
+                tracing::error!(error = error_chain(&error), "leave out an event that waits");
+                None
+            }
+        }
+    };
+    stream::iter(names).map(read).buffered(READS).filter_map(std::future::ready)
+}
