@@ -57,12 +57,16 @@ pub mod datetime {
     }
 }
 
-/// Regular expressions, as Python's `regex` has them. Matching is bounded in backtracks.
+/// Regular expressions, as Python's `regex` has them. Matching is bounded in backtracks; what is compiled counts against the
+/// rendering's bytes.
 pub mod re {
     use crate::{
         Exception, Rendering, Value,
         python::re::{self, Anchor},
     };
+
+    /// Bound on the bytes of compiled patterns that all threads of the process together keep between renderings.
+    pub const CACHE_BYTES: usize = re::CACHE_BYTES;
 
     /// `bool(regex.match(pattern, text))`: whether the text begins with it.
     ///

@@ -139,10 +139,13 @@ fn patterns_that_would_take_for_ever_or_all_memory_are_stopped() {
     let steps = "Template was stopped: it takes more than 1000000 steps: loop over less, or over shorter text";
     let bytes = "Template was stopped: it makes more than 24 MiB of text and lists: make less";
     let time = "Template was stopped: it takes longer than 1.5 s: loop over less, or over shorter text";
+    let patterns =
+        "Template was stopped: its patterns take more than 24 MiB: use fewer of them, on less text, with fewer repeats";
     let cases = [
         ("{{ ('a' * 49999) | regex_replace('a', 'x' * 49999) }}", bytes),
         ("{{ ('a' * 49999) | regex_replace('(?=a*b?)', 'x') }}", steps),
         ("{{ ('a' * 49999) | regex_search('(a+)+$b') }}", "regex timed out"),
+        (r"{{ 'a' | regex_match('[\\w]{1,5000}') }}", patterns),
     ];
     for (source, expected) in cases {
         let met = failure(source).1;

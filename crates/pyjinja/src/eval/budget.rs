@@ -1,4 +1,4 @@
-//! The steps and the time that the rendering on this thread has used up.
+//! The steps and the time that the rendering on this thread has used up, and what it has made of its data.
 //!
 //! They are kept for the thread, not in `Rendering`: values compare and hash themselves in places that no argument
 //! reaches, such as the keys of a dict, and one comparison or printing may go on inside another.
@@ -22,6 +22,7 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
     static DEPTH_USED: Cell<usize> = const { Cell::new(0) };
+    static MADE_OF_DATA: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The budget of one rendering, for as long as it lives. The budget of a rendering around it, if any, goes on behind it.
@@ -29,6 +30,7 @@ pub(crate) struct Budget {
     outer_steps_limit: u64,
     outer_steps_used: u64,
     outer_deadline: Option<Instant>,
+    outer_made: usize,
 }
 
 impl Budget {
@@ -40,6 +42,7 @@ impl Budget {
             outer_steps_limit: STEPS_LIMIT.replace(steps.min(u64::MAX - 1)),
             outer_steps_used: STEPS_USED.replace(0),
             outer_deadline: DEADLINE.replace(Instant::now().checked_add(time)),
+            outer_made: MADE_OF_DATA.replace(0),
         }
     }
 }
@@ -49,7 +52,18 @@ impl Drop for Budget {
         STEPS_LIMIT.set(self.outer_steps_limit);
         STEPS_USED.set(self.outer_steps_used);
         DEADLINE.set(self.outer_deadline);
+        MADE_OF_DATA.set(self.outer_made);
     }
+}
+
+/// Notes `bytes` of containers that were made of the data.
+pub(crate) fn made_of_data(bytes: usize) {
+    MADE_OF_DATA.set(MADE_OF_DATA.get().saturating_add(bytes));
+}
+
+/// The bytes that were noted since the last call.
+pub(crate) fn take_made_of_data() -> usize {
+    MADE_OF_DATA.take()
 }
 
 /// The limit that a rendering has reached.

@@ -18,7 +18,8 @@ pub struct Limits {
     pub output_chars: usize,
     /// Steps of one rendering: one for each statement and expression, more for work on long text and long lists.
     pub steps: u64,
-    /// Bytes that one rendering makes in text and containers, those included that it has dropped again.
+    /// Bytes that one rendering makes in text and containers, those included that it has dropped again, and of the compiled
+    /// patterns that it has at a time.
     pub bytes: usize,
     /// How long one rendering takes. It ends what costs more than the steps it is counted for.
     pub time: Duration,

@@ -15,12 +15,16 @@ use crate::{
     },
     python::{
         exception::{Exception, ExceptionClass, PyResult},
+        re::Patterns,
         value::{Value, dismantle},
     },
 };
 
 /// How often the clock is read: after so many bytes.
 const BYTES_BETWEEN: usize = 256 << 10;
+
+/// A text of so many bytes, which is there twice for a moment, must have room twice.
+const LONG_TEXT: usize = 1 << 20;
 
 /// One rendering of a template, with its data and its budget. Filters get it for what they do with values.
 pub struct Rendering {
@@ -33,6 +37,7 @@ pub struct Rendering {
     bytes: Cell<usize>,
     nesting: Cell<usize>,
     pub(crate) autoescape: Cell<bool>,
+    pub(crate) patterns: Patterns,
     _budget: Budget,
 }
 
@@ -56,6 +61,7 @@ impl Rendering {
             bytes: Cell::new(0),
             nesting: Cell::new(0),
             autoescape: Cell::new(registry.autoescape),
+            patterns: Patterns::default(),
             _budget: Budget::begin(steps, time),
         }
     }
@@ -134,13 +140,46 @@ impl Rendering {
     pub fn allocate(&self, bytes: usize) -> Result<(), Exception> {
         let limit = self.registry.limits.bytes;
         let before = self.bytes.get();
-        let after = before.saturating_add(bytes);
+        let after = before.saturating_add(bytes).saturating_add(budget::take_made_of_data());
         self.bytes.set(after);
-        if after > limit {
+        // A long text is copied into its place.
+        let passing = if bytes > LONG_TEXT { bytes } else { 0 };
+        if after.saturating_add(passing) > limit && !self.has_room(passing) {
             return Err(too_many_bytes(limit));
         }
         // Long text is written out in few steps.
         if before / BYTES_BETWEEN == after / BYTES_BETWEEN { Ok(()) } else { self.clock() }
+    }
+
+    /// Counts `bytes` of a compiled pattern that the rendering is about to have; making it takes `passing` more for a while.
+    /// They count until the pattern is given up.
+    ///
+    /// # Errors
+    /// The limit on bytes is reached.
+    pub(crate) fn keep_pattern(&self, bytes: usize, passing: usize) -> PyResult<()> {
+        if !self.has_room(bytes.saturating_add(passing)) {
+            return Err(self.too_many_patterns());
+        }
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+        Ok(())
+    }
+
+    /// Whether so many bytes more are within the limit. Patterns that are not in use are given up for them.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.set(self.bytes.get().saturating_add(budget::take_made_of_data()));
+        let fits = || self.bytes.get().saturating_add(bytes) <= self.registry.limits.bytes;
+        if fits() {
+            return true;
+        }
+        self.bytes.set(self.bytes.get().saturating_sub(self.patterns.give_up()));
+        fits()
+    }
+
+    /// The exception of a rendering whose patterns take more than its bytes.
+    #[cold]
+    pub(crate) fn too_many_patterns(&self) -> Exception {
+        let limit = size(self.registry.limits.bytes);
+        stopped(&format!("its patterns take more than {limit}: use fewer of them, on less text, with fewer repeats"))
     }
 
     /// Goes one level deeper, for as long as what it returns lives.

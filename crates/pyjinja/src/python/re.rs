@@ -2,16 +2,21 @@
 //!
 //! ```text
 //! pattern ─► parser ─► Pattern ─► fancy_regex
-//! replacement ─► template ─┘
+//! replacement ─► template ─┘ └─► cost: what that takes
 //! ```
 
+mod cache;
+mod cost;
 mod parser;
 mod pattern;
 mod template;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
-pub(crate) use self::pattern::Anchor;
+pub(crate) use self::{
+    cache::{PROCESS_BYTES as CACHE_BYTES, Patterns},
+    pattern::Anchor,
+};
 use self::{parser::Parser, pattern::Pattern, template::Template};
 use crate::{
     eval::rendering::Rendering,
@@ -22,23 +27,16 @@ use crate::{
     },
 };
 
-/// How many compiled patterns are kept.
-const CACHED: usize = 32;
-
 /// How long a pattern may be, in bytes.
 const LONGEST: usize = 5_000;
-
-thread_local! {
-    static CACHE: RefCell<Vec<(String, Rc<Pattern>)>> = const { RefCell::new(Vec::new()) };
-}
 
 /// `bool(regex.match(pattern, text))`, or of `regex.search`
 pub(crate) fn matches(rendering: &Rendering, pattern: &str, text: &Value, anchor: Anchor) -> PyResult<bool> {
     let pattern = compile(rendering, pattern)?;
     let Value::Str(text) = text else { return type_error("expected string or buffer") };
-    rendering.work(text.len() / 64 + 1)?;
-    let regex = pattern.regex(text, anchor)?;
-    let found = regex.is_match(&**text).map_err(timed_out)?;
+    rendering.work(pattern.steps(text.len()))?;
+    let form = pattern.form(rendering, text, anchor)?;
+    let found = form.is_match(&**text).map_err(timed_out)?;
     rendering.clock()?;
     Ok(found)
 }
@@ -58,8 +56,8 @@ pub(crate) fn replace(rendering: &Rendering, pattern: &str, replacement: &Value,
         let rest = text.len().saturating_sub(copied);
         rendering.work(1 + rest / if pattern.looks_around { 64 } else { 4096 })?;
         // The match that follows an empty one is not empty at the same place.
-        let regex = pattern.regex(text, if last_empty { Anchor::Further } else { Anchor::Anywhere })?;
-        let Some(found) = regex.captures_from_pos(&**text, copied).map_err(timed_out)? else { break };
+        let form = pattern.form(rendering, text, if last_empty { Anchor::Further } else { Anchor::Anywhere })?;
+        let Some(found) = form.captures_from_pos(&**text, copied).map_err(timed_out)? else { break };
         let Some(whole) = found.get(0) else { break };
         let before = out.len();
         out.push_str(text.get(copied..whole.start()).unwrap_or_default());
@@ -107,9 +105,7 @@ fn timed_out(_: fancy_regex::Error) -> Exception {
 
 /// The pattern, translated or from the cache.
 fn compile(rendering: &Rendering, pattern: &str) -> PyResult<Rc<Pattern>> {
-    let known =
-        CACHE.with_borrow(|cache| cache.iter().find(|(key, _)| key == pattern).map(|(_, known)| Rc::clone(known)));
-    if let Some(known) = known {
+    if let Some(known) = rendering.patterns.get(pattern) {
         return Ok(known);
     }
     if pattern.len() > LONGEST {
@@ -119,11 +115,6 @@ fn compile(rendering: &Rendering, pattern: &str) -> PyResult<Rc<Pattern>> {
     rendering.work(pattern.len() / 8 + 16)?;
     rendering.clock()?;
     let compiled = Rc::new(Parser::new(pattern).pattern()?);
-    CACHE.with_borrow_mut(|cache| {
-        if cache.len() >= CACHED {
-            cache.remove(0);
-        }
-        cache.push((pattern.to_owned(), Rc::clone(&compiled)));
-    });
+    rendering.patterns.insert(Rc::clone(&compiled));
     Ok(compiled)
 }

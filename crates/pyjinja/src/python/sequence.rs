@@ -60,8 +60,8 @@ pub(crate) fn slice(rendering: &Rendering, value: &Value, bounds: [&Value; 3]) -
 }
 
 fn sliced(rendering: &Rendering, items: &[Value], bounds: [&Value; 3]) -> PyResult<Vec<Value>> {
+    rendering.allocate(picks(items.len(), bounds)?.count() * size_of::<Value>())?;
     let picked: Vec<Value> = picks(items.len(), bounds)?.filter_map(|at| items.get(at).cloned()).collect();
-    rendering.allocate(size_of_val(picked.as_slice()))?;
     Ok(picked)
 }
 

@@ -22,7 +22,7 @@ pub(crate) use self::{
     undefined::Undefined,
 };
 use crate::{
-    eval::rendering::Rendering,
+    eval::{budget, rendering::Rendering},
     json::Json,
     python::{
         exception::{Exception, type_error},
@@ -305,7 +305,10 @@ impl From<&Json> for Value {
             Json::Big(value) => Self::Big(Rc::new(BigInt::clone(value))),
             Json::Float(value) => Self::Float(*value),
             Json::Str(text) => Self::text(Arc::clone(text)),
-            Json::Array(items) => Self::list(items.iter().map(Self::from).collect()),
+            Json::Array(items) => {
+                budget::made_of_data(size_of::<List>() + 2 * size_of::<usize>() + items.len() * size_of::<Self>());
+                Self::list(items.iter().map(Self::from).collect())
+            }
             Json::Object(entries) => Self::Dict(Rc::new(Dict::shared(Arc::clone(entries)))),
         }
     }

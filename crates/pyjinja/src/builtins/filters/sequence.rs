@@ -201,8 +201,10 @@ pub(super) fn join(rendering: &Rendering, args: Args) -> PyResult {
     let [value, separator, attribute] =
         args.take_all(&Signature::new("sync_do_join", 1, &["value"], &["d", "attribute"]))?;
     let getter = Getter::plain(attribute.as_ref(), None);
-    let items: Vec<Value> =
-        given(value).iterate(rendering)?.iter().map(|item| getter.get(rendering, item)).collect::<PyResult<_>>()?;
+    let items = given(value).iterate(rendering)?;
+    // An item may become a text of its own.
+    rendering.allocate(items.len() * (size_of::<Value>() + 3 * size_of::<Text>()))?;
+    let items: Vec<Value> = items.iter().map(|item| getter.get(rendering, item)).collect::<PyResult<_>>()?;
     let separator = soft(rendering, &separator.unwrap_or_else(|| Value::text("")))?;
     let texts: Vec<Text> = items.iter().map(|item| soft(rendering, item)).collect::<PyResult<_>>()?;
     rendering.allocate(texts.iter().map(|text| text.len() + separator.len()).sum())?;

@@ -89,7 +89,8 @@ impl Parser {
         }
         let text = self.resolved(&text)?;
         let looks_around = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "\\k", "\\1"].iter().any(|part| text.contains(part));
-        Ok(Pattern::new(text, looks_around, self.groups, self.names))
+        let source = self.text.iter().collect();
+        Ok(Pattern::new(source, text, looks_around, self.groups, self.names))
     }
 
     /// Puts the references in the places that private characters hold for them.

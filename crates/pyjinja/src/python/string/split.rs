@@ -82,7 +82,8 @@ fn next_word(text: &str, backwards: bool) -> (&str, &str) {
 }
 
 fn push_part(rendering: &Rendering, receiver: &Text, parts: &mut Vec<Value>, part: &str) -> PyResult<()> {
-    rendering.allocate(part.len() + size_of::<Value>())?;
+    // With the counts of a shared text, and the room that a growing list leaves.
+    rendering.allocate(part.len() + 2 * size_of::<usize>() + 2 * size_of::<Value>())?;
     parts.push(receiver.like(part));
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
 use indexmap::IndexMap;
 
 use crate::{
-    eval::rendering::Rendering,
+    eval::{budget, rendering::Rendering},
     json::{self, Json},
     python::{
         exception::PyResult,
@@ -140,6 +140,8 @@ impl Dict {
         let owned = match &*self.entries.borrow() {
             Entries::Owned(_) => return,
             Entries::Shared(entries) => {
+                // With its hash, and its place in the table.
+                budget::made_of_data(entries.len() * (size_of::<Key>() + size_of::<Value>() + 4 * size_of::<usize>()));
                 entries.iter().map(|(key, value)| (Key::text(Arc::clone(key)), Value::from(value))).collect()
             }
         };
