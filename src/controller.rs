@@ -19,6 +19,7 @@
 mod api_server_guard;
 mod backlog;
 mod catalog;
+mod check;
 mod deliver;
 mod deliveries;
 mod election;
@@ -82,6 +83,7 @@ use crate::{
         watch::{log_errors, on_listed, valid, watch},
     },
     memory::{ControllerBudget, MemoryLimit},
+    rendering::RenderingPool,
     resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
 };
 
@@ -164,7 +166,7 @@ async fn lead(
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let (leader, changes) = Leader::new(client, settings, sender, lease, ready);
+    let (leader, changes) = Leader::new(client, settings, sender, lease, ready)?;
     metrics.show(&leader.deliveries);
     leader.run(changes, stop).await
 }
@@ -179,6 +181,7 @@ struct Leader {
     secrets: Secrets,
     secret_writer: Writer<Secret>,
     deliveries: Arc<Deliveries>,
+    rendering: RenderingPool,
     ready: Ready,
     listed: Listed,
 }
@@ -206,12 +209,13 @@ impl Leader {
         sender: Sender,
         lease: Leadership,
         ready: Ready,
-    ) -> (Self, Changes) {
+    ) -> Result<(Self, Changes)> {
         let objects = Objects::new(client.clone(), FIELD_MANAGER);
         let catalog = Arc::new(Catalog::default());
         let (secret_store, secret_writer) = reflector::store::<Secret>();
         let secrets = Secrets::new(secret_store);
         let history = Arc::new(History::new(objects.clone(), budget.contents));
+        let rendering = RenderingPool::new().context("start threads for renderings")?;
         let parts = Parts {
             objects: objects.clone(),
             sender,
@@ -219,6 +223,7 @@ impl Leader {
             history: Arc::clone(&history),
             payloads: Payloads::new(budget.payloads),
             lease,
+            rendering: rendering.clone(),
         };
         let (deliverer, ran) = Deliverer::new(parts);
         let bytes = |part: u64| usize::try_from(part).unwrap_or(usize::MAX);
@@ -235,9 +240,20 @@ impl Leader {
             bytes(budget.waiting),
         );
         let listed = Listed::default();
-        let leader =
-            Self { client, config, objects, catalog, history, secrets, secret_writer, deliveries, ready, listed };
-        (leader, Changes { ran, reviewed })
+        let leader = Self {
+            client,
+            config,
+            objects,
+            catalog,
+            history,
+            secrets,
+            secret_writer,
+            deliveries,
+            rendering,
+            ready,
+            listed,
+        };
+        Ok((leader, Changes { ran, reviewed }))
     }
 
     /// Works until `stop` resolves, then finishes what is on the way.
@@ -306,6 +322,7 @@ impl Leader {
             catalog: Arc::clone(&self.catalog),
             secrets: self.secrets.clone(),
             deliveries: Arc::clone(&self.deliveries),
+            rendering: self.rendering.clone(),
         };
         let reconciled = Controller::for_stream(stream, store)
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))

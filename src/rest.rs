@@ -30,7 +30,7 @@ mod writer;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, future};
 use kube::{Client, runtime::watcher};
 use tokio::{sync::SetOnce, task::JoinSet};
@@ -57,13 +57,14 @@ use crate::{
         watch::{on_listed, valid, watch},
     },
     memory::{ApiBudget, MemoryLimit},
+    rendering::RenderingPool,
     resources::{Webhook, WebhookResponse},
 };
 
 /// Bound on the memory for requests' bodies, in KiB; and the part of it that a namespace may have.
 const BODIES: (u32, u32) = (32 * 1024, 16 * 1024);
-/// How many requests' templates are tried out at a time; and how many of a namespace.
-const VALIDATIONS: (u32, u32) = (4, 2);
+/// How many requests' templates are tried out at a time, or wait for that; and how many of a namespace.
+const VALIDATIONS: (u32, u32) = (64, 2);
 /// How often Secrets are looked for that a cut-off call has left without an owner.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// Bound on how long a stopping process waits for writes whose clients have gone.
@@ -118,6 +119,7 @@ impl Service {
             trusted_proxies: config.trusted_proxies,
             bodies: Permits::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
             validations: Permits::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
+            rendering: RenderingPool::new().context("start threads for renderings")?,
             writes,
         });
         Ok(Self {

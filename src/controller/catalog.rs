@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::{Mutex, RwLock};
 
+use super::check::Check;
 use crate::{
     core::{lifecycle::KnownWebhook, webhook},
     kubernetes::{
@@ -26,6 +27,7 @@ use crate::{
         name::{NamespacedName, name_of},
         resource_version::created_of,
     },
+    rendering::MeasuredEffort,
     resources::{self, LastRun, Webhook, conditions},
 };
 
@@ -80,8 +82,10 @@ pub(crate) struct WatchedWebhook {
     gone: AtomicBool,
     /// The manifest has changed since, and this version of the operator can't read it as it is now.
     unreadable: AtomicBool,
-    /// Its templates took long the last time.
-    slow: AtomicBool,
+    /// What is known of how long rendering its templates takes.
+    pub(crate) effort: MeasuredEffort,
+    /// What is known of its faults.
+    pub(crate) check: Check,
 }
 
 impl WatchedWebhook {
@@ -113,17 +117,6 @@ impl WatchedWebhook {
     /// Notes that its receiver answered 410. It is held until it is changed.
     pub(crate) fn suspend(&self) {
         self.gone.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_slow(&self) -> bool {
-        self.slow.load(Ordering::Relaxed)
-    }
-
-    /// Notes whether rendering its templates took long.
-    pub(crate) fn set_slow(&self, slow: bool) {
-        if self.is_slow() != slow {
-            self.slow.store(slow, Ordering::Relaxed);
-        }
     }
 }
 
@@ -175,7 +168,8 @@ impl Catalog {
             created: created_of(object),
             gone: AtomicBool::new(conditions::is_gone(status_conditions, object.metadata.generation)),
             unreadable: AtomicBool::new(false),
-            slow: AtomicBool::new(false),
+            effort: MeasuredEffort::default(),
+            check: Check::default(),
         });
         let is_new = old.is_none();
         // One of the same name was deleted, and the watch did not show that.

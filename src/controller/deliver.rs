@@ -1,17 +1,14 @@
 //! One attempt of a delivery: render the request, send it, judge the answer, and have it recorded.
 
 use std::{
-    num::NonZero,
     panic::AssertUnwindSafe,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use futures::{FutureExt, channel::mpsc};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -40,14 +37,12 @@ use crate::{
         objects::{self, Objects},
         resource_version::ResourceVersion,
     },
+    rendering::RenderingPool,
     resources::{AlertGroupEvent, LastRun, Webhook, WebhookResponseStatus, cut_record},
 };
 
 /// How long to wait before an event that can't be read is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
-
-/// Templates that take longer than this are rendered where they hold up nobody else, from the second time on.
-const SLOW: Duration = Duration::from_millis(5);
 
 /// The least that a delivery in flight holds, in bytes: its task, connection, buffers, and the answer.
 const LEAST_WEIGHT: usize = 64 * 1024;
@@ -74,8 +69,7 @@ pub(crate) struct Deliverer {
     recorder: Recorder,
     lease: Leadership,
     stop: CancellationToken,
-    /// One permit for each slow rendering at a time.
-    slow: Semaphore,
+    rendering: RenderingPool,
     ran: mpsc::UnboundedSender<ObjectRef<Webhook>>,
 }
 
@@ -87,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) history: Arc<History>,
     pub(crate) payloads: Payloads,
     pub(crate) lease: Leadership,
+    pub(crate) rendering: RenderingPool,
 }
 
 /// How far sending a request came.
@@ -110,7 +105,7 @@ pub(crate) struct Answer {
 impl Deliverer {
     /// Also returns the webhooks that have run, or whose status may have to change.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
-        let Parts { objects, sender, secrets, history, payloads, lease } = parts;
+        let Parts { objects, sender, secrets, history, payloads, lease, rendering } = parts;
         let (ran, webhooks) = mpsc::unbounded();
         let stop = CancellationToken::new();
         let deliverer = Self {
@@ -122,7 +117,7 @@ impl Deliverer {
             payloads,
             lease,
             stop,
-            slow: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),
+            rendering,
             ran,
         };
         (Arc::new(deliverer), webhooks)
@@ -281,31 +276,23 @@ impl Deliverer {
         Ok(data)
     }
 
-    /// Renders the request: here, or where it holds up nobody if that took long the last time.
+    /// Renders the request: here if that is known to be cheap, else where it holds up nobody.
     async fn prepare(&self, delivery: &Delivery, webhook: &Arc<WatchedWebhook>, data: Arc<EventData>) -> Preparation {
         let namespace = &*delivery.event.namespace;
         let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await;
         let own = WebhookContext::new(webhook.webhook.template_data(), responses);
         let masked = delivery.facts.event_type == EventType::PersonalNotification;
-        let is_slow = webhook.is_slow();
+        let size = data.size();
+        let is_cheap = webhook.effort.is_cheap(webhook.webhook.plain_expressions(), size);
         let (webhook, secrets) = (Arc::clone(webhook), self.secrets.clone());
         let prepare = move || {
             let started = Instant::now();
             let secret = |key: &_| secrets.get(&webhook.name.namespace, key).map_err(|missing| missing.to_string());
             let prepared = request::prepare(&webhook.webhook, &data, &own, masked, &secret);
-            webhook.set_slow(started.elapsed() > SLOW);
+            webhook.effort.note(size, started.elapsed());
             prepared
         };
-        if !is_slow {
-            return prepare();
-        }
-        // Never closed.
-        let _permit = self.slow.acquire().await;
-        match tokio::task::spawn_blocking(prepare).await {
-            Ok(prepared) => prepared,
-            // As it would have panicked here.
-            Err(error) => std::panic::resume_unwind(error.try_into_panic().unwrap_or_else(|error| Box::new(error))),
-        }
+        if is_cheap { prepare() } else { self.rendering.run(namespace, prepare).await }
     }
 
     /// Waits until it is certain that no other replica sends. False if this process stops before.

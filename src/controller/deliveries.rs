@@ -351,6 +351,11 @@ impl Deliveries {
         of_namespace.or_else(|| lifecycle.is_parked(webhook).then(conditions::backlogged))
     }
 
+    /// Has the status of a webhook reviewed.
+    pub(crate) fn review(&self, webhook: &NamespacedName) {
+        self.deliverer.review(&webhook.namespace, &webhook.name);
+    }
+
     /// How much there is to do.
     pub(crate) fn load(&self) -> Load {
         self.lifecycle.lock().load()

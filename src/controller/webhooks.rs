@@ -6,6 +6,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
     catalog::{Catalog, WatchedWebhook},
+    check::Asked,
     deliveries::Deliveries,
     events::now,
     secrets::Secrets,
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     core::{signing, tls},
     kubernetes::objects::{self, Objects},
+    rendering::RenderingPool,
     resources::{
         ConditionStatus, Webhook, WebhookStatus,
         conditions::{self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED},
@@ -26,6 +28,7 @@ pub(crate) struct Context {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) secrets: Secrets,
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) rendering: RenderingPool,
 }
 
 /// Brings a webhook's status up to date.
@@ -36,11 +39,16 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| *entry.uid == *uid) else {
         return Ok(Action::await_change());
     };
+    let Some(fault) = find_fault(&entry, &context) else {
+        // It is being found, and then it is due again.
+        return Ok(Action::await_change());
+    };
     let state = State {
+        fault,
         is_failing: context.deliveries.is_failing(&entry.name),
         backlog: context.deliveries.backlog_of(&entry.name),
     };
-    let mut status = desired(&webhook, &entry, &context.secrets, state);
+    let mut status = desired(&webhook, &entry, state);
     let (last_run, action) = match entry.last_run.take() {
         Ok(last_run) => (last_run, Action::await_change()),
         Err(wait) => (None, Action::requeue(wait)),
@@ -73,20 +81,22 @@ pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -
     objects::retry_later(error)
 }
 
-/// How a webhook's deliveries do.
+/// How a webhook does.
 struct State {
+    /// Why it can't work, if it can't.
+    fault: Option<Reason>,
     /// Whether its endpoint is taken to be down.
     is_failing: bool,
     /// Why what it is to send waits in the API server, if it does.
     backlog: Option<Reason>,
 }
 
-fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, state: State) -> WebhookStatus {
+fn desired(webhook: &Webhook, entry: &WatchedWebhook, State { fault, is_failing, backlog }: State) -> WebhookStatus {
     let old = webhook.status.clone().unwrap_or_default();
     let mut conditions = old.conditions;
     let generation = webhook.metadata.generation;
     let mk = |reason: &Reason, type_, status| reason.condition(type_, status, generation, now());
-    match fault(entry, secrets) {
+    match fault {
         None => {
             conditions.retain(|condition| condition.type_ != STALLED);
             let valid = reasons::valid(entry.webhook.enabled);
@@ -104,9 +114,9 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, state: 
         (false, true) => Some(reasons::suspended()),
         (false, false) => None,
     };
-    let down = state.is_failing.then(reasons::endpoint_failing);
+    let down = is_failing.then(reasons::endpoint_failing);
     let insecure = entry.webhook.tls.insecure.then(reasons::verification_skipped);
-    for (type_, holds) in [(SUSPENDED, held), (FAILING, down), (BACKLOGGED, state.backlog), (INSECURE_TLS, insecure)] {
+    for (type_, holds) in [(SUSPENDED, held), (FAILING, down), (BACKLOGGED, backlog), (INSECURE_TLS, insecure)] {
         match holds {
             None => conditions.retain(|condition| condition.type_ != type_),
             Some(reason) => set_condition(&mut conditions, mk(&reason, type_, ConditionStatus::True)),
@@ -118,6 +128,33 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, secrets: &Secrets, state: 
         conditions,
         last_run: old.last_run,
     }
+}
+
+/// Finds why a webhook can't work, if it can't: at once where that takes next to no time, else apart from here. None if it is
+/// being found.
+fn find_fault(entry: &Arc<WatchedWebhook>, context: &Arc<Context>) -> Option<Option<Reason>> {
+    if entry.webhook.is_quick_to_check() {
+        return Some(fault(entry, &context.secrets));
+    }
+    match entry.check.ask() {
+        Asked::Known(fault) => return Some(fault),
+        Asked::Wait => {}
+        Asked::Begin => {
+            let (entry, context) = (Arc::clone(entry), Arc::clone(context));
+            tokio::spawn(async move {
+                let (checked, secrets) = (Arc::clone(&entry), context.secrets.clone());
+                match context.rendering.try_run(&entry.name.namespace, move || fault(&checked, &secrets)).await {
+                    Ok(fault) => {
+                        entry.check.done(fault);
+                        context.deliveries.review(&entry.name);
+                    }
+                    // A bug: the panic is in the log.
+                    Err(_) => entry.check.failed(),
+                }
+            });
+        }
+    }
+    None
 }
 
 /// Why a webhook can't work; None if it can.

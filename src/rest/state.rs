@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     auth::Auth, catalog::Catalog, error::ApiError, permits::Permits, responses::Responses, writer::WebhookWriter,
 };
-use crate::kubernetes::probes::Ready;
+use crate::{kubernetes::probes::Ready, rendering::RenderingPool};
 
 /// The parts that answer calls, and the bounds that calls share.
 pub(crate) struct ApiState {
@@ -22,8 +22,9 @@ pub(crate) struct ApiState {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// One for each KiB of requests' bodies in memory.
     pub(crate) bodies: Permits,
-    /// One for each request whose templates are tried out.
+    /// One for each request whose templates are tried out, or wait for that.
     pub(crate) validations: Permits,
+    pub(crate) rendering: RenderingPool,
     /// Writes that are under way.
     pub(crate) writes: TaskTracker,
 }
@@ -36,6 +37,12 @@ impl ApiState {
     ) -> Result<T, ApiError> {
         self.writes.spawn(write).await.unwrap_or_else(|error| Err(ended_early(&error)))
     }
+}
+
+/// The answer to a call that has panicked elsewhere: the panic is in the log.
+pub(crate) fn panicked() -> ApiError {
+    tracing::error!("a call ended early");
+    ApiError::internal()
 }
 
 /// The answer to a call whose task has panicked or was cancelled.

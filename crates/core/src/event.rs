@@ -32,6 +32,7 @@ pub struct EventData {
     shared: TemplateContext,
     escaped: OnceLock<TemplateContext>,
     dumped: OnceLock<String>,
+    size: OnceLock<usize>,
 }
 
 impl fmt::Debug for EventData {
@@ -44,12 +45,12 @@ impl fmt::Debug for EventData {
 impl EventData {
     /// Takes the keys from `event` to `alert_group_resolved_by`, in OnCall's order.
     pub fn new(shared: TemplateContext) -> Self {
-        Self { shared, escaped: OnceLock::new(), dumped: OnceLock::new() }
+        Self { shared, escaped: OnceLock::new(), dumped: OnceLock::new(), size: OnceLock::new() }
     }
 
     /// The memory that it takes once it is ready for all templates: an estimate, in bytes.
     pub fn size(&self) -> usize {
-        self.shared.iter().map(|(key, value)| 3 * key.len() + size(value)).sum()
+        *self.size.get_or_init(|| self.shared.iter().map(|(key, value)| 3 * key.len() + size(value)).sum())
     }
 
     /// The values that a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and

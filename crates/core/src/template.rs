@@ -22,6 +22,9 @@ pub enum Mode {
     Json,
 }
 
+/// Bound on the bytes of compiled patterns that the process keeps between renderings.
+pub const KEPT_PATTERNS_BYTES: usize = pyjinja::stdlib::re::CACHE_BYTES;
+
 /// Whether a template can't work at all, or does not fit the data it met. OnCall refuses to store the first kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateErrorKind {
@@ -85,6 +88,56 @@ static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
     environment
 });
 
+/// Filters and tests that look at what they are given once, and make little more of it.
+const PLAIN_FILTERS: [&str; 46] = [
+    "abs",
+    "b64decode",
+    "boolean",
+    "capitalize",
+    "count",
+    "d",
+    "datetimeformat",
+    "datetimeformat_as_timezone",
+    "datetimeparse",
+    "default",
+    "defined",
+    "e",
+    "eq",
+    "equalto",
+    "escape",
+    "false",
+    "float",
+    "ge",
+    "gt",
+    "in",
+    "int",
+    "integer",
+    "iso8601_to_time",
+    "iterable",
+    "json_dumps",
+    "le",
+    "length",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "round",
+    "sequence",
+    "string",
+    "timedeltaparse",
+    "timestamp_to_datetime",
+    "title",
+    "tojson",
+    "tojson_pretty",
+    "trim",
+    "true",
+    "undefined",
+    "upper",
+    "urlencode",
+];
+
 /// A compiled template.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -127,6 +180,16 @@ impl Template {
     /// The mode that the data must have been prepared for.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// How many expressions it has, if each looks at the data once: its cost is at most so many times that of the data. None if
+    /// it has loops, patterns or anything else whose cost may be out of all proportion.
+    pub fn plain_expressions(&self) -> Option<usize> {
+        let outline = self.compiled.outline();
+        let is_plain = !outline.is_open_ended
+            && outline.filters_in_a_row <= 2
+            && outline.filters.iter().all(|name| PLAIN_FILTERS.contains(&name.as_str()));
+        is_plain.then_some(outline.expressions)
     }
 
     /// Renders with the variables of `context`. A result over [`LIMIT`] is cut and ends in `..`.

@@ -1,6 +1,6 @@
 //! A webhook as the core sees it: its templates are compiled, its secrets are only named.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -160,23 +160,36 @@ pub struct SecretKey {
 /// Looks up the value of a Secret's key. The error says in one clause why there is none.
 pub type SecretLookup<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 
-/// A compiled template, or the error in its text. A webhook with a broken template still runs: it records the error in the
-/// field that the template is for, as OnCall does.
+/// A template that is compiled when it is first needed, or the error in its text. A webhook with a broken template still runs:
+/// it records the error in the field that the template is for, as OnCall does.
 #[derive(Debug)]
-pub struct CompiledTemplate(Result<Template, TemplateError>);
+pub struct CompiledTemplate {
+    source: Box<str>,
+    mode: Mode,
+    compiled: OnceLock<Result<Template, TemplateError>>,
+}
 
 impl CompiledTemplate {
-    /// Compiles `source`, once.
+    /// Takes the text. It is compiled at once if there is nothing to compile in it.
     pub fn new(source: &str, mode: Mode) -> Self {
-        Self(Template::compile(source, mode))
+        let template = Self { source: Box::from(source), mode, compiled: OnceLock::new() };
+        if !source.contains('{') {
+            let _ = template.template();
+        }
+        template
     }
 
-    /// The template.
+    /// The template. The first call compiles it, which may take a while.
     ///
     /// # Errors
     /// The text does not compile.
     pub fn template(&self) -> Result<&Template, &TemplateError> {
-        self.0.as_ref()
+        self.compiled.get_or_init(|| Template::compile(&self.source, self.mode)).as_ref()
+    }
+
+    /// Whether it is compiled.
+    pub fn is_compiled(&self) -> bool {
+        self.compiled.get().is_some()
     }
 }
 
@@ -188,6 +201,9 @@ pub enum UrlSource {
     /// Template text in a Secret: the whole URL is a secret.
     Secret(SecretKey),
 }
+
+/// With more Secret keys than this, reading them may take long: each can be as long as an object.
+const MANY_SECRETS: usize = 4;
 
 /// A webhook, ready to run.
 #[derive(Debug)]
@@ -293,8 +309,8 @@ impl Webhook {
         }
     }
 
-    /// The errors of templates that do not compile, each with its field's name in a manifest.
-    pub fn template_errors(&self) -> Vec<(&'static str, &TemplateError)> {
+    /// The templates in it, each with its field's name in a manifest.
+    fn templates(&self) -> impl Iterator<Item = (&'static str, &CompiledTemplate)> {
         let url = match &self.url {
             UrlSource::Template(field) => Some(field),
             UrlSource::Secret(_) => None,
@@ -306,8 +322,33 @@ impl Webhook {
             ("data", self.data.as_ref()),
         ]
         .into_iter()
-        .filter_map(|(name, field)| Some((name, field?.template().err()?)))
-        .collect()
+        .filter_map(|(name, field)| Some((name, field?)))
+    }
+
+    /// The errors of templates that do not compile, each with its field's name in a manifest. Those that are not compiled yet
+    /// are.
+    pub fn template_errors(&self) -> Vec<(&'static str, &TemplateError)> {
+        self.templates().filter_map(|(name, field)| Some((name, field.template().err()?))).collect()
+    }
+
+    /// Whether finding its faults takes next to no time: its templates are compiled, and it has few Secrets and no certificates.
+    pub fn is_quick_to_check(&self) -> bool {
+        self.templates().all(|(_, template)| template.is_compiled())
+            && self.tls == TlsSettings::default()
+            && self.secrets().nth(MANY_SECRETS).is_none()
+    }
+
+    /// How many expressions its templates have, if each looks at the event's data once and there is nothing else in its
+    /// request whose cost may be out of all proportion to that data; else None, as long as they are not compiled too. See
+    /// [`Template::plain_expressions`].
+    pub fn plain_expressions(&self) -> Option<usize> {
+        // A URL in a Secret is compiled each time.
+        if !self.is_quick_to_check() || self.reads_responses || matches!(self.url, UrlSource::Secret(_)) {
+            return None;
+        }
+        // A template that does not compile costs nothing.
+        let templates = self.templates().filter_map(|(_, field)| field.template().ok());
+        templates.map(Template::plain_expressions).sum()
     }
 
     /// Every Secret key that it needs, each with the name of the field that refers to it in a manifest.

@@ -16,7 +16,7 @@ use crate::{
         exception::{Exception, ExceptionClass},
         value::Value,
     },
-    syntax::{compiler, program::Program},
+    syntax::{compiler, outline::Outline, program::Program},
 };
 
 /// A template that can't be compiled or rendered: the exception that nothing caught.
@@ -225,6 +225,11 @@ impl fmt::Debug for Template {
 }
 
 impl Template {
+    /// What it does, as far as its cost depends on that.
+    pub fn outline(&self) -> &Outline {
+        &self.program.outline
+    }
+
     /// Renders with the variables of `context`.
     ///
     /// # Errors

@@ -8,4 +8,5 @@
 pub(crate) mod compiler;
 mod dialect;
 mod errors;
+pub(crate) mod outline;
 pub(crate) mod program;

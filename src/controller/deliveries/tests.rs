@@ -25,6 +25,7 @@ use crate::{
     core::id,
     delivery::{ProxySettings, Sender},
     kubernetes::{index::Fold, lease::Leadership, objects::Objects},
+    rendering::RenderingPool,
     resources::Webhook,
 };
 
@@ -65,8 +66,8 @@ impl Setting {
         let sender = Sender::unbound(&ProxySettings::default()).unwrap();
         let secrets = Secrets::new(reflector::store::<Secret>().0);
         let lease = Leadership::unopposed();
-        let parts =
-            Parts { objects, sender, secrets, history: Arc::clone(&history), payloads: Payloads::new(1 << 20), lease };
+        let (payloads, rendering) = (Payloads::new(1 << 20), RenderingPool::new().unwrap());
+        let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), payloads, lease, rendering };
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1 << 20 };

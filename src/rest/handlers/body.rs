@@ -12,7 +12,7 @@ use crate::{
     core::json::{self, Json},
     rest::{
         error::ApiError,
-        state::{ApiState, ended_early},
+        state::{ApiState, panicked},
         webhook::{Collection, ExistingWebhook, WebhookInput},
     },
 };
@@ -48,7 +48,7 @@ pub(super) async fn read(
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let permit = api.validations.take(namespace, 1).await?;
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = api.rendering.try_run(namespace, move || {
         // Kept to the end of the work, also when the client does not wait for it.
         let _permit = permit;
         let body = if bytes.is_empty() { Ok(Json::object::<&str>([])) } else { json::parse(&bytes) };
@@ -57,7 +57,7 @@ pub(super) async fn read(
             body.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("JSON parse error - {error}")))?;
         WebhookInput::read(&body, collection, existing)
     });
-    reading.await.unwrap_or_else(|error| Err(ended_early(&error)))
+    reading.await.unwrap_or_else(|_| Err(panicked()))
 }
 
 /// The length that a body says it has, in bytes; the greatest if it does not say.

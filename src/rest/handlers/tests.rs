@@ -11,6 +11,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 use super::*;
 use crate::{
     kubernetes::{objects::Objects, probes::Ready},
+    rendering::RenderingPool,
     rest::{
         auth::Auth, catalog::Catalog, credentials::CredentialStore, permits::Permits, responses::Responses,
         writer::WebhookWriter,
@@ -35,6 +36,7 @@ fn api() -> ApiState {
         trusted_proxies: Vec::new(),
         bodies: Permits::new(1024, 1024, "bodies").waiting(short),
         validations: Permits::new(1, 1, "validations").waiting(short),
+        rendering: RenderingPool::new().unwrap(),
         writes: TaskTracker::default(),
     }
 }

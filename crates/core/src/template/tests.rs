@@ -153,3 +153,24 @@ fn patterns_that_would_take_for_ever_or_all_memory_are_stopped() {
         assert!(met == expected || met == time, "{source:.100}\n  met      {met}\n  expected {expected}");
     }
 }
+
+#[test]
+fn templates_with_loops_patterns_or_growing_text_are_not_plain() {
+    let cases = [
+        ("", Some(0)),
+        ("https://receiver.example/hook", Some(0)),
+        ("{{ alert_payload.title }}: {{ event.type }}", Some(4)),
+        ("{% if event.type == 'resolve' %}{{ alert_payload | tojson_pretty }}{% endif %}", Some(6)),
+        ("{{ event.time | iso8601_to_time | datetimeformat }}", Some(4)),
+        ("{{ alert_payload.x | tojson | tojson | tojson }}", None),
+        ("{{ alert_payload.x | regex_search('a+') }}", None),
+        ("{{ alert_payload.x | replace('a', 'aaa') }}", None),
+        ("{{ alert_payload.x * 9 }}", None),
+        ("{{ alert_payload.x.upper() }}", None),
+        ("{% for x in alert_payload %}{% endfor %}", None),
+        ("{% if x is sameas y %}{% endif %}", None),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(Template::compile(source, Mode::Raw).unwrap().plain_expressions(), expected, "{source}");
+    }
+}

@@ -17,6 +17,7 @@ use crate::{
     },
     syntax::{
         dialect, errors,
+        outline::Outline,
         program::{CallArguments, Const, Expr, For, Macro, Node, Program, Target},
     },
 };
@@ -39,7 +40,7 @@ pub(crate) fn compile(source: &str, registry: &Registry) -> PyResult<Program> {
         ast::Stmt::Template(template) => compiler.body(&template.children)?,
         other => compiler.body(std::slice::from_ref(other))?,
     };
-    Ok(Program { body, names: compiler.names })
+    Ok(Program { body, names: compiler.names, outline: Outline::of(&tree) })
 }
 
 fn syntax_error<T>(message: &str) -> PyResult<T> {

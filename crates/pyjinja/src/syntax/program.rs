@@ -7,6 +7,7 @@ use num_bigint::BigInt;
 use crate::{
     eval::{function::Filter, scope::Symbol},
     python::{comparison::Comparison, object::Operator},
+    syntax::outline::Outline,
 };
 
 /// A template.
@@ -14,6 +15,7 @@ pub(crate) struct Program {
     pub(crate) body: Vec<Node>,
     /// The names of variables, by their numbers.
     pub(crate) names: Vec<Arc<str>>,
+    pub(crate) outline: Outline,
 }
 
 /// A statement.
