@@ -1,8 +1,12 @@
 //! Reads the TLS settings of a webhook. The settings and the Secrets that they name come in; what its connections are made with
 //! goes out.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
+use quick_cache::{Weighter, sync::Cache};
 use rustls::{
     RootCertStore,
     crypto::ring,
@@ -76,7 +80,30 @@ const CA: &str = "tls.caSecretRef";
 /// The field that names the client's certificate.
 const CLIENT: &str = "tls.clientCertSecretRef";
 
-/// Reads the Secrets that `tls` names. None if it asks for nothing.
+/// Bound on the text of certificates and keys whose reading is remembered, in bytes. What is remembered of them is shorter.
+pub const REMEMBERED_BYTES: u64 = 8 << 20;
+/// About how many identities of a usual size that is.
+const REMEMBERED: usize = 32;
+
+/// What came of reading an identity, by all that went into it: many webhooks name the same Secrets, whose text may be long.
+static READ: LazyLock<Cache<[u8; 32], Read, ReadWeight>> =
+    LazyLock::new(|| Cache::with_weighter(REMEMBERED, REMEMBERED_BYTES, ReadWeight));
+
+/// An identity, or why there is none; and the length of the text that it was read from, in bytes.
+#[derive(Clone)]
+struct Read(Result<Arc<TlsIdentity>, TlsIdentityError>, u64);
+
+#[derive(Clone)]
+struct ReadWeight;
+
+impl Weighter<[u8; 32], Read> for ReadWeight {
+    fn weight(&self, _: &[u8; 32], Read(_, length): &Read) -> u64 {
+        *length + 1024
+    }
+}
+
+/// Reads the Secrets that `tls` names. None if it asks for nothing. What was read before, with the same values, is not read
+/// again.
 ///
 /// # Errors
 /// A Secret has no value, or its value is no certificate or no key, or the two do not belong together.
@@ -84,27 +111,78 @@ pub fn load_identity(tls: &TlsSettings, secrets: SecretLookup) -> Result<Option<
     if *tls == TlsSettings::default() {
         return Ok(None);
     }
-    let mut hash = Sha256::new();
-    hash.update([u8::from(tls.insecure)]);
-    let mut read = |field, key: &SecretKey| {
-        let text = secrets(key).map_err(|message| TlsIdentityError { field, message })?;
-        let bytes = text.expose_secret().as_bytes();
-        // With field and length, so that different Secrets can't give the same bytes.
-        hash.update(field);
-        hash.update(bytes.len().to_be_bytes());
-        hash.update(bytes);
-        Ok(text)
-    };
-    let authorities = tls.authorities.as_ref().map(|key| roots(key, &read(CA, key)?)).transpose()?;
-    let client = match &tls.client {
-        Some(source) => {
-            let (certificate, key) = (read(CLIENT, &source.certificate)?, read(CLIENT, &source.key)?);
-            Some(Arc::new(certified(source, &certificate, &key)?))
+    let texts = Texts::of(tls, secrets)?;
+    let fingerprint = texts.fingerprint(tls);
+    let read = || Ok::<_, std::convert::Infallible>(Read(texts.identity(tls, fingerprint), texts.length()));
+    let Ok(Read(identity, _)) = READ.get_or_insert_with(&with_names(tls, fingerprint), read);
+    identity.map(Some)
+}
+
+/// The values of the Secrets that settings name.
+struct Texts {
+    authorities: Option<SecretString>,
+    client: Option<[SecretString; 2]>,
+}
+
+impl Texts {
+    fn of(tls: &TlsSettings, secrets: SecretLookup) -> Result<Self, TlsIdentityError> {
+        let get = |field, key: &SecretKey| secrets(key).map_err(|message| TlsIdentityError { field, message });
+        let authorities = tls.authorities.as_ref().map(|key| get(CA, key)).transpose()?;
+        let client = match &tls.client {
+            Some(source) => Some([get(CLIENT, &source.certificate)?, get(CLIENT, &source.key)?]),
+            None => None,
+        };
+        Ok(Self { authorities, client })
+    }
+
+    /// The values, each with its field.
+    fn all(&self) -> impl Iterator<Item = (&'static str, &SecretString)> {
+        let authorities = self.authorities.iter().map(|text| (CA, text));
+        authorities.chain(self.client.iter().flatten().map(|text| (CLIENT, text)))
+    }
+
+    fn length(&self) -> u64 {
+        self.all().map(|(_, text)| text.expose_secret().len() as u64).sum()
+    }
+
+    fn fingerprint(&self, tls: &TlsSettings) -> TlsFingerprint {
+        let mut hash = Sha256::new();
+        hash.update([u8::from(tls.insecure)]);
+        for (field, text) in self.all() {
+            let bytes = text.expose_secret().as_bytes();
+            // With field and length, so that different Secrets can't give the same bytes.
+            hash.update(field);
+            hash.update(bytes.len().to_be_bytes());
+            hash.update(bytes);
         }
-        None => None,
-    };
-    let fingerprint = hash.finalize().into();
-    Ok(Some(Arc::new(TlsIdentity { authorities, client, insecure: tls.insecure, fingerprint })))
+        hash.finalize().into()
+    }
+
+    fn identity(&self, tls: &TlsSettings, fingerprint: TlsFingerprint) -> Result<Arc<TlsIdentity>, TlsIdentityError> {
+        let authorities = match (&tls.authorities, &self.authorities) {
+            (Some(key), Some(text)) => Some(roots(key, text)?),
+            _ => None,
+        };
+        let client = match (&tls.client, &self.client) {
+            (Some(source), Some([certificate, key])) => Some(Arc::new(certified(source, certificate, key)?)),
+            _ => None,
+        };
+        Ok(Arc::new(TlsIdentity { authorities, client, insecure: tls.insecure, fingerprint }))
+    }
+}
+
+/// The fingerprint with the names of the Secrets, which stand in errors.
+fn with_names(tls: &TlsSettings, fingerprint: TlsFingerprint) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(fingerprint);
+    let client = tls.client.iter().flat_map(|client| [&client.certificate, &client.key]);
+    for key in tls.authorities.iter().chain(client) {
+        for text in [&key.name, &key.key] {
+            hash.update(text.len().to_be_bytes());
+            hash.update(text);
+        }
+    }
+    hash.finalize().into()
 }
 
 fn roots(key: &SecretKey, text: &SecretString) -> Result<Arc<RootCertStore>, TlsIdentityError> {
@@ -245,6 +323,21 @@ mod tests {
         for (ca, client, expected) in cases {
             assert_eq!(read(ca, client).err(), expected, "{ca:?} {client:?}");
         }
+    }
+
+    #[test]
+    fn certificates_are_read_once_for_all_who_name_the_same_secret() {
+        let (certificate, _) = mk_made();
+        let roots = |ca: &str| Arc::clone(read(Some(ca), None).unwrap().unwrap().authorities().unwrap());
+        let first = roots(&certificate);
+        assert!(Arc::ptr_eq(&first, &roots(&certificate)));
+        let (renewed, _) = mk_made();
+        assert!(!Arc::ptr_eq(&first, &roots(&renewed)));
+        // Of what is too long to be remembered, or was long ago, nothing is kept.
+        for _ in 0..40 {
+            roots(&(certificate.clone() + &" ".repeat(1 << 20) + &mk_made().0));
+        }
+        assert!(READ.weight() <= REMEMBERED_BYTES && !READ.is_empty(), "{}", READ.weight());
     }
 
     #[test]
