@@ -79,7 +79,7 @@ use crate::{
         index::Fold,
         lease::{self, Leadership},
         objects::Objects,
-        probes::{self, Ready},
+        probes::{Health, Ready},
         watch::{log_errors, on_listed, valid, watch},
     },
     memory::{ControllerBudget, MemoryLimit},
@@ -104,11 +104,11 @@ pub async fn run(client: Client, config: ControllerConfig, stop: impl Future<Out
     let budget = ControllerBudget::of(MemoryLimit::find(&config.memory)?);
     budget.log();
     let settings = Settings { config, budget };
-    let listener = probes::bind(settings.config.health_address).await?;
     let (ready, metrics) = (Ready::default(), Metrics::default());
+    let health = Health::serve(settings.config.health_address, ready.clone(), metrics.routes()).await?;
     let (guard, policies) = ApiServerGuard::new(&client, settings.config.reach.clone().into()).await?;
     tokio::select! {
-        result = probes::serve(listener, ready.clone(), metrics.routes()) => result.context("serve /livez and /metrics"),
+        result = health.ended() => result.context("serve /livez and /metrics"),
         () = guard.keep() => anyhow::bail!("nobody looks any more where the API server is"),
         result = work(client, settings, policies, ready, metrics, stop) => result,
     }

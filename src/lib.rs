@@ -17,5 +17,6 @@ pub mod memory;
 mod rendering;
 pub mod resources;
 pub mod rest;
+mod server;
 
 pub use oncall_core as core;

@@ -23,7 +23,6 @@ mod responses;
 mod router;
 mod routes;
 mod schema;
-mod server;
 mod state;
 mod webhook;
 mod writer;
@@ -43,7 +42,6 @@ use self::{
     credentials::{CredentialStore, FIELD_MANAGER},
     permits::Permits,
     responses::{ResponseIndex, Responses},
-    server::Server,
     state::ApiState,
     writer::WebhookWriter,
 };
@@ -53,12 +51,13 @@ use crate::{
     kubernetes::{
         index::Fold,
         objects::Objects,
-        probes::{self, Ready},
+        probes::{self, Health, Ready},
         watch::{on_listed, valid, watch},
     },
     memory::{ApiBudget, MemoryLimit},
     rendering::RenderingPool,
     resources::{Webhook, WebhookResponse},
+    server::{Bounds, Server},
 };
 
 /// Bound on the memory for requests' bodies, in KiB; and the part of it that a namespace may have.
@@ -99,7 +98,10 @@ impl Service {
     async fn bind(client: Client, config: ApiConfig) -> Result<Self> {
         let budget = ApiBudget::of(MemoryLimit::find(&config.memory)?);
         budget.log();
-        let server = Server::bind(&config.listen).await?;
+        let connections = usize::from(config.listen.max_connections);
+        let unauthenticated = usize::try_from(budget.unauthenticated).unwrap_or(usize::MAX);
+        let bounds = Bounds::within(unauthenticated, connections, config.trusted_proxies.clone());
+        let server = Server::bind(&config.listen, bounds).await?;
         tracing::info!(address = %server.local_addr()?, "REST API");
         let objects = Objects::new(client.clone(), FIELD_MANAGER);
         let catalog = Arc::new(Catalog::default());
@@ -154,10 +156,9 @@ impl Service {
     /// Answers /livez and /readyz at an address of their own, if there is one.
     async fn serve_health(&mut self) -> Result<()> {
         let Some(address) = self.health_address else { return Ok(()) };
-        let listener = probes::bind(address).await?;
-        let ready = self.api.ready.clone();
+        let health = Health::serve(address, self.api.ready.clone(), axum::Router::new()).await?;
         self.tasks.spawn(async move {
-            if let Err(error) = probes::serve(listener, ready, axum::Router::new()).await {
+            if let Err(error) = health.ended().await {
                 tracing::error!(%error, "serve /livez and /readyz");
             }
         });

@@ -44,7 +44,8 @@ pub struct Listen {
     /// PEM file of the certificate's private key
     #[arg(long, env = "ONCALL_WEBHOOKS_TLS_KEY", requires = "tls_certificate")]
     pub tls_key: Option<PathBuf>,
-    /// How many connections may be open at a time; at the bound, new ones wait
+    /// How many connections may be open at a time, a quarter of them of one address that is no trusted proxy; at the bound,
+    /// those without a request give way, then new ones wait
     #[arg(
         long,
         env = "ONCALL_WEBHOOKS_MAX_CONNECTIONS",

@@ -10,7 +10,8 @@ use axum::{
 };
 use tracing::Instrument;
 
-use super::{auth::Caller, server::Peer};
+use super::auth::Caller;
+use crate::server::Peer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bound on the part of a path that the access log shows, in characters.

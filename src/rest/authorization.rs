@@ -15,6 +15,7 @@ use super::{
     error::ApiError,
     state::ApiState,
 };
+use crate::server::Waiting;
 
 /// Lets a call through to its handler if its token allows it, and sets the headers that all answers have.
 pub(crate) async fn authorize(
@@ -33,6 +34,9 @@ pub(crate) async fn authorize(
     let (caller, mut response) = match admitted {
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
+            // From here on the caller's own limits hold.
+            request.extensions_mut().remove::<Waiting>();
+            request.headers_mut().remove(header::AUTHORIZATION);
             (Some(caller), next.run(request).await)
         }
         Err(error) => (None, error.into_response()),

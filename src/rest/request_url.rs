@@ -8,7 +8,8 @@ use axum::{
 };
 use ipnet::IpNet;
 
-use super::{server::Peer, state::ApiState};
+use super::state::ApiState;
+use crate::server::{Peer, is_trusted};
 
 /// Scheme, host and path of a call, as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,7 @@ impl FromRequestParts<Arc<ApiState>> for RequestUrl {
 }
 
 fn request_url(headers: &HeaderMap, uri: &Uri, peer: Option<&Peer>, trusted: &[IpNet]) -> String {
-    let from = peer.map(|peer| peer.address.ip().to_canonical());
-    let is_trusted = from.is_some_and(|from| trusted.iter().any(|net| net.contains(&from)));
+    let is_trusted = peer.is_some_and(|peer| is_trusted(peer.address.ip(), trusted));
     let text = |name: &str| headers.get(name)?.to_str().ok();
     // A list has the client's side first.
     let forwarded = |name: &str| {

@@ -9,13 +9,17 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 
 use super::limits::Limits;
 
 /// How many requests of a connection are running, and since when none is.
 #[derive(Debug)]
-pub(super) struct RunningRequests(Mutex<RequestCount>);
+pub(super) struct RunningRequests {
+    count: Mutex<RequestCount>,
+    /// Told when the last of them has ended.
+    idle: Arc<Notify>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct RequestCount {
@@ -39,14 +43,29 @@ impl RequestCount {
 }
 
 impl RunningRequests {
-    /// The requests of a connection that was opened at `now`.
-    pub(super) fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(RequestCount { running: 0, is_first: true, since: now })))
+    /// The requests of a connection that was opened at `now`. `idle` is told whenever none is running any more.
+    pub(super) fn new(now: Instant, idle: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { count: Mutex::new(RequestCount { running: 0, is_first: true, since: now }), idle })
+    }
+
+    /// Begins the time for the first request anew: TLS has its own.
+    pub(super) fn restart(&self, now: Instant) {
+        self.count.lock().since = now;
+    }
+
+    /// Whether a request is running.
+    pub(super) fn any(&self) -> bool {
+        self.count.lock().running > 0
+    }
+
+    /// Whether a request has run, or runs.
+    pub(super) fn had_any(&self) -> bool {
+        !self.count.lock().is_first
     }
 
     /// Counts a request that begins.
     pub(super) fn begin(self: &Arc<Self>) -> RunningRequest {
-        let mut count = self.0.lock();
+        let mut count = self.count.lock();
         count.running += 1;
         count.is_first = false;
         RunningRequest(Arc::clone(self))
@@ -56,7 +75,7 @@ impl RunningRequests {
     pub(super) async fn idle_too_long(&self, limits: Limits, longer: Duration) {
         // Looks again when the limit ends that holds now: a wake-up for each request would cost more.
         loop {
-            let count = *self.0.lock();
+            let count = *self.count.lock();
             match count.remaining(Instant::now(), limits, longer) {
                 Some(remaining) => sleep(remaining).await,
                 None => return,
@@ -70,9 +89,12 @@ pub(super) struct RunningRequest(Arc<RunningRequests>);
 
 impl Drop for RunningRequest {
     fn drop(&mut self) {
-        let mut count = self.0.0.lock();
+        let mut count = self.0.count.lock();
         count.running -= 1;
         count.since = Instant::now();
+        if count.running == 0 {
+            self.0.idle.notify_one();
+        }
     }
 }
 

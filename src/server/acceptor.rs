@@ -1,4 +1,4 @@
-//! Accepts connections, within a bound on those that are open.
+//! Accepts connections, within bounds on those that are open.
 
 use std::{
     io::{self, ErrorKind},
@@ -9,9 +9,10 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
+
+use super::connections::{Connections, Place};
 
 /// How long to wait after a connection could not be accepted because the system lacked something.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -19,45 +20,58 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Something that goes on and on is logged no more often than this.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Accepts connections, up to a bound.
+/// Accepts connections, up to bounds in all and for each peer.
 pub(super) struct Acceptor {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    connections: Arc<Connections>,
+    /// What the port is for, in logs.
+    port: &'static str,
     full_log: LogThrottle,
+    peer_log: LogThrottle,
     error_log: LogThrottle,
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener, max_connections: u16) -> Self {
-        let permits = Arc::new(Semaphore::new(usize::from(max_connections)));
-        Self { listener, permits, full_log: LogThrottle::default(), error_log: LogThrottle::default() }
+    pub(super) fn new(listener: TcpListener, connections: Arc<Connections>, port: &'static str) -> Self {
+        let (full_log, peer_log, error_log) = Default::default();
+        Self { listener, connections, port, full_log, peer_log, error_log }
     }
 
-    /// Waits for the next connection; its permit is to be kept as long as it is open. At the bound, further connections
-    /// wait in the listener's backlog.
+    /// Waits for the next connection that may be open; its place is to be kept as long as it is. While all are in use,
+    /// further ones wait in the listener's backlog.
     ///
     /// # Errors
     /// The socket does not listen any more.
-    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                if self.full_log.is_due(Instant::now()) {
-                    tracing::warn!("as many connections as --max-connections allows are open; new ones wait");
+    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr, Place)> {
+        loop {
+            let (stream, address) = self.accept_any().await?;
+            let (port, log) = (self.port, &mut self.full_log);
+            let full = || {
+                if log.is_due(Instant::now()) {
+                    tracing::warn!(port, "as many connections as may be are open and in use; new ones wait");
                 }
-                Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?
+            };
+            match self.connections.admit(address.ip(), full).await {
+                Ok(place) => return Ok((stream, address, place)),
+                Err(_) if self.peer_log.is_due(Instant::now()) => {
+                    tracing::warn!(port, peer = %address.ip(), "connections of a peer are refused: it has its share of them");
+                }
+                Err(_) => {}
             }
-        };
+        }
+    }
+
+    async fn accept_any(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             let error = match self.listener.accept().await {
-                Ok((stream, address)) => return Ok((stream, address, permit)),
+                Ok(accepted) => return Ok(accepted),
                 Err(error) => error,
             };
             match AcceptError::from(&error) {
                 AcceptError::Client => {}
                 AcceptError::System => {
                     if self.error_log.is_due(Instant::now()) {
-                        tracing::error!(%error, "accept connections of the REST API; will try again");
+                        tracing::error!(%error, port = self.port, "accept connections; will try again");
                     }
                     sleep(RETRY_DELAY).await;
                 }
@@ -93,10 +107,10 @@ impl From<&io::Error> for AcceptError {
 
 /// Tells when something that goes on and on is to be logged again.
 #[derive(Default)]
-struct LogThrottle(Option<Instant>);
+pub(super) struct LogThrottle(Option<Instant>);
 
 impl LogThrottle {
-    fn is_due(&mut self, now: Instant) -> bool {
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.0.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
         if is_due {
             self.0 = Some(now);

@@ -1,13 +1,17 @@
-//! The listener of the REST API: connections come in, requests with their [`Peer`] go to the router.
+//! The listener of every port: connections come in, requests with their [`Peer`] go to the router.
 //!
 //! ```text
-//! Acceptor (bounded) ─► TLS, if asked for ─► HTTP/1.1 or HTTP/2 ─► Router
+//! Acceptor ─► Connections (in all, and each peer's) ─► TLS, if asked for ─► HTTP/1.1 or HTTP/2 ─► Gate (bytes) ─► Router
 //! ```
-//! No client holds a connection for ever: a handshake, a request's head and the time without a request have their
-//! limits. How long a body and a handler may take is for the router.
+//! Nobody has said who he is so far. Therefore no client holds a connection for ever: a handshake, a request's head and the time
+//! without a request have their limits; and none has more than a share of the connections, or of the memory for requests that
+//! wait to be let in ([`Waiting`]). How long a body and a handler may take is for the router.
 
 mod acceptor;
+mod bounds;
 mod connection;
+mod connections;
+mod gate;
 mod idle;
 mod limits;
 mod peer;
@@ -23,24 +27,31 @@ use futures::future;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::peer::Peer;
-use self::{acceptor::Acceptor, connection::ConnectionHandler, limits::Limits, tls::TlsServer};
+use self::{acceptor::Acceptor, connection::ConnectionHandler, connections::Connections, gate::Gate, tls::TlsServer};
+pub(crate) use self::{
+    bounds::Bounds,
+    gate::Waiting,
+    limits::Limits,
+    peer::{Peer, is_trusted},
+};
 use crate::config::Listen;
 
 /// A listener that is bound, and does not serve yet.
 pub(crate) struct Server {
     listener: TcpListener,
     tls: Option<TlsServer>,
-    max_connections: u16,
+    /// What the port is for, in logs and errors.
+    port: &'static str,
+    bounds: Bounds,
     limits: Limits,
 }
 
 impl Server {
-    /// Takes the address and reads the certificate.
+    /// Takes the address of the REST API and reads its certificate.
     ///
     /// # Errors
     /// The address can't be taken, or the files hold no certificate with its key; names which.
-    pub(crate) async fn bind(listen: &Listen) -> Result<Self> {
+    pub(crate) async fn bind(listen: &Listen, bounds: Bounds) -> Result<Self> {
         let tls = match (&listen.tls_certificate, &listen.tls_key) {
             (Some(certificate), Some(key)) => Some(TlsServer::load(certificate, key)?),
             (None, None) => None,
@@ -49,7 +60,12 @@ impl Server {
         let listener = TcpListener::bind(listen.address).await.with_context(|| {
             format!("listen on address {} of the REST API: free it, or give another with --address", listen.address)
         })?;
-        Ok(Self { listener, tls, max_connections: listen.max_connections, limits: Limits::default() })
+        Ok(Self { listener, tls, port: "REST API", bounds, limits: Limits::default() })
+    }
+
+    /// A server on a listener, without TLS.
+    pub(crate) fn plain(listener: TcpListener, port: &'static str, bounds: Bounds, limits: Limits) -> Self {
+        Self { listener, tls: None, port, bounds, limits }
     }
 
     /// The address, with the port that was chosen where 0 was asked for.
@@ -66,19 +82,17 @@ impl Server {
     /// # Errors
     /// The socket does not listen any more.
     pub(crate) async fn serve(self, router: Router, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { listener, tls, max_connections, limits } = self;
-        let acceptor = Acceptor::new(listener, max_connections);
+        let Self { listener, tls, port, bounds, limits } = self;
+        let gate = Gate::new(bounds.clone());
+        let acceptor = Acceptor::new(listener, Connections::new(bounds, limits.settle), port);
         let stopping = CancellationToken::new();
-        let handler = Arc::new(ConnectionHandler::new(router, tls, limits, stopping.clone()));
+        let handler = Arc::new(ConnectionHandler::new(router, tls, limits, port, gate, stopping.clone()));
         let mut connections = JoinSet::new();
         accept(acceptor, &handler, &mut connections, stop).await?;
         stopping.cancel();
         let last = async { while connections.join_next().await.is_some() {} };
         if timeout(limits.close, last).await.is_err() {
-            tracing::warn!(
-                connections = connections.len(),
-                "stopped before all requests of the REST API were answered"
-            );
+            tracing::warn!(port, connections = connections.len(), "stopped before all requests were answered");
         }
         Ok(())
     }
@@ -103,12 +117,9 @@ async fn accept(
             () = &mut stop => return Ok(()),
             never = &mut reload => match never {},
             accepted = acceptor.accept() => {
-                let (stream, address, permit) = accepted.context("accept connections of the REST API")?;
+                let (stream, address, place) = accepted.context("accept connections")?;
                 let handler = Arc::clone(handler);
-                connections.spawn(async move {
-                    handler.serve(stream, address).await;
-                    drop(permit);
-                });
+                connections.spawn(async move { handler.serve(stream, address, &place).await });
                 // Forgets those that have ended.
                 while connections.try_join_next().is_some() {}
             }

@@ -1,5 +1,7 @@
 //! Connections of real clients to a server of the test's own.
 
+mod floods;
+
 use std::{
     env, fs,
     io::ErrorKind,
@@ -18,7 +20,7 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::Semaphore,
     task::JoinHandle,
     time::sleep,
@@ -62,8 +64,12 @@ struct Serving {
 
 impl Serving {
     async fn new(router: Router, listen: Listen, change: impl FnOnce(&mut Limits)) -> Self {
+        Self::bounded(router, listen, bounds(512), change).await
+    }
+
+    async fn bounded(router: Router, listen: Listen, bounds: Bounds, change: impl FnOnce(&mut Limits)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut server = Server::bind(&listen).await.expect("bind");
+        let mut server = Server::bind(&listen, bounds).await.expect("bind");
         change(&mut server.limits);
         let (address, stop) = (server.local_addr().expect("address"), CancellationToken::new());
         let ended = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
@@ -72,6 +78,13 @@ impl Serving {
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("connect")
+    }
+
+    /// Connects from another address than all else does.
+    async fn connect_from(&self, peer: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from((peer, 0))).expect("an address of loopback");
+        within(socket.connect(self.address)).await.expect("connect")
     }
 
     /// Sends something over a new connection.
@@ -94,6 +107,11 @@ fn listen() -> Listen {
         tls_key: None,
         max_connections: 512,
     }
+}
+
+/// Bounds on so many connections, which one peer may have alone, and on more bytes than tests send.
+fn bounds(connections: usize) -> Bounds {
+    Bounds { connections_each: connections, ..Bounds::within(64 * 1024 * 1024, connections, Vec::new()) }
 }
 
 /// Answers with the peer.
@@ -119,13 +137,18 @@ impl Gate {
         Router::new().route(
             "/",
             get(move || async move {
-                let waiting = gate.waiting.fetch_add(1, Ordering::SeqCst) + 1;
-                gate.peak.fetch_max(waiting, Ordering::SeqCst);
-                gate.open.acquire().await.expect("a gate").forget();
-                gate.waiting.fetch_sub(1, Ordering::SeqCst);
+                gate.pass().await;
                 "done"
             }),
         )
+    }
+
+    /// Waits at the gate, as its router does.
+    async fn pass(&self) {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(waiting, Ordering::SeqCst);
+        self.open.acquire().await.expect("a gate").forget();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
     async fn until_waiting(&self, count: usize) {
@@ -275,15 +298,13 @@ async fn an_answer_that_nobody_reads_does_not_keep_its_connection() {
     // More than the buffers of both ends hold.
     const SIZE: usize = 64 * 1024 * 1024;
     let router = Router::new().route("/", get(|| async { "a".repeat(SIZE) }));
-    let listen = Listen { max_connections: 1, ..listen() };
-    let server = Serving::new(router, listen, |limits| {
+    let server = Serving::new(router, listen(), |limits| {
         (limits.head, limits.idle, limits.close) = (SHORT, SHORT, SHORT);
     })
     .await;
     let mut unread = server.say(GET).await;
-    // There is room for this one only when the other is gone.
-    let mut next = server.say("GET /absent HTTP/1.1\r\nconnection: close\r\nhost: api\r\n\r\n").await;
-    assert!(rest(&mut next).await.starts_with("HTTP/1.1 404 Not Found\r\n"));
+    // What is written to a connection that is gone fails.
+    until(async || unread.write_all(b" ").await.is_err()).await;
     assert!(rest(&mut unread).await.len() < SIZE);
     server.end().await;
 }
@@ -327,15 +348,16 @@ async fn a_request_may_run_longer_than_connections_may_be_idle() {
 #[tokio::test]
 async fn connections_over_the_bound_wait_for_one_to_end() {
     let gate = Gate::new();
-    let server = Serving::new(gate.router(), Listen { max_connections: 2, ..listen() }, |_| {}).await;
+    let server = Serving::bounded(gate.router(), listen(), bounds(2), |limits| limits.settle = PATIENCE).await;
     let mut streams = Vec::new();
     for _ in 0..6 {
         streams.push(server.say(GET_AND_CLOSE).await);
     }
     gate.until_waiting(2).await;
     gate.open.add_permits(6);
-    for stream in &mut streams {
-        assert!(rest(stream).await.ends_with("\r\n\r\ndone"));
+    for (at, stream) in streams.iter_mut().enumerate() {
+        let text = rest(stream).await;
+        assert!(text.ends_with("\r\n\r\ndone"), "{at}: {text:?}");
     }
     assert_eq!(gate.peak.load(Ordering::SeqCst), 2);
     server.end().await;
@@ -425,7 +447,7 @@ async fn errors_at_the_start_name_the_file_or_the_address() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = Folder::new("errors");
     certify(&folder.0);
-    let said = async |listen: Listen| match Server::bind(&listen).await {
+    let said = async |listen: Listen| match Server::bind(&listen, bounds(1)).await {
         Ok(_) => panic!("it started"),
         Err(error) => format!("{error:#}").replace(&folder.0.display().to_string(), "…"),
     };
