@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::openapi::document;
 use self::{
-    auth::Auth,
+    auth::{Auth, AuthSettings, Issuers, StrangerLimits},
     catalog::{Catalog, WebhookIndex},
     credentials::{CredentialStore, FIELD_MANAGER},
     permits::Permits,
@@ -49,6 +49,7 @@ use crate::{
     config::ApiConfig,
     errors::error_chain,
     kubernetes::{
+        client::own_token,
         index::Fold,
         objects::Objects,
         probes::{self, Health, Ready},
@@ -105,7 +106,13 @@ impl Service {
         tracing::info!(address = %server.local_addr()?, "REST API");
         let objects = Objects::new(client.clone(), FIELD_MANAGER);
         let catalog = Arc::new(Catalog::default());
-        let (auth, watch_tokens) = Auth::new(client.clone(), config.namespace.as_deref(), config.calls_per_minute);
+        let settings = AuthSettings {
+            namespace: config.namespace.clone(),
+            calls_per_minute: config.calls_per_minute,
+            issuers: Issuers::new(own_token().await.as_deref().and_then(auth::issuer), config.token_issuers),
+            strangers: StrangerLimits::default(),
+        };
+        let (auth, watch_tokens) = Auth::new(client.clone(), settings);
         let mut tasks = JoinSet::new();
         tasks.spawn(watch_tokens);
         let writes = TaskTracker::new();

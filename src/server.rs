@@ -32,7 +32,7 @@ pub(crate) use self::{
     bounds::Bounds,
     gate::Waiting,
     limits::Limits,
-    peer::{Peer, is_trusted},
+    peer::{Peer, PeerKey, is_trusted},
 };
 use crate::config::Listen;
 

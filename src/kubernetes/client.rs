@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, env};
 use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
+use secrecy::ExposeSecret;
 
 /// The variable that holds the API server's address in every pod.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
@@ -36,6 +37,17 @@ pub(crate) async fn api_server_hosts() -> Result<BTreeSet<String>> {
     let service = env::var(SERVICE_HOST).ok();
     let hosts = configured.into_iter().chain(service).map(|host| host.trim_matches(['[', ']']).to_owned());
     Ok(hosts.filter(|host| !host.is_empty()).collect())
+}
+
+/// The token that this process shows to the API server, as the environment has it now; None if it shows none, or it can't be
+/// read.
+pub(crate) async fn own_token() -> Option<String> {
+    let auth = configuration().await.ok()?.auth_info;
+    match (auth.token, auth.token_file) {
+        (Some(token), _) => Some(token.expose_secret().to_owned()),
+        (None, Some(file)) => std::fs::read_to_string(file).ok().map(|token| token.trim().to_owned()),
+        (None, None) => None,
+    }
 }
 
 /// The objects of one namespace, or of all namespaces.

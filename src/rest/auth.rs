@@ -3,11 +3,15 @@
 //! ```text
 //! Secrets oncall.dev/api-token=true ──► tokens ───────────┐
 //! Authorization ──┬─ bare ──► one of these? ──────────────┴─► limit ─► may it write? ────────┬─► Caller
-//!                 └─ a JWT ─► TokenReview (service_accounts) ─► limit ─► SubjectAccessReview ┘
+//!                 └─ a JWT ─► may it be valid? (jwt) ─► its peer's turn (strangers)          │
+//!                              ─► TokenReview (service_accounts) ─► limit ─► SubjectAccessReview ┘
 //! ```
 
+mod jwt;
 mod limit;
+mod problems;
 mod service_accounts;
+mod strangers;
 mod tokens;
 
 use std::{
@@ -16,9 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt;
+use futures::{StreamExt, channel::mpsc, future};
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
-use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client,
     runtime::{
@@ -29,11 +32,16 @@ use kube::{
 use parking_lot::RwLock;
 use tokio::sync::SetOnce;
 
-pub(crate) use self::tokens::{TOKEN_HASH, TokenHash};
 use self::{
+    jwt::is_jwt,
     limit::{LimitKey, RateLimiter},
-    service_accounts::{AccessReviews, KubernetesUser, Permission, is_jwt},
-    tokens::{SecretProblem, TokenAccess, TokenSecret, Tokens},
+    service_accounts::{AccessReviews, KubernetesUser, Permission},
+    tokens::{ReadSecret, SecretProblem, TokenAccess, TokenSecret, Tokens},
+};
+pub(crate) use self::{
+    jwt::{Issuers, issuer},
+    strangers::StrangerLimits,
+    tokens::{TOKEN_HASH, TokenHash},
 };
 use super::error::ApiError;
 use crate::{
@@ -43,7 +51,11 @@ use crate::{
         index::{Fold, Index},
     },
     resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
+    server::PeerKey,
 };
+
+/// How many Secrets come in one page of a list: each may have 1 MiB.
+const PAGE: u32 = 10;
 
 /// The header in which callers with a Kubernetes token name the namespace.
 pub(crate) const NAMESPACE_HEADER: &str = "X-OnCall-Namespace";
@@ -180,30 +192,42 @@ struct Inner {
     /// Set when the Secrets have been listed for the first time.
     listed: SetOnce<()>,
     reviews: AccessReviews,
-    limit: RateLimiter,
+    limit: RateLimiter<LimitKey>,
     /// The namespace that is served; None for all.
     namespace: Option<Arc<str>>,
 }
 
+/// Says whose calls are let in, and how many.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AuthSettings {
+    /// The namespace that is served; None for all.
+    pub(crate) namespace: Option<String>,
+    /// How many calls in a minute are taken of each token, or of each Kubernetes user in a namespace.
+    pub(crate) calls_per_minute: usize,
+    /// Whose JWTs are worth a question.
+    pub(crate) issuers: Issuers,
+    /// How often the API server is asked about tokens that it has not taken so far.
+    pub(crate) strangers: StrangerLimits,
+}
+
 impl Auth {
-    /// Serves the objects of `namespace`, or of all namespaces, and takes so many calls in a minute of each token, or of each
-    /// Kubernetes user in a namespace. The future that is returned watches the tokens' Secrets, and never ends.
-    pub(crate) fn new(
-        client: Client,
-        namespace: Option<&str>,
-        calls_per_minute: usize,
-    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let labelled = watcher::Config::default().labels(&format!("{API_TOKEN_LABEL}=true"));
-        let mut changes = watcher(api_of::<Secret>(&client, namespace), labelled).default_backoff().boxed();
+    /// Lets callers in as `settings` say. The future that is returned watches the tokens' Secrets, and never ends.
+    pub(crate) fn new(client: Client, settings: AuthSettings) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let AuthSettings { namespace, calls_per_minute, issuers, strangers } = settings;
+        let labelled = watcher::Config::default().labels(&format!("{API_TOKEN_LABEL}=true")).page_size(PAGE);
+        let mut changes =
+            watcher(api_of::<ReadSecret>(&client, namespace.as_deref()), labelled).default_backoff().boxed();
+        let (told, untold) = mpsc::channel(problems::QUEUE);
+        let telling = problems::tell(client.clone(), untold);
         let auth = Self(Arc::new(Inner {
             tokens: RwLock::default(),
             listed: SetOnce::new(),
-            reviews: AccessReviews::new(client),
-            limit: RateLimiter::new(calls_per_minute),
+            reviews: AccessReviews::new(client, issuers, strangers),
+            limit: RateLimiter::new(calls_per_minute, limit::MINUTE),
             namespace: namespace.map(Into::into),
         }));
-        let mut index = Fold::new(TokenIndex(auth.clone()));
-        let watch = async move {
+        let mut index = Fold::new(TokenIndex { auth: auth.clone(), told });
+        let watching = async move {
             while let Some(change) = changes.next().await {
                 match change {
                     Ok(event) => index.observe(&event),
@@ -211,7 +235,10 @@ impl Auth {
                 }
             }
         };
-        (auth, watch)
+        let work = async {
+            future::join(watching, telling).await;
+        };
+        (auth, work)
     }
 
     /// Waits until the Secrets have been listed.
@@ -219,12 +246,18 @@ impl Auth {
         self.0.listed.wait().await;
     }
 
-    /// Lets a call in, or says why not: authentication, then the limit on calls, then permission.
-    pub(crate) async fn admit(&self, headers: &HeaderMap, verb: Verb, resource: Resource) -> Result<Caller, ApiError> {
+    /// Lets a call of `peer` in, or says why not: authentication, then the limit on calls, then permission.
+    pub(crate) async fn admit(
+        &self,
+        headers: &HeaderMap,
+        peer: PeerKey,
+        verb: Verb,
+        resource: Resource,
+    ) -> Result<Caller, ApiError> {
         let credential = Credential::read(headers).ok_or_else(ApiError::invalid_token)?;
         let (Credential::Bare(token) | Credential::Bearer(token)) = credential;
         let hash = TokenHash::of(token);
-        let identity = self.identify(credential, hash).await?;
+        let identity = self.identify(credential, hash, peer).await?;
         match identity {
             Identity::Token(access) => {
                 self.0.limit.call(LimitKey::Token(hash), Instant::now()).map_err(throttled)?;
@@ -260,7 +293,7 @@ impl Auth {
         Ok(Caller { namespace, name })
     }
 
-    async fn identify(&self, credential: Credential<'_>, hash: TokenHash) -> Result<Identity, ApiError> {
+    async fn identify(&self, credential: Credential<'_>, hash: TokenHash, peer: PeerKey) -> Result<Identity, ApiError> {
         let token = match credential {
             Credential::Bare(token) => {
                 if let Some(access) = self.0.tokens.read().get(&hash) {
@@ -271,7 +304,7 @@ impl Auth {
             Credential::Bearer(token) => token,
         };
         if is_jwt(token) {
-            return self.0.reviews.user(hash, token).await.map(Identity::User);
+            return self.0.reviews.user(hash, token, peer).await.map(Identity::User);
         }
         if self.0.listed.initialized() {
             return Err(ApiError::invalid_token());
@@ -282,36 +315,41 @@ impl Auth {
 }
 
 /// Keeps the tokens as the watch shows their Secrets. What is listed counts together, at the end of the list.
-struct TokenIndex(Auth);
+struct TokenIndex {
+    auth: Auth,
+    told: mpsc::Sender<SecretProblem>,
+}
 
 impl TokenIndex {
-    fn update(&self, update: impl FnOnce(&mut Tokens) -> Vec<SecretProblem>) {
-        let problems = update(&mut self.0.0.tokens.write());
+    fn update(&mut self, update: impl FnOnce(&mut Tokens) -> Vec<SecretProblem>) {
+        let problems = update(&mut self.auth.0.tokens.write());
         for problem in problems {
             tracing::warn!("{problem}");
+            // Where too many wait, it stands in the log.
+            let _ = self.told.try_send(problem);
         }
     }
 }
 
 impl Index for TokenIndex {
-    type Object = Secret;
+    type Object = ReadSecret;
     type Listed = TokenSecret;
 
-    fn list(&mut self, secret: &Secret) -> TokenSecret {
+    fn list(&mut self, secret: &ReadSecret) -> TokenSecret {
         TokenSecret::read(secret)
     }
 
     fn retain(&mut self, listed: Vec<TokenSecret>) {
         self.update(|tokens| tokens.replace(listed));
         // It is set again after each time that the watch had to begin anew.
-        let _ = self.0.0.listed.set(());
+        let _ = self.auth.0.listed.set(());
     }
 
-    fn apply(&mut self, secret: &Secret) {
+    fn apply(&mut self, secret: &ReadSecret) {
         self.update(|tokens| tokens.apply(TokenSecret::read(secret)));
     }
 
-    fn delete(&mut self, secret: &Secret) {
+    fn delete(&mut self, secret: &ReadSecret) {
         self.update(|tokens| tokens.remove(&TokenSecret::read(secret)));
     }
 }

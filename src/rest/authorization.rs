@@ -1,13 +1,17 @@
 //! Authorization of calls: the access that a call asks for, in RBAC's words, and whether its token allows it.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use ipnet::IpNet;
 
 use super::{
     access_log::CalledBy,
@@ -15,7 +19,9 @@ use super::{
     error::ApiError,
     state::ApiState,
 };
-use crate::server::Waiting;
+use crate::server::{Peer, Waiting, is_trusted};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Lets a call through to its handler if its token allows it, and sets the headers that all answers have.
 pub(crate) async fn authorize(
@@ -25,8 +31,9 @@ pub(crate) async fn authorize(
     next: Next,
 ) -> Response {
     let (verb, resource, allowed) = requested_access(request.method(), matched.as_str());
+    let client = client_address(request.headers(), request.extensions().get::<Peer>(), &api.trusted_proxies);
     let admitted = if api.ready.is_set() {
-        api.auth.admit(request.headers(), verb, resource).await
+        api.auth.admit(request.headers(), client.into(), verb, resource).await
     } else {
         // Objects that no watch has shown yet must not seem to be gone.
         Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Just started: try again.").after(1))
@@ -50,6 +57,27 @@ pub(crate) async fn authorize(
     response
 }
 
+/// The address that a call comes from: through proxies that are trusted, the last one that is not theirs.
+fn client_address(headers: &HeaderMap, peer: Option<&Peer>, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
+    let lists = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    // The client's side is first. Each proxy adds the address that it was called from.
+    let addresses = lists.flat_map(|list| list.split(',')).collect::<Vec<_>>();
+    for address in addresses.into_iter().rev() {
+        match forwarded_address(address.trim()) {
+            Some(address) if is_trusted(client, trusted) => client = address,
+            _ => break,
+        }
+    }
+    client
+}
+
+/// An address of `X-Forwarded-For`; some proxies add the port.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
 /// The access that a call asks for, and the methods that its route has, in OnCall's order.
 fn requested_access(method: &Method, route: &str) -> (Verb, Resource, &'static str) {
     if route.trim_end_matches('/').ends_with("/responses") {
@@ -70,6 +98,30 @@ fn requested_access(method: &Method, route: &str) -> (Verb, Resource, &'static s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_client_is_the_last_that_a_trusted_proxy_was_called_from() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let cases: [(&str, &[&str], &str); 11] = [
+            ("1.2.3.4", &[], "1.2.3.4"),
+            ("1.2.3.4", &["5.6.7.8"], "1.2.3.4"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["5.6.7.8"], "5.6.7.8"),
+            ("10.0.0.1", &["9.9.9.9, 5.6.7.8"], "5.6.7.8"),
+            ("10.0.0.1", &["9.9.9.9", "5.6.7.8 , 10.0.0.2"], "5.6.7.8"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["5.6.7.8, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["5.6.7.8:4711"], "5.6.7.8"),
+            ("fd00::1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("fd00::1", &["2001:db8::1"], "2001:db8::1"),
+        ];
+        for (from, lists, expected) in cases {
+            let headers = lists.iter().map(|list| (FORWARDED_FOR, list.parse().unwrap())).collect();
+            let peer = Peer { address: (from.parse::<IpAddr>().unwrap(), 1).into(), tls: false };
+            let found = client_address(&headers, Some(&peer), &trusted);
+            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{from} {lists:?}");
+        }
+    }
 
     #[test]
     fn the_access_that_a_call_asks_for_is_named_as_in_rbac() {

@@ -44,7 +44,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The address that receivers listen at. The API server listens there too, so it has to be allowed as this one address.
 const LOOPBACK: &str = "127.0.0.1/32";
 
-/// The API server writes down every request and every answer about Webhooks.
+/// The API server writes down every request and every answer about Webhooks, and that it was asked about a token.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -54,6 +54,10 @@ rules:
   resources:
   - group: oncall.dev
     resources: [webhooks, webhooks/*]
+- level: Metadata
+  resources:
+  - group: authentication.k8s.io
+    resources: [tokenreviews]
 - level: None
 ";
 

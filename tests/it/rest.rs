@@ -13,6 +13,7 @@ mod isolation;
 mod manifest;
 mod reads;
 mod refusals;
+mod strangers;
 mod terraform;
 
 use std::{

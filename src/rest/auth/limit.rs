@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::tokens::TokenHash;
 
-/// How long a call counts against the limit.
-const PERIOD: Duration = Duration::from_secs(60);
+/// How long a call counts against OnCall's limit.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Whose calls are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,17 +25,19 @@ pub(crate) enum LimitKey {
     Denied { name: String },
 }
 
-/// The times of the calls that count together and were taken in the last minute.
+/// The times of the calls that count together and were taken in the last period.
 #[derive(Debug)]
 pub(crate) struct CallWindow {
     limit: usize,
+    /// How long a call counts.
+    period: Duration,
     /// Oldest first.
     calls: VecDeque<Instant>,
 }
 
 impl CallWindow {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, calls: VecDeque::new() }
+    pub(crate) fn new(limit: usize, period: Duration) -> Self {
+        Self { limit, period, calls: VecDeque::new() }
     }
 
     /// Takes a call. Calls that are refused do not count.
@@ -54,11 +57,11 @@ impl CallWindow {
             return Ok(());
         }
         let oldest = self.calls.front().map_or(Duration::ZERO, |oldest| now.saturating_duration_since(*oldest));
-        Err(PERIOD.saturating_sub(oldest))
+        Err(self.period.saturating_sub(oldest))
     }
 
     fn forget(&mut self, now: Instant) {
-        while self.calls.front().is_some_and(|call| now.saturating_duration_since(*call) >= PERIOD) {
+        while self.calls.front().is_some_and(|call| now.saturating_duration_since(*call) >= self.period) {
             self.calls.pop_front();
         }
     }
@@ -69,42 +72,43 @@ pub(crate) fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// Limits the calls of each caller in a minute.
+/// Limits the calls of each caller in a period.
 #[derive(Debug)]
-pub(crate) struct RateLimiter {
+pub(crate) struct RateLimiter<K> {
     limit: usize,
-    windows: Mutex<CallWindows>,
+    period: Duration,
+    windows: Mutex<CallWindows<K>>,
 }
 
-#[derive(Debug, Default)]
-struct CallWindows {
-    by_caller: HashMap<LimitKey, CallWindow>,
+#[derive(Debug)]
+struct CallWindows<K> {
+    by_caller: HashMap<K, CallWindow>,
     /// When windows without calls were last dropped.
     swept: Option<Instant>,
 }
 
-impl RateLimiter {
-    /// Takes up to `calls` in a minute that count together.
-    pub(crate) fn new(calls: usize) -> Self {
-        Self { limit: calls, windows: Mutex::default() }
+impl<K: Eq + Hash> RateLimiter<K> {
+    /// Takes up to `calls` in a `period` that count together.
+    pub(crate) fn new(calls: usize, period: Duration) -> Self {
+        Self { limit: calls, period, windows: Mutex::new(CallWindows { by_caller: HashMap::new(), swept: None }) }
     }
 
     /// As [`CallWindow::call`], for one caller.
-    pub(crate) fn call(&self, caller: LimitKey, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn call(&self, caller: K, now: Instant) -> Result<(), Duration> {
         let mut windows = self.windows.lock();
         let swept = *windows.swept.get_or_insert(now);
-        if now.saturating_duration_since(swept) >= PERIOD {
+        if now.saturating_duration_since(swept) >= self.period {
             windows.by_caller.retain(|_, window| {
                 window.forget(now);
                 !window.calls.is_empty()
             });
             windows.swept = Some(now);
         }
-        windows.by_caller.entry(caller).or_insert_with(|| CallWindow::new(self.limit)).call(now)
+        windows.by_caller.entry(caller).or_insert_with(|| CallWindow::new(self.limit, self.period)).call(now)
     }
 
     /// Tells as [`CallWindow::call`] whether a call would be taken, and takes none.
-    pub(crate) fn room(&self, caller: &LimitKey, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn room(&self, caller: &K, now: Instant) -> Result<(), Duration> {
         self.windows.lock().by_caller.get_mut(caller).map_or(Ok(()), |window| window.room(now))
     }
 }
@@ -120,7 +124,7 @@ mod tests {
     #[test]
     fn the_call_after_the_limit_waits_until_the_oldest_is_a_minute_old() {
         let start = Instant::now();
-        let mut window = CallWindow::new(3);
+        let mut window = CallWindow::new(3, MINUTE);
         let cases = [
             (0, Ok(())),
             (10_000, Ok(())),
@@ -142,7 +146,7 @@ mod tests {
         for (millis, expected) in cases {
             assert_eq!(window.call(at(start, millis)), expected.map_err(Duration::from_millis), "{millis}");
         }
-        assert_eq!(CallWindow::new(0).call(start), Err(PERIOD));
+        assert_eq!(CallWindow::new(0, MINUTE).call(start), Err(MINUTE));
     }
 
     #[test]
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn callers_do_not_count_for_each_other_and_are_forgotten_after_a_minute() {
         let start = Instant::now();
-        let limit = RateLimiter::new(1);
+        let limit = RateLimiter::new(1, MINUTE);
         let user = |name: &str, namespace: &str| LimitKey::User { name: name.to_owned(), namespace: namespace.into() };
         let [one, two] = ["one", "two"].map(|token| LimitKey::Token(TokenHash::of(token)));
         let others =

@@ -1,7 +1,8 @@
 //! Kubernetes' own tokens: from a JWT to its user (TokenReview), and whether that user has a permission
 //! (SubjectAccessReview).
 //!
-//! Answers are cached for a while, so that a loop over a list asks once.
+//! Answers are cached for a while, so that a loop over a list asks once. About a token that the API server has not taken so far,
+//! it is asked only within bounds ([`Strangers`]); refusals are kept apart, so that a flood of them displaces no others.
 
 use std::{
     fmt::Debug,
@@ -13,6 +14,7 @@ use std::{
 
 use anyhow::Context;
 use http::StatusCode;
+use jiff::Timestamp;
 use k8s_openapi::{
     ClusterResourceScope,
     api::{
@@ -25,8 +27,13 @@ use quick_cache::sync::Cache;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
-use super::{NAMESPACE_HEADER, Resource, Verb, tokens::TokenHash};
-use crate::{errors::error_chain, resources::Webhook, rest::error::ApiError};
+use super::{
+    NAMESPACE_HEADER, Resource, Verb,
+    jwt::Issuers,
+    strangers::{StrangerLimits, Strangers, Turn},
+    tokens::TokenHash,
+};
+use crate::{errors::error_chain, resources::Webhook, rest::error::ApiError, server::PeerKey};
 
 /// How long an answer counts.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -34,15 +41,8 @@ const LIFETIME: Duration = Duration::from_secs(10);
 const ANSWERS: usize = 4096;
 /// Bound on one review, the wait for a permit included.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bound on the reviews that are under way at a time: anybody can make up something that looks like a JWT.
+/// Bound on the reviews of users that are known, and of tokens that were taken before, that are under way at a time.
 const REVIEWS: usize = 8;
-
-/// Whether this could be a JWT: three parts of base64url.
-pub(crate) fn is_jwt(text: &str) -> bool {
-    let is_part =
-        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    text.split('.').count() == 3 && text.split('.').all(is_part)
-}
 
 /// The user that a token belongs to, as the API server says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,27 +133,80 @@ impl<K: Clone + Eq + Hash, V: Clone> AnswerCache<K, V> {
 /// Asks the API server about tokens and users.
 pub(crate) struct AccessReviews {
     client: Client,
+    issuers: Issuers,
+    /// For tokens that the API server has not taken so far.
+    strangers: Strangers,
+    /// For all others.
     reviews_under_way: Semaphore,
     users: AnswerCache<TokenHash, Option<Arc<KubernetesUser>>>,
     permissions: AnswerCache<(TokenHash, Permission), bool>,
+    /// When tokens were refused.
+    refused: Cache<TokenHash, Instant>,
+    /// Tokens that were taken, some of which have been revoked since.
+    taken: Cache<TokenHash, ()>,
 }
 
 impl AccessReviews {
-    pub(crate) fn new(client: Client) -> Self {
-        let reviews_under_way = Semaphore::new(REVIEWS);
-        Self { client, reviews_under_way, users: AnswerCache::new(), permissions: AnswerCache::new() }
+    pub(crate) fn new(client: Client, issuers: Issuers, limits: StrangerLimits) -> Self {
+        Self {
+            client,
+            issuers,
+            strangers: Strangers::new(limits),
+            reviews_under_way: Semaphore::new(REVIEWS),
+            users: AnswerCache::new(),
+            permissions: AnswerCache::new(),
+            refused: Cache::new(ANSWERS),
+            taken: Cache::new(ANSWERS),
+        }
     }
 
-    /// Finds the user of a token.
-    pub(crate) async fn user(&self, hash: TokenHash, token: &str) -> Result<Arc<KubernetesUser>, ApiError> {
+    /// Finds the user of a token that `peer` has brought.
+    pub(crate) async fn user(
+        &self,
+        hash: TokenHash,
+        token: &str,
+        peer: PeerKey,
+    ) -> Result<Arc<KubernetesUser>, ApiError> {
+        let (now, seconds) = (Instant::now(), Timestamp::now().as_second());
+        let was_refused = self.refused.get(&hash).is_some_and(|at| now.saturating_duration_since(at) < LIFETIME);
+        if was_refused || !self.issuers.may_be_valid(token, seconds) {
+            return Err(ApiError::invalid_token());
+        }
         let ask = async {
-            let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
-            let review = self.ask(&TokenReview { spec, ..TokenReview::default() }).await?;
-            let status = review.status.filter(|status| status.authenticated == Some(true));
-            let user = status.and_then(|status| status.user).map(KubernetesUser).filter(|user| !user.name().is_empty());
-            Ok(user.map(Arc::new))
+            let turn = match self.taken.get(&hash) {
+                Some(()) => None,
+                None => Some(self.strangers.turn(peer).await?),
+            };
+            self.review(token, turn).await
         };
-        answered(self.users.get(&hash, Instant::now(), ask)).await?.ok_or_else(ApiError::invalid_token)
+        match answered(self.users.get(&hash, now, ask)).await? {
+            Some(user) => {
+                self.taken.insert(hash, ());
+                Ok(user)
+            }
+            None => {
+                // It makes room in the cache of those that are taken.
+                if self.users.0.remove(&hash).is_some() {
+                    self.strangers.refused(peer);
+                }
+                self.taken.remove(&hash);
+                self.refused.insert(hash, Instant::now());
+                Err(ApiError::invalid_token())
+            }
+        }
+    }
+
+    /// Asks whose a token is; None if it is nobody's. `turn` is the turn of a token that nobody knows.
+    async fn review(&self, token: &str, turn: Option<Turn<'_>>) -> Result<Option<Arc<KubernetesUser>>, AskError> {
+        let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let review = match turn {
+            Some(_turn) => self.ask(&review).await?,
+            None => self.ask_in_turn(&review).await?,
+        };
+        let status = review.status.filter(|status| status.authenticated == Some(true));
+        let user = status.and_then(|status| status.user).map(KubernetesUser).filter(|user| !user.name().is_empty());
+        Ok(user.map(Arc::new))
     }
 
     /// Finds out whether a user has a permission.
@@ -163,7 +216,10 @@ impl AccessReviews {
         user: &KubernetesUser,
         permission: Permission,
     ) -> Result<(), ApiError> {
-        let ask = async { Ok(self.ask(&permission.review(user)).await?.status.is_some_and(|status| status.allowed)) };
+        let ask = async {
+            let review = self.ask_in_turn(&permission.review(user)).await?;
+            Ok(review.status.is_some_and(|status| status.allowed))
+        };
         let key = (hash, permission.clone());
         if answered(self.permissions.get(&key, Instant::now(), ask)).await? {
             Ok(())
@@ -172,12 +228,19 @@ impl AccessReviews {
         }
     }
 
-    async fn ask<K>(&self, review: &K) -> anyhow::Result<K>
+    async fn ask_in_turn<K>(&self, review: &K) -> anyhow::Result<K>
     where
         K: kube::Resource<Scope = ClusterResourceScope, DynamicType = ()> + Serialize + DeserializeOwned,
     {
         // The semaphore is never closed.
         let _permit = self.reviews_under_way.acquire().await;
+        self.ask(review).await
+    }
+
+    async fn ask<K>(&self, review: &K) -> anyhow::Result<K>
+    where
+        K: kube::Resource<Scope = ClusterResourceScope, DynamicType = ()> + Serialize + DeserializeOwned,
+    {
         let name = || format!("create {}", K::kind(&()));
         let request = Request::new(K::url_path(&(), None))
             .create(&PostParams::default(), serde_json::to_vec(review).with_context(name)?)
@@ -188,11 +251,33 @@ impl AccessReviews {
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+enum AskError {
+    /// Nobody was asked.
+    NotAsked(ApiError),
+    /// The API server gave none.
+    Failed(anyhow::Error),
+}
+
+impl From<ApiError> for AskError {
+    fn from(error: ApiError) -> Self {
+        Self::NotAsked(error)
+    }
+}
+
+impl From<anyhow::Error> for AskError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Waits for an answer, within a bound.
-async fn answered<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Result<T, ApiError> {
+async fn answered<T>(answer: impl Future<Output = Result<T, AskError>>) -> Result<T, ApiError> {
     let reason = match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => error_chain(error.as_ref()),
+        Ok(Err(AskError::NotAsked(error))) => return Err(error),
+        Ok(Err(AskError::Failed(error))) => error_chain(error.as_ref()),
         Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
     };
     tracing::warn!(error = reason, "check a Kubernetes token");
@@ -214,26 +299,6 @@ mod tests {
 
     fn permission(verb: Verb, resource: Resource) -> Permission {
         Permission { verb, resource, namespace: "team".into() }
-    }
-
-    #[test]
-    fn three_parts_of_base64url_could_be_a_jwt() {
-        let cases = [
-            ("eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln-_", true),
-            ("a.b.c", true),
-            ("a.b", false),
-            ("a.b.c.d", false),
-            ("a..c", false),
-            (".b.c", false),
-            ("a.b.", false),
-            ("a.b=.c", false),
-            ("a.b.c d", false),
-            ("oncall_0123456789abcdef", false),
-            ("", false),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(is_jwt(text), expected, "{text}");
-        }
     }
 
     #[test]

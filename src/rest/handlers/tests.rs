@@ -13,7 +13,11 @@ use crate::{
     kubernetes::{objects::Objects, probes::Ready},
     rendering::RenderingPool,
     rest::{
-        auth::Auth, catalog::Catalog, credentials::CredentialStore, permits::Permits, responses::Responses,
+        auth::{Auth, AuthSettings},
+        catalog::Catalog,
+        credentials::CredentialStore,
+        permits::Permits,
+        responses::Responses,
         writer::WebhookWriter,
     },
 };
@@ -28,7 +32,7 @@ fn api() -> ApiState {
     let credentials = CredentialStore::new(objects.clone(), TaskTracker::default());
     let short = Duration::from_millis(20);
     ApiState {
-        auth: Auth::new(client, None, 300).0,
+        auth: Auth::new(client, AuthSettings { calls_per_minute: 300, ..AuthSettings::default() }).0,
         ready: Ready::default(),
         writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, false)),
         catalog,

@@ -9,22 +9,29 @@ const ONE: &str = "oncall_one_0123456789";
 const TWO: &str = "oncall_two_0123456789";
 
 /// A labelled Secret `team/NAME` with stringData, made at a second.
-fn secret(name: &str, second: i64, data: Value) -> Secret {
-    let mut secret: Secret = serde_json::from_value(json!({
+fn secret(name: &str, second: i64, data: Value) -> ReadSecret {
+    secret_of("team", name, second, data)
+}
+
+/// The same of another namespace.
+fn secret_of(namespace: &str, name: &str, second: i64, data: Value) -> ReadSecret {
+    let data: BTreeMap<String, String> = serde_json::from_value(data).unwrap();
+    let data: BTreeMap<String, ByteString> =
+        data.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect();
+    serde_json::from_value(json!({
         "metadata": {
-            "namespace": "team",
+            "namespace": namespace,
             "name": name,
+            "uid": format!("uid-of-{name}"),
             "creationTimestamp": Timestamp::from_second(second).unwrap(),
             "labels": {"oncall.dev/api-token": "true"},
         },
+        "data": data,
     }))
-    .unwrap();
-    let data: BTreeMap<String, String> = serde_json::from_value(data).unwrap();
-    secret.data = Some(data.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect());
-    secret
+    .unwrap()
 }
 
-fn labelled(mut secret: Secret, label: &str, value: &str) -> Secret {
+fn labelled(mut secret: ReadSecret, label: &str, value: &str) -> ReadSecret {
     secret.labels_mut().insert(label.to_owned(), value.to_owned());
     secret
 }
@@ -43,6 +50,7 @@ fn opened(tokens: &Tokens, token: &str) -> Option<String> {
 fn a_secret_opens_its_namespace_or_says_why_not() {
     let bad_hash = "data.tokenHash: is not sha256: and 64 hex digits: `oncall-webhooks token create` writes it";
     let not_ascii = "data.token: a header carries only ASCII without spaces: make another token";
+    let long = "data.token: has more than 4096 characters: make a shorter token";
     let short = "data.token: has fewer than 16 characters: make a longer token";
     let hash = TokenHash::of(ONE).text();
     let cases = [
@@ -56,6 +64,9 @@ fn a_secret_opens_its_namespace_or_says_why_not() {
         (json!({"token": "0123456789abcde"}), Some(short)),
         (json!({"token": "0123456789abcde\n"}), Some(short)),
         (json!({"token": ""}), Some(short)),
+        (json!({"token": "a".repeat(4097)}), Some(long)),
+        (json!({"token": "a".repeat(1_000_000)}), Some(long)),
+        (json!({"token": ONE, "note": "n".repeat(1_000_000)}), None),
         (json!({"token": "oncall one 0123456789"}), Some(not_ascii)),
         (json!({"token": "oncall_öne_0123456789"}), Some(not_ascii)),
         (json!({"tokenHash": ""}), Some(bad_hash)),
@@ -144,6 +155,120 @@ fn the_older_of_two_secrets_with_the_same_token_counts() {
     tokens.replace([old.clone(), TokenSecret::read(&secret("z", 9, json!({"token": ONE})))]);
     tokens.remove(&old);
     assert_eq!(opened(&tokens, ONE).as_deref(), Some("team/z"), "the next one takes its place");
+}
+
+#[test]
+fn a_token_of_4096_characters_is_not_too_long() {
+    let token = "a".repeat(4096);
+    let mut tokens = Tokens::default();
+    assert_eq!(tokens.apply(TokenSecret::read(&secret("ci", 1, json!({"token": token})))), []);
+    assert_eq!(opened(&tokens, &token).as_deref(), Some("team/ci"));
+}
+
+/// What happens to the Secrets of namespaces `a` and `b` that have the same token: `(namespace, second of its creation)`.
+#[derive(Debug)]
+enum Step {
+    Made(&'static str, i64),
+    Gone(&'static str),
+    /// A new process lists these.
+    Started(&'static [(&'static str, i64)]),
+}
+
+#[test]
+fn a_token_that_stands_in_two_namespaces_opens_neither_and_one_that_is_copied_captures_nobody() {
+    use Step::*;
+    // Each step, what the token opens then, and the namespaces whose Secrets are told that it is elsewhere too.
+    type Case = (&'static str, Vec<(Step, Option<&'static str>, Vec<&'static str>)>);
+    let cases: Vec<Case> = vec![
+        (
+            "a copy closes both, and what was copied opens again when the copy is gone",
+            vec![
+                (Made("a", 1), Some("a/ci"), vec![]),
+                (Made("b", 2), None, vec!["a", "b"]),
+                (Gone("b"), Some("a/ci"), vec![]),
+            ],
+        ),
+        (
+            "the owner makes the Secret anew while there is a copy",
+            vec![
+                (Made("a", 1), Some("a/ci"), vec![]),
+                (Made("b", 2), None, vec!["a", "b"]),
+                (Gone("a"), None, vec![]),
+                (Made("a", 3), None, vec!["a"]),
+                (Gone("b"), Some("a/ci"), vec![]),
+            ],
+        ),
+        (
+            "the copy is made when the owner's is gone",
+            vec![(Made("a", 1), Some("a/ci"), vec![]), (Gone("a"), None, vec![]), (Made("b", 2), None, vec!["b"])],
+        ),
+        (
+            "where both are there at the start, the older is the owner's",
+            vec![
+                (Started(&[("a", 2), ("b", 1)]), None, vec!["a", "b"]),
+                (Gone("b"), None, vec![]),
+                (Made("b", 3), None, vec!["b"]),
+                (Gone("a"), Some("b/ci"), vec![]),
+            ],
+        ),
+        (
+            "where they are as old as each other, nobody can tell",
+            vec![
+                (Started(&[("a", 1), ("b", 1)]), None, vec!["a", "b"]),
+                (Gone("b"), None, vec!["a"]),
+                (Gone("a"), None, vec![]),
+            ],
+        ),
+    ];
+    for (case, steps) in cases {
+        let mut tokens = Tokens::default();
+        let made = |namespace, second| {
+            TokenSecret::read(&secret_of(namespace, "ci", second, json!({"tokenHash": TokenHash::of(ONE).text()})))
+        };
+        for (step, expected, told) in steps {
+            let problems = match &step {
+                Made(namespace, second) => tokens.apply(made(namespace, *second)),
+                Gone(namespace) => tokens.remove(&made(namespace, 0)),
+                Started(secrets) => tokens.replace(secrets.iter().map(|(namespace, second)| made(namespace, *second))),
+            };
+            let namespaces: Vec<&str> = problems.iter().map(|problem| &*problem.secret.namespace).collect();
+            assert_eq!((opened(&tokens, ONE).as_deref(), namespaces), (expected, told), "{case}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn the_owner_of_a_secret_is_not_told_where_else_its_token_is_and_the_log_is() {
+    let mut tokens = Tokens::default();
+    tokens.apply(TokenSecret::read(&secret_of("a", "ci", 1, json!({"token": ONE}))));
+    let problems = tokens.apply(TokenSecret::read(&secret_of("b", "copy", 2, json!({"token": ONE}))));
+    let text = "data: its token stands in a Secret of another namespace too, or did before, so that it opens neither: \
+                make another token";
+    assert_eq!(problems.iter().map(SecretProblem::text).collect::<Vec<_>>(), [text, text]);
+    assert_eq!(
+        texts(&problems),
+        [
+            format!("Secret a/ci: {text} (the other namespace: b)"),
+            format!("Secret b/copy: {text} (the other namespace: a)"),
+        ]
+    );
+    assert_eq!(problems[1].uid.as_deref(), Some("uid-of-copy"));
+}
+
+#[test]
+fn no_namespace_makes_the_tokens_of_others_forgotten() {
+    let mut homes = HashMap::new();
+    let token = |namespace: &str, number: usize| Token {
+        hash: TokenHash::of(&format!("{namespace} {number}")),
+        created: None,
+        access: TokenAccess { secret: NamespacedName::new(namespace, "ci"), read_only: false },
+    };
+    let victim = token("a", 0);
+    let none = HashMap::new();
+    remember(&mut homes, [&victim].into_iter(), &none);
+    let flood: Vec<Token> = (0..=REMEMBERED).map(|number| token("b", number)).collect();
+    remember(&mut homes, flood.iter(), &none);
+    assert_eq!(homes, HashMap::from([(victim.hash, Some("a".into()))]));
 }
 
 #[test]
