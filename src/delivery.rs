@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::{
     clients::ClientPool,
-    errors::ExchangeError,
+    errors::{ExchangeError, Refusal, RefusedName},
     explain::explain,
     resolver::{DnsLookup, system_dns},
     response::Decoders,
@@ -39,7 +39,7 @@ pub use self::{
     proxy::{InvalidProxy, ProxySettings},
 };
 use crate::core::{
-    address::{AddressPolicy, RefusedAddress},
+    address::AddressPolicy,
     request::{Header, HttpRequest, MAX_REDIRECTS, PreparedRequest},
     request_url::UrlError,
     response::{MASK, Outcome, is_secret_host},
@@ -108,9 +108,13 @@ impl Sender {
                 Ok(Err(ExchangeError::GateClosed)) => return Outcome::Withheld,
                 Ok(Err(ExchangeError::InvalidHost)) => return refused("Cannot resolve name in url", false),
                 Ok(Err(ExchangeError::UnresolvedHost)) => return refused("Cannot resolve name in url", true),
-                Ok(Err(ExchangeError::Refused(why))) => {
-                    log_refusal(requester, request, &hop, &why);
-                    return refused("This url is not supported for outgoing webhooks", false);
+                Ok(Err(ExchangeError::Refused(RefusedName { refusal, is_hidden }))) => {
+                    log_refusal(requester, request, &hop, &refusal);
+                    // The same in all: the words, and that it is tried again.
+                    return match is_hidden {
+                        true => refused("Cannot resolve name in url", true),
+                        false => refused("This url is not supported for outgoing webhooks", false),
+                    };
                 }
                 Ok(Err(ExchangeError::Failed(message))) => return Outcome::Failure { message, retryable: true },
                 Ok(Err(ExchangeError::UnusableResponse(message))) => {
@@ -132,7 +136,7 @@ impl Sender {
         jar: &mut CookieStore,
     ) -> Result<Exchange, ExchangeError> {
         let url = request::url(hop)?;
-        let client = self.clients.get(requester.namespace, &url, hop.tls.as_deref(), hop.names_host())?;
+        let client = self.clients.get(requester.namespace, hop, &url)?;
         let host = hop.url.host();
         let message = request::message(hop, url, id)?;
         // Connections ask the gate when they are made, but there may be one already.
@@ -176,11 +180,11 @@ fn log_refusal(
     Requester { namespace, webhook }: Requester,
     request: &PreparedRequest,
     hop: &HttpRequest,
-    why: &RefusedAddress,
+    why: &Refusal,
 ) {
     let host = hop.url.host();
     let (host, reason) =
-        if is_secret_host(host, &request.secrets) { (MASK, why.what.to_owned()) } else { (host, why.to_string()) };
+        if is_secret_host(host, &request.secrets) { (MASK, why.what().to_owned()) } else { (host, why.to_string()) };
     tracing::info!(namespace, webhook, host, reason, "refused to send");
 }
 

@@ -35,8 +35,8 @@ pub struct Reach {
         value_parser = address::parse_network
     )]
     pub deny_addresses: Vec<IpNet>,
-    /// A host that Webhooks may not send to, nor to any below it, unless a host is allowed in full: other names of the API
-    /// server
+    /// A host that Webhooks may not send to, nor to any below it, nor by an alias (CNAME) or as header Host, unless a host is
+    /// allowed in full: other names of the API server
     #[arg(
         long = "deny-host",
         env = "ONCALL_WEBHOOKS_DENY_HOSTS",

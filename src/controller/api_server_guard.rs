@@ -12,7 +12,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use tokio::{net::lookup_host, sync::watch, time::timeout};
 
-use super::services::addresses;
+use super::services::addresses_of;
 use crate::{
     core::address::AddressPolicy,
     delivery::Policies,
@@ -98,7 +98,7 @@ impl ApiServerGuard {
         };
         // The slice names all of several API servers, but may not be readable.
         match self.objects.get::<EndpointSlice>("default", "kubernetes").await {
-            Ok(slice) => self.found.addresses.extend(slice.iter().flat_map(addresses)),
+            Ok(slice) => self.found.addresses.extend(slice.iter().flat_map(addresses_of)),
             Err(error) if !std::mem::replace(&mut self.unreadable_logged, true) => {
                 tracing::info!(
                     error = error_chain(&error),

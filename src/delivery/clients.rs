@@ -6,21 +6,22 @@
 //! Tunnelled ─► TLS ─► tunnel connector ─► resolver ─► judged address ─► CONNECT through the proxy
 //! ```
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use reqwest::{Body, redirect};
-use rustls::ClientConfig;
+use rustls::{ClientConfig, client::Resumption};
 use tower::util::AndThenLayer;
 use url::{Host, Url};
 
 use super::{
-    errors::{BoxError, ExchangeError, SetUpError},
+    errors::{BoxError, ExchangeError, Refusal, SetUpError},
     explain::last_cause,
     ports::{Ports, SendGate, pass_gate},
     proxy::{ChosenProxy, ProxyMatcher, ProxySettings},
@@ -28,14 +29,25 @@ use super::{
     tls::TlsConfigs,
     tunnel::TunnelConnector,
 };
-use crate::core::tls::{TlsFingerprint, TlsIdentity};
+use crate::core::{
+    address::AddressPolicy,
+    request::HttpRequest,
+    tls::{TlsFingerprint, TlsIdentity},
+};
 
 /// How long an idle connection is kept. Shorter than many servers keep one, so that a request seldom meets one that is being
 /// closed.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Bound on the clients for single namespaces and identities. With more of these, some make their connections anew.
-const MAX_CLIENTS: usize = 256;
+/// Bound on the idle connections of one client to one host.
+const IDLE_OF_HOST: usize = 32;
+
+/// Bound on the namespaces that have clients. With more of these, some make their connections anew.
+const NAMESPACES: usize = 1000;
+/// Bound on the clients of one namespace: it has one for each of its identities.
+const CLIENTS: usize = 16;
+/// Bound on the TLS sessions that a client remembers, to take them up again.
+const SESSIONS: usize = 32;
 
 /// Sends requests, over connections of its own.
 #[derive(Clone)]
@@ -56,16 +68,16 @@ impl HttpClient {
     }
 }
 
-/// Clients, each with connections of its own: a connection that one namespace may have is not for another that may not have
-/// it, and a connection that was made with an identity is not for requests with another.
+/// Clients, each with connections of its own: a connection of one namespace is not for another, also where both may have it
+/// (a receiver may take what one sends for a part of what the other sends), and a connection that was made with an identity is
+/// not for requests with another.
 pub(super) struct ClientPool {
     resolver: GuardedResolver,
     gate: SendGate,
     tls: TlsConfigs,
-    /// For requests without an identity that every namespace may make.
-    shared: HttpClient,
-    /// For all other requests.
-    separate: Cache<ClientKey, HttpClient>,
+    namespaces: Cache<Arc<str>, Arc<Cache<ClientKey, HttpClient>>>,
+    /// The policy that all their connections were judged by.
+    judged_by: Mutex<Arc<AddressPolicy>>,
     /// None where no proxy is configured.
     proxied: Option<ProxiedClients>,
 }
@@ -74,14 +86,11 @@ pub(super) struct ClientPool {
 struct ProxiedClients {
     proxies: Arc<ProxyMatcher>,
     connector: TunnelConnector,
-    /// For requests without an identity that every namespace may make.
-    shared: HttpClient,
 }
 
-/// Requests with the same key may use the same connections.
+/// Requests of a namespace with the same key may use the same connections.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct ClientKey {
-    namespace: Option<String>,
     identity: Option<TlsFingerprint>,
     tunnelled: bool,
     http1: bool,
@@ -91,67 +100,75 @@ impl ClientPool {
     pub(super) fn new(ports: Ports, proxies: &ProxySettings, dns: DnsLookup) -> Result<Self, SetUpError> {
         let Ports { policies, services, gate } = ports;
         let tls = TlsConfigs::new()?;
-        let resolver = GuardedResolver { policies, services, namespace: None, dns };
-        let shared = direct(resolver.clone(), tls.default.clone(), &gate)?;
+        let judged_by = Mutex::new(Arc::clone(&policies.borrow()));
+        let resolver = GuardedResolver { policies, services, namespace: Arc::from(""), dns };
         let proxied = ProxyMatcher::new(proxies)?.map(|proxies| {
             let proxies = Arc::new(proxies);
             let (resolver, gate, to_proxy) = (resolver.clone(), Arc::clone(&gate), tls.default.clone());
             let connector = TunnelConnector::new(resolver, Arc::clone(&proxies), gate, to_proxy);
-            let shared = tunnelled(connector.clone(), tls.default.clone());
-            ProxiedClients { proxies, connector, shared }
+            ProxiedClients { proxies, connector }
         });
-        Ok(Self { resolver, gate, tls, shared, separate: Cache::new(MAX_CLIENTS), proxied })
+        Ok(Self { resolver, gate, tls, namespaces: Cache::new(NAMESPACES), judged_by, proxied })
     }
 
-    /// The client for a request of `namespace` to `url` with `identity`; one that speaks HTTP/1.1 alone if `http1` says so. An
-    /// address that stands in the URL itself is judged here: no resolver is asked for it.
+    /// The client for a request of `namespace` to `url`. What stands in the request itself is judged here: no resolver is asked
+    /// for an address in the URL, or for the header `Host`.
     ///
     /// # Errors
-    /// The URL's host is none, or its address is refused; or there is no client.
-    pub(super) fn get(
-        &self,
-        namespace: &str,
-        url: &Url,
-        identity: Option<&TlsIdentity>,
-        http1: bool,
-    ) -> Result<HttpClient, ExchangeError> {
-        let (name, address) = match url.host() {
-            Some(Host::Domain(name)) => (Some(name), None),
-            Some(Host::Ipv4(address)) => (None, Some(IpAddr::from(address))),
-            Some(Host::Ipv6(address)) => (None, Some(address.into())),
+    /// The URL's host is none, or what the request names is refused; or there is no client.
+    pub(super) fn get(&self, namespace: &str, hop: &HttpRequest, url: &Url) -> Result<HttpClient, ExchangeError> {
+        let policy = self.policy();
+        let judge = |address| policy.judge(Some(namespace), None, address, false).map_err(Refusal::Address);
+        match url.host() {
+            Some(Host::Domain(name)) => policy.judge_host(namespace, name).map_err(Refusal::Host)?,
+            Some(Host::Ipv4(address)) => judge(IpAddr::from(address))?,
+            Some(Host::Ipv6(address)) => judge(IpAddr::from(address))?,
             None => return Err(ExchangeError::InvalidHost),
-        };
-        let policy = self.resolver.policy();
-        let scope = policy.scope(namespace, name);
-        if let Some(address) = address {
-            policy.judge(scope, None, address, false).map_err(ExchangeError::Refused)?;
         }
-        let proxied = self.proxied.as_ref().filter(|_| self.proxy(url).is_some());
+        for value in hop.stated_hosts() {
+            policy.judge_host_header(namespace, value).map_err(Refusal::Host)?;
+        }
         let https = url.scheme() == "https";
-        let (identity, http1) = (identity.filter(|_| https), http1 && https);
-        if scope.is_none() && identity.is_none() && !http1 {
-            return Ok(proxied.map_or(&self.shared, |proxied| &proxied.shared).clone());
-        }
+        let identity = hop.tls.as_deref().filter(|_| https);
         let key = ClientKey {
-            namespace: scope.map(str::to_owned),
             identity: identity.map(TlsIdentity::fingerprint),
-            tunnelled: proxied.is_some(),
-            http1,
+            tunnelled: self.proxy(url).is_some(),
+            http1: https && hop.names_host(),
         };
-        let make = || -> Result<HttpClient, BoxError> {
-            let resolver = GuardedResolver { namespace: key.namespace.clone(), ..self.resolver.clone() };
-            let mut tls = self.tls.of(identity)?;
-            if http1 {
-                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-            }
-            Ok(match proxied {
-                None => direct(resolver, tls, &self.gate)?,
-                Some(proxied) => tunnelled(proxied.connector.with(resolver), tls),
-            })
-        };
-        self.separate
-            .get_or_insert_with(&key, make)
-            .map_err(|error| ExchangeError::Failed(format!("No HTTP client: {}", last_cause(&*error))))
+        let namespace: Arc<str> = Arc::from(namespace);
+        let new = || Ok::<_, Infallible>(Arc::new(Cache::new(CLIENTS)));
+        let Ok(clients) = self.namespaces.get_or_insert_with(&namespace, new);
+        let client = clients.get_or_insert_with(&key, || self.make(&namespace, &key, identity));
+        client.map_err(|error| ExchangeError::Failed(format!("No HTTP client: {}", last_cause(&*error))))
+    }
+
+    fn make(
+        &self,
+        namespace: &Arc<str>,
+        key: &ClientKey,
+        identity: Option<&TlsIdentity>,
+    ) -> Result<HttpClient, BoxError> {
+        let resolver = GuardedResolver { namespace: Arc::clone(namespace), ..self.resolver.clone() };
+        let mut tls = self.tls.of(identity)?;
+        tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        if key.http1 {
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        Ok(match self.proxied.as_ref().filter(|_| key.tunnelled) {
+            None => direct(resolver, tls, &self.gate)?,
+            Some(proxied) => tunnelled(proxied.connector.with(resolver), tls),
+        })
+    }
+
+    /// The policy of the moment. Connections that were judged by another one are given up.
+    fn policy(&self) -> Arc<AddressPolicy> {
+        let policy = self.resolver.policy();
+        let mut judged_by = self.judged_by.lock();
+        if !Arc::ptr_eq(&judged_by, &policy) {
+            *judged_by = Arc::clone(&policy);
+            self.namespaces.clear();
+        }
+        policy
     }
 
     /// Whether requests may go out at this moment.
@@ -178,6 +195,7 @@ fn direct(resolver: GuardedResolver, tls: ClientConfig, gate: &SendGate) -> Resu
         // Reqwest would take proxies from the environment, and not look names up for them.
         .no_proxy()
         .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_OF_HOST)
         .dns_resolver(Arc::new(resolver))
         .connector_layer(AndThenLayer::new(move |connection| pass_gate(&gate, connection)))
         // These make it as forgiving as OnCall's library.
@@ -193,6 +211,7 @@ fn tunnelled(connector: TunnelConnector, tls: ClientConfig) -> HttpClient {
     let client = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_OF_HOST)
         // These make it as forgiving as the direct client.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)

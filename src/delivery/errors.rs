@@ -1,7 +1,7 @@
 //! Why a request got no answer, and why there is no sender.
 
 use super::proxy::InvalidProxy;
-use crate::core::address::RefusedAddress;
+use crate::core::address::{ClosedHost, RefusedAddress};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,7 +28,7 @@ pub(super) enum ExchangeError {
     /// The host's name does not resolve.
     UnresolvedHost,
     /// The request may not go there.
-    Refused(RefusedAddress),
+    Refused(RefusedName),
     /// In one clause. Another time it may work.
     Failed(String),
     /// In one clause. An answer came that can't be used, nor would another one.
@@ -44,6 +44,45 @@ pub(super) struct GateClosed;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot resolve name")]
 pub(super) struct UnresolvedHost;
+
+/// What may not be sent to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// An address.
+    #[error(transparent)]
+    Address(RefusedAddress),
+    /// A host, whatever its addresses are.
+    #[error(transparent)]
+    Host(ClosedHost),
+}
+
+impl Refusal {
+    /// The reason without the address or the host.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Self::Address(refused) => refused.what,
+            Self::Host(closed) => closed.what(),
+        }
+    }
+}
+
+/// A host may not be sent to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{refusal}")]
+pub(super) struct RefusedName {
+    /// Why, for the administrator.
+    pub(super) refusal: Refusal,
+    /// Whether nobody else is to learn it: that the name has an address says what there is where they may not look. To them, it
+    /// is as if the name did not exist.
+    pub(super) is_hidden: bool,
+}
+
+impl From<Refusal> for ExchangeError {
+    /// A refusal for what the request itself says.
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(RefusedName { refusal, is_hidden: false })
+    }
+}
 
 /// It is not known where a Service leads. In one clause.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,7 @@ use std::{error::Error, io};
 
 use hyper_util::client::legacy;
 
-use super::errors::{ExchangeError, GateClosed, TunnelError, UnknownService, UnresolvedHost};
-use crate::core::address::RefusedAddress;
+use super::errors::{ExchangeError, GateClosed, RefusedName, TunnelError, UnknownService, UnresolvedHost};
 
 /// Why no answer came from `host`.
 pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeError {
@@ -15,7 +14,7 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeErro
     if causes(error).any(<dyn Error>::is::<UnresolvedHost>) {
         return ExchangeError::UnresolvedHost;
     }
-    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<RefusedAddress>()) {
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<RefusedName>()) {
         return ExchangeError::Refused(refused.clone());
     }
     if let Some(UnknownService(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {

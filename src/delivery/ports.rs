@@ -7,20 +7,27 @@ use futures::future::{self, BoxFuture, FutureExt};
 use tokio::sync::watch;
 
 use super::errors::{BoxError, GateClosed};
-use crate::core::address::AddressPolicy;
+use crate::core::address::{AddressPolicy, OwnService};
 
 /// The policy of the moment: what requests may reach.
 pub type Policies = watch::Receiver<Arc<AddressPolicy>>;
 
-/// Finds where a Service leads, by its namespace and name; or says why that is not known, in one clause.
-pub type ServiceLookup = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<ServiceTarget, String>> + Send + Sync>;
+/// Finds where a Service of a namespace leads at this moment; or says why that is not known, in one clause.
+pub type ServiceLookup =
+    Arc<dyn Fn(String, OwnService) -> BoxFuture<'static, Result<ServiceTarget, String>> + Send + Sync>;
 
 /// The target of a Service of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceTarget {
-    /// To its endpoints, which have these addresses.
-    Endpoints(Vec<IpAddr>),
-    /// To whatever DNS says (`ExternalName`); or there is no such Service.
+    /// To these addresses. A connection is made to them and to no others: what is judged is what is connected to.
+    Cluster {
+        /// The Service's own addresses; for a headless one, or a pod behind one, the pods' that are ready. None is connected to
+        /// if there are none.
+        addresses: Vec<IpAddr>,
+        /// All endpoints of the Service: the cluster's network leads from its addresses to these.
+        endpoints: Vec<IpAddr>,
+    },
+    /// To whatever DNS says (`ExternalName`), like any host outside; or there is no such Service.
     External,
 }
 

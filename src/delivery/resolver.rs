@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -14,12 +14,13 @@ use hickory_resolver::{
     ResolverBuilder, TokioResolver,
     config::LookupIpStrategy,
     net::{NetError, runtime::TokioRuntimeProvider},
+    proto::rr::{RData, Record},
 };
 use http::uri::Authority;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{
-    errors::{BoxError, UnknownService, UnresolvedHost},
+    errors::{BoxError, Refusal, RefusedName, UnknownService, UnresolvedHost},
     explain::last_cause,
     ports::{Policies, ServiceLookup, ServiceTarget},
 };
@@ -34,8 +35,16 @@ const MAX_QUESTIONS: usize = 10_000;
 /// Bound on the addresses of one host that a proxy is asked for, one after the other.
 const MAX_TARGETS: usize = 4;
 
-/// Looks up the addresses of a host. Their ports mean nothing.
-pub(super) type DnsLookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+/// What a name server says of a host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DnsAnswer {
+    pub(super) addresses: Vec<IpAddr>,
+    /// All names on the way to these: the one that was found, and those that it stands for (CNAME).
+    pub(super) names: Vec<String>,
+}
+
+/// Looks up a host.
+pub(super) type DnsLookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<DnsAnswer>> + Send + Sync>;
 
 /// Looks names up as the system is configured to (resolv.conf and its hosts). A look-up ends with the request that needs it,
 /// also where no name server answers.
@@ -48,6 +57,8 @@ pub(super) fn dns_of(builder: Result<ResolverBuilder<TokioRuntimeProvider>, NetE
     let resolver = builder.and_then(|mut builder| {
         let options = builder.options_mut();
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        // What an alias leads to is judged too.
+        options.preserve_intermediates = true;
         // A name that did not exist a moment ago may exist now: a Service of the same apply.
         options.negative_max_ttl = Some(NEGATIVE_TTL);
         options.try_tcp_on_error = true;
@@ -61,10 +72,22 @@ pub(super) fn dns_of(builder: Result<ResolverBuilder<TokioRuntimeProvider>, NetE
         let resolver = resolver.as_ref().map(Arc::clone).map_err(|error| io::Error::other(error.to_string()));
         async move {
             let found = resolver?.lookup_ip(name).await.map_err(io::Error::other)?;
-            Ok(found.iter().map(|address| SocketAddr::new(address, 0)).collect())
+            Ok(answer(found.as_lookup().answers()))
         }
         .boxed()
     })
+}
+
+fn answer(records: &[Record]) -> DnsAnswer {
+    let mut names = BTreeSet::new();
+    for record in records {
+        names.insert(record.name.to_ascii());
+        if let RData::CNAME(alias) = &record.data {
+            names.insert(alias.0.to_ascii());
+        }
+    }
+    let addresses = records.iter().filter_map(|record| record.data.ip_addr()).collect();
+    DnsAnswer { addresses, names: names.into_iter().collect() }
 }
 
 /// Looks names up for one client, and refuses addresses that the client's namespace may not reach.
@@ -72,8 +95,7 @@ pub(super) fn dns_of(builder: Result<ResolverBuilder<TokioRuntimeProvider>, NetE
 pub(super) struct GuardedResolver {
     pub(super) policies: Policies,
     pub(super) services: ServiceLookup,
-    /// None for the client of requests that every namespace may make.
-    pub(super) namespace: Option<String>,
+    pub(super) namespace: Arc<str>,
     pub(super) dns: DnsLookup,
 }
 
@@ -85,29 +107,43 @@ impl GuardedResolver {
 
     /// The addresses of a name, none of which is refused. Their ports are the connector's to set.
     async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
-        let is_service = self.is_own_service(name).await?;
-        let answers = (self.dns)(name.to_owned()).await.ok();
-        let answers = answers.filter(|answers| !answers.is_empty()).ok_or(UnresolvedHost)?;
-        let policy = self.policy();
-        // One refused address refuses the name, as in OnCall: whoever mixes such addresses in means no good.
-        for answer in &answers {
-            policy.judge(self.namespace.as_deref(), Some(name), answer.ip(), is_service)?;
-        }
-        Ok(answers)
+        let addresses = match self.own_service(name).await? {
+            Some(addresses) => addresses,
+            None => self.answers(name).await?,
+        };
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
     }
 
-    /// Whether a name is that of a Service of the client's own namespace. Its endpoints are judged here, since the cluster's
-    /// network leads from the Service's address to them.
-    async fn is_own_service(&self, name: &str) -> Result<bool, BoxError> {
+    /// The addresses that a name server gives.
+    async fn answers(&self, name: &str) -> Result<Vec<IpAddr>, BoxError> {
+        let DnsAnswer { addresses, names } = (self.dns)(name.to_owned()).await.unwrap_or_default();
+        if addresses.is_empty() {
+            return Err(UnresolvedHost.into());
+        }
         let policy = self.policy();
-        let Some(namespace) = self.namespace.as_deref() else { return Ok(false) };
-        let Some(service) = policy.own_service(namespace, name) else { return Ok(false) };
-        match (self.services)(namespace.to_owned(), service).await.map_err(UnknownService)? {
-            ServiceTarget::External => Ok(false),
-            ServiceTarget::Endpoints(endpoints) => {
-                endpoints.into_iter().try_for_each(|endpoint| policy.judge_endpoint(namespace, endpoint))?;
-                Ok(true)
-            }
+        let closed = names.iter().try_for_each(|name| policy.judge_host(&self.namespace, name).map_err(Refusal::Host));
+        // One refused address refuses the name, as in OnCall: whoever mixes such addresses in means no good.
+        let judge = |address: &IpAddr| policy.judge(Some(&self.namespace), Some(name), *address, false);
+        let judged = closed.and_then(|()| addresses.iter().try_for_each(judge).map_err(Refusal::Address));
+        match judged {
+            Ok(()) => Ok(addresses),
+            Err(refusal) => Err(RefusedName { refusal, is_hidden: !policy.is_well_known(name) }.into()),
+        }
+    }
+
+    /// The addresses of a Service of the client's own namespace, if the name is that of one. Its endpoints are judged too, since
+    /// the cluster's network leads from the Service's address to them.
+    async fn own_service(&self, name: &str) -> Result<Option<Vec<IpAddr>>, BoxError> {
+        let Some(service) = self.policy().own_service(&self.namespace, name) else { return Ok(None) };
+        let target = (self.services)(self.namespace.to_string(), service).await.map_err(UnknownService)?;
+        let ServiceTarget::Cluster { addresses, endpoints } = target else { return Ok(None) };
+        let policy = self.policy();
+        let behind = endpoints.into_iter().try_for_each(|endpoint| policy.judge_endpoint(&self.namespace, endpoint));
+        let judge = |address: &IpAddr| policy.judge(Some(&self.namespace), Some(name), *address, true);
+        match behind.and_then(|()| addresses.iter().try_for_each(judge)) {
+            Ok(()) if addresses.is_empty() => Err(UnresolvedHost.into()),
+            Ok(()) => Ok(Some(addresses)),
+            Err(refused) => Err(RefusedName { refusal: Refusal::Address(refused), is_hidden: false }.into()),
         }
     }
 
@@ -115,7 +151,7 @@ impl GuardedResolver {
     /// nowhere else, but the name where the policy trusts that.
     pub(super) async fn targets(&self, host: &str, port: u16) -> Result<Vec<Authority>, BoxError> {
         let is_judged = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
-        if is_judged || self.policy().trusts(self.namespace.as_deref(), host) {
+        if is_judged || self.policy().trusts(Some(&self.namespace), host) {
             return Ok(vec![Authority::try_from(format!("{host}:{port}"))?]);
         }
         let addresses = self.addresses(host).await?.into_iter().map(|answer| answer.ip().to_canonical());

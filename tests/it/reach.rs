@@ -104,6 +104,7 @@ async fn a_service_of_ones_own_is_refused_where_it_leads_to_what_is_guarded() {
     let world = World::reaching("reach-services", |_| ok(), &["--allow-address=10.0.0.0/8"]).await;
     let closed = World::reaching("reach-no-services", |_| ok(), &["--deny-own-services"]).await;
     let retry = json!({"maxAttempts": 1});
+    let url_of = |world: &World, name: &str| format!("http://{name}.{}.svc/", world.namespace);
     for world in [&world, &closed] {
         let service = |name: &str, address: &str| {
             let metadata = json!({"name": name, "labels": {"kubernetes.io/service-name": name}});
@@ -115,20 +116,30 @@ async fn a_service_of_ones_own_is_refused_where_it_leads_to_what_is_guarded() {
         world.apply(&services.map(|(name, address)| service(name, address)).concat()).await;
         let names = ["sound", "stolen", "cloud", "missing"];
         for name in names {
-            let url = format!("http://{name}.{}.svc/", world.namespace);
-            world.seen_webhook(name, "resolve", json!({"url": url, "retry": retry})).await;
+            let url = url_of(world, name);
+            world.seen_webhook(name, "resolve", json!({"url": url, "retry": retry, "timeout": "1s"})).await;
         }
         world.seen_webhook("direct", "resolve", json!({"url": format!("https://{api_server}/"), "retry": retry})).await;
         world.event("resolved", "resolve", "I1", json!({})).await;
         world.completed("resolved", names.len() as u32 + 1).await;
     }
-    // There is no name server here that knows Services: what may be looked up is looked up in vain.
-    let unknown = "URL - Cannot resolve name in url";
+    // There is no name server here that knows Services: what is looked up is looked up in vain. A Service is not: its address is
+    // tried, wherever that leads here.
+    let (unknown, sound) = ("URL - Cannot resolve name in url", url_of(&world, "sound"));
     let expected =
-        [("sound", unknown), ("stolen", REFUSED), ("cloud", REFUSED), ("missing", unknown), ("direct", REFUSED)];
+        [("sound", &*sound), ("stolen", REFUSED), ("cloud", REFUSED), ("missing", unknown), ("direct", REFUSED)];
     for (name, url) in expected {
         assert_eq!(world.response(name).await.url.as_deref(), Some(url), "{name}");
     }
+    // From the moment that it is changed, it leads where its name leads. At another port no connection is kept.
+    let url = url_of(&world, "sound").replace(".svc/", ".svc:81/");
+    let moved = json!({"url": url, "retry": retry, "timeout": "1s"});
+    world.seen_webhook("moved", "acknowledge", moved).await;
+    let away = json!({"spec": {"type": "ExternalName", "externalName": "chat-b.team-b.svc.cluster.local"}}).to_string();
+    world.kubectl(&["patch", "service", "sound", "--type=merge", "-p", &away]).await;
+    world.event("acknowledged", "acknowledge", "I2", json!({})).await;
+    world.completed("acknowledged", 1).await;
+    assert_eq!(world.response("moved").await.url.as_deref(), Some(unknown));
     for name in ["sound", "stolen", "cloud"] {
         assert_eq!(closed.response(name).await.url.as_deref(), Some(unknown), "{name}");
     }

@@ -14,6 +14,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
+use percent_encoding::percent_decode;
 
 mod allowed;
 mod networks;
@@ -34,6 +35,30 @@ pub struct RefusedAddress {
     pub address: IpAddr,
     /// Completes the sentence "The address is …", such as `private (RFC 1918)`.
     pub what: &'static str,
+}
+
+/// A host that no request may name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{host} is {CLOSED}")]
+pub struct ClosedHost {
+    /// The host, in lower case.
+    pub host: String,
+}
+
+impl ClosedHost {
+    /// The reason without the host.
+    pub fn what(&self) -> &'static str {
+        CLOSED
+    }
+}
+
+/// A Service of a webhook's own namespace, as a host names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnService {
+    /// Its name.
+    pub name: String,
+    /// The name of the pod behind it that is meant, where one is.
+    pub pod: Option<String>,
 }
 
 /// The addresses and hosts that may be sent to.
@@ -210,14 +235,32 @@ impl AddressPolicy {
 
 /// # Judging hosts
 impl AddressPolicy {
-    /// Returns the namespace if its own rules decide whether `host` may be sent to. Otherwise the answer is the same for
-    /// every namespace: requests are judged without one, and namespaces may share connections to that host.
-    pub fn scope<'a>(&self, namespace: &'a str, host: Option<&str>) -> Option<&'a str> {
-        let is_own = |of: &Option<String>| of.as_deref() == Some(namespace);
-        let depends = self.addresses.iter().any(|allowed| is_own(&allowed.namespace))
-            || self.hosts.iter().any(|allowed| is_own(&allowed.namespace))
-            || host.is_some_and(|host| self.own_service(namespace, host).is_some());
-        depends.then_some(namespace)
+    /// Whether a request of `namespace` may name this host: in its URL, or as one that its URL's host stands for (CNAME).
+    ///
+    /// # Errors
+    /// The configuration closes the host, and does not name it by itself among those that it allows.
+    pub fn judge_host(&self, namespace: &str, host: &str) -> Result<(), ClosedHost> {
+        let host = normalize(host);
+        let is_open = self.unrestricted || !self.is_closed(&host) || self.is_named(Some(namespace), &host);
+        if is_open { Ok(()) } else { Err(ClosedHost { host }) }
+    }
+
+    /// Whether a request of `namespace` may have this value of the header `Host`. Every name in it counts, however a receiver
+    /// takes it apart.
+    ///
+    /// # Errors
+    /// As [`Self::judge_host`].
+    pub fn judge_host_header(&self, namespace: &str, value: &[u8]) -> Result<(), ClosedHost> {
+        let value: Vec<u8> = percent_decode(value).collect();
+        let is_of_name = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
+        let names = value.split(|b| !is_of_name(b)).filter_map(|name| std::str::from_utf8(name).ok());
+        names.into_iter().try_for_each(|name| self.judge_host(namespace, name))
+    }
+
+    /// Whether everybody knows where a host leads inside the cluster or the machine, so that saying so discloses nothing.
+    pub fn is_well_known(&self, host: &str) -> bool {
+        let host = normalize(host);
+        is_below(&host, "localhost") || is_metadata_host(&host) || self.api_server_hosts.contains(&host)
     }
 
     /// Whether the configuration names this very host for requests of `namespace`: then a proxy may look it up.
@@ -232,17 +275,20 @@ impl AddressPolicy {
         is_below(&host, &self.cluster_domain) || host.ends_with(".svc")
     }
 
-    /// The name of the Service of `namespace` that `host` stands for, if there is one and such Services may be sent to.
-    /// `host` is `NAME.NAMESPACE.svc`, also with the cluster's domain, or the name of a pod behind it.
-    pub fn own_service(&self, namespace: &str, host: &str) -> Option<String> {
+    /// The Service of `namespace` that `host` stands for, if it has the form of one and such Services may be sent to: `host` is
+    /// `NAME.NAMESPACE.svc`, also with the cluster's domain, or `POD.NAME.NAMESPACE.svc` for a pod behind it.
+    pub fn own_service(&self, namespace: &str, host: &str) -> Option<OwnService> {
         if self.unrestricted || !self.own_services || namespace.is_empty() {
             return None;
         }
         let host = normalize(host);
         let host = host.strip_suffix(&self.cluster_domain).and_then(|host| host.strip_suffix('.')).unwrap_or(&host);
         let name = host.strip_suffix(".svc")?.strip_suffix(namespace)?.strip_suffix('.')?;
-        let labels = || name.split('.');
-        labels().all(|label| !label.is_empty()).then(|| labels().next_back().map(str::to_owned))?
+        if name.split('.').any(str::is_empty) {
+            return None;
+        }
+        let (pod, name) = name.rsplit_once('.').map_or((None, name), |(pod, name)| (Some(pod), name));
+        Some(OwnService { name: name.to_owned(), pod: pod.map(str::to_owned) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Receivers that count their connections, name servers that lie, and the senders under test.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -20,14 +20,17 @@ use tokio::{
 
 use crate::{
     core::{
-        address::AddressPolicy,
+        address::{AddressPolicy, OwnService},
         request::{HttpRequest, PreparedRequest},
         request_url::{self, RequestUrl, UrlError},
         response::Outcome,
         tls::{self, TlsIdentity},
         webhook::{ClientCertificate, HttpMethod, SecretKey, TlsSettings},
     },
-    delivery::{Ports, ProxySettings, Requester, Sender, ServiceLookup, ServiceTarget, resolver::DnsLookup},
+    delivery::{
+        Ports, ProxySettings, Requester, Sender, ServiceLookup, ServiceTarget,
+        resolver::{DnsAnswer, DnsLookup},
+    },
 };
 
 /// Bound on everything that is waited for.
@@ -110,7 +113,7 @@ pub(super) fn names(
         let before = asked.iter().filter(|other| **other == name).count();
         let answers = answers(name.trim_end_matches('.'), before);
         asked.push(name);
-        async move { Ok(answers.into_iter().map(|address| SocketAddr::new(address, 0)).collect()) }.boxed()
+        async move { Ok(DnsAnswer { addresses: answers, names: Vec::new() }) }.boxed()
     });
     (dns, asked)
 }
@@ -218,15 +221,16 @@ pub(super) async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<Tls
 }
 
 /// Services, some of which lead to where nobody may send.
-pub(super) fn cluster(namespace: &str, service: &str) -> Result<ServiceTarget, String> {
-    let addresses: &[&str] = match (namespace, service) {
-        ("team", "chat") => &["127.0.0.1", "10.7.7.7"],
-        ("team", "stolen") => &["10.7.7.7", "10.96.0.1"],
-        ("team", "cloud") => &["168.63.129.16"],
+pub(super) fn cluster(namespace: &str, service: &OwnService) -> Result<ServiceTarget, String> {
+    let (addresses, endpoints): (&[&str], &[&str]) = match (namespace, &*service.name) {
+        ("team", "chat") => (&["127.0.0.1"], &["127.0.0.1", "10.7.7.7"]),
+        ("team", "stolen") => (&["10.96.7.7"], &["10.7.7.7", "10.96.0.1"]),
+        ("team", "cloud") => (&["10.96.7.7"], &["168.63.129.16"]),
+        ("team", "empty") => (&[], &[]),
         ("team", "away") => return Err("It is not known where Service away leads".to_owned()),
         _ => return Ok(ServiceTarget::External),
     };
-    Ok(ServiceTarget::Endpoints(ips(addresses)))
+    Ok(ServiceTarget::Cluster { addresses: ips(addresses), endpoints: ips(endpoints) })
 }
 
 /// A sender whose gate is open.

@@ -14,7 +14,7 @@ use super::{
         Listener, NOT_SUPPORTED, UNRESOLVED, answer, get, hostile_names, ips, mk_identity, mk_sender, names, outcome,
         outcome_within, policy, through,
     },
-    spellings::{ELSEWHERE, LOCAL, LOCAL6, NAMES},
+    spellings::tricks,
 };
 use crate::{
     core::{address::AddressPolicy, response::Outcome},
@@ -60,12 +60,8 @@ async fn no_proxy_is_asked_for_a_forbidden_address() {
     let to = SocketAddr::from(([127, 0, 0, 1], trap.port));
     let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
     let sender = mk_sender(policy(), &through(&proxy, ""), names(public).0);
-    let at = |url: &str| url.replace("PORT", &trap.port.to_string());
-    let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), NOT_SUPPORTED));
-    let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
-    let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
     let unknown = ["unknown.example", "unknown.allowed.example"].map(|host| (format!("http://{host}/"), UNRESOLVED));
-    let tricks: Vec<(String, &str)> = local.chain(elsewhere).chain(names).chain(unknown).collect();
+    let tricks: Vec<(String, &str)> = tricks(trap.port).into_iter().chain(unknown).collect();
     let found = join_all(tricks.iter().map(|(url, _)| get(&sender, url))).await;
     let wrong: Vec<_> = tricks.iter().zip(found).filter(|((_, expected), found)| expected != found).collect();
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), tricks.len());
@@ -75,12 +71,16 @@ async fn no_proxy_is_asked_for_a_forbidden_address() {
 #[tokio::test]
 async fn no_proxy_is_asked_for_a_forbidden_address_of_a_redirect_or_of_a_later_dns_answer() {
     let location = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ";
-    for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://to-private.example/"] {
+    for (url, expected) in [
+        ("http://10.0.0.1/", NOT_SUPPORTED),
+        ("http://169.254.169.254/", NOT_SUPPORTED),
+        ("http://to-private.example/", UNRESOLVED),
+    ] {
         let receiver = Listener::new("127.0.0.1:0", format!("{location}{url}\r\n\r\n")).await;
         let to = SocketAddr::from(([127, 0, 0, 1], receiver.port));
         let proxy = Proxy::start(move |_| Ok(to)).await.unwrap();
         let sender = mk_sender(policy(), &through(&proxy, ""), names(public).0);
-        assert_eq!(get(&sender, "http://public.example/").await, NOT_SUPPORTED, "{url}");
+        assert_eq!(get(&sender, "http://public.example/").await, expected, "{url}");
         assert_eq!(proxy.lines(), ["CONNECT 93.184.216.34:80"], "{url}");
     }
     let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_owned();
@@ -90,7 +90,7 @@ async fn no_proxy_is_asked_for_a_forbidden_address_of_a_redirect_or_of_a_later_d
     let (dns, asked) = names(public);
     let sender = mk_sender(policy(), &through(&proxy, ""), dns);
     assert_eq!(get(&sender, "http://rebinding.example/").await, "200 ok");
-    assert_eq!(get(&sender, "http://rebinding.example/").await, NOT_SUPPORTED);
+    assert_eq!(get(&sender, "http://rebinding.example/").await, UNRESOLVED);
     assert_eq!((proxy.lines(), asked.lock().len()), (vec!["CONNECT 93.184.216.34:80".to_owned()], 2));
 }
 

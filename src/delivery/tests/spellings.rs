@@ -124,8 +124,19 @@ pub(super) const ELSEWHERE: [(&str, &str); 62] = [
     ("http://127.0.0.1:65536/", "The port in the url is over 65535"),
 ];
 
-/// Names that lead to where nobody may send.
-pub(super) const NAMES: [&str; 37] = [
+/// Names that everybody knows to lead to where nobody may send, and one's own Services that do.
+pub(super) const KNOWN: [&str; 7] = [
+    "metadata.google.internal",
+    "api.cluster.example",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "stolen.team.svc",
+    "cloud.team.svc.cluster.local",
+    "pod-0.stolen.team.svc",
+];
+
+/// Names that lead to where nobody may send, which is not to be learnt from what comes of a request.
+pub(super) const NAMES: [&str; 30] = [
     "to-unspecified6.example",
     "to-private.example",
     "to-cgnat.example",
@@ -139,24 +150,17 @@ pub(super) const NAMES: [&str; 37] = [
     "to-multicast.example",
     "to-broadcast.example",
     "to-metadata.example",
-    "metadata.google.internal",
     "to-metadata.allowed.example",
     "to-metadata6.allowed.example",
     "TO-AZURE.Allowed.Example.",
     "to-alibaba.allowed.example",
     "to-api.allowed.example",
-    "api.cluster.example",
-    "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
     "chat.other.svc",
     "chat.other.svc.cluster.local.",
     "chat.team",
     "team.svc",
     "external.team.svc",
     "metadata.team.svc.cluster.local",
-    "stolen.team.svc",
-    "cloud.team.svc.cluster.local",
-    "pod-0.stolen.team.svc",
     "badallowed.example",
     "allowed.example.evil.example",
     "mixed.example",
@@ -164,3 +168,18 @@ pub(super) const NAMES: [&str; 37] = [
     "mixed6.example",
     "1.2.3.4.example",
 ];
+
+/// The message that refuses one of [`LOCAL`] and [`LOCAL6`].
+pub(super) fn refusal(url: &str) -> &'static str {
+    if url.to_ascii_lowercase().contains("://to-") { UNRESOLVED } else { NOT_SUPPORTED }
+}
+
+/// All URLs that are refused, at this port, and the messages.
+pub(super) fn tricks(port: u16) -> Vec<(String, &'static str)> {
+    let at = |url: &str| url.replace("PORT", &port.to_string());
+    let local = LOCAL.iter().chain(&LOCAL6).map(|url| (at(url), refusal(url)));
+    let elsewhere = ELSEWHERE.iter().map(|(url, message)| ((*url).to_owned(), *message));
+    let known = KNOWN.iter().map(|name| (at(&format!("http://{name}:PORT/")), NOT_SUPPORTED));
+    let names = NAMES.iter().map(|name| (at(&format!("http://{name}:PORT/")), UNRESOLVED));
+    local.chain(elsewhere).chain(known).chain(names).collect()
+}

@@ -451,20 +451,33 @@ fn a_webhook_reaches_the_services_of_its_own_namespace_unless_that_is_denied() {
 }
 
 #[test]
-fn connections_are_shared_only_where_the_namespace_makes_no_difference() {
-    let policy = policy(&["team=10.0.0.0/8", "fd00::/8"], &["site=example.com"]);
-    for (namespace, host, shared) in [
-        ("team", None, false),
-        ("team", Some("a.example"), false),
-        ("site", None, false),
-        ("other", None, true),
-        ("other", Some("chat.team.svc"), true),
-        ("other", Some("chat.other.svc"), false),
-        ("other", Some("chat.other.svc.cluster.local."), false),
+fn a_closed_host_is_closed_in_a_url_as_an_alias_and_as_host_header() {
+    let hosts = ["eks.example", "api.corp.example"].map(|host| parse_host_suffix(host).unwrap());
+    let policy = policy(&["0.0.0.0/0"], &["corp.example", "team=named.eks.example"]).close(Vec::new(), hosts.to_vec());
+    for (namespace, host, closed) in [
+        ("team", "A.EKS.example.", Some("a.eks.example")),
+        ("team", "api.corp.example", Some("api.corp.example")),
+        ("team", "chat.corp.example", None),
+        ("team", "named.eks.example", None),
+        ("other", "named.eks.example", Some("named.eks.example")),
+        ("team", "x.named.eks.example", Some("x.named.eks.example")),
+        ("team", "seks.example", None),
     ] {
-        assert_eq!(policy.scope(namespace, host).is_none(), shared, "{namespace} {host:?}");
+        let expected = closed.map_or(Ok(()), |host| Err(ClosedHost { host: host.to_owned() }));
+        assert_eq!(policy.judge_host(namespace, host), expected, "{namespace} {host}");
+        for header in [host.to_owned(), format!("{host}:443"), format!(" {host}\t"), format!("user@{host}, b")] {
+            assert_eq!(policy.judge_host_header(namespace, header.as_bytes()), expected, "{namespace} {header}");
+        }
     }
-    assert_eq!(policy.deny_own_services().scope("other", Some("chat.other.svc")), None);
+    let hidden =
+        [&b"a.%65ks.example"[..], b"\xe9/a.eks.example", b"[::1]:80 a.eks.example", b"chat.example;EKS.example"];
+    for header in hidden {
+        assert!(policy.judge_host_header("team", header).is_err(), "{}", header.escape_ascii());
+    }
+    assert_eq!(
+        AddressPolicy::unrestricted().close(Vec::new(), hosts.to_vec()).judge_host("team", "eks.example"),
+        Ok(())
+    );
 }
 
 #[test]
@@ -540,13 +553,16 @@ fn a_proxy_may_look_up_only_hosts_that_the_configuration_names() {
 fn an_own_service_is_recognized_by_each_of_its_names() {
     let policy = policy(&[], &[]);
     for (namespace, host, service) in [
-        ("team", "Chat.Team.svc.cluster.local.", Some("chat")),
-        ("team", "pod-0.chat.team.svc", Some("chat")),
+        ("team", "Chat.Team.svc.cluster.local.", Some(("chat", None))),
+        ("team", "pod-0.chat.team.svc", Some(("chat", Some("pod-0")))),
+        ("team", "_http._tcp.chat.team.svc", Some(("chat", Some("_http._tcp")))),
         ("team", "chat.other.svc", None),
         ("team", "team.svc", None),
         ("", "chat..svc", None),
     ] {
-        assert_eq!(policy.own_service(namespace, host).as_deref(), service, "{namespace} {host}");
+        let expected = service
+            .map(|(name, pod): (&str, Option<&str>)| OwnService { name: name.to_owned(), pod: pod.map(str::to_owned) });
+        assert_eq!(policy.own_service(namespace, host), expected, "{namespace} {host}");
     }
     assert_eq!(policy.deny_own_services().own_service("team", "chat.team.svc"), None);
     assert_eq!(AddressPolicy::unrestricted().own_service("team", "chat.team.svc"), None);

@@ -62,9 +62,14 @@ impl Header {
 pub const MAX_REDIRECTS: usize = 30;
 
 impl HttpRequest {
+    /// The values of its headers that name a host.
+    pub fn stated_hosts(&self) -> impl Iterator<Item = &[u8]> {
+        self.headers.iter().filter(|header| header.is("Host")).map(|header| &*header.value)
+    }
+
     /// Whether its headers name another host than its URL's, which only HTTP/1.1 has room for.
     pub fn names_host(&self) -> bool {
-        self.headers.iter().any(|header| header.is("Host"))
+        self.stated_hosts().next().is_some()
     }
 
     /// The request that `requests` sends next after an answer with this status and `Location`; None if that answer is the
