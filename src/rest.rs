@@ -43,7 +43,7 @@ use self::{
     permits::Permits,
     responses::{ResponseIndex, Responses},
     state::ApiState,
-    writer::WebhookWriter,
+    writer::{WebhookWriter, WriteRules},
 };
 use crate::{
     config::ApiConfig,
@@ -117,8 +117,9 @@ impl Service {
         tasks.spawn(watch_tokens);
         let writes = TaskTracker::new();
         let credentials = CredentialStore::new(objects.clone(), writes.clone());
-        let writer =
-            WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials.clone(), config.allow_managed);
+        let rules =
+            WriteRules { allow_managed: config.allow_managed, keep_credentials: config.keep_credentials_on_url_change };
+        let writer = WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials.clone(), rules);
         let api = Arc::new(ApiState {
             auth,
             ready: Ready::default(),

@@ -28,6 +28,10 @@ pub struct ApiConfig {
     /// sign in with OpenID Connect [default: none, but any where the operator's own token does not tell the cluster's]
     #[arg(long, env = "ONCALL_WEBHOOKS_TOKEN_ISSUERS", value_delimiter = ',', value_name = "URL")]
     pub token_issuers: Vec<String>,
+    /// Keep a webhook's password and Authorization header when its URL comes to lead to another scheme, host or port, as OnCall
+    /// does: whoever may write can then have them sent to a host of their own
+    #[arg(long, env = "ONCALL_WEBHOOKS_KEEP_CREDENTIALS_ON_URL_CHANGE")]
+    pub keep_credentials_on_url_change: bool,
     /// How many calls a token, or a Kubernetes user in a namespace, may make in a minute
     #[arg(long, env = "ONCALL_WEBHOOKS_CALLS_PER_MINUTE", default_value_t = 300, value_parser = positive)]
     pub calls_per_minute: usize,

@@ -8,6 +8,7 @@
 //! A field is added here and nowhere else under `rest`: a member and a line in both [`WebhookInput`] and [`WebhookOutput`],
 //! and a line in [`desired`]. `/actions/` gets it by itself; where it is to differ there, `collection` says how.
 
+mod carried;
 mod collection;
 mod credential;
 mod desired;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub(crate) use self::{
+    carried::carried_credentials,
     collection::Collection,
     credential::CredentialField,
     desired::{DesiredWebhook, unwritten},
@@ -77,7 +79,8 @@ pub(crate) struct WebhookInput {
     /// Jinja2 template of a JSON object.
     #[schema(value_type = Option<String>, max_length = 50000)]
     headers: Option<Option<String>>,
-    /// Jinja2 template of the URL.
+    /// Jinja2 template of the URL. One that leads to another scheme, host or port needs the password and the Authorization header
+    /// once more: they are not sent to where nobody gave them for.
     #[schema(nullable = false, min_length = 1, max_length = 50000, example = "https://example.com")]
     url: Option<String>,
     /// Whether the whole data is sent rather than `data`. True if it is left out of a new webhook.

@@ -21,7 +21,7 @@ use super::{
     catalog::{CachedWebhook, Catalog, NameKind},
     credentials::{CredentialStore, as_read},
     error::ApiError,
-    webhook::{DesiredWebhook, WebhookInput, desired, unwritten},
+    webhook::{DesiredWebhook, WebhookInput, carried_credentials, desired, unwritten},
 };
 use crate::{
     core::id,
@@ -36,13 +36,21 @@ const BACKOFF: Duration = Duration::from_millis(20);
 /// How many webhooks may be changed at a time, at most.
 const LOCKS: usize = 64;
 
+/// What the administrator lets clients change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteRules {
+    /// Whether objects that GitOps tools manage may be changed too.
+    pub(crate) allow_managed: bool,
+    /// Whether credentials stay with a webhook whose URL comes to lead elsewhere, as in OnCall.
+    pub(crate) keep_credentials: bool,
+}
+
 /// Writes webhooks.
 pub(crate) struct WebhookWriter {
     objects: Objects,
     catalog: Arc<Catalog>,
     credentials: CredentialStore,
-    /// Whether objects that GitOps tools manage may be changed too.
-    allow_managed: bool,
+    rules: WriteRules,
     /// The last time of creation that was given to a webhook, in microseconds: no two have the same.
     last_created: AtomicI64,
     /// Changes of one webhook are made one after the other: they would be each other's conflicts. A webhook has its lock
@@ -55,10 +63,10 @@ impl WebhookWriter {
         objects: Objects,
         catalog: Arc<Catalog>,
         credentials: CredentialStore,
-        allow_managed: bool,
+        rules: WriteRules,
     ) -> Self {
         let locks = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self { objects, catalog, credentials, allow_managed, last_created: AtomicI64::new(0), locks }
+        Self { objects, catalog, credentials, rules, last_created: AtomicI64::new(0), locks }
     }
 
     /// Creates a webhook.
@@ -167,7 +175,8 @@ impl WebhookWriter {
     /// Changes a webhook.
     ///
     /// # Errors
-    /// It is gone: 404. It is managed elsewhere: 403. Its new name is taken: 400. Others keep changing it: 503. The API
+    /// It is gone: 404. It is managed elsewhere: 403. Its new name is taken, or its new URL would have its credentials sent to
+    /// another host: 400. Others keep changing it: 503. The API
     /// server refuses the change, or does not answer.
     pub(crate) async fn update(
         &self,
@@ -181,6 +190,7 @@ impl WebhookWriter {
         let mut entry = latest.ok_or_else(ApiError::not_found)?;
         for attempt in 0..ATTEMPTS {
             self.refuse_managed(&entry.webhook)?;
+            self.refuse_carrying(&entry.webhook, &input)?;
             let _reserved = match input.name() {
                 Some(name) if name != entry.name() => Some(
                     self.catalog.reserve(&namespace, NameKind::Display, name, Some(&entry)).ok_or_else(not_unique)?,
@@ -277,7 +287,7 @@ impl WebhookWriter {
     }
 
     fn refuse_managed(&self, webhook: &Webhook) -> Result<(), ApiError> {
-        let manager = Manager::of(&webhook.metadata).filter(|_| !self.allow_managed);
+        let manager = Manager::of(&webhook.metadata).filter(|_| !self.rules.allow_managed);
         manager.map_or(Ok(()), |manager| {
             let detail = format!(
                 "Webhook {} is managed by {manager}, which would undo the change: change it there.",
@@ -285,6 +295,14 @@ impl WebhookWriter {
             );
             Err(ApiError::new(StatusCode::FORBIDDEN, detail))
         })
+    }
+
+    fn refuse_carrying(&self, webhook: &Webhook, input: &WebhookInput) -> Result<(), ApiError> {
+        if self.rules.keep_credentials {
+            return Ok(());
+        }
+        let carried = carried_credentials(webhook, input);
+        if carried.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(carried)) }
     }
 
     /// The time, in microseconds, but later than at any call before.

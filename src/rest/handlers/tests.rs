@@ -18,7 +18,7 @@ use crate::{
         credentials::CredentialStore,
         permits::Permits,
         responses::Responses,
-        writer::WebhookWriter,
+        writer::{WebhookWriter, WriteRules},
     },
 };
 
@@ -30,11 +30,12 @@ fn api() -> ApiState {
     let client = Client::new(away, "default");
     let (objects, catalog) = (Objects::new(client.clone(), "test"), Arc::new(Catalog::default()));
     let credentials = CredentialStore::new(objects.clone(), TaskTracker::default());
+    let rules = WriteRules { allow_managed: false, keep_credentials: false };
     let short = Duration::from_millis(20);
     ApiState {
         auth: Auth::new(client, AuthSettings { calls_per_minute: 300, ..AuthSettings::default() }).0,
         ready: Ready::default(),
-        writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, false)),
+        writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, rules)),
         catalog,
         responses: Arc::new(Responses::new(objects)),
         trusted_proxies: Vec::new(),

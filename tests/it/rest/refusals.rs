@@ -2,16 +2,17 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use oncall_webhooks::core::response::MASK;
 use parking_lot::Mutex;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
 };
 
-use super::{Team, WEBHOOKS, path, start_with};
+use super::{Team, WEBHOOKS, path, start, start_with};
 use crate::harness::{cluster, eventually};
 
 /// Passes connections on to the API server, until it is told not to.
@@ -102,6 +103,38 @@ async fn while_the_api_server_is_away_reads_go_on_and_writes_are_told_to_come_ba
         (team.get(&path(&webhook)).await.status == 404).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_go_to_another_host_only_if_they_are_sent_again_or_the_administrator_wants_it_as_in_oncall() {
+    let team = Team::new("carry").await;
+    let secrets =
+        json!({"password": "s3cret-of-ann", "username": "ann", "authorization_header": "Bearer t0ken-of-ann"});
+    let webhook = team.create("carry", secrets).await;
+    let one = path(&webhook);
+    let message = "The url leads to another scheme, host or port: send this again too, or null to have none.";
+    let refused = json!({"password": [message], "authorization_header": [message]});
+    for url in
+        ["http://example.com", "https://example.com:8443", "https://evil.example/", "https://{{ 'evil.example' }}/"]
+    {
+        for one in [one.clone(), one.replace("webhooks", "actions")] {
+            assert_eq!(team.put(&one, json!({"url": url})).await.both(), (400, refused.clone()), "{one} {url}");
+        }
+    }
+    let masked = json!({"url": "https://evil.example", "password": MASK, "authorization_header": null});
+    assert_eq!(team.put(&one, masked).await.both(), (400, json!({"password": [message]})));
+    assert_eq!(team.get(&one).await.both(), (200, webhook));
+    // The same host takes them along, and another one what was sent for it.
+    team.put(&one, json!({"url": "https://example.com/other/{{ alert_group_id }}"})).await.expect(200);
+    let moved = json!({"url": "https://new.example", "password": "other-s3cret", "authorization_header": null});
+    let moved = team.put(&one, moved).await.expect(200);
+    assert_eq!((&moved["password"], &moved["authorization_header"]), (&json!(MASK), &Value::Null));
+
+    let api = start("keep-credentials", &["--keep-credentials-on-url-change"]).await;
+    let team = Team::at("keep", api.url()).await;
+    let webhook = team.create("keep", json!({"authorization_header": "Bearer t0ken"})).await;
+    let moved = team.put(&path(&webhook), json!({"url": "https://new.example"})).await.expect(200);
+    assert_eq!(moved["authorization_header"], MASK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
