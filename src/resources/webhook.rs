@@ -146,7 +146,8 @@ pub struct WebhookSpec {
     /// Where the template of the URL comes from, if the URL is a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_from: Option<SecretKeySource>,
-    /// Template that renders to a JSON object of request headers.
+    /// Template that renders to a JSON object of request headers. Those of the connection are left out: Connection,
+    /// Transfer-Encoding, Expect and others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50000))]
     pub headers: Option<String>,

@@ -34,7 +34,7 @@ mod url_secrets;
 
 pub use self::http_request::{Header, HttpRequest, MAX_REDIRECTS};
 use self::{
-    headers::{StatedHeader, latin1, wire_headers},
+    headers::{HEADERS_MAX, HeaderBudget, StatedHeader, latin1, wire_headers},
     url_secrets::{mask_credentials, url_secrets},
 };
 
@@ -238,13 +238,21 @@ impl RequestBuilder<'_> {
             value: value.clone(),
             secret: is_authorization(name),
         };
+        let mut budget = HeaderBudget::new();
+        for (name, value) in &stated {
+            let length = if let Json::Str(text) = value { text.len() } else { 0 };
+            budget.take(name, length, None)?;
+        }
         let mut headers: Vec<StatedHeader> = stated.iter().map(from_template).collect();
         let mut shown = stated;
         let webhook = self.webhook;
         let from_secrets = webhook.headers_from.iter().map(|(name, key)| (name.as_str(), key));
         let authorization = webhook.authorization_header.iter().map(|key| ("Authorization", key));
         for (name, key) in from_secrets.chain(authorization) {
-            let value = Json::from(self.secret(key)?.expose_secret());
+            let value = (self.secrets)(key)?;
+            budget.take(name, value.expose_secret().len(), Some(key))?;
+            self.used.push(value.clone());
+            let value = Json::from(value.expose_secret());
             headers.push(StatedHeader { name: Arc::from(name), value, secret: true });
             shown.insert(Arc::from(name), Json::from(MASK));
         }
@@ -319,6 +327,9 @@ impl RequestBuilder<'_> {
                 None => return Ok(None),
             },
         };
+        if password.expose_secret().len() > HEADERS_MAX {
+            return Err(format!("The password is over {} KiB, which no header may be", HEADERS_MAX / 1024));
+        }
         let pair = latin1(&format!("{user}:{}", password.expose_secret()))
             .ok_or("The user name or the password has a character outside Latin-1, which Basic auth can't send")?;
         let token = BASE64_STANDARD.encode(pair);

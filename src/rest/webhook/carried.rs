@@ -60,7 +60,7 @@ mod tests {
         carried_credentials(webhook, input).into_iter().map(|(field, _)| field).collect()
     }
 
-    fn mk_webhook(spec: serde_json::Value) -> Webhook {
+    fn mk_webhook(spec: &serde_json::Value) -> Webhook {
         let mut all = json!({"triggerType": "resolve"});
         all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         Webhook::new("jira", serde_json::from_value(all).unwrap())
@@ -95,7 +95,7 @@ mod tests {
         for (old, new, is_carried) in cases {
             let mut spec = both.clone();
             spec["url"] = old.into();
-            let webhook = mk_webhook(spec);
+            let webhook = mk_webhook(&spec);
             let expected: &[_] = if is_carried { &["password", "authorization_header"] } else { &[] };
             assert_eq!(fields(&webhook, &to(new)), expected, "{old} {new}");
             let set = || Some(CredentialChange::Set(SecretString::from("other")));
@@ -114,13 +114,13 @@ mod tests {
     #[test]
     fn a_url_that_is_a_secret_is_another_and_headers_from_secrets_are_for_the_manifest_to_move() {
         let from = json!({"secretKeyRef": {"name": "chat", "key": "url"}});
-        let webhook = mk_webhook(json!({"urlFrom": from, "password": from}));
+        let webhook = mk_webhook(&json!({"urlFrom": from, "password": from}));
         assert_eq!(fields(&webhook, &to("https://a.example/")), ["password"]);
         let header = json!({"name": "X-Key", "secretKeyRef": {"name": "chat", "key": "key"}});
-        let webhook = mk_webhook(json!({"url": "https://a.example/", "headersFrom": [header]}));
+        let webhook = mk_webhook(&json!({"url": "https://a.example/", "headersFrom": [header]}));
         assert_eq!(fields(&webhook, &to("https://b.example/")), ["url"]);
         assert!(fields(&webhook, &to("https://a.example/other")).is_empty());
-        let bare = mk_webhook(json!({"url": "https://a.example/"}));
+        let bare = mk_webhook(&json!({"url": "https://a.example/"}));
         assert!(fields(&bare, &to("https://b.example/")).is_empty());
     }
 }

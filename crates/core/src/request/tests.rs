@@ -116,15 +116,40 @@ fn the_record_shows_the_body_that_was_made_even_if_none_is_sent() {
 }
 
 #[test]
-fn templates_cannot_set_headers_that_frame_the_message() {
+fn no_webhook_sets_headers_that_frame_the_message_or_are_for_one_connection() {
     let webhook = Webhook {
         headers: Some(mk_json(
-            r#"{"Host": "other.example", "content-length": "5", "Transfer-Encoding": "chunked", "Connection": "close", "x-a": "1", "X-A": "caf\u00e9"}"#,
+            r#"{"Host": "other.example", "content-length": "5", "Transfer-Encoding": "chunked", "Connection": "close",
+            "keep-alive": "timeout=9", "Proxy-Connection": "x", "PROXY-AUTHORIZATION": "Basic eA==", "TE": "trailers",
+            "Trailer": "X-A", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__", "Expect": "100-continue", "x-a": "1",
+            "X-A": "caf\u00e9"}"#,
         )),
+        headers_from: ["Upgrade", "expect"].map(|name| (name.to_owned(), mk_secret("token"))).to_vec(),
         ..mk_webhook()
     };
     let expected = headers(&[("Host", "other.example"), ("X-A", "caf\u{e9}"), ("Content-Length", "0")]);
     assert_eq!(sent(&webhook).0, expected);
+}
+
+#[test]
+fn headers_are_bounded_in_all_and_the_refusal_names_the_one_that_is_too_much() {
+    let large = "s3cret".repeat(10_000);
+    let secrets = |_: &_| Ok(SecretString::from(large.as_str()));
+    let prepared =
+        |webhook: &Webhook| prepare(webhook, &EventData::new(Vec::new()), &WebhookContext::default(), false, &secrets);
+    let from = |count: usize| (0..count).map(|number| (format!("X-{number}"), mk_secret("large"))).collect();
+    let bounded = Webhook { headers_from: from(4), ..mk_webhook() };
+    assert!(matches!(prepared(&bounded), Preparation::Send(..)));
+    let stated = mk_json(r#"{"X-Long": "{{ 'y' * 40000 }}"}"#);
+    // What the template states counts too.
+    let cases = [(64, None, "X-4"), (4, Some(stated), "X-3")];
+    for (count, headers, name) in cases {
+        let webhook = Webhook { headers, headers_from: from(count), ..mk_webhook() };
+        let Preparation::Failed(record) = prepared(&webhook) else { panic!("sent") };
+        let expected =
+            format!("Headers - With header {name} (key 'key' of Secret 'large'), the headers are over 256 KiB in all");
+        assert_eq!(record.request_headers, Some(expected));
+    }
 }
 
 #[test]
