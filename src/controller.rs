@@ -49,25 +49,25 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Client, ResourceExt,
+    Client,
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ReconcilerConfig,
-        reflector::{self, ObjectRef, Store, store::Writer},
-        watcher::{self, Event, watcher},
+        reflector::{self, ObjectRef, Store},
+        watcher::Event,
     },
 };
 use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
     api_server_guard::ApiServerGuard,
-    catalog::{Catalog, WebhookIndex},
+    catalog::{Catalog, WebhookChange, WebhookIndex},
     deliver::{Deliverer, Parts},
     deliveries::{Deliveries, EventIndex},
     history::History,
     metrics::Metrics,
     payloads::Payloads,
-    secrets::Secrets,
+    secrets::{SecretIndex, Secrets},
     services::services,
 };
 use crate::{
@@ -75,12 +75,11 @@ use crate::{
     core::dispatch::Limits,
     delivery::{Policies, Ports, ProxySettings, Sender},
     kubernetes::{
-        client::api_of,
         index::Fold,
         lease::{self, Leadership},
         objects::Objects,
         probes::{Health, Ready},
-        watch::{log_errors, on_listed, valid, watch},
+        watch::{Selection, on_listed, valid, watch, watch_metadata},
     },
     memory::{ControllerBudget, MemoryLimit},
     rendering::RenderingPool,
@@ -179,7 +178,10 @@ struct Leader {
     catalog: Arc<Catalog>,
     history: Arc<History>,
     secrets: Secrets,
-    secret_writer: Writer<Secret>,
+    /// Bound on a page of a list, in bytes.
+    page: u64,
+    /// How many Secrets are read at a time.
+    secret_reads: usize,
     deliveries: Arc<Deliveries>,
     rendering: RenderingPool,
     ready: Ready,
@@ -189,7 +191,6 @@ struct Leader {
 /// Tells which kinds have been listed to their end. kube-runtime's stores wake only one of those who wait for them.
 #[derive(Clone, Default)]
 struct Listed {
-    secrets: Arc<SetOnce<()>>,
     webhooks: Arc<SetOnce<()>>,
     responses: Arc<SetOnce<()>>,
 }
@@ -210,10 +211,9 @@ impl Leader {
         lease: Leadership,
         ready: Ready,
     ) -> Result<(Self, Changes)> {
-        let objects = Objects::new(client.clone(), FIELD_MANAGER);
+        let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::default());
-        let (secret_store, secret_writer) = reflector::store::<Secret>();
-        let secrets = Secrets::new(secret_store);
+        let secrets = Secrets::new(budget.secrets);
         let history = Arc::new(History::new(objects.clone(), budget.contents));
         let rendering = RenderingPool::new().context("start threads for renderings")?;
         let parts = Parts {
@@ -240,6 +240,7 @@ impl Leader {
             bytes(budget.waiting),
         );
         let listed = Listed::default();
+        let (page, secret_reads) = (budget.page(), budget.reads().div_ceil(2));
         let leader = Self {
             client,
             config,
@@ -247,7 +248,8 @@ impl Leader {
             catalog,
             history,
             secrets,
-            secret_writer,
+            page,
+            secret_reads,
             deliveries,
             rendering,
             ready,
@@ -267,7 +269,8 @@ impl Leader {
         parts.spawn(Arc::clone(&deliveries).drive());
         parts.spawn(Arc::clone(&deliveries).watch_bound());
         let retention = parts.spawn(self.remove_old());
-        parts.spawn(self.watch_secrets(secret_changes));
+        parts.spawn(self.watch_secrets());
+        parts.spawn(self.read_secrets(secret_changes));
         let failed = tokio::select! {
             _ = parts.join_next() => true,
             () = stop => false,
@@ -281,24 +284,25 @@ impl Leader {
         Ok(())
     }
 
-    /// Watches the Secrets that webhooks may name, and tells of the webhooks that name one that has changed.
-    fn watch_secrets(self, changes: UnboundedSender<ObjectRef<Webhook>>) -> impl Future<Output = ()> + use<> {
-        let secrets = self.secrets;
-        let labelled = watcher::Config::default().labels(&format!("{SECRET_LABEL}=true"));
-        let events = watcher(api_of::<Secret>(&self.client, self.config.namespace.as_deref()), labelled)
-            .default_backoff()
-            .reflect(self.secret_writer)
-            .inspect_ok(move |_| secrets.notify())
-            .inspect_ok(on_listed(&self.listed.secrets))
-            .touched_objects();
-        let catalog = self.catalog;
-        log_errors::<Secret, _>(events).for_each(move |secret: Secret| {
-            let namespace = secret.namespace().unwrap_or_default();
-            for webhook in catalog.referencing(&namespace, &secret.name_any()) {
-                // The controller lives as long as the process.
-                let _ = changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&namespace));
-            }
+    /// Watches the metadata of the Secrets that webhooks may name.
+    fn watch_secrets(&self) -> impl Future<Output = ()> + use<> {
+        let labelled = Selection { labels: Some(format!("{SECRET_LABEL}=true")), fields: None };
+        let events = watch_metadata::<Secret>(&self.client, self.config.namespace.as_deref(), labelled, self.page);
+        let mut index = Fold::new(SecretIndex(self.secrets.clone()));
+        events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
+            index.observe(&event);
             future::ready(())
+        })
+    }
+
+    /// Reads the Secrets that webhooks refer to, and tells of these webhooks when one has changed.
+    fn read_secrets(&self, changes: UnboundedSender<ObjectRef<Webhook>>) -> impl Future<Output = ()> + use<> {
+        let (catalog, secrets) = (Arc::clone(&self.catalog), self.secrets.clone());
+        secrets.keep(self.objects.clone(), self.secret_reads, move |secret| {
+            for webhook in catalog.referencing(&secret.namespace, &secret.name) {
+                // The controller lives as long as the process.
+                let _ = changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&secret.namespace));
+            }
         })
     }
 
@@ -310,13 +314,24 @@ impl Leader {
     ) -> impl Future<Output = ()> + use<> {
         let (store, writer) = reflector::store::<Webhook>();
         let (deliveries, interrupted) = (Arc::clone(&self.deliveries), Arc::clone(&self.deliveries));
-        let on_change = move |change| deliveries.webhook_changed(change);
+        let secrets = self.secrets.clone();
+        let on_change = move |change: WebhookChange| {
+            // First, so that its deliveries know what they wait for.
+            match &change {
+                WebhookChange::Added(entry) | WebhookChange::Changed(entry) => {
+                    secrets.refer(&entry.name, &entry.webhook);
+                }
+                WebhookChange::Removed(name) => secrets.release(name),
+                WebhookChange::Unreadable(_) => {}
+            }
+            deliveries.webhook_changed(change);
+        };
         let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.catalog), on_change));
-        let events = watch::<Webhook>(&self.client, self.config.namespace.as_deref(), watcher::Config::default())
+        let events = watch::<Webhook>(&self.client, self.config.namespace.as_deref(), Selection::default(), self.page)
             .inspect_err(move |_| interrupted.webhooks_interrupted())
             .inspect_ok(move |event| index.observe(event))
             .inspect_ok(on_listed(&self.listed.webhooks));
-        let stream = valid(events).reflect(writer).applied_objects();
+        let stream = valid(events).modify(drop_writes).reflect(writer).applied_objects();
         let context = webhooks::Context {
             objects: self.objects.clone(),
             catalog: Arc::clone(&self.catalog),
@@ -324,26 +339,20 @@ impl Leader {
             deliveries: Arc::clone(&self.deliveries),
             rendering: self.rendering.clone(),
         };
-        let reconciled = Controller::for_stream(stream, store)
+        Controller::for_stream(stream, store)
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
             .reconcile_on(ran)
             .reconcile_on(secret_changed)
             .run(webhooks::reconcile, webhooks::failed, Arc::new(context))
-            .for_each(|_| future::ready(()));
-        // Without the Secrets none of them would seem ready.
-        let secrets_listed = Arc::clone(&self.listed.secrets);
-        async move {
-            secrets_listed.wait().await;
-            reconciled.await;
-        }
+            .for_each(|_| future::ready(()))
     }
 
     /// Watches responses: those that people want to be sent again, and those that were there before this process.
     fn watch_responses(&self) -> impl Future<Output = ()> + use<> {
         let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
         let (history, deliveries) = (Arc::clone(&self.history), Arc::clone(&self.deliveries));
-        let listed = Arc::clone(&self.listed.responses);
-        async move { responses::watch(&client, namespace.as_deref(), history, deliveries, listed).await }
+        let (listed, page) = (Arc::clone(&self.listed.responses), self.page);
+        async move { responses::watch(&client, namespace.as_deref(), page, history, deliveries, listed).await }
     }
 
     /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
@@ -353,15 +362,15 @@ impl Leader {
     ) -> impl Future<Output = ()> + use<> {
         let (client, namespace, objects) = (self.client.clone(), self.config.namespace.clone(), self.objects.clone());
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
+        let page = self.page;
         async move {
             listed.webhooks.wait().await;
-            listed.secrets.wait().await;
             listed.responses.wait().await;
             ready.set();
             tracing::info!("ready");
             let (store, writer) = reflector::store::<AlertGroupEvent>();
             let (mut index, refusals) = (Fold::new(EventIndex(Arc::clone(&deliveries))), objects.clone());
-            let events = watch::<AlertGroupEvent>(&client, namespace.as_deref(), watcher::Config::default())
+            let events = watch::<AlertGroupEvent>(&client, namespace.as_deref(), Selection::default(), page)
                 .inspect_ok(move |event| index.observe(event))
                 .inspect_ok(move |event| {
                     if let Event::InitApply(event) | Event::Apply(event) = event
@@ -394,6 +403,7 @@ impl Leader {
             Arc::clone(&self.catalog),
             self.config.namespace.clone(),
             self.config.retention.clone(),
+            self.page,
             Arc::clone(&self.listed.webhooks),
         )
     }
@@ -437,6 +447,12 @@ fn drop_data(event: &mut AlertGroupEvent) {
     event.spec.alert_payload = None;
     event.spec.alert_group.last_alert = None;
     event.metadata.managed_fields = None;
+}
+
+/// Takes out of a webhook who wrote what of it, and its annotations: nothing here looks at them.
+fn drop_writes(webhook: &mut Webhook) {
+    webhook.metadata.managed_fields = None;
+    webhook.metadata.annotations = None;
 }
 
 /// Finishes what is on the way, within bounds.

@@ -4,6 +4,7 @@
 //! ```text
 //! client ─┬─► objects (get, list, create, patch, delete) ──► table, resource_version
 //!         ├─► watch (of lenient objects) ──► index
+//!         ├─► list (pages of objects, for both)
 //!         └─► lease (which replica leads)
 //! ```
 
@@ -11,6 +12,7 @@ pub mod client;
 pub(crate) mod index;
 pub(crate) mod lease;
 pub(crate) mod lenient;
+pub(crate) mod list;
 pub(crate) mod name;
 pub(crate) mod objects;
 pub(crate) mod probes;

@@ -6,14 +6,20 @@
 //! A budget is a function of the limit: its parts and the base, which nothing here counts, are never more than the limit
 //! together. What holds memory for tenants is given its part when it is made, and says what it does where that is used up.
 
+mod cache;
 mod cgroup;
 mod quantity;
+mod shares;
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 pub use self::quantity::parse_quantity;
+pub(crate) use self::{
+    cache::{CACHE_ENTRY, cache},
+    shares::Shares,
+};
 use crate::config::Memory;
 
 /// One mebibyte, in bytes.
@@ -30,6 +36,9 @@ const LEAST_BASE: u64 = 24 * MIB;
 
 /// What one rendering may hold, in bytes: the bound that `pyjinja` keeps.
 pub const RENDERING: u64 = 24 * MIB;
+
+/// Bound on a page of a list at least, in bytes: it is to have several objects where they are small.
+const LEAST_PAGE: u64 = MIB / 2;
 
 /// How many renderings are under way at a time at most, whatever the limit.
 const MOST_RENDERINGS: u64 = 8;
@@ -143,6 +152,16 @@ impl ControllerBudget {
         renderings(self.rendering)
     }
 
+    /// Bound on the text of one page of a list, in bytes.
+    pub fn page(&self) -> u64 {
+        page(self.lists)
+    }
+
+    /// How many objects may be read at a time.
+    pub fn reads(&self) -> usize {
+        reads(self.lists)
+    }
+
     /// Writes it to the log.
     pub fn log(&self) {
         let Self { limit, base, rendering, in_flight, waiting, webhooks, payloads, contents, secrets, lists } = *self;
@@ -210,6 +229,16 @@ impl ApiBudget {
         renderings(self.rendering)
     }
 
+    /// Bound on the text of one page of a list, in bytes.
+    pub fn page(&self) -> u64 {
+        page(self.lists)
+    }
+
+    /// How many objects may be read at a time.
+    pub fn reads(&self) -> usize {
+        reads(self.lists)
+    }
+
     /// Writes it to the log.
     pub fn log(&self) {
         let Self { limit, base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists } = *self;
@@ -249,6 +278,16 @@ impl Division {
 
 fn renderings(bytes: u64) -> usize {
     usize::try_from(bytes / RENDERING).unwrap_or(1).max(1)
+}
+
+/// An object has up to a megabyte and a half, and is held several times while it is read.
+fn reads(lists: u64) -> usize {
+    usize::try_from(lists / (5 * MIB)).unwrap_or(usize::MAX).clamp(2, 32)
+}
+
+/// Up to four kinds are listed at a time, and of each a page is held as it came and cut into objects.
+fn page(lists: u64) -> u64 {
+    (lists / 8).max(LEAST_PAGE)
 }
 
 #[cfg(test)]

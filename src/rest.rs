@@ -31,7 +31,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, future};
-use kube::{Client, runtime::watcher};
+use kube::Client;
 use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
@@ -53,7 +53,7 @@ use crate::{
         index::Fold,
         objects::Objects,
         probes::{self, Health, Ready},
-        watch::{on_listed, valid, watch},
+        watch::{Selection, on_listed, valid, watch},
     },
     memory::{ApiBudget, MemoryLimit},
     rendering::RenderingPool,
@@ -82,6 +82,7 @@ pub async fn run(client: Client, config: ApiConfig, stop: impl Future<Output = (
 struct Service {
     client: Client,
     namespace: Option<String>,
+    budget: ApiBudget,
     health_address: Option<SocketAddr>,
     server: Server,
     api: Arc<ApiState>,
@@ -104,7 +105,7 @@ impl Service {
         let bounds = Bounds::within(unauthenticated, connections, config.trusted_proxies.clone());
         let server = Server::bind(&config.listen, bounds).await?;
         tracing::info!(address = %server.local_addr()?, "REST API");
-        let objects = Objects::new(client.clone(), FIELD_MANAGER);
+        let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::default());
         let settings = AuthSettings {
             namespace: config.namespace.clone(),
@@ -125,7 +126,7 @@ impl Service {
             ready: Ready::default(),
             writer: Arc::new(writer),
             catalog,
-            responses: Arc::new(Responses::new(objects)),
+            responses: Arc::new(Responses::new(objects, budget.responses)),
             trusted_proxies: config.trusted_proxies,
             bodies: Permits::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
             validations: Permits::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
@@ -135,6 +136,7 @@ impl Service {
         Ok(Self {
             client,
             namespace: config.namespace,
+            budget,
             health_address: config.health_address,
             server,
             api,
@@ -176,7 +178,8 @@ impl Service {
     /// Keeps the catalog as the webhooks are.
     fn watch_webhooks(&mut self) {
         let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.api.catalog)));
-        let events = watch::<Webhook>(&self.client, self.namespace.as_deref(), watcher::Config::default());
+        let events =
+            watch::<Webhook>(&self.client, self.namespace.as_deref(), Selection::default(), self.budget.page());
         let events = events.inspect_ok(on_listed(&self.webhooks_listed));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);
@@ -187,8 +190,8 @@ impl Service {
     /// Keeps the list of responses of runs that have ended: the others have nothing to show.
     fn watch_responses(&mut self) {
         let mut index = Fold::new(ResponseIndex(Arc::clone(&self.api.responses)));
-        let ended = watcher::Config::default().fields("status.phase!=Pending");
-        let events = watch::<WebhookResponse>(&self.client, self.namespace.as_deref(), ended);
+        let ended = Selection { fields: Some("status.phase!=Pending".to_owned()), labels: None };
+        let events = watch::<WebhookResponse>(&self.client, self.namespace.as_deref(), ended, self.budget.page());
         let events = valid(events.inspect_ok(on_listed(&self.responses_listed)));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);

@@ -279,6 +279,7 @@ impl Deliverer {
     /// Renders the request: here if that is known to be cheap, else where it holds up nobody.
     async fn prepare(&self, delivery: &Delivery, webhook: &Arc<WatchedWebhook>, data: Arc<EventData>) -> Preparation {
         let namespace = &*delivery.event.namespace;
+        self.secrets.read(namespace, &webhook.webhook).await;
         let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await;
         let own = WebhookContext::new(webhook.webhook.template_data(), responses);
         let masked = delivery.facts.event_type == EventType::PersonalNotification;

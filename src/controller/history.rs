@@ -16,31 +16,41 @@ use futures::StreamExt;
 use kube::{ResourceExt, core::PartialObjectMeta};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
+use serde::Deserialize;
 
 use crate::{
-    core::{delivery::EventKey, event::response_value, id, json::Object, lifecycle::ListedResponses},
+    core::{
+        delivery::EventKey,
+        event::{response_value, value_size},
+        id,
+        json::{Json, Object},
+        lifecycle::ListedResponses,
+    },
     errors::error_chain,
     kubernetes::{
         name::{NamespacedName, name_of},
         objects::{self, Objects},
         resource_version::{ResourceVersion, version_of},
     },
+    memory::{CACHE_ENTRY, cache},
     resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
 };
 
-/// About how many bytes the cache needs for an entry beside the content.
-const CACHE_ENTRY: u64 = 500;
+/// About how many bytes a content usually has.
+const USUAL: u64 = 2 * 1024;
 
-/// An alert group: its namespace, and the label value of its id.
-type GroupKey = (String, String);
+/// Hash of an alert group: its namespace, and the label value of its id.
+type GroupHash = u64;
 
-/// The latest response of one webhook for an alert group.
+/// The latest response of one webhook for an alert group. There may be hundreds of thousands.
 #[derive(Clone, Debug)]
 struct LatestResponse {
-    /// Label value of the webhook.
-    webhook: String,
+    /// Hash of the label value of the webhook.
+    webhook: u64,
+    /// Hash of the response's namespace and name.
+    hash: u64,
     /// Name of the WebhookResponse.
-    response: Arc<str>,
+    response: Box<str>,
     recorded: Recorded,
 }
 
@@ -60,13 +70,61 @@ pub(crate) struct ResponseContent {
     pub(crate) content: Option<String>,
 }
 
+/// The same as a value, which all templates that see it share.
+#[derive(Debug)]
+struct ResponseValue {
+    webhook_id: Arc<str>,
+    value: Json,
+}
+
+impl From<&ResponseContent> for ResponseValue {
+    fn from(content: &ResponseContent) -> Self {
+        Self { webhook_id: Arc::from(content.webhook_id.as_str()), value: response_value(content.content.as_deref()) }
+    }
+}
+
+/// A content at hand.
+#[derive(Clone)]
+enum Content {
+    /// Nobody has asked for it yet.
+    Text(Arc<ResponseContent>),
+    Value(Arc<ResponseValue>),
+}
+
 #[derive(Clone)]
 struct ContentWeight;
 
-impl Weighter<NamespacedName, Arc<ResponseContent>> for ContentWeight {
-    fn weight(&self, _: &NamespacedName, value: &Arc<ResponseContent>) -> u64 {
-        value.content.as_ref().map_or(0, String::len) as u64 + CACHE_ENTRY
+impl Weighter<NamespacedName, Content> for ContentWeight {
+    fn weight(&self, name: &NamespacedName, content: &Content) -> u64 {
+        let bytes = match content {
+            Content::Text(content) => content.content.as_ref().map_or(0, String::len),
+            Content::Value(value) => value_size(&value.value),
+        };
+        CACHE_ENTRY + (bytes + name.namespace.len() + name.name.len()) as u64
     }
+}
+
+/// What is read of a WebhookResponse for its content.
+#[derive(Deserialize)]
+struct ContentPart {
+    spec: ContentSpec,
+    status: Option<ContentStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContentSpec {
+    webhook_ref: ContentWebhook,
+}
+
+#[derive(Deserialize)]
+struct ContentWebhook {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct ContentStatus {
+    content: Option<String>,
 }
 
 /// The label values of a response's webhook and alert group.
@@ -88,11 +146,11 @@ pub(crate) struct History {
     /// events of all that it named.
     listed: RwLock<HashSet<u64>>,
     hasher: RandomState,
-    groups: Mutex<HashMap<GroupKey, Vec<LatestResponse>>>,
+    groups: Mutex<HashMap<GroupHash, Vec<LatestResponse>>>,
     /// How many responses this process has noted.
     noted: AtomicU64,
     /// By the name of the WebhookResponse.
-    contents: Cache<NamespacedName, Arc<ResponseContent>, ContentWeight>,
+    contents: Cache<NamespacedName, Content, ContentWeight>,
 }
 
 impl History {
@@ -104,7 +162,7 @@ impl History {
             hasher: RandomState::new(),
             groups: Mutex::default(),
             noted: AtomicU64::new(0),
-            contents: Cache::with_weighter(10_000, budget, ContentWeight),
+            contents: cache(budget, USUAL, ContentWeight),
         }
     }
 
@@ -122,8 +180,13 @@ impl History {
             event: event.map(|event| self.hash_of_event(&namespace, event)),
         };
         if let Some((webhook, group)) = labels(response) {
-            let recorded = Recorded::Listed(version_of(response));
-            self.set_latest((namespace.to_string(), group), LatestResponse { webhook, response: name, recorded });
+            let latest = LatestResponse {
+                webhook: self.hasher.hash_one(webhook),
+                hash: hashes.response,
+                response: Box::from(&*name),
+                recorded: Recorded::Listed(version_of(response)),
+            };
+            self.set_latest(self.hash_of_group(&namespace, &group), latest);
         }
         hashes
     }
@@ -132,10 +195,13 @@ impl History {
     pub(crate) fn retain(&self, listed: Vec<ListedHashes>, began: &Recorded) {
         let listed: HashSet<u64> =
             listed.into_iter().flat_map(|hashes| [hashes.response].into_iter().chain(hashes.event)).collect();
-        self.groups.lock().retain(|(namespace, _), all| {
-            all.retain(|latest| latest.recorded >= *began || listed.contains(&self.hash(namespace, &latest.response)));
+        let mut groups = self.groups.lock();
+        groups.retain(|_, all| {
+            all.retain(|latest| latest.recorded >= *began || listed.contains(&latest.hash));
             !all.is_empty()
         });
+        groups.shrink_to_fit();
+        drop(groups);
         *self.listed.write() = listed;
     }
 
@@ -145,9 +211,9 @@ impl History {
         self.listed.write().remove(&self.hash(&name.namespace, &name.name));
         if let Some((_, group)) = labels(response) {
             let mut groups = self.groups.lock();
-            let key = (name.namespace.to_string(), group);
+            let key = self.hash_of_group(&name.namespace, &group);
             if let Some(all) = groups.get_mut(&key) {
-                all.retain(|latest| latest.response != name.name);
+                all.retain(|latest| *latest.response != *name.name);
                 if all.is_empty() {
                     groups.remove(&key);
                 }
@@ -165,7 +231,11 @@ impl History {
         self.hasher.hash_one((namespace, EVENT_LABEL, label))
     }
 
-    fn set_latest(&self, group: GroupKey, latest: LatestResponse) {
+    fn hash_of_group(&self, namespace: &str, label: &str) -> GroupHash {
+        self.hasher.hash_one((namespace, label))
+    }
+
+    fn set_latest(&self, group: GroupHash, latest: LatestResponse) {
         let mut groups = self.groups.lock();
         let all = groups.entry(group).or_default();
         match all.iter_mut().find(|other| other.webhook == latest.webhook) {
@@ -187,36 +257,44 @@ impl History {
 
     /// Notes a response that has just been recorded.
     pub(crate) fn note(&self, namespace: &str, group: &str, webhook: &str, response: &str, content: ResponseContent) {
-        self.contents.insert(NamespacedName::new(namespace, response), Arc::new(content));
-        let recorded = Recorded::Here(self.noted.fetch_add(1, Ordering::Relaxed));
-        let latest = LatestResponse { webhook: label_value(webhook), response: response.into(), recorded };
-        self.set_latest((namespace.to_owned(), label_value(group)), latest);
+        self.contents.insert(NamespacedName::new(namespace, response), Content::Text(Arc::new(content)));
+        let latest = LatestResponse {
+            webhook: self.hasher.hash_one(label_value(webhook)),
+            hash: self.hash(namespace, response),
+            response: response.into(),
+            recorded: Recorded::Here(self.noted.fetch_add(1, Ordering::Relaxed)),
+        };
+        self.set_latest(self.hash_of_group(namespace, &label_value(group)), latest);
     }
 
     /// The `responses` that a webhook's templates see: the latest content of every other webhook for the alert group.
     pub(crate) async fn responses(&self, namespace: &str, group: &str, webhook: &str) -> Object {
-        let own = label_value(webhook);
-        let others: Vec<Arc<str>> = match self.groups.lock().get(&(namespace.to_owned(), label_value(group))) {
-            None => return Object::new(),
-            Some(all) => {
-                all.iter().filter(|latest| latest.webhook != own).map(|latest| Arc::clone(&latest.response)).collect()
-            }
-        };
-        let contents = others.into_iter().map(|response| self.content(NamespacedName::new(namespace, response)));
-        let contents: Vec<_> = contents.collect::<futures::stream::FuturesOrdered<_>>().collect().await;
-        contents
-            .into_iter()
-            .flatten()
-            .map(|content| (Arc::from(content.webhook_id.as_str()), response_value(content.content.as_deref())))
-            .collect()
+        let own = self.hasher.hash_one(label_value(webhook));
+        let others: Vec<NamespacedName> =
+            match self.groups.lock().get(&self.hash_of_group(namespace, &label_value(group))) {
+                None => return Object::new(),
+                Some(all) => {
+                    let others = all.iter().filter(|latest| latest.webhook != own);
+                    others.map(|latest| NamespacedName::new(namespace, &*latest.response)).collect()
+                }
+            };
+        let values = others.into_iter().map(|response| self.value(response));
+        let values: Vec<_> = values.collect::<futures::stream::FuturesOrdered<_>>().collect().await;
+        values.into_iter().flatten().map(|value| (Arc::clone(&value.webhook_id), value.value.clone())).collect()
     }
 
-    /// The content of a response; None if it is gone, or can't be read.
-    async fn content(&self, response: NamespacedName) -> Option<Arc<ResponseContent>> {
-        if let Some(content) = self.contents.get(&response) {
-            return Some(content);
-        }
-        let read = || self.objects.get::<WebhookResponse>(&response.namespace, &response.name);
+    /// The content of a response; None if it is gone, or can't be read. One read serves all who ask meanwhile.
+    async fn value(&self, response: NamespacedName) -> Option<Arc<ResponseValue>> {
+        let guard = match self.contents.get_value_or_guard_async(&response).await {
+            Ok(Content::Value(value)) => return Some(value),
+            Ok(Content::Text(content)) => {
+                let value = Arc::new(ResponseValue::from(&*content));
+                self.contents.insert(response, Content::Value(Arc::clone(&value)));
+                return Some(value);
+            }
+            Err(guard) => guard,
+        };
+        let read = || self.objects.get_part::<WebhookResponse, ContentPart>(&response.namespace, &response.name);
         let found = match objects::persist(read).await {
             Ok(found) => found?,
             Err(error) => {
@@ -224,12 +302,11 @@ impl History {
                 return None;
             }
         };
-        let content = Arc::new(ResponseContent {
-            webhook_id: found.spec.webhook_ref.id,
-            content: found.status.and_then(|status| status.content),
-        });
-        self.contents.insert(response, Arc::clone(&content));
-        Some(content)
+        let content = found.status.and_then(|status| status.content);
+        let value = Arc::new(ResponseValue::from(&ResponseContent { webhook_id: found.spec.webhook_ref.id, content }));
+        // It fails where the response was removed, or noted again, meanwhile.
+        let _ = guard.insert(Content::Value(Arc::clone(&value)));
+        Some(value)
     }
 }
 
@@ -273,7 +350,7 @@ mod tests {
 
         let there = ["a", "b", "c"].map(|webhook| history.was_there("team", &format!("response-of-{webhook}")));
         assert_eq!(there, [false, true, false]);
-        let group = history.groups.lock().remove(&("team".to_owned(), "I1".to_owned())).unwrap();
+        let group = history.groups.lock().remove(&history.hash_of_group("team", "I1")).unwrap();
         assert_eq!(
             group.iter().map(|latest| &*latest.response).collect::<Vec<_>>(),
             ["response-of-b", "response-of-c"]

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 
-use crate::core::event::EventData;
+use crate::{
+    core::event::EventData,
+    memory::{CACHE_ENTRY, cache},
+};
 
-/// About how many events of a usual size fit in that.
-const USUAL: usize = 10_000;
+/// About how many bytes an event usually has.
+const USUAL: u64 = 8 * 1024;
 
 #[derive(Clone)]
 struct DataWeight;
 
 impl Weighter<String, Arc<EventData>> for DataWeight {
     fn weight(&self, uid: &String, data: &Arc<EventData>) -> u64 {
-        (uid.len() + data.size()) as u64
+        CACHE_ENTRY + (uid.len() + data.size()) as u64
     }
 }
 
@@ -24,7 +27,7 @@ pub(crate) struct Payloads(Cache<String, Arc<EventData>, DataWeight>);
 impl Payloads {
     /// Keeps data of up to `budget` bytes.
     pub(crate) fn new(budget: u64) -> Self {
-        Self(Cache::with_weighter(USUAL, budget, DataWeight))
+        Self(cache(budget, USUAL, DataWeight))
     }
 
     pub(crate) fn insert(&self, uid: &str, data: Arc<EventData>) {

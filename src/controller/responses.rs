@@ -1,17 +1,14 @@
 //! Watches the metadata of WebhookResponses: which existed at the start, which are deleted, and which people want to be sent
 //! again.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use futures::{StreamExt, future};
-use kube::{
-    Client, ResourceExt,
-    core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, watcher},
-    },
-};
+use kube::{Client, ResourceExt, core::PartialObjectMeta};
 use tokio::sync::SetOnce;
 
 use super::{
@@ -20,29 +17,35 @@ use super::{
 };
 use crate::{
     kubernetes::{
-        client::api_of,
         index::{Fold, Index},
         name::{NamespacedName, name_of},
-        watch::{log_errors, on_listed},
+        watch::{Selection, on_listed, watch_metadata},
     },
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 
 type Metadata = PartialObjectMeta<WebhookResponse>;
 
-/// Takes in what the watch shows. Never returns. Sets `listed` when the first list has ended.
+/// Takes in what the watch shows, listed in pages of up to `page` bytes. Never returns. Sets `listed` when the first list has ended.
 pub(crate) async fn watch(
     client: &Client,
     namespace: Option<&str>,
+    page: u64,
     history: Arc<History>,
     deliveries: Arc<Deliveries>,
     listed: Arc<SetOnce<()>>,
 ) {
     let list_began = history.now();
-    let mut index = Fold::new(ResponseIndex { history, deliveries, list_began, redeliver: HashMap::new() });
+    let mut index = Fold::new(ResponseIndex {
+        history,
+        deliveries,
+        list_began,
+        redeliver: HashMap::new(),
+        hasher: RandomState::new(),
+    });
     let mut on_listed = on_listed(&listed);
-    let changes = watcher(api_of::<Metadata>(client, namespace), watcher::Config::default()).default_backoff();
-    log_errors::<Metadata, _>(changes)
+    watch_metadata::<WebhookResponse>(client, namespace, Selection::default(), page)
+        .filter_map(|event| future::ready(event.ok()))
         .for_each(|event| {
             index.observe(&event);
             on_listed(&event);
@@ -56,8 +59,9 @@ struct ResponseIndex {
     history: Arc<History>,
     deliveries: Arc<Deliveries>,
     list_began: Recorded,
-    /// The values of [`REDELIVER_ANNOTATION`] that were seen.
-    redeliver: HashMap<NamespacedName, String>,
+    /// Hashes of the values of [`REDELIVER_ANNOTATION`] that were seen: people may write 256 KiB.
+    redeliver: HashMap<NamespacedName, u64>,
+    hasher: RandomState,
 }
 
 impl Index for ResponseIndex {
@@ -83,9 +87,10 @@ impl Index for ResponseIndex {
         let Some(value) = response.annotations().get(REDELIVER_ANNOTATION) else { return };
         let name = name_of(response);
         // Most changes are our own.
-        if self.redeliver.get(&name) != Some(value) {
+        let hash = self.hasher.hash_one(value);
+        if self.redeliver.get(&name) != Some(&hash) {
             self.deliveries.redeliver(name.clone(), value);
-            self.redeliver.insert(name, value.clone());
+            self.redeliver.insert(name, hash);
         }
     }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{
     Resource,
-    api::{ListParams, ObjectMeta, Preconditions},
+    api::{ObjectMeta, Preconditions},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
@@ -26,12 +26,10 @@ use crate::{
         retention::{self, RemovalPlan, RetentionLimit, RetentionPolicy, StoredEvent, StoredObject, StoredResponse},
     },
     errors::error_chain,
-    kubernetes::objects::Objects,
+    kubernetes::{objects::Objects, table::Table},
     resources::{ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value},
 };
 
-/// How many objects a page has: about a megabyte of metadata.
-const PAGE: u32 = 500;
 /// Bound on the deletions that are under way at a time. Deliveries have 64 writes, and go first.
 const DELETIONS: usize = 4;
 /// How long after the start the first pass is: the start has enough else to do.
@@ -54,20 +52,21 @@ impl Retention {
     }
 }
 
-/// Removes the objects of `namespace`, or of all, that are not kept any more. Never returns. The catalog is complete once
+/// Removes the objects of `namespace`, or of all, that are not kept any more, listed in pages of up to `page` bytes. Never returns. The catalog is complete once
 /// `webhooks_listed` is set.
 pub(crate) async fn run(
     objects: Objects,
     catalog: Arc<Catalog>,
     namespace: Option<String>,
     config: Retention,
+    page: u64,
     webhooks_listed: Arc<SetOnce<()>>,
 ) {
     webhooks_listed.wait().await;
     let mut pause = FIRST.min(config.every);
     loop {
         tokio::time::sleep(pause).await;
-        if let Err(error) = pass(&objects, &catalog, namespace.as_deref(), &config).await {
+        if let Err(error) = pass(&objects, &catalog, namespace.as_deref(), &config, page).await {
             tracing::warn!(error = error_chain(error.as_ref()), "will try again in {:?}", config.every);
         }
         pause = config.every;
@@ -75,10 +74,16 @@ pub(crate) async fn run(
 }
 
 /// Looks once for objects that are not kept any more, and deletes them.
-async fn pass(objects: &Objects, catalog: &Catalog, namespace: Option<&str>, config: &Retention) -> Result<()> {
+async fn pass(
+    objects: &Objects,
+    catalog: &Catalog,
+    namespace: Option<&str>,
+    config: &Retention,
+    page: u64,
+) -> Result<()> {
     // In this order, so that the event of each listed response is known.
-    let mut responses = responses(objects, namespace).await.context("list WebhookResponses")?;
-    let events = events(objects, namespace).await.context("list AlertGroupEvents")?;
+    let mut responses = responses(objects, namespace, page).await.context("list WebhookResponses")?;
+    let events = events(objects, namespace, page).await.context("list AlertGroupEvents")?;
     let (now, policy) = (Timestamp::now(), config.policy());
     retention::mark_abandoned(now, &policy, &events, &mut responses);
     let keep = |namespace: &str, webhook: &str| match catalog.get(namespace, webhook) {
@@ -137,40 +142,30 @@ where
 }
 
 /// Lists the responses, in pages.
-async fn responses(objects: &Objects, namespace: Option<&str>) -> Result<Vec<StoredResponse>> {
+async fn responses(objects: &Objects, namespace: Option<&str>, page: u64) -> Result<Vec<StoredResponse>> {
     let mut responses = Vec::new();
-    let mut page = ListParams::default().limit(PAGE);
-    loop {
-        let table = objects.table::<WebhookResponse>(namespace, &page).await?;
-        let next = table.next_page();
+    let mut pages = objects.tables::<WebhookResponse>(namespace, page);
+    while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
         responses.extend(table.rows(["Webhook", "Event", "Phase"])?.map(|(mut meta, [webhook, event, phase])| {
             let group = meta.labels.as_mut().and_then(|labels| labels.remove(ALERT_GROUP_LABEL)).unwrap_or_default();
             let finished = ["Succeeded", "Failed"].contains(&phase.as_str());
             StoredResponse { object: object(meta, finished), webhook, event, group }
         }));
-        match next {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(responses),
-        }
     }
+    Ok(responses)
 }
 
 /// Lists the events, in pages.
-async fn events(objects: &Objects, namespace: Option<&str>) -> Result<Vec<StoredEvent>> {
+async fn events(objects: &Objects, namespace: Option<&str>, page: u64) -> Result<Vec<StoredEvent>> {
     let mut events = Vec::new();
-    let mut page = ListParams::default().limit(PAGE);
-    loop {
-        let table = objects.table::<AlertGroupEvent>(namespace, &page).await?;
-        let next = table.next_page();
+    let mut pages = objects.tables::<AlertGroupEvent>(namespace, page);
+    while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
         events.extend(table.rows(["Alert Group", "Phase"])?.map(|(meta, [group, phase])| StoredEvent {
             object: object(meta, phase == "Completed"),
             group: label_value(&group),
         }));
-        match next {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(events),
-        }
     }
+    Ok(events)
 }
 
 /// Reads from the metadata of an object what decides whether it is kept.

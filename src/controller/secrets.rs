@@ -1,22 +1,58 @@
-//! The Secrets that webhooks may name. Only those with the label are watched.
+//! The keys of Secrets that webhooks refer to. Nothing else of a Secret is kept, and a Secret that nobody refers to is not read.
+//!
+//! ```text
+//! watch of Webhooks ─► refer, release ─┐
+//!                                      ├─► Store (which keys, what is to be read) ─► read, a few at a time ─► Store
+//! watch of Secrets' metadata ──────────┘                                                                       │
+//!                                   requests, statuses ◄─── get ◄─────────────────────────────────────────────┘
+//! ```
+//! Only Secrets with the label are read. A request waits for what its webhook refers to, and has not been read, and for nothing
+//! else.
 
-use std::sync::Arc;
+mod store;
 
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::reflector::{ObjectRef, Store};
-use secrecy::SecretString;
-use tokio::sync::{Notify, futures::Notified};
+use kube::core::PartialObjectMeta;
+use parking_lot::Mutex;
+use secrecy::{SecretString, zeroize::Zeroize};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::{self, Instant, MissedTickBehavior},
+};
 
+use self::store::{Known, Store};
 use crate::{
-    core::webhook::SecretKey,
+    core::webhook::{SecretKey, Webhook},
+    errors::error_chain,
+    kubernetes::{
+        index::Index,
+        name::{NamespacedName, name_of},
+        objects::{self, Objects},
+        resource_version::{ResourceVersion, version_of},
+    },
     resources::{SECRET_LABEL, conditions},
 };
 
-/// The Secrets that the watch has shown. Cheap to clone.
+/// How often to look for keys that nothing refers to any more, and for room for those that had none.
+const TEND: Duration = Duration::from_secs(10);
+/// How long after a refusal a Secret is read again.
+const REFUSED: Duration = Duration::from_secs(60);
+/// Bound on the wait for a key of which nothing is known: the webhook is just changing.
+const UNKNOWN: Duration = Duration::from_secs(5);
+
+/// The keys that webhooks refer to, as far as they have been read. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Secrets {
-    store: Store<Secret>,
-    changed: Arc<Notify>,
+pub(crate) struct Secrets(Arc<Shared>);
+
+struct Shared {
+    store: Mutex<Store>,
+    /// Something was read.
+    changed: Notify,
+    /// Something is to be read.
+    to_read: Notify,
 }
 
 /// Why a Secret's key has no value that can be used.
@@ -28,54 +64,189 @@ pub(crate) enum MissingSecret {
     Key { name: String, key: String },
     #[error("Key '{key}' of Secret '{name}' is not UTF-8 text")]
     NotText { name: String, key: String },
+    #[error(
+        "Key '{key}' of Secret '{name}' has {bytes} bytes, which is more than is left of the namespace's share of the \
+         operator's memory: refer to fewer or smaller ones, or raise the operator's memory limit"
+    )]
+    NoRoom { name: String, key: String, bytes: u64 },
+    #[error("Secret '{name}' has not been read yet, or the API server refuses it: the operator's log says why")]
+    Unread { name: String },
 }
 
 impl MissingSecret {
     /// The reason of the condition that tells of it.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::Secret { .. } => conditions::SECRET_NOT_FOUND,
+            Self::Secret { .. } | Self::Unread { .. } => conditions::SECRET_NOT_FOUND,
             Self::Key { .. } => conditions::SECRET_KEY_NOT_FOUND,
             Self::NotText { .. } => conditions::SECRET_INVALID,
+            Self::NoRoom { .. } => conditions::SECRET_TOO_LARGE,
         }
     }
 }
 
 impl Secrets {
-    pub(crate) fn new(store: Store<Secret>) -> Self {
-        Self { store, changed: Arc::default() }
+    /// Keeps up to `budget` bytes.
+    pub(crate) fn new(budget: u64) -> Self {
+        Self(Arc::new(Shared { store: Mutex::new(Store::new(budget)), changed: Notify::new(), to_read: Notify::new() }))
     }
 
-    /// Takes in that the watch has shown something new.
-    pub(crate) fn notify(&self) {
-        self.changed.notify_waiters();
+    /// Takes in which keys a webhook refers to now.
+    pub(crate) fn refer(&self, name: &NamespacedName, webhook: &Webhook) {
+        let keys = webhook.secrets().map(|(_, key)| key.clone()).collect();
+        self.0.store.lock().refer(name, keys, std::time::Instant::now());
+        self.0.to_read.notify_one();
     }
 
-    /// Resolves when the watch has shown something new since the call.
+    /// Takes in that a webhook is gone.
+    pub(crate) fn release(&self, webhook: &NamespacedName) {
+        self.0.store.lock().refer(webhook, Vec::new(), std::time::Instant::now());
+    }
+
+    /// Resolves when something has been read since the call.
     pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+        self.0.changed.notified()
+    }
+
+    /// Whether a key that the webhook refers to has not been read.
+    pub(crate) fn awaits(&self, namespace: &str, webhook: &Webhook) -> bool {
+        let store = self.0.store.lock();
+        webhook.secrets().any(|(_, key)| matches!(store.get(namespace, key), None | Some(Known::Unread)))
+    }
+
+    /// Waits until the keys that a webhook refers to have been read.
+    pub(crate) async fn read(&self, namespace: &str, webhook: &Webhook) {
+        let unknown_until = Instant::now() + UNKNOWN;
+        loop {
+            let changed = self.changed();
+            let (mut unknown, mut unread) = (false, false);
+            {
+                let store = self.0.store.lock();
+                for (_, key) in webhook.secrets() {
+                    match store.get(namespace, key) {
+                        None => unknown = true,
+                        Some(Known::Unread) => unread = true,
+                        Some(_) => {}
+                    }
+                }
+            }
+            match (unread, unknown) {
+                (true, _) => changed.await,
+                (false, true) if time::timeout_at(unknown_until, changed).await.is_ok() => {}
+                _ => return,
+            }
+        }
     }
 
     /// The text under a key, without the line break that editors and `echo` put at its end.
     ///
     /// # Errors
-    /// The Secret or the key is missing, or the value is not UTF-8.
-    pub(crate) fn get(
-        &self,
-        namespace: &str,
-        SecretKey { name, key }: &SecretKey,
-    ) -> Result<SecretString, MissingSecret> {
-        let secret = self
-            .store
-            .get(&ObjectRef::new(name).within(namespace))
-            .ok_or_else(|| MissingSecret::Secret { name: name.clone() })?;
-        let bytes = secret
-            .data
-            .as_ref()
-            .and_then(|data| data.get(key))
-            .ok_or_else(|| MissingSecret::Key { name: name.clone(), key: key.clone() })?;
-        let text = std::str::from_utf8(&bytes.0)
-            .map_err(|_| MissingSecret::NotText { name: name.clone(), key: key.clone() })?;
-        Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+    /// The Secret or the key is missing, the value is not UTF-8, there is no room for it, or it has not been read.
+    pub(crate) fn get(&self, namespace: &str, wanted: &SecretKey) -> Result<SecretString, MissingSecret> {
+        let (name, key) = (wanted.name.clone(), wanted.key.clone());
+        match self.0.store.lock().get(namespace, wanted) {
+            Some(Known::Text(text)) => Ok(text.clone()),
+            Some(Known::NoKey) => Err(MissingSecret::Key { name, key }),
+            Some(Known::NotText) => Err(MissingSecret::NotText { name, key }),
+            Some(Known::NoRoom(bytes)) => Err(MissingSecret::NoRoom { name, key, bytes: *bytes }),
+            Some(Known::Unread | Known::Refused) => Err(MissingSecret::Unread { name }),
+            Some(Known::NoSecret) | None => Err(MissingSecret::Secret { name }),
+        }
+    }
+
+    /// Reads what is to be read, up to `readers` Secrets at a time, and tells of each one of which something has changed. Never
+    /// returns.
+    pub(crate) async fn keep(self, objects: Objects, readers: usize, mut on_change: impl FnMut(&NamespacedName)) {
+        let mut tend = time::interval(TEND);
+        tend.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut reads, mut refused) = (FuturesUnordered::new(), FuturesUnordered::new());
+        loop {
+            let to_read = self.0.to_read.notified();
+            while reads.len() < readers
+                && let Some(secret) = self.0.store.lock().begin_read()
+            {
+                reads.push(read(&objects, secret));
+            }
+            tokio::select! {
+                Some((secret, found)) = reads.next() => {
+                    if found.is_err() {
+                        let secret = secret.clone();
+                        refused.push(async move {
+                            time::sleep(REFUSED).await;
+                            secret
+                        });
+                    }
+                    if self.0.store.lock().end_read(&secret, found) {
+                        self.0.changed.notify_waiters();
+                        on_change(&secret);
+                    }
+                }
+                Some(secret) = refused.next() => self.0.store.lock().read_again(&secret),
+                _ = tend.tick() => self.0.store.lock().tend(std::time::Instant::now()),
+                () = to_read => {}
+            }
+        }
+    }
+}
+
+/// A Secret as it was read: its version and its values; None if it does not exist or lacks the label.
+type Found = Option<(ResourceVersion, store::Values)>;
+
+async fn read(objects: &Objects, name: NamespacedName) -> (NamespacedName, Result<Found, ()>) {
+    let label = format!("{SECRET_LABEL}=true");
+    let get = || objects.get_labelled::<Secret>(&name.namespace, &name.name, &label);
+    let found = match objects::persist(get).await {
+        Ok(found) => Ok(found.map(|mut secret| {
+            let version = version_of(&secret);
+            (version, store::Values(secret.data.take().unwrap_or_default()))
+        })),
+        Err(error) => {
+            tracing::error!(error = error_chain(&error), "webhooks that refer to it can't send");
+            Err(())
+        }
+    };
+    (name, found)
+}
+
+impl Drop for store::Values {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(|value| value.0.zeroize());
+    }
+}
+
+/// Has Secrets read as the watch shows their metadata.
+pub(crate) struct SecretIndex(pub(crate) Secrets);
+
+impl SecretIndex {
+    fn seen(&self, secret: &PartialObjectMeta<Secret>) {
+        let Secrets(shared) = &self.0;
+        shared.store.lock().seen(&name_of(secret), &version_of(secret));
+        shared.to_read.notify_one();
+    }
+}
+
+impl Index for SecretIndex {
+    type Object = PartialObjectMeta<Secret>;
+    type Listed = NamespacedName;
+
+    fn list(&mut self, secret: &PartialObjectMeta<Secret>) -> NamespacedName {
+        self.seen(secret);
+        name_of(secret)
+    }
+
+    fn retain(&mut self, listed: Vec<NamespacedName>) {
+        let Secrets(shared) = &self.0;
+        shared.store.lock().retain(&listed.into_iter().collect());
+        shared.to_read.notify_one();
+    }
+
+    fn apply(&mut self, secret: &PartialObjectMeta<Secret>) {
+        self.seen(secret);
+    }
+
+    fn delete(&mut self, secret: &PartialObjectMeta<Secret>) {
+        let Secrets(shared) = &self.0;
+        shared.store.lock().read_again(&name_of(secret));
+        shared.to_read.notify_one();
     }
 }

@@ -39,6 +39,10 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     let Some(entry) = context.catalog.get(&namespace, &name).filter(|entry| *entry.uid == *uid) else {
         return Ok(Action::await_change());
     };
+    if context.secrets.awaits(&namespace, &entry.webhook) {
+        // They are being read, and then it is due again.
+        return Ok(Action::await_change());
+    }
     let Some(fault) = find_fault(&entry, &context) else {
         // It is being found, and then it is due again.
         return Ok(Action::await_change());

@@ -3,10 +3,10 @@
 use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use http::header::{ACCEPT, HeaderValue};
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{PartialObjectMeta, Request, Status},
     runtime::controller::Action,
 };
@@ -15,9 +15,8 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    client::api_of,
+    list::{self, Page, Pages, Texts},
     resource_version::{ResourceVersion, version_of},
-    table::Table,
 };
 use crate::errors::error_chain;
 
@@ -27,8 +26,16 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before a call is tried again: the first time, and at most. It doubles in between.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// Bounds on the pages of calls that ask for one object, and for metadata that is looked at once in a while, in bytes.
+const FEW_OBJECTS: u64 = 4 * 1024 * 1024;
+const SMALL_PAGE: u64 = 1024 * 1024;
+/// Bound on the text of objects that are held all at a time, in bytes.
+const FEW: usize = 4 * 1024 * 1024;
+
 const METADATA_ONLY: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+const METADATA_LIST: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
 const TABLE: HeaderValue = HeaderValue::from_static("application/json;as=Table;g=meta.k8s.io;v=v1");
 
 /// A call that failed: the verb and the object, and why.
@@ -119,7 +126,7 @@ impl Error {
 }
 
 /// Bounds on the reads and on the writes that are under way at a time. More of them make an API server refuse some, not
-/// faster; after a restart there may be a read for each event that waits.
+/// faster; after a restart there may be a read for each event that waits. Memory may allow fewer reads.
 const READS: usize = 32;
 const WRITES: usize = 64;
 
@@ -138,53 +145,126 @@ impl Objects {
         Self { client, manager, reads: Arc::new(Semaphore::new(READS)), writes: Arc::new(Semaphore::new(WRITES)) }
     }
 
+    /// The same calls, but with a bound of their own on the reads that are under way at a time.
+    pub(crate) fn reading(mut self, reads: usize) -> Self {
+        self.reads = Arc::new(Semaphore::new(reads.clamp(1, READS)));
+        self
+    }
+
     /// Reads one object; None if it does not exist.
     pub(crate) async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
+        self.get_part::<K, K>(namespace, name).await
+    }
+
+    /// Reads of one object what `T` has of it; None if it does not exist. No text of it gets into the log.
+    pub(crate) async fn get_part<K, T>(&self, namespace: &str, name: &str) -> Result<Option<T>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        T: DeserializeOwned,
+    {
         // The semaphore is never closed. The time limit begins when this call has its permit.
         let _permit = self.reads.acquire().await;
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let call = async { api.get_opt(name).await.map_err(Cause::from) };
+        let call = async {
+            let request = Request::new(K::url_path(&(), Some(namespace))).get(name, &GetParams::default())?;
+            match list::body(&self.client, request, list::ONE_OBJECT).await {
+                Ok(Some(text)) => Ok(Some(serde_json::from_slice(&text)?)),
+                Ok(None) => Err(kube::Error::Service("it is larger than any object can be".into()).into()),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
         named::<K, _>("get", namespace, name, call).await
     }
 
     /// Reads one object; None if it does not exist or lacks these labels. Without them the API server discloses nothing of it.
+    /// No text of it gets into the log.
     pub(crate) async fn get_labelled<K>(&self, namespace: &str, name: &str, labels: &str) -> Result<Option<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let _permit = self.reads.acquire().await;
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let escaped = name.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
         let only = ListParams::default().labels(labels).fields(&format!("metadata.name={escaped}"));
-        let call = async { api.list(&only).await.map_err(Cause::from) };
-        Ok(named::<K, _>("get", namespace, name, call).await?.items.pop())
+        let mut pages = Pages::new(&self.client, K::url_path(&(), Some(namespace)), None, only, FEW_OBJECTS);
+        let call = async {
+            while let Some(page) = pages.next::<Texts>().await? {
+                if let Some(text) = page.into_items().pop() {
+                    return Ok(Some(serde_json::from_str(text.get())?));
+                }
+            }
+            Ok(None)
+        };
+        named::<K, _>("get", namespace, name, call).await
     }
 
     /// Reads all objects with these labels, of one namespace or of all.
+    ///
+    /// # Errors
+    /// The API server refuses it or does not answer, or they have more than [`FEW`] bytes of text.
     pub(crate) async fn list<K>(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<K>, kube::Error>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned,
     {
         let _permit = self.reads.acquire().await;
-        let api: Api<K> = api_of(&self.client, namespace);
-        api.list(&ListParams::default().labels(labels)).await.map(|list| list.items)
+        let path = K::url_path(&(), namespace);
+        let mut pages = Pages::new(&self.client, path, None, ListParams::default().labels(labels), SMALL_PAGE);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while let Some(page) = pages.next::<Texts>().await? {
+            for text in page.into_items() {
+                bytes += text.get().len();
+                if bytes > FEW {
+                    return Err(kube::Error::Service(format!("there are more than {FEW} bytes of them").into()));
+                }
+                found.push(serde_json::from_str(text.get()).map_err(kube::Error::SerdeError)?);
+            }
+        }
+        Ok(found)
     }
 
-    /// Reads one page of the objects of one namespace, or of all, as a table.
-    pub(crate) async fn table<K>(&self, namespace: Option<&str>, page: &ListParams) -> Result<Table, Cause>
+    /// Reads the metadata of the objects with these labels, of one namespace or of all, without annotations and without who
+    /// wrote what. Only those that `keep` wants are held.
+    pub(crate) async fn list_metadata<K>(
+        &self,
+        namespace: Option<&str>,
+        labels: &str,
+        keep: impl Fn(&ObjectMeta) -> bool,
+    ) -> Result<Vec<ObjectMeta>, Cause>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
+        let params = ListParams::default().labels(labels);
+        let path = K::url_path(&(), namespace);
+        let mut pages = Pages::new(&self.client, path, Some(METADATA_LIST), params, SMALL_PAGE);
+        let mut found = Vec::new();
+        while let Some(page) = self.next_page::<Texts>(&mut pages).await? {
+            for text in page.into_items() {
+                let PartialObjectMeta::<K> { mut metadata, .. } = serde_json::from_str(text.get())?;
+                if keep(&metadata) {
+                    metadata.annotations = None;
+                    metadata.managed_fields = None;
+                    found.push(metadata);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lists the objects of one namespace, or of all, as tables of up to `page` bytes of text.
+    pub(crate) fn tables<K>(&self, namespace: Option<&str>, page: u64) -> Pages
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Pages::new(&self.client, K::url_path(&(), namespace), Some(TABLE), ListParams::default(), page)
+    }
+
+    /// Reads the next page of a list; None after the last one.
+    pub(crate) async fn next_page<P: Page>(&self, pages: &mut Pages) -> Result<Option<P>, Cause> {
         let _permit = self.reads.acquire().await;
-        let mut request = Request::new(K::url_path(&(), namespace)).list(page)?;
-        request.headers_mut().insert(ACCEPT, TABLE);
-        tokio::time::timeout(TIMEOUT, self.client.request(request))
-            .await
-            .map_err(|_| Cause::Timeout)?
-            .map_err(Cause::from)
+        let page = tokio::time::timeout(TIMEOUT, pages.next()).await.map_err(|_| Cause::Timeout)?;
+        page.map_err(Cause::from)
     }
 
     /// Reads the metadata of one page of the objects of a namespace, and where the next page begins, if there is one.

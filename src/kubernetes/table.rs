@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::list::Page;
+
 /// One page of a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,12 +38,17 @@ struct Object {
 #[error("there is no column {0:?}: apply the definitions of this version")]
 pub(crate) struct NoColumn(&'static str);
 
-impl Table {
-    /// The token that asks for the next page; None at the end.
-    pub(crate) fn next_page(&self) -> Option<String> {
-        self.metadata.continue_.clone().filter(|token| !token.is_empty())
+impl Page for Table {
+    fn count(&self) -> usize {
+        self.rows.len()
     }
 
+    fn next_page(&self) -> Option<String> {
+        self.metadata.continue_.clone().filter(|token| !token.is_empty())
+    }
+}
+
+impl Table {
     /// The objects, each with the texts of these columns; a column without a text is empty.
     ///
     /// # Errors

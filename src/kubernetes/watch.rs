@@ -1,40 +1,209 @@
 //! Watches, which resume by themselves. Objects that can't be read are logged and left out.
+//!
+//! ```text
+//! Empty ─► Listing ─► Listed ─► Watching ─┐      a watch that ended goes on from the last version,
+//!   ▲                   ▲─────────────────┤      one whose version has expired (410) begins with a list
+//!   └─────────────────────────────────────┘
+//! ```
+//! It does what kube-runtime's `watcher` does, but for its lists: these come in pages that are bounded in bytes
+//! ([`list`](super::list)), and one object of a page is read at a time.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration, vec};
 
-use futures::{Stream, StreamExt, TryStreamExt, future};
+use futures::{
+    Stream, StreamExt, TryStreamExt, future,
+    stream::{self, BoxStream},
+};
+use http::HeaderValue;
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
+    api::{ListParams, WatchParams},
+    core::{PartialObjectMeta, WatchEvent},
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, watcher},
+        watcher::{self, Error, Event},
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::SetOnce;
+use serde_json::value::RawValue;
+use tokio::{sync::SetOnce, time::timeout};
 
 use super::{
     client::api_of,
     lenient::{Lenient, Unreadable},
+    list::{Page, Pages, Texts},
 };
 use crate::errors::error_chain;
 
-/// Watches the objects of one namespace, or of all. Errors are logged, and the watch goes on after them.
+/// How long the API server is to keep a watch open, in seconds.
+const OPEN: u32 = 290;
+/// After so long without a word the connection is taken to be dead: the API server's end of the watch has not come.
+const SILENCE: Duration = Duration::from_secs(OPEN as u64 + 5);
+
+const METADATA_LIST: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+
+/// Says which objects are watched, by selectors as the API server takes them; the default is all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    pub(crate) labels: Option<String>,
+    pub(crate) fields: Option<String>,
+}
+
+/// Watches the objects of one namespace, or of all, listed in pages of up to `page` bytes. Errors are logged, and the watch goes
+/// on after them.
 pub(crate) fn watch<K>(
     client: &Client,
     namespace: Option<&str>,
-    config: watcher::Config,
+    selection: Selection,
+    page: u64,
 ) -> impl Stream<Item = watcher::Result<Event<Lenient<K>>>> + Send + use<K>
 where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let api: Api<Lenient<K>> = api_of(client, namespace);
-    watcher(api, config).default_backoff().inspect_err(log_error::<K>)
+    let (api, path) = (api_of::<Lenient<K>>(client, namespace), K::url_path(&(), namespace));
+    let source = Source { api, client: client.clone(), path, accept: None, selection, page };
+    list_and_watch(source).default_backoff().inspect_err(log_error::<K>)
+}
+
+/// Watches the metadata of objects, and does the same.
+pub(crate) fn watch_metadata<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    selection: Selection,
+    page: u64,
+) -> impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Send + 'static,
+{
+    // For metadata, kube asks by itself for no more.
+    let (api, path) = (api_of::<PartialObjectMeta<K>>(client, namespace), K::url_path(&(), namespace));
+    let source = Source { api, client: client.clone(), path, accept: Some(METADATA_LIST), selection, page };
+    list_and_watch(source).default_backoff().inspect_err(log_error::<K>)
+}
+
+/// What is watched.
+struct Source<K> {
+    api: Api<K>,
+    client: Client,
+    path: String,
+    /// The form in which lists are asked for.
+    accept: Option<HeaderValue>,
+    selection: Selection,
+    /// Bound on a page, in bytes.
+    page: u64,
+}
+
+impl<K> Source<K> {
+    fn pages(&self) -> Pages {
+        let Selection { labels, fields } = self.selection.clone();
+        let params = ListParams { label_selector: labels, field_selector: fields, ..ListParams::default() };
+        Pages::new(&self.client, self.path.clone(), self.accept.clone(), params, self.page)
+    }
+
+    fn watch_params(&self) -> WatchParams {
+        let Selection { labels, fields } = self.selection.clone();
+        WatchParams { label_selector: labels, field_selector: fields, timeout: Some(OPEN), ..WatchParams::default() }
+    }
+}
+
+/// How far a watch is.
+enum State<K> {
+    /// Nothing is known: all objects are to be listed.
+    Empty,
+    /// A list is under way: the objects of its page that are still to be read, and the version of the list.
+    Listing { pages: Pages, texts: vec::IntoIter<Box<RawValue>>, version: Option<String> },
+    /// All up to this version is known.
+    Listed { version: String },
+    /// Changes come.
+    Watching { version: String, changes: BoxStream<'static, kube::Result<WatchEvent<K>>> },
+}
+
+fn list_and_watch<K>(source: Source<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    stream::unfold((source, State::Empty), |(source, mut state)| async {
+        loop {
+            let (event, next) = step(&source, state).await;
+            state = next;
+            if let Some(event) = event {
+                return Some((event, (source, state)));
+            }
+        }
+    })
+}
+
+/// One step: what there is to tell, if anything, and the state after it.
+async fn step<K>(source: &Source<K>, state: State<K>) -> (Option<watcher::Result<Event<K>>>, State<K>)
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    match state {
+        State::Empty => {
+            let listing = State::Listing { pages: source.pages(), texts: Vec::new().into_iter(), version: None };
+            (Some(Ok(Event::Init)), listing)
+        }
+        State::Listing { pages, mut texts, version } => match texts.next() {
+            Some(text) => match serde_json::from_str(text.get()) {
+                Ok(object) => (Some(Ok(Event::InitApply(object))), State::Listing { pages, texts, version }),
+                Err(error) => (Some(Err(Error::InitialListFailed(kube::Error::SerdeError(error)))), State::Empty),
+            },
+            None => next_page(pages, version).await,
+        },
+        State::Listed { version } => match source.api.watch(&source.watch_params(), &version).await {
+            Ok(changes) => (None, State::Watching { version, changes: changes.boxed() }),
+            Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Listed { version }),
+        },
+        State::Watching { version, mut changes } => match timeout(SILENCE, changes.next()).await {
+            Ok(Some(change)) => changed(change, version, changes),
+            Ok(None) | Err(_) => (None, State::Listed { version }),
+        },
+    }
+}
+
+async fn next_page<K>(mut pages: Pages, version: Option<String>) -> (Option<watcher::Result<Event<K>>>, State<K>) {
+    match pages.next::<Texts>().await {
+        Ok(Some(page)) => {
+            // All pages of a list have the version of the first one.
+            let version = page.version().map(str::to_owned).or(version);
+            if version.is_none() && page.next_page().is_none() {
+                return (Some(Err(Error::NoResourceVersion)), State::Empty);
+            }
+            (None, State::Listing { pages, texts: page.into_items().into_iter(), version })
+        }
+        Ok(None) => match version {
+            Some(version) => (Some(Ok(Event::InitDone)), State::Listed { version }),
+            None => (Some(Err(Error::NoResourceVersion)), State::Empty),
+        },
+        Err(error) => (Some(Err(Error::InitialListFailed(error))), State::Empty),
+    }
+}
+
+fn changed<K: Resource>(
+    change: kube::Result<WatchEvent<K>>,
+    version: String,
+    changes: BoxStream<'static, kube::Result<WatchEvent<K>>>,
+) -> (Option<watcher::Result<Event<K>>>, State<K>) {
+    let event = match change {
+        Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => Event::Apply(object),
+        Ok(WatchEvent::Deleted(object)) => Event::Delete(object),
+        Ok(WatchEvent::Bookmark(bookmark)) => {
+            return (None, State::Watching { version: bookmark.metadata.resource_version, changes });
+        }
+        Ok(WatchEvent::Error(error)) => {
+            // Changes are missing: what is known is listed anew.
+            let next = if error.code == 410 { State::Empty } else { State::Watching { version, changes } };
+            return (Some(Err(Error::WatchError(error))), next);
+        }
+        Err(error) => return (Some(Err(Error::WatchFailed(error))), State::Watching { version, changes }),
+    };
+    let (Event::Apply(object) | Event::Delete(object)) = &event else { return (None, State::Empty) };
+    match object.resource_version().filter(|version| !version.is_empty()) {
+        Some(version) => (Some(Ok(event)), State::Watching { version, changes }),
+        None => (Some(Err(Error::NoResourceVersion)), State::Empty),
+    }
 }
 
 /// Leaves out objects that can't be read, and logs why.
@@ -80,14 +249,6 @@ pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + 
     }
 }
 
-/// Leaves out the errors of a watch of `K`, and logs them. The watch goes on after them.
-pub(crate) fn log_errors<K, T>(stream: impl Stream<Item = watcher::Result<T>>) -> impl Stream<Item = T>
-where
-    K: Resource<DynamicType = ()>,
-{
-    stream.inspect_err(log_error::<K>).filter_map(|result| future::ready(result.ok()))
-}
-
-fn log_error<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
+fn log_error<K: Resource<DynamicType = ()>>(error: &Error) {
     tracing::warn!(error = error_chain(error), "watch {}", K::kind(&()));
 }

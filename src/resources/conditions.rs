@@ -2,7 +2,7 @@
 //! reasons, and kstatus on `Ready` and `Stalled`.
 //!
 //! ```text
-//! Webhook          Ready         Valid | TemplateError, SecretNotFound, SecretKeyNotFound, SecretInvalid
+//! Webhook          Ready         Valid | TemplateError, SecretNotFound, SecretKeyNotFound, SecretInvalid, SecretTooLarge
 //!                  Stalled       as Ready, where that is False
 //!                  Suspended     Suspended, Gone, Unreadable
 //!                  Failing       EndpointFailing
@@ -37,6 +37,8 @@ pub(crate) const COMPLETED: &str = "Completed";
 pub(crate) const SECRET_NOT_FOUND: &str = "SecretNotFound";
 /// The reason of `Ready` where a Secret lacks a key.
 pub(crate) const SECRET_KEY_NOT_FOUND: &str = "SecretKeyNotFound";
+/// The reason of `Ready` where there is no room for the value of a Secret in the namespace's share of memory.
+pub(crate) const SECRET_TOO_LARGE: &str = "SecretTooLarge";
 /// The reason of `Ready` where the value in a Secret can't be used.
 pub(crate) const SECRET_INVALID: &str = "SecretInvalid";
 /// The reason of `Suspended` where the receiver answered 410.

@@ -207,10 +207,11 @@ impl CredentialStore {
 
     /// Finds the Secrets that a call which was cut off has left without an owner. A webhook that refers to one becomes its
     /// owner; others are deleted at [`ORPHAN_AGE`].
-    pub(crate) async fn sweep_orphans(&self, namespace: Option<&str>, catalog: &Catalog) -> Result<(), kube::Error> {
+    pub(crate) async fn sweep_orphans(&self, namespace: Option<&str>, catalog: &Catalog) -> Result<(), objects::Cause> {
         let selector = format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}");
-        let secrets: Vec<Secret> = self.objects.list(namespace, &selector).await?;
-        let orphans = secrets.into_iter().filter(|secret| secret.owner_references().is_empty());
+        let is_orphan = |meta: &ObjectMeta| meta.owner_references.as_ref().is_none_or(Vec::is_empty);
+        let orphans = self.objects.list_metadata::<Secret>(namespace, &selector, is_orphan).await?;
+        let orphans = orphans.into_iter().map(|metadata| Secret { metadata, ..Secret::default() });
         stream::iter(orphans)
             .for_each(|secret| async move {
                 let namespace = secret.namespace().unwrap_or_default();
@@ -316,7 +317,7 @@ mod tests {
         let own = credentials.find_own(&mk_webhook(&json!({"password": mk_key("db,=", "password")}))).await;
         assert_eq!(own.unwrap(), None);
         let expected = "GET /api/v1/namespaces/team/secrets?&fieldSelector=metadata.name%3Ddb%5C%2C%5C%3D\
-                        &labelSelector=oncall.dev%2Fsecret%3Dtrue";
+                        &labelSelector=oncall.dev%2Fsecret%3Dtrue&limit=100";
         assert_eq!(*asked.lock(), [expected]);
     }
 

@@ -26,11 +26,12 @@ use crate::{
         name::{NamespacedName, name_of},
         objects::{self, Objects},
     },
+    memory::{CACHE_ENTRY, cache},
     resources::{Webhook, WebhookResponse},
 };
 
-/// Bound on the texts that are kept at hand, in bytes.
-const TEXTS: u64 = 64 * 1024 * 1024;
+/// About how many bytes a text usually has.
+const USUAL: u64 = 4 * 1024;
 /// How many texts of one page are read at a time.
 const READS: usize = 8;
 /// How many pages with texts that had to be read are in memory at a time; and how many of one namespace.
@@ -91,7 +92,7 @@ struct TextWeight;
 
 impl Weighter<NamespacedName, Bytes> for TextWeight {
     fn weight(&self, response: &NamespacedName, text: &Bytes) -> u64 {
-        (response.namespace.len() + response.name.len() + text.len()) as u64
+        CACHE_ENTRY + (response.namespace.len() + response.name.len() + text.len()) as u64
     }
 }
 
@@ -113,10 +114,11 @@ pub(crate) struct ResponsePage {
 }
 
 impl Responses {
-    pub(crate) fn new(objects: Objects) -> Self {
+    /// Keeps texts of up to `budget` bytes at hand.
+    pub(crate) fn new(objects: Objects, budget: u64) -> Self {
         Self {
             runs: RwLock::default(),
-            texts: Cache::with_weighter(10_000, TEXTS, TextWeight),
+            texts: cache(budget, USUAL, TextWeight),
             pages: Permits::new(PAGES.0, PAGES.1, "Too many pages of responses are being read: try again."),
             objects,
         }
@@ -284,7 +286,7 @@ mod tests {
             let body = Body::from(text.clone().into_bytes());
             async { Ok::<_, BoxError>(Response::new(body)) }
         });
-        let mut responses = Responses::new(Objects::new(Client::new(server, "default"), "test"));
+        let mut responses = Responses::new(Objects::new(Client::new(server, "default"), "test"), 1 << 20);
         responses.pages = Permits::new(1, 1, "busy").waiting(Duration::from_millis(20));
         responses.insert(&serde_json::from_value(found).unwrap());
         let webhook: Webhook = serde_json::from_value(json!({

@@ -7,6 +7,7 @@ mod columns;
 mod delivery;
 mod examples;
 mod harness;
+mod memory;
 mod proxy;
 mod reach;
 mod redeliver;

@@ -50,7 +50,7 @@ impl EventData {
 
     /// The memory that it takes once it is ready for all templates: an estimate, in bytes.
     pub fn size(&self) -> usize {
-        *self.size.get_or_init(|| self.shared.iter().map(|(key, value)| 3 * key.len() + size(value)).sum())
+        *self.size.get_or_init(|| self.shared.iter().map(|(key, value)| 3 * key.len() + ready_size(value)).sum())
     }
 
     /// The values that a template of one webhook sees: the shared part, `responses` if there are any, `webhook`, and
@@ -96,13 +96,24 @@ pub fn response_value(content: Option<&str>) -> Json {
     content.map_or(Json::Null, |text| json::loads(text).unwrap_or_else(|_| Json::from(text)))
 }
 
-/// The memory that a value takes, the same escaped, and its JSON text, in bytes.
-fn size(value: &Json) -> usize {
+/// The memory that a value takes: an estimate, in bytes.
+pub fn value_size(value: &Json) -> usize {
+    let own = size_of::<Json>();
+    own + match value {
+        Json::Str(text) => text.len(),
+        Json::Array(items) => items.iter().map(value_size).sum(),
+        Json::Object(object) => object.iter().map(|(key, value)| 3 * own + key.len() + value_size(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// The memory that a value takes, the same escaped, and its JSON text: an estimate, in bytes.
+fn ready_size(value: &Json) -> usize {
     let own = 3 * size_of::<Json>();
     own + match value {
         Json::Str(text) => 2 * text.len() + text.chars().map(json_size).sum::<usize>(),
-        Json::Array(items) => items.iter().map(size).sum(),
-        Json::Object(object) => object.iter().map(|(key, value)| 3 * (own + key.len()) + size(value)).sum(),
+        Json::Array(items) => items.iter().map(ready_size).sum(),
+        Json::Object(object) => object.iter().map(|(key, value)| 3 * (own + key.len()) + ready_size(value)).sum(),
         _ => 0,
     }
 }

@@ -4,12 +4,7 @@
 use std::collections::HashMap;
 
 use http::{Request, Response};
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Client,
-    client::Body,
-    runtime::{reflector, watcher::Event},
-};
+use kube::{Client, client::Body, runtime::watcher::Event};
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
@@ -64,7 +59,7 @@ impl Setting {
         let objects = Objects::new(Client::new(server, "team"), "test");
         let history = Arc::new(History::new(objects.clone(), 1 << 20));
         let sender = Sender::unbound(&ProxySettings::default()).unwrap();
-        let secrets = Secrets::new(reflector::store::<Secret>().0);
+        let secrets = Secrets::new(1 << 20);
         let lease = Leadership::unopposed();
         let (payloads, rendering) = (Payloads::new(1 << 20), RenderingPool::new().unwrap());
         let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), payloads, lease, rendering };

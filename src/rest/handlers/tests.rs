@@ -37,7 +37,7 @@ fn api() -> ApiState {
         ready: Ready::default(),
         writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, rules)),
         catalog,
-        responses: Arc::new(Responses::new(objects)),
+        responses: Arc::new(Responses::new(objects, 1 << 20)),
         trusted_proxies: Vec::new(),
         bodies: Permits::new(1024, 1024, "bodies").waiting(short),
         validations: Permits::new(1, 1, "validations").waiting(short),
