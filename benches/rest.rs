@@ -220,7 +220,7 @@ impl Bench {
     async fn new(cluster: &Cluster, args: &Args) -> Result<Self> {
         let chart = support::chart();
         let installation = Installation::new(cluster, &chart, "oncall-webhooks", &[])?;
-        let (admin, client) = (client(cluster.kubeconfig()).await?, client(&installation.kubeconfig).await?);
+        let (admin, client) = (client(cluster.kubeconfig()).await?, client(&installation.api_kubeconfig).await?);
         for namespace in ["read", "created"] {
             add_namespace(&admin, namespace).await?;
         }
@@ -236,7 +236,7 @@ impl Bench {
         let mut api_args: Vec<String> = charts.into_iter().filter(|arg| !is_limit(arg)).collect();
         api_args.push(format!("--calls-per-minute={CALLS_PER_MINUTE}"));
         let binary = Path::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
-        let api = Rest::start(binary, cluster.processes(), "api", &installation.kubeconfig, &api_args).await?;
+        let api = Rest::start(binary, cluster.processes(), "api", &installation.api_kubeconfig, &api_args).await?;
         eprintln!("the REST API runs as process {}", api.process().pid());
         let ours: SocketAddr = api.url().trim_start_matches("http://").parse().context("read its address")?;
 

@@ -148,14 +148,14 @@ impl<'a> Demo<'a> {
     /// Installs the chart, and starts the operator as its Deployment would.
     async fn start(site: &'a Site, receiver: Receiver) -> Result<Self> {
         let binary = build_operator(&site.shell).await?;
-        let Installation { kubeconfig, args, api_args } = site.install().await?;
+        let Installation { kubeconfig, api_kubeconfig, args, api_args } = site.install().await?;
 
         title("The operator, with the chart's arguments and the rights of its ServiceAccount, and a receiver");
         command(&format!("oncall-webhooks {} &", args.join(" ")));
         let operator = Operator::start(&binary, site.processes(), "operator", &kubeconfig, &args).await?;
         command(&format!("export RECEIVER={}", receiver.url()));
         let api = match api_args {
-            Some(args) => Some(Self::start_api(site, &binary, &kubeconfig, &args).await?),
+            Some(args) => Some(Self::start_api(site, &binary, &api_kubeconfig, &args).await?),
             None => None,
         };
         Ok(Self { site, shell: &site.shell, receiver, operator, api, shown: 0 })

@@ -119,10 +119,11 @@ impl Site {
                 shell.show(&format!("helm install {RELEASE} charts/oncall-webhooks {place} {REACH}")).await?;
                 shell.show(&format!("kubectl create namespace {namespace}")).await?;
                 shell.show(&format!("kubectl config set-context --current --namespace={namespace}")).await?;
-                let deployment = format!("kubectl get deployment {RELEASE} --namespace {RELEASE} -o json");
-                let deployment =
-                    serde_json::from_str(&shell.run(&deployment).await?).context("parse the Deployment")?;
-                Installation::of(cluster.service_account_kubeconfig(RELEASE, RELEASE)?, &deployment)
+                let deployments = format!("kubectl get deployments --namespace {RELEASE} -o json");
+                let deployments: Value =
+                    serde_json::from_str(&shell.run(&deployments).await?).context("parse the Deployments")?;
+                let deployments = deployments["items"].as_array().map_or(&[][..], Vec::as_slice);
+                Installation::of(deployments, |account| cluster.service_account_kubeconfig(RELEASE, account))
             }
             Ground::Given(folder) => self.install_as_guest(folder).await,
         }
@@ -161,7 +162,8 @@ impl Site {
         config["users"][0]["user"] = json!({"token": token.trim()});
         let kubeconfig = folder.dir().join("operator.kubeconfig");
         fs::write(&kubeconfig, config.to_string()).context("write the operator's kubeconfig")?;
-        Installation::of(kubeconfig, &deployment)
+        // The operator alone, so it is asked for once.
+        Installation::of(&[deployment], |_| Ok(kubeconfig.clone()))
     }
 
     /// An operator that works in all namespaces would send each request a second time.

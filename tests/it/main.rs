@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "what a test can't go on without")]
 
 mod bounds;
+mod chart;
 mod columns;
 mod delivery;
 mod examples;

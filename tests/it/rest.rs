@@ -10,6 +10,7 @@ mod curl;
 mod gitops;
 mod goclient;
 mod isolation;
+mod layouts;
 mod manifest;
 mod reads;
 mod refusals;
@@ -46,7 +47,7 @@ async fn shared() -> &'static Api {
 /// An API process, with `more` arguments, which replace the chart's of the same name.
 async fn start(name: &str, more: &[&str]) -> Api {
     let (_, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
-    start_with(name, &installation.kubeconfig, more).await
+    start_with(name, &installation.api_kubeconfig, more).await
 }
 
 /// Does the same with another kubeconfig.
@@ -115,7 +116,11 @@ impl Team {
 
     /// A team that talks to an API of its own. Its token is accepted.
     async fn at(name: &str, url: &str) -> Self {
-        let place = TestNamespace::new(name).await;
+        Self::within(TestNamespace::new(name).await, url).await
+    }
+
+    /// The same in a namespace that is there.
+    async fn within(place: TestNamespace, url: &str) -> Self {
         let http = Client::builder().no_proxy().build().expect("make a client");
         let team = Self { token: random_token(), place, http, url: url.to_owned() };
         team.add_token("token", &team.token, false).await;

@@ -64,7 +64,7 @@ async fn while_the_api_server_is_away_reads_go_on_and_writes_are_told_to_come_ba
     let (cluster, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
     let server = cluster.api_server_url();
     let line = Line::new(server.trim_start_matches("https://")).await;
-    let kubeconfig = std::fs::read_to_string(&installation.kubeconfig).expect("read the kubeconfig");
+    let kubeconfig = std::fs::read_to_string(&installation.api_kubeconfig).expect("read the kubeconfig");
     let through_line = cluster.processes().dir().join("api-outage.kubeconfig");
     std::fs::write(&through_line, kubeconfig.replace(server, &format!("https://{}", line.address)))
         .expect("write a kubeconfig");

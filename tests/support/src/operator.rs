@@ -20,8 +20,10 @@ const READY: Duration = Duration::from_secs(60);
 /// The chart, installed in a cluster that has no nodes: its pods are run by hand.
 #[derive(Clone, Debug)]
 pub struct Installation {
-    /// Gives the rights of the chart's ServiceAccount, and no more.
+    /// Gives the rights of the ServiceAccount of the container `controller`, and no more.
     pub kubeconfig: PathBuf,
+    /// The same for the container `api`, which may be in another pod; the operator's if there is none.
+    pub api_kubeconfig: PathBuf,
     /// The arguments of the chart's container `controller`, but for the health address, which is a free port of loopback.
     pub args: Vec<String>,
     /// The arguments of the chart's container `api`, but for the address, which is a free port of loopback. None if the
@@ -41,23 +43,37 @@ impl Installation {
             install.args(["--set", value]);
         }
         output(&mut install)?;
-        let deployment =
-            output(cluster.kubectl().args(["get", "deployment", "--output=json", "--namespace", name, name]))?;
-        let deployment = serde_json::from_str(&deployment).context("parse the Deployment")?;
-        Self::of(cluster.service_account_kubeconfig(name, name)?, &deployment)
+        let deployments = output(cluster.kubectl().args(["get", "deployments", "--output=json", "--namespace", name]))?;
+        let deployments: Value = serde_json::from_str(&deployments).context("parse the Deployments")?;
+        let deployments = deployments["items"].as_array().map_or(&[][..], Vec::as_slice);
+        Self::of(deployments, |account| cluster.service_account_kubeconfig(name, account))
     }
 
-    /// The installation that a Deployment of the chart describes, with the rights of `kubeconfig`.
+    /// The installation that the Deployments of the chart describe. `kubeconfig` makes one with the rights of the
+    /// ServiceAccount of that name.
     ///
     /// # Errors
-    /// The Deployment has no container named controller with arguments.
-    pub fn of(kubeconfig: PathBuf, deployment: &Value) -> Result<Self> {
-        Ok(Self {
-            kubeconfig,
-            args: controller_args(deployment)?,
-            api_args: container_args(deployment, "api", "--address"),
-        })
+    /// No Deployment has a container named controller with arguments, or a kubeconfig can't be made.
+    pub fn of(deployments: &[Value], kubeconfig: impl Fn(&str) -> Result<PathBuf>) -> Result<Self> {
+        let (account, args) = deployments
+            .iter()
+            .find_map(|deployment| Some((account_of(deployment)?, controller_args(deployment).ok()?)))
+            .ok_or_else(|| anyhow!("no Deployment has a container named controller with arguments"))?;
+        let api = deployments
+            .iter()
+            .find_map(|deployment| Some((account_of(deployment)?, container_args(deployment, "api", "--address")?)));
+        let operators = kubeconfig(account)?;
+        let api_kubeconfig = match &api {
+            Some((apis, _)) if *apis != account => kubeconfig(apis)?,
+            _ => operators.clone(),
+        };
+        Ok(Self { kubeconfig: operators, api_kubeconfig, args, api_args: api.map(|(_, args)| args) })
     }
+}
+
+/// The ServiceAccount of a Deployment's pods.
+fn account_of(deployment: &Value) -> Option<&str> {
+    deployment["spec"]["template"]["spec"]["serviceAccountName"].as_str()
 }
 
 /// The arguments of the controller in the chart's Deployment, to be run on this machine.

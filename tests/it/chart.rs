@@ -1,0 +1,237 @@
+//! What the chart renders: rights that are enough and no more, values that are spelled right, and ports that lead somewhere.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+use support::{Installation, output};
+
+use crate::harness::{TestNamespace, cluster};
+
+/// What might be asked for, as `group/resource`, and what is the cluster's alone.
+const RESOURCES: [&str; 14] = [
+    "oncall.dev/webhooks",
+    "oncall.dev/webhooks/status",
+    "oncall.dev/alertgroupevents",
+    "oncall.dev/alertgroupevents/status",
+    "oncall.dev/webhookresponses",
+    "oncall.dev/webhookresponses/status",
+    "/secrets",
+    "/services",
+    "/configmaps",
+    "/pods",
+    "/serviceaccounts/token",
+    "discovery.k8s.io/endpointslices",
+    "coordination.k8s.io/leases",
+    "rbac.authorization.k8s.io/rolebindings",
+];
+const REVIEWS: [&str; 2] = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];
+const VERBS: [&str; 9] =
+    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate"];
+
+/// The rights of the operator, as `resource: verbs`.
+const OPERATOR: &str = "
+discovery.k8s.io/endpointslices: get list
+oncall.dev/alertgroupevents: get list watch delete
+oncall.dev/alertgroupevents/status: patch
+oncall.dev/webhookresponses: get list watch create delete
+oncall.dev/webhookresponses/status: patch
+oncall.dev/webhooks: list watch
+oncall.dev/webhooks/status: patch
+/secrets: list watch
+/services: get
+";
+
+/// Those of the API.
+const API: &str = "
+oncall.dev/webhookresponses: get list watch
+oncall.dev/webhooks: get list watch create patch delete
+/secrets: list watch create patch delete
+authentication.k8s.io/tokenreviews: create
+authorization.k8s.io/subjectaccessreviews: create
+";
+
+/// Every pair of resource and verb of a table.
+fn pairs(table: &str) -> BTreeSet<(String, String)> {
+    let rows = table.lines().filter_map(|line| line.split_once(": "));
+    rows.flat_map(|(resource, verbs)| verbs.split(' ').map(|verb| (resource.to_owned(), verb.to_owned()))).collect()
+}
+
+async fn admin() -> Client {
+    let kubeconfig = Kubeconfig::read_from(cluster().0.kubeconfig()).expect("read the kubeconfig");
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    Client::try_from(config.expect("make a configuration")).expect("make a client")
+}
+
+/// Every right that a ServiceAccount has in a namespace, or (None) in all of the cluster, of those that might be asked for.
+async fn rights(release: &str, account: &str, namespace: Option<&str>) -> BTreeSet<(String, String)> {
+    let reviews: Api<SubjectAccessReview> = Api::all(admin().await);
+    let asked = RESOURCES.iter().chain(&REVIEWS).flat_map(|resource| VERBS.map(|verb| (*resource, verb)));
+    let allowed = asked.map(|(resource, verb)| {
+        let reviews = reviews.clone();
+        async move {
+            let mut parts = resource.split('/');
+            let mut part = || parts.next().map(str::to_owned);
+            let attributes = ResourceAttributes {
+                group: part(),
+                resource: part(),
+                subresource: part(),
+                verb: Some(verb.to_owned()),
+                namespace: namespace.map(str::to_owned),
+                ..ResourceAttributes::default()
+            };
+            let spec = SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{release}:{account}")),
+                groups: Some(vec!["system:serviceaccounts".to_owned(), "system:authenticated".to_owned()]),
+                resource_attributes: Some(attributes),
+                ..SubjectAccessReviewSpec::default()
+            };
+            let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+            let review = reviews.create(&PostParams::default(), &review).await.expect("review an access");
+            let allowed = review.status.is_some_and(|status| status.allowed);
+            allowed.then(|| (resource.to_owned(), verb.to_owned()))
+        }
+    });
+    stream::iter(allowed).buffer_unordered(16).filter_map(std::future::ready).collect().await
+}
+
+/// Installs the chart as `release`, whose name must contain that of the chart.
+async fn install(release: &str, values: &[&str]) -> Installation {
+    let (release, values) = (release.to_owned(), values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+    let installed = tokio::task::spawn_blocking(move || {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        Installation::new(&cluster().0, &support::chart(), &release, &values)
+    });
+    installed.await.expect("join").expect("install the chart")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_and_the_api_may_do_what_each_needs_and_nothing_of_the_others() {
+    let team = TestNamespace::new("rights").await;
+    let operators = rights("oncall-webhooks", "oncall-webhooks", Some(&team.namespace)).await;
+    let apis = rights("oncall-webhooks", "oncall-webhooks-api", Some(&team.namespace)).await;
+    // The tests' operators have Leases of their own: see the harness.
+    let leases = |(resource, _): &(String, String)| resource != "coordination.k8s.io/leases";
+    assert_eq!(operators.into_iter().filter(leases).collect::<BTreeSet<_>>(), pairs(OPERATOR));
+    assert_eq!(apis, pairs(API));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_one_pod_the_service_account_has_the_rights_of_both() {
+    let team = TestNamespace::new("union").await;
+    let release = "union-oncall-webhooks";
+    install(release, &["api.placement=sidecar"]).await;
+    let both: BTreeSet<_> = pairs(OPERATOR).union(&pairs(API)).cloned().collect();
+    assert_eq!(rights(release, release, Some(&team.namespace)).await, both);
+    // The Lease is in the release's namespace, and no other can be touched there.
+    let in_release = rights(release, release, Some(release)).await;
+    let more: BTreeSet<_> = in_release.difference(&both).cloned().collect();
+    assert_eq!(more, pairs("coordination.k8s.io/leases: create"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_one_namespace_no_secret_of_another_can_be_read() {
+    let (team, other) = (TestNamespace::new("only").await, TestNamespace::new("other").await);
+    let release = "only-oncall-webhooks";
+    let namespace = format!("watchNamespace={}", team.namespace);
+    install(release, &[&namespace]).await;
+    let reviews: BTreeSet<_> = pairs(API).into_iter().filter(|(of, _)| REVIEWS.contains(&of.as_str())).collect();
+    let api = format!("{release}-api");
+    assert_eq!(rights(release, release, Some(&team.namespace)).await, pairs(OPERATOR));
+    assert_eq!(rights(release, &api, Some(&team.namespace)).await, pairs(API));
+    for elsewhere in [Some(other.namespace.as_str()), None] {
+        assert_eq!(rights(release, release, elsewhere).await, BTreeSet::new());
+        assert_eq!(rights(release, &api, elsewhere).await, reviews);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_misspelled_is_refused() {
+    let template = |values: &'static str| {
+        tokio::task::spawn_blocking(move || {
+            let mut helm = cluster().0.helm();
+            output(helm.args(["template", "release"]).arg(support::chart()).args(["--set", values]))
+        })
+    };
+    for values in [
+        "api.placement=side-car",
+        "api.replica=2",
+        "api.serviceAccount.nam=api",
+        "api.replicas=two",
+        "networkPolicy.enable=true",
+        "networkPolicy.apiFrom=all",
+        "image.digest=sha256:12",
+        "watchNamespaces=team",
+    ] {
+        assert!(template(values).await.expect("join").is_err(), "{values}");
+    }
+    template("api.placement=sidecar,api.replicas=2").await.expect("join").expect("render the chart");
+}
+
+/// The objects of one kind that a release has.
+async fn objects(release: &str, kind: &str) -> Vec<Value> {
+    let args = ["get", kind, "--output=json", "--namespace", release].map(str::to_owned);
+    let json = tokio::task::spawn_blocking(move || output(cluster().0.kubectl().args(args)).expect("kubectl get"));
+    let mut list: Value = serde_json::from_str(&json.await.expect("join")).expect("a list");
+    list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()
+}
+
+/// The names of the ports of the pods that a selector finds among those of these Deployments, by the name of the Deployment.
+fn selected(deployments: &[Value], labels: &Value) -> Vec<(String, BTreeSet<String>)> {
+    let labels = labels.as_object().expect("labels");
+    let chosen = deployments.iter().filter(|deployment| {
+        let pod = &deployment["spec"]["template"]["metadata"]["labels"];
+        labels.iter().all(|(name, value)| pod[name] == *value)
+    });
+    let ports = |deployment: &Value| {
+        let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().expect("containers");
+        let ports = containers.iter().flat_map(|container| container["ports"].as_array().into_iter().flatten());
+        ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect()
+    };
+    let name = |deployment: &Value| deployment["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    chosen.map(|deployment| (name(deployment), ports(deployment))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_and_network_policies_find_the_pods_that_listen_at_their_ports() {
+    for (release, values, of_api) in [
+        ("doors-oncall-webhooks", "api.replicas=2", "doors-oncall-webhooks-api"),
+        ("door-oncall-webhooks", "api.placement=sidecar", "door-oncall-webhooks"),
+    ] {
+        install(release, &[values]).await;
+        let deployments = objects(release, "deployments").await;
+        let open = |policy: &Value| -> BTreeSet<String> {
+            let rules = policy["spec"]["ingress"].as_array().expect("rules");
+            let ports = rules.iter().flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+            ports.filter_map(|port| port["port"].as_str().map(str::to_owned)).collect()
+        };
+        let mut opened = Vec::new();
+        for policy in objects(release, "networkpolicies").await {
+            let found = selected(&deployments, &policy["spec"]["podSelector"]["matchLabels"]);
+            assert_eq!(found.len(), 1, "{policy}");
+            assert!(open(&policy).is_subset(&found[0].1), "{policy}");
+            // Webhooks lead anywhere.
+            assert_eq!(policy["spec"]["egress"], serde_json::json!([{}]));
+            opened.push((found[0].0.clone(), open(&policy)));
+        }
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let expected = if of_api == release {
+            vec![(release.to_owned(), set(&["health", "api"]))]
+        } else {
+            vec![(release.to_owned(), set(&["health"])), (of_api.to_owned(), set(&["api"]))]
+        };
+        assert_eq!(opened, expected);
+
+        let services = objects(release, "services").await;
+        assert_eq!(services.len(), 1);
+        let found = selected(&deployments, &services[0]["spec"]["selector"]);
+        assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [of_api]);
+        assert_eq!(services[0]["spec"]["ports"][0]["targetPort"], "api");
+    }
+}
