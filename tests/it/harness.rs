@@ -67,7 +67,7 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
     SHARED.get_or_init(|| {
         // The first of the tests does this; nothing else installs a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let cluster = Cluster::builder().audit(AUDIT_POLICY).start().expect("start a control plane");
+        let cluster = Cluster::builder().audit(AUDIT_POLICY).quotas(true).start().expect("start a control plane");
         let chart = support::chart();
         let values = [format!("controller.allowAddresses={{{LOOPBACK}}}")];
         let installation =

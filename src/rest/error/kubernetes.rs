@@ -29,11 +29,36 @@ impl From<&objects::Error> for ApiError {
             }
         }
         match status.code {
-            403 => Self::new(StatusCode::FORBIDDEN, short(&status.message)),
+            403 => {
+                let detail = exceeded_quota(&status.message).unwrap_or_else(|| status.message.clone());
+                Self::new(StatusCode::FORBIDDEN, short(&detail))
+            }
             _ if !errors.is_empty() => Self::invalid_fields(errors),
             _ => Self::new(StatusCode::BAD_REQUEST, short(&status.message)),
         }
     }
+}
+
+/// What a quota's refusal means: which quota, and how much it lets of what. None for other refusals. The API server has this
+/// in its message alone:
+/// `… is forbidden: exceeded quota: NAME, requested: RESOURCE=N,…, used: RESOURCE=N,…, limited: RESOURCE=N,…`
+/// (kubernetes/kubernetes, `apiserver/pkg/admission/plugin/resourcequota/controller.go`).
+fn exceeded_quota(message: &str) -> Option<String> {
+    let (_, refusal) = message.split_once("exceeded quota: ")?;
+    let (name, rest) = refusal.split_once(", requested: ")?;
+    let (_, rest) = rest.split_once(", used: ")?;
+    let (used, limited) = rest.split_once(", limited: ")?;
+    let used: Vec<(&str, &str)> = used.split(',').filter_map(|pair| pair.split_once('=')).collect();
+    let full = limited.split(',').filter_map(|pair| {
+        let (resource, limit) = pair.split_once('=')?;
+        let (_, used) = used.iter().find(|(of, _)| *of == resource)?;
+        Some(format!("{resource}, of which there are {used} of {limit}"))
+    });
+    let full: Vec<String> = full.collect();
+    let why = (!full.is_empty()).then(|| full.join("; "))?;
+    Some(format!(
+        "ResourceQuota {name} of this namespace does not let more be made of {why}: remove some, or raise it."
+    ))
 }
 
 /// The API's name for a field of the manifest, such as `spec.httpMethod`; `non_field_errors` for the spec as a whole.
@@ -56,6 +81,32 @@ fn api_field(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_named_with_what_it_lets() {
+        let refused = |quota: &str| format!(r#"webhooks.oncall.dev "one" is forbidden: {quota}"#);
+        let one = "exceeded quota: oncall, requested: count/webhooks.oncall.dev=1, used: count/webhooks.oncall.dev=2, \
+                   limited: count/webhooks.oncall.dev=2";
+        let two = "exceeded quota: all, requested: count/secrets=1,secrets=1, used: count/secrets=9,secrets=8, \
+                   limited: count/secrets=9,secrets=8";
+        let text = |of: &str| Some(format!("ResourceQuota {of}: remove some, or raise it."));
+        assert_eq!(
+            exceeded_quota(&refused(one)),
+            text(
+                "oncall of this namespace does not let more be made of count/webhooks.oncall.dev, of which there are 2 of 2"
+            )
+        );
+        assert_eq!(
+            exceeded_quota(&refused(two)),
+            text(
+                "all of this namespace does not let more be made of count/secrets, of which there are 9 of 9; secrets, of \
+                 which there are 8 of 8"
+            )
+        );
+        for other in [refused("User ann cannot create resource"), refused("exceeded quota: oncall"), String::new()] {
+            assert_eq!(exceeded_quota(&other), None, "{other}");
+        }
+    }
 
     #[test]
     fn fields_of_the_manifest_have_the_names_of_the_api() {

@@ -5,7 +5,7 @@
 //! ```text
 //!  kubectl, helm, operator ──token, TLS──▶ kube-apiserver (loopback) ──unix socket──▶ etcd
 //!                                                 ▲
-//!                        kube-controller-manager ─┘ garbage collection, namespaces, ServiceAccounts
+//!                        kube-controller-manager ─┘ garbage collection, namespaces, ServiceAccounts, quotas
 //! ```
 //!
 //! Everything lies in one folder of this user's: certificates and keys (kube-apiserver makes its own), tokens, data, logs.
@@ -41,6 +41,9 @@ const PORT_PATIENCE: Duration = Duration::from_secs(30);
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
                            clusterrole-aggregation-controller";
 
+/// Counts what quotas bound; the API server itself refuses what is beyond them.
+const QUOTA_CONTROLLER: &str = "resourcequota-controller";
+
 // Names in the scratch folder, where the servers run. A socket's whole path can be too long for the kernel.
 const ETCD_SOCKET: &str = "etcd.sock";
 const CERTIFICATES: &str = "certificates";
@@ -66,6 +69,7 @@ pub struct Cluster {
 #[derive(Debug, Default)]
 pub struct Builder {
     fsync: bool,
+    quotas: bool,
     audit_policy: Option<String>,
 }
 
@@ -75,6 +79,13 @@ impl Builder {
     #[must_use]
     pub fn fsync(mut self, fsync: bool) -> Self {
         self.fsync = fsync;
+        self
+    }
+
+    /// Whether ResourceQuotas count what there is. Of custom resources that takes up to half a minute after their definition.
+    #[must_use]
+    pub fn quotas(mut self, quotas: bool) -> Self {
+        self.quotas = quotas;
         self
     }
 
@@ -107,7 +118,7 @@ impl Builder {
         let (mut api_server, url) =
             start_api_server(&programs, &group, &admin, audit, &mut etcd).context("start kube-apiserver")?;
         let before = &mut [&mut etcd, &mut api_server];
-        let controller_manager = start_controller_manager(&programs, &group, &url, &controllers, before)
+        let controller_manager = start_controller_manager(&programs, &group, &url, &controllers, self.quotas, before)
             .context("start kube-controller-manager")?;
         let kubeconfig = group.dir().join(ADMIN);
         Ok(Cluster { group, etcd, api_server, controller_manager, programs, url, kubeconfig })
@@ -310,6 +321,7 @@ fn start_controller_manager(
     group: &ProcessGroup,
     url: &str,
     token: &str,
+    quotas: bool,
     before: &mut [&mut Running],
 ) -> Result<Running> {
     let kubeconfig = group.dir().join("controller-manager.kubeconfig");
@@ -318,7 +330,12 @@ fn start_controller_manager(
     command
         .arg("--kubeconfig")
         .arg(&kubeconfig)
-        .arg(format!("--controllers={CONTROLLERS}"))
+        .arg(format!(
+            "--controllers={CONTROLLERS}{}",
+            if quotas { format!(",{QUOTA_CONTROLLER}") } else { String::new() }
+        ))
+        // A quota on a kind that was not counted yet is looked at again after that.
+        .arg("--resource-quota-sync-period=5s")
         // As in real clusters, each controller has the rights of its own ServiceAccount.
         .arg("--use-service-account-credentials=true")
         .args(["--leader-elect=false", "--secure-port=0"]);
