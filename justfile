@@ -36,6 +36,10 @@ accounting *ARGS:
 endurance *ARGS:
     cargo run --release -p endurance -- {{ ARGS }}
 
+# Attack the operator and the REST API as tenants and strangers can, under a memory limit (Linux)
+adversary *ARGS:
+    cargo run --release -p adversary -- {{ ARGS }}
+
 # Keep a control plane up to try things on, or run COMMAND with it
 cluster *COMMAND:
     cargo run -p cluster -- {{ COMMAND }}
