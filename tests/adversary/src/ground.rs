@@ -192,6 +192,7 @@ pub(crate) fn token_secret(name: &str, field: &str, value: &str) -> Value {
 }
 
 pub(crate) fn event(name: &str, group: &str, payload: Value) -> Value {
-    let spec = json!({"type": "resolve", "alertGroup": {"id": group}, "alertPayload": payload});
+    let mut spec = json!({"type": "resolve", "alertGroup": {"id": group}});
+    spec["alertPayload"] = payload;
     object("AlertGroupEvent", name, json!({ "spec": spec }))
 }

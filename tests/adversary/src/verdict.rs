@@ -100,7 +100,8 @@ impl Row {
         let late = [("p50", calm.p50, attacked.p50, NOISE.0), ("latest", calm.max, attacked.late, NOISE.1)];
         for (what, calm, attacked, noise) in late {
             // Without a sample on either side nothing is known, which is no comfort.
-            if !(attacked <= (calm * TIMES).max(calm + noise)) {
+            let is_in_time = attacked <= (calm * TIMES).max(calm + noise);
+            if !is_in_time {
                 faults.push(format!("the neighbour's {what} is {attacked:.0} ms, not {calm:.0}"));
             }
         }

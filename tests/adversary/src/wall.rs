@@ -165,7 +165,7 @@ mod tests {
     /// Whether a shell that takes so many MiB under a limit of 64 MiB comes to its end.
     fn survives(wall: Wall, mib: u64) -> bool {
         let limit = Limit::new(wall, 64).expect("make a limit");
-        let take = format!("x=$(head -c {}000000 /dev/zero | tr '\\0' x); sleep 0.3; echo ${{#x}}", mib);
+        let take = format!("x=$(head -c {mib}000000 /dev/zero | tr '\\0' x); sleep 0.3; echo ${{#x}}");
         let (program, args) = limit.command(Path::new("/bin/sh"), &["-c".to_owned(), take]);
         let mut child = Command::new(program).args(args).stdout(Stdio::null()).spawn().expect("start a shell");
         limit.watch(child.id());

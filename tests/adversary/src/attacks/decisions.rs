@@ -14,7 +14,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::{Attack, doors::api, nothing_else};
+use super::{Attack, NOTHING, doors::api};
 use crate::{
     ground::{Side, event, object, text, token_secret},
     sockets::{self, ATTACKER},
@@ -271,7 +271,7 @@ async fn echoed_secrets(side: &Side) -> Result<Vec<String>> {
     side.create(&side.webhook("echo", json!({"url": url, "headersFrom": headers}))).await?;
     side.event("echo", "I1", json!({})).await?;
     if !side.matching {
-        return nothing_else();
+        return Ok(NOTHING);
     }
     let responses = ended(side, &side.namespace, 1).await?;
     let content =

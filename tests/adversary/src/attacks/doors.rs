@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures::FutureExt;
+use futures::{FutureExt, future::ready};
 use http::Request;
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-use super::{Attack, nothing_else};
+use super::{Attack, NOTHING};
 use crate::{
     ground::Side,
     sockets::{self, ATTACKER},
@@ -24,29 +24,29 @@ const HOLD: Duration = Duration::from_secs(60);
 pub(super) fn attacks() -> Vec<Attack> {
     let unfinished = "1 250 connections to the health port with 380 KB of headers that do not end";
     vec![
-        Attack::new("health-headers", unfinished, |side| health_headers(side).boxed_local()).without_webhooks(),
-        Attack::new("health-headers-api", unfinished, |side| health_headers(side).boxed_local())
+        Attack::new("health-headers", unfinished, |side| ready(health_headers(side)).boxed_local()).without_webhooks(),
+        Attack::new("health-headers-api", unfinished, |side| ready(health_headers(side)).boxed_local())
             .on_api()
             .without_webhooks(),
         Attack::new(
             "http2-headers",
             "80 HTTP/2 connections with 95 requests of 60 KB each, with a made-up token",
-            |side| http2_headers(side).boxed_local(),
+            |side| ready(http2_headers(side)).boxed_local(),
         )
         .on_api()
         .without_webhooks(),
         Attack::new("half-requests", "700 connections that send half a request", |side| {
-            half_requests(side).boxed_local()
+            ready(half_requests(side)).boxed_local()
         })
         .on_api()
         .without_webhooks(),
         Attack::new("random-tokens", "64 callers with random Kubernetes tokens", |side| {
-            random_tokens(side).boxed_local()
+            ready(random_tokens(side)).boxed_local()
         })
         .on_api()
         .without_webhooks(),
         Attack::new("idle-connections", "2 000 connections that say nothing", |side| {
-            idle_connections(side).boxed_local()
+            ready(idle_connections(side)).boxed_local()
         })
         .on_api()
         .without_webhooks(),
@@ -72,14 +72,14 @@ fn hold(side: &Side, door: SocketAddr, connections: usize, head: &str, piece: &s
     }
 }
 
-async fn health_headers(side: &Side) -> Result<Vec<String>> {
+fn health_headers(side: &Side) -> Result<Vec<String>> {
     let door = side.doors.context("nothing runs")?.health;
     let piece = format!("X-Fill: {}\r\n", "a".repeat(3800));
     hold(side, door, 1250, "GET /livez HTTP/1.1\r\nHost: probe\r\n", &piece, 100);
-    nothing_else()
+    Ok(NOTHING)
 }
 
-async fn half_requests(side: &Side) -> Result<Vec<String>> {
+fn half_requests(side: &Side) -> Result<Vec<String>> {
     let door = api(side)?;
     let head = "POST /api/v1/webhooks/ HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n";
     // Again and again, as those are closed that take too long.
@@ -95,12 +95,12 @@ async fn half_requests(side: &Side) -> Result<Vec<String>> {
             }
         });
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
-async fn idle_connections(side: &Side) -> Result<Vec<String>> {
+fn idle_connections(side: &Side) -> Result<Vec<String>> {
     hold(side, api(side)?, 2000, "", "", 0);
-    nothing_else()
+    Ok(NOTHING)
 }
 
 /// Something that looks like a token of this cluster, and is none.
@@ -119,7 +119,7 @@ fn made_up_token() -> String {
     )
 }
 
-async fn random_tokens(side: &Side) -> Result<Vec<String>> {
+fn random_tokens(side: &Side) -> Result<Vec<String>> {
     let door = api(side)?;
     for _ in 0..64 {
         side.go_on(async move {
@@ -131,10 +131,10 @@ async fn random_tokens(side: &Side) -> Result<Vec<String>> {
             }
         });
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
-async fn http2_headers(side: &Side) -> Result<Vec<String>> {
+fn http2_headers(side: &Side) -> Result<Vec<String>> {
     let door = api(side)?;
     for _ in 0..80 {
         side.go_on(async move {
@@ -142,7 +142,7 @@ async fn http2_headers(side: &Side) -> Result<Vec<String>> {
             tokio::time::sleep(HOLD).await;
         });
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn flood(door: SocketAddr) -> Result<()> {

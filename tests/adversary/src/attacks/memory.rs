@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 use support::Answer;
 
-use super::{Attack, at, nothing_else};
+use super::{Attack, NOTHING, at};
 use crate::ground::{Side, event, object, secret, token_secret};
 
 pub(super) fn attacks() -> Vec<Attack> {
@@ -68,7 +68,7 @@ async fn large_bodies(side: &Side) -> Result<Vec<String>> {
     })
     .await?;
     side.event("large", "I1", json!({"text": "é".repeat(690_000)})).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn cross_responses(side: &Side) -> Result<Vec<String>> {
@@ -84,7 +84,7 @@ async fn cross_responses(side: &Side) -> Result<Vec<String>> {
         side.event(&format!("cross-{number}"), "I1", json!({})).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn suspended(side: &Side) -> Result<Vec<String>> {
@@ -94,7 +94,7 @@ async fn suspended(side: &Side) -> Result<Vec<String>> {
     })
     .await?;
     side.create_all(1500, |number| event(&format!("waiting-{number}"), &format!("I{number}"), json!({}))).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn large_headers(side: &Side) -> Result<Vec<String>> {
@@ -110,7 +110,7 @@ async fn large_headers(side: &Side) -> Result<Vec<String>> {
     for number in 0..4 {
         side.event(&format!("headers-{number}"), &format!("I{number}"), json!({})).await?;
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
 /// A template of many patterns, each of which is compiled to much.
@@ -139,11 +139,11 @@ async fn patterns(side: &Side) -> Result<Vec<String>> {
         let payload = json!({"text": "a".repeat(40_000)});
         side.event(&format!("patterns-{number}"), &format!("I{number}"), payload).await?;
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn patterns_over_rest(side: &Side) -> Result<Vec<String>> {
-    let Some(api) = side.doors.and_then(|doors| doors.api) else { return nothing_else() };
+    let Some(api) = side.doors.and_then(|doors| doors.api) else { return Ok(NOTHING) };
     let text =
         "{% set t = 'a' * 40000 %}".to_owned() + &many_patterns("regex_search").replace("alert_payload.text", "t");
     side.each(8, async |number| {
@@ -157,19 +157,19 @@ async fn patterns_over_rest(side: &Side) -> Result<Vec<String>> {
         Ok(())
     })
     .await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn labelled_secrets(side: &Side) -> Result<Vec<String>> {
     let value = "a".repeat(1_000_000);
     side.create_all(300, |number| secret(&format!("large-{number}"), &value)).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn token_secrets(side: &Side) -> Result<Vec<String>> {
     let value = "a".repeat(1_000_000);
     side.create_all(120, |number| token_secret(&format!("large-{number}"), "token", &value)).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn large_responses(side: &Side) -> Result<Vec<String>> {
@@ -188,7 +188,7 @@ async fn large_responses(side: &Side) -> Result<Vec<String>> {
         side.hands.patch(&side.namespace, &patch, "/status").await.map(drop)
     })
     .await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn finished_events(side: &Side) -> Result<Vec<String>> {
@@ -201,5 +201,5 @@ async fn finished_events(side: &Side) -> Result<Vec<String>> {
         side.hands.patch(&side.namespace, &patch, "/status").await.map(drop)
     })
     .await?;
-    nothing_else()
+    Ok(NOTHING)
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use futures::FutureExt;
+use futures::{FutureExt, future::ready};
 use serde_json::{Value, json};
 use support::Answer;
 use tokio::io::AsyncWriteExt;
 
-use super::{Attack, at, doors::api, nothing_else};
+use super::{Attack, NOTHING, at, doors::api};
 use crate::{
     ground::{Side, event, object, secret},
     sockets::{self, ATTACKER},
@@ -55,7 +55,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         .on_api()
         .without_webhooks(),
         Attack::new("slow-bodies", "300 callers with a token, whose bodies of 1 MB come byte by byte", |side| {
-            slow_bodies(side).boxed_local()
+            ready(slow_bodies(side)).boxed_local()
         })
         .on_api()
         .without_webhooks(),
@@ -72,7 +72,7 @@ async fn wide_payloads(side: &Side) -> Result<Vec<String>> {
     let wide = vec![0; 400_000];
     side.create_all(60, |number| event(&format!("wide-{number}"), &format!("I{number}"), json!({ "all": wide })))
         .await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn long_outputs(side: &Side) -> Result<Vec<String>> {
@@ -86,7 +86,7 @@ async fn long_outputs(side: &Side) -> Result<Vec<String>> {
     for number in 0..10 {
         side.event(&format!("long-{number}"), &format!("I{number}"), json!({})).await?;
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn large_answers(side: &Side) -> Result<Vec<String>> {
@@ -94,7 +94,7 @@ async fn large_answers(side: &Side) -> Result<Vec<String>> {
     let url = side.listen(move |_| slow(1, answer.clone())).await?;
     side.create_all(100, |number| side.webhook(&format!("answer-{number}"), json!({"url": at(&url, number)}))).await?;
     side.create_all(20, |number| event(&format!("answer-{number}"), &format!("I{number}"), json!({}))).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn many_cookies(side: &Side) -> Result<Vec<String>> {
@@ -111,7 +111,7 @@ async fn many_cookies(side: &Side) -> Result<Vec<String>> {
     })
     .await?;
     side.create_all(20, |number| event(&format!("cookie-{number}"), &format!("I{number}"), json!({}))).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn retry_backlog(side: &Side) -> Result<Vec<String>> {
@@ -122,7 +122,7 @@ async fn retry_backlog(side: &Side) -> Result<Vec<String>> {
     })
     .await?;
     side.create_all(1000, |number| event(&format!("retried-{number}"), &format!("I{number}"), json!({}))).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn one_group(side: &Side) -> Result<Vec<String>> {
@@ -130,7 +130,7 @@ async fn one_group(side: &Side) -> Result<Vec<String>> {
     side.create(&side.webhook("waiting", json!({"url": url, "timeout": "60s"}))).await?;
     let text = "a".repeat(20_000);
     side.create_all(1500, |number| event(&format!("waiting-{number}"), "I1", json!({ "text": text }))).await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn redeliver_storm(side: &Side) -> Result<Vec<String>> {
@@ -148,7 +148,7 @@ async fn redeliver_storm(side: &Side) -> Result<Vec<String>> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn label_flips(side: &Side) -> Result<Vec<String>> {
@@ -167,7 +167,7 @@ async fn label_flips(side: &Side) -> Result<Vec<String>> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn many_keys(side: &Side) -> Result<Vec<String>> {
@@ -178,7 +178,7 @@ async fn many_keys(side: &Side) -> Result<Vec<String>> {
         object("Secret", &format!("keys-{number}"), json!({"metadata": labels, "stringData": values}))
     })
     .await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn long_names(side: &Side) -> Result<Vec<String>> {
@@ -193,7 +193,7 @@ async fn long_names(side: &Side) -> Result<Vec<String>> {
         side.create(&named).await.map(drop)
     })
     .await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn large_webhooks(side: &Side) -> Result<Vec<String>> {
@@ -206,7 +206,7 @@ async fn large_webhooks(side: &Side) -> Result<Vec<String>> {
         side.webhook(&format!("large-{number}"), spec)
     })
     .await?;
-    nothing_else()
+    Ok(NOTHING)
 }
 
 async fn slow_readers(side: &Side) -> Result<Vec<String>> {
@@ -226,10 +226,10 @@ async fn slow_readers(side: &Side) -> Result<Vec<String>> {
             tokio::time::sleep(Duration::from_secs(60)).await;
         });
     }
-    nothing_else()
+    Ok(NOTHING)
 }
 
-async fn slow_bodies(side: &Side) -> Result<Vec<String>> {
+fn slow_bodies(side: &Side) -> Result<Vec<String>> {
     let door = api(side)?;
     for _ in 0..300 {
         let head = sockets::request("POST", "/api/v1/webhooks/", &side.token, None)
@@ -243,5 +243,5 @@ async fn slow_bodies(side: &Side) -> Result<Vec<String>> {
             }
         });
     }
-    nothing_else()
+    Ok(NOTHING)
 }
