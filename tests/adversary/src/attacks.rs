@@ -1,6 +1,6 @@
 //! The attacks: what each needs, and what it does.
 //!
-//! An attack makes its objects or connections within half a minute, and returns what it got that it must not get. What has to go on
+//! An attack makes its objects or connections within 40 seconds, and returns what it got that it must not get. What has to go on
 //! while the neighbour is watched is a task of its side.
 
 mod decisions;
@@ -99,7 +99,7 @@ pub(crate) fn all() -> Vec<Attack> {
 }
 
 /// What most attacks come to if they come to anything: a process that ends, or a neighbour that waits.
-const NOTHING: Vec<String> = Vec::new();
+pub(crate) const NOTHING: Vec<String> = Vec::new();
 
 /// The URL of an endpoint, with a path.
 fn at(url: &str, path: impl fmt::Display) -> String {

@@ -44,6 +44,7 @@ async fn a_call_beyond_the_quota_on_webhooks_says_which_and_leaves_nothing() {
     });
     let refused = team.call(Method::POST, WEBHOOKS, Some(&new)).await;
     assert_eq!(refused.both(), (403, refusal("count/webhooks.oncall.dev", 1)));
+    assert_eq!(team.get(WEBHOOKS).await.expect(200)["results"], json!([first]));
     // The Secret that was made for it goes with it.
     team.objects_that("no Secret stays", |secrets: &std::collections::BTreeMap<String, Secret>| {
         let of_webhooks = secrets.values().filter(|secret| {

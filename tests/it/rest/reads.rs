@@ -21,7 +21,7 @@ metadata: {name: counted}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: NAMESPACE}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: oncall-webhooks}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: oncall-webhooks-api}
 subjects: [{kind: ServiceAccount, name: counted, namespace: NAMESPACE}]
 ---
 apiVersion: flowcontrol.apiserver.k8s.io/v1
