@@ -21,3 +21,4 @@ mod schema;
 mod secrets;
 mod status;
 mod tls;
+mod window;

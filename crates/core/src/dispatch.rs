@@ -42,9 +42,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How many bytes a delivery counts for: never so many that it would have to be the only one.
+    /// How many bytes a delivery counts for: never so many that it could not go while others do, and where it has more than
+    /// that, one such at a time.
     fn weight(&self, bytes: usize) -> usize {
-        bytes.min(self.bytes / 3)
+        bytes.min(self.bytes / 3 * 2)
     }
 }
 
@@ -425,7 +426,7 @@ impl<T> Dispatcher<T> {
             }
             let Some(number) = queue.next() else { continue };
             let bytes = queue.ready.get(&number).map_or(0, |waiting| self.limits.weight(waiting.bytes));
-            if !self.shares.has_room(name, bytes) {
+            if !self.shares.has_room_at_all(name, bytes) {
                 self.blocked = true;
                 queue.in_round = true;
                 self.namespaces.get_mut(name)?.round.push_back(webhook.name);
@@ -450,8 +451,8 @@ impl<T> Dispatcher<T> {
     pub fn weigh(&mut self, permit: &mut Permit, bytes: usize) -> bool {
         let (bytes, namespace) = (self.limits.weight(bytes), &permit.webhook.namespace);
         if let Some(more) = bytes.checked_sub(permit.bytes).filter(|more| *more > 0)
-            && self.shares.used_by(namespace) > permit.bytes
-            && !self.shares.has_room(namespace, more)
+            && self.shares.used() > permit.bytes
+            && !self.shares.has_room_at_all(namespace, more)
         {
             return false;
         }

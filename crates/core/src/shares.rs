@@ -4,7 +4,7 @@
 //! limit ──► namespace: at most twice what is free ──► its webhooks: a quarter of that in all, each at most what is left of it
 //! ```
 //! Nobody gets all there is, so whoever comes next finds something, however many are there; and nobody has to be known
-//! before. Who holds nothing may always take something: so everybody gets on, at one event or delivery at a time if need be.
+//! before. Where little is taken at a time, who holds nothing may always take something: so everybody gets on, at one event or delivery at a time if need be.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -57,6 +57,11 @@ impl Shares {
     pub fn has_room(&self, namespace: &str, bytes: usize) -> bool {
         let used = self.used_by(namespace);
         used == 0 || used + bytes <= self.allowance(namespace)
+    }
+
+    /// Whether a namespace may take so many bytes more, also where it holds nothing. If nobody holds anything it may.
+    pub fn has_room_at_all(&self, namespace: &str, bytes: usize) -> bool {
+        self.used == 0 || self.used_by(namespace) + bytes <= self.allowance(namespace)
     }
 
     /// How many bytes are held for a webhook, and how many the webhooks of its namespace may still take.
@@ -139,8 +144,8 @@ mod tests {
     fn whoever_comes_next_finds_something() {
         let mut shares = Shares::new(900);
         assert_eq!(["a", "b", "c"].map(|namespace| fill(&mut shares, namespace)), [600, 200, 67]);
-        // Who holds nothing may take something, whatever it is.
-        assert!(shares.has_room("late", 1000));
+        // Who holds nothing may take something, whatever it is; unless there must be room for it.
+        assert!(shares.has_room("late", 1000) && !shares.has_room_at_all("late", 1000));
         shares.give_back("a", 600);
         assert_eq!((shares.used(), fill(&mut shares, "b")), (267, 556));
     }
