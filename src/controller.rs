@@ -232,13 +232,8 @@ impl Leader {
             per_webhook: config.max_per_webhook,
             bytes: bytes(budget.in_flight),
         };
-        let (deliveries, reviewed) = Deliveries::new(
-            Arc::clone(&catalog),
-            Arc::clone(&history),
-            deliverer,
-            limits,
-            bytes(budget.waiting),
-        );
+        let (deliveries, reviewed) =
+            Deliveries::new(Arc::clone(&catalog), Arc::clone(&history), deliverer, limits, bytes(budget.waiting));
         let listed = Listed::default();
         let (page, secret_reads) = (budget.page(), budget.reads().div_ceil(2));
         let leader = Self {

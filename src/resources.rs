@@ -22,8 +22,7 @@ pub use webhook::{
     HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
 };
 pub use webhook_response::{
-    EventRef, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, closing_patch,
-    cut_record,
+    EventRef, WebhookRef, WebhookResponse, WebhookResponseSpec, WebhookResponseStatus, closing_patch, cut_record,
 };
 
 use std::collections::BTreeMap;

@@ -13,10 +13,7 @@ use std::{
 };
 
 use futures::{StreamExt, channel::mpsc};
-use kube::{
-    Resource, ResourceExt,
-    runtime::watcher::Event,
-};
+use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -39,7 +36,12 @@ use crate::{
         name::NamespacedName,
         version::ResourceVersion,
     },
-    kubernetes::{index::Index, lenient::Lenient, name::name_of, resource_version::{created_of, version_of}},
+    kubernetes::{
+        index::Index,
+        lenient::Lenient,
+        name::name_of,
+        resource_version::{created_of, version_of},
+    },
     resources::{
         AlertGroupEvent, AlertGroupEventSpec, EventPhase, REDELIVER_ANNOTATION,
         conditions::{self, Reason},

@@ -339,7 +339,8 @@ fn cut(mut text: String) -> String {
     // Short texts, most of them, need no counting.
     let end = if length * 6 <= TEXT_LIMIT { None } else { ends.into_iter().find(|(_, sum)| *sum > TEXT_LIMIT) };
     let Some((end, _)) = end else { return text };
-    let was_cut = text.get(end..).and_then(|rest| rest.strip_prefix("… (cut: ")?.strip_suffix(" bytes in all)")?.parse().ok());
+    let was_cut =
+        text.get(end..).and_then(|rest| rest.strip_prefix("… (cut: ")?.strip_suffix(" bytes in all)")?.parse().ok());
     if was_cut.is_none_or(|length: usize| text[end..] != *marker(length)) {
         text.truncate(end);
         text.shrink_to_fit();

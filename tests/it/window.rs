@@ -31,9 +31,7 @@ fn events() -> String {
 async fn a_webhook_whose_share_is_used_up_waits_in_the_api_server_while_others_go_on_and_then_gets_all_in_order() {
     let mut world = World::configured("window", |_| Answer::new(200, "ok"), &[LIMIT]).await;
     let url = |path: &str| format!("{}/{path}", world.receiver.url());
-    let spec = |path: &str, suspend: bool| {
-        json!({"url": url(path), "suspend": suspend, "forwardAll": false, "data": "{{ alert_payload }}"})
-    };
+    let spec = |path: &str, suspend: bool| json!({"url": url(path), "suspend": suspend, "forwardAll": false, "data": "{{ alert_payload }}"});
     let (held, well) = (spec("held", true), spec("well", false));
     world.seen_webhook("held", "resolve", held).await;
     world.seen_webhook("well", "resolve", well).await;

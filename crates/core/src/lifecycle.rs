@@ -56,16 +56,16 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::{
-    backlog::{Backlog, Listing},
-    event::EventState,
-    webhooks::KnownWebhooks,
-};
 pub use self::{
     backlog::{BACKLOG_READS, BacklogLoad, Position},
     event::{EventRecord, EventSummary, SeenEvent},
     redelivery::RedeliveryRequest,
     webhooks::KnownWebhook,
+};
+use self::{
+    backlog::{Backlog, Listing},
+    event::EventState,
+    webhooks::KnownWebhooks,
 };
 use crate::{
     delivery::{Delivery, DeliverySummary, EventKey},

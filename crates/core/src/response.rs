@@ -49,7 +49,11 @@ impl ResponseRecord {
     /// How many bytes its texts have.
     pub fn size(&self) -> usize {
         let Self { url, request_trigger, request_headers, request_data, content, event_data, status_code: _ } = self;
-        [url, request_trigger, request_headers, request_data, content, event_data].into_iter().flatten().map(String::len).sum()
+        [url, request_trigger, request_headers, request_data, content, event_data]
+            .into_iter()
+            .flatten()
+            .map(String::len)
+            .sum()
     }
 }
 

@@ -32,7 +32,11 @@ impl World {
     fn push_later(&mut self, webhook: &NamespacedName, number: u64, attempts: u32, due: u64) {
         let group = Arc::from(number.to_string());
         let (due, give_up) = (self.start + Duration::from_secs(due), self.start + Duration::from_secs(3600));
-        self.dispatcher.push(webhook, Queued { item: number, number, group, attempts, due, give_up, bytes: 0 }, self.now);
+        self.dispatcher.push(
+            webhook,
+            Queued { item: number, number, group, attempts, due, give_up, bytes: 0 },
+            self.now,
+        );
     }
 
     /// Starts all that may go.
@@ -77,7 +81,8 @@ fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     let now = world.now;
     for (number, group) in [(1, "x"), (2, "x"), (3, "y")] {
-        let waiting = Queued { item: number, number, group: Arc::from(group), attempts: 0, due: now, give_up: now, bytes: 0 };
+        let waiting =
+            Queued { item: number, number, group: Arc::from(group), attempts: 0, due: now, give_up: now, bytes: 0 };
         world.dispatcher.push(&a, waiting, now);
     }
     let mut started = world.start();

@@ -14,7 +14,7 @@
 //! that may lack something. Each takes its place by the time of its creation. What comes meanwhile does not overtake.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -23,10 +23,15 @@ use jiff::Timestamp;
 use super::{
     Effect, Lifecycle, Now,
     admission::hash,
-    event::{EventState, SeenEvent, Stage, Step},
+    event::{EventState, SeenEvent, Step, WebhookRun},
     webhooks::KnownWebhook,
 };
-use crate::{delivery::ResponsePhase, name::NamespacedName, version::ResourceVersion};
+use crate::{
+    delivery::{COST, DeliverySummary, ResponsePhase},
+    name::NamespacedName,
+    shares::Shares,
+    version::ResourceVersion,
+};
 
 /// How many events are read at a time.
 pub const BACKLOG_READS: usize = 500;
@@ -149,7 +154,7 @@ impl Lifecycle {
                 return false;
             }
         }
-        if self.shares.has_room_for(name, crate::delivery::COST) {
+        if self.shares.has_room_for(name, COST) {
             return true;
         }
         self.park(name, created);
@@ -178,7 +183,7 @@ impl Lifecycle {
     pub(super) fn end_parked_run(&mut self, number: u64, webhook: &Arc<str>, now: Now) {
         let Some(event) = self.events.get_mut(&number) else { return };
         let Some(run) = event.runs.get_mut(webhook) else { return };
-        run.summary = Some(crate::delivery::DeliverySummary {
+        run.summary = Some(DeliverySummary {
             name: webhook.to_string(),
             outcome: ResponsePhase::Skipped,
             status_code: None,
@@ -207,8 +212,8 @@ impl Lifecycle {
     /// The events of which the run of a webhook is parked, oldest first.
     fn numbers_with_parked(&self, name: &NamespacedName) -> Vec<u64> {
         let is_parked = |event: &EventState| {
-            let stage = event.runs.get(&name.name).map(|run| &run.stage);
-            event.key.namespace == name.namespace && matches!(stage, Some(Stage::Open { step: Step::Parked, .. }))
+            let step = event.runs.get(&name.name).and_then(WebhookRun::step);
+            event.key.namespace == name.namespace && step == Some(Step::Parked)
         };
         let mut numbers: Vec<u64> =
             self.events.iter().filter(|(_, event)| is_parked(event)).map(|(number, _)| *number).collect();
@@ -363,9 +368,8 @@ impl Lifecycle {
         let Some(backlog) = self.backlogs.get(&event.key.namespace) else { return };
         let created = event.created;
         let is_released = |webhook: &Arc<str>| backlog.parked.get(webhook).is_some_and(|parked| parked.is_released);
-        let parked = event.runs.iter().filter(|(webhook, run)| {
-            matches!(run.stage, Stage::Open { step: Step::Parked, .. }) && is_released(webhook)
-        });
+        let parked =
+            event.runs.iter().filter(|(webhook, run)| run.step() == Some(Step::Parked) && is_released(webhook));
         let names: Vec<NamespacedName> = parked
             .map(|(webhook, _)| NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook)))
             .collect();
@@ -423,7 +427,8 @@ impl Lifecycle {
         }
         let waits = |webhook: &str| backlog.parked.get(webhook).is_some_and(|parked| !parked.is_released);
         let mut open = record.deliveries.iter().filter(|summary| summary.is_open()).peekable();
-        let is_noted = |known: &Arc<KnownWebhook>| record.deliveries.iter().any(|summary| *summary.name == *known.name.name);
+        let is_noted =
+            |known: &Arc<KnownWebhook>| record.deliveries.iter().any(|summary| *summary.name == *known.name.name);
         open.peek().is_some()
             && open.all(|summary| waits(&summary.name))
             && self.webhooks.matching(&seen.key.namespace, &seen.facts, seen.created).iter().all(is_noted)
@@ -432,7 +437,7 @@ impl Lifecycle {
     /// Forgets completed events of a namespace until it may take so many bytes more. Returns whether it may.
     pub(super) fn make_room(&mut self, namespace: &Arc<str>, bytes: usize) -> bool {
         while !self.shares.has_room(namespace, bytes) {
-            let Some(number) = self.remembered_of.get_mut(namespace).and_then(std::collections::VecDeque::pop_front) else {
+            let Some(number) = self.remembered_of.get_mut(namespace).and_then(VecDeque::pop_front) else {
                 return false;
             };
             if self.events.get(&number).is_some_and(EventState::is_over) {
@@ -455,19 +460,14 @@ pub(super) struct Listing {
     /// Hashes of the uids of all events that it names.
     pub(super) uids: HashSet<u64>,
     events: HashMap<Arc<str>, BTreeMap<(Position, String), SeenEvent>>,
-    shares: crate::shares::Shares,
+    shares: Shares,
     /// The first of those for which there was no room.
     left: HashMap<Arc<str>, Position>,
 }
 
 impl Listing {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            uids: HashSet::new(),
-            events: HashMap::new(),
-            shares: crate::shares::Shares::new(limit),
-            left: HashMap::new(),
-        }
+        Self { uids: HashSet::new(), events: HashMap::new(), shares: Shares::new(limit), left: HashMap::new() }
     }
 
     /// Adds an event, if there is room for it; older ones take the place of newer ones.

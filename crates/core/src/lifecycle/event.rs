@@ -226,7 +226,8 @@ impl EventState {
             None => Request::Initial { answers: seen.asked.clone() },
         };
         let recorded = seen.record.iter().flat_map(|record| &record.deliveries);
-        let begun_elsewhere = recorded.filter(|summary| summary.is_open()).map(|summary| summary.name.clone()).collect();
+        let begun_elsewhere =
+            recorded.filter(|summary| summary.is_open()).map(|summary| summary.name.clone()).collect();
         Self {
             key: Arc::clone(&seen.key),
             facts: Arc::clone(&seen.facts),

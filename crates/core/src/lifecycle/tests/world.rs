@@ -531,7 +531,13 @@ impl World {
             let redelivered = self.records.get(key).and_then(|record| record.redelivered.as_deref());
             assert_eq!(redelivered, Some(&**value), "{key:?}");
         }
-        let load = Load { limit: 4, in_flight_limit: 1000, held_limit: self.memory, held_bytes: self.remembered(), ..Load::default() };
+        let load = Load {
+            limit: 4,
+            in_flight_limit: 1000,
+            held_limit: self.memory,
+            held_bytes: self.remembered(),
+            ..Load::default()
+        };
         assert_eq!((self.lifecycle.load(), self.lifecycle.unwritten()), (load, 0));
         assert!(self.lifecycle.backlogs_are_empty());
     }
