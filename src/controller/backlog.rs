@@ -16,7 +16,7 @@ use crate::{
     kubernetes::{
         lenient::Lenient,
         objects::{self, Objects},
-        resource_version::{created_of, version_of},
+        resource_version::{ResourceVersion, created_of, version_of},
     },
     resources::{AlertGroupEvent, REDELIVER_ANNOTATION},
 };
@@ -74,8 +74,25 @@ async fn try_find(
             }
         }
     }
-    let next = (oldest.len() > BACKLOG_READS).then(|| oldest.pop_last()).flatten().map(|(position, _)| position);
+    let next = cut(&mut oldest);
     Ok((oldest.into_iter().map(|(_, name)| name).collect(), next))
+}
+
+/// Leaves no more than are read at a time. Returns the position of the next one, if there is any.
+///
+/// Versions change with the statuses of events: they say where to go on, but not which of two events of a second is older. So a
+/// second is read as a whole, unless it has more events than are read at a time.
+fn cut(oldest: &mut BTreeSet<(Position, String)>) -> Option<Position> {
+    if oldest.len() <= BACKLOG_READS {
+        return None;
+    }
+    let (last, _) = oldest.pop_last()?;
+    let second = ((last.0, ResourceVersion::from("")), String::new());
+    if *oldest.first()? >= second {
+        return Some(last);
+    }
+    oldest.split_off(&second);
+    Some(second.0)
 }
 
 fn is_asked_for(event: &PartialObjectMeta<AlertGroupEvent>) -> bool {
@@ -98,7 +115,7 @@ fn keep_oldest(
     }
 }
 
-/// Reads events, in order. Those that are gone, or can't be read, are left out.
+/// Reads events. Those that are gone, or can't be read, are left out.
 pub(crate) fn read<'a>(
     objects: &'a Objects,
     namespace: &'a str,
@@ -117,4 +134,33 @@ pub(crate) fn read<'a>(
         }
     };
     stream::iter(names).map(read).buffered(READS).filter_map(std::future::ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_second_is_read_as_a_whole_unless_it_has_more_events_than_are_read_at_a_time() {
+        let position = |second: i64, version: usize| {
+            (Timestamp::from_second(second).unwrap(), ResourceVersion::from(version.to_string().as_str()))
+        };
+        let whole = |second: i64| (Timestamp::from_second(second).unwrap(), ResourceVersion::from(""));
+        // How many events there are in two seconds; how many are read, and where the next ones begin.
+        let cases = [
+            ((0, 0), 0, None),
+            ((BACKLOG_READS, 0), BACKLOG_READS, None),
+            ((BACKLOG_READS - 1, 1), BACKLOG_READS, None),
+            ((BACKLOG_READS - 1, 2), BACKLOG_READS - 1, Some(whole(2))),
+            ((BACKLOG_READS, 1), BACKLOG_READS, Some(whole(2))),
+            ((BACKLOG_READS + 1, 0), BACKLOG_READS, Some(position(1, BACKLOG_READS))),
+        ];
+        for ((first, second), expected, next) in cases {
+            let of = |at: i64, count: usize| (0..count).map(move |version| (position(at, version), String::new()));
+            let mut oldest: BTreeSet<(Position, String)> = of(1, first).chain(of(2, second)).collect();
+            assert_eq!((cut(&mut oldest), oldest.len()), (next, expected), "{first} and {second}");
+        }
+    }
 }

@@ -188,7 +188,9 @@ impl Deliveries {
             let objects = self.deliverer.objects();
             let (names, next) = backlog::find(objects, &namespace, &after, with_completed).await;
             let events = backlog::read(objects, &namespace, &names).filter_map(async |event| self.wanted(&event));
-            (events.collect().await, next)
+            let mut events: Vec<SeenEvent> = events.collect().await;
+            events.sort_by(|one, two| (one.created, &one.version).cmp(&(two.created, &two.version)));
+            (events, next)
         };
         tokio::select! {
             () = self.deliverer.stopped() => {}
