@@ -9,6 +9,7 @@ mod delivery;
 mod examples;
 mod harness;
 mod memory;
+mod neighbours;
 mod proxy;
 mod reach;
 mod redeliver;

@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn an_outline_tells_what_the_cost_of_a_template_depends_on() {
-        let cases: [(&str, (usize, bool, &[&str], usize)); 16] = [
+        type Expected = (usize, bool, &'static [&'static str], usize);
+        let cases: [(&str, Expected); 16] = [
             ("", (0, false, &[], 0)),
             ("plain text", (0, false, &[], 0)),
             ("{# {{ a }} #}{% raw %}{{ a }}{% endraw %}", (0, false, &[], 0)),
