@@ -1,6 +1,6 @@
 //! Refusals of Kubernetes in OnCall's form; and what the API still does while Kubernetes is away.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use oncall_webhooks::core::response::MASK;
 use parking_lot::Mutex;
@@ -16,15 +16,15 @@ use super::{Team, WEBHOOKS, path, start, start_with};
 use crate::harness::{cluster, eventually};
 
 /// Passes connections on to the API server, until it is told not to.
-struct Line {
-    address: SocketAddr,
+pub(super) struct Line {
+    pub(super) address: SocketAddr,
     to: String,
     /// Ends the connections that are open, too.
     open: Arc<Mutex<Option<AbortHandle>>>,
 }
 
 impl Line {
-    async fn new(to: &str) -> Self {
+    pub(super) async fn new(to: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on loopback");
         let address = listener.local_addr().expect("an address");
         let line = Self { address, to: to.to_owned(), open: Arc::default() };
@@ -49,8 +49,24 @@ impl Line {
         *self.open.lock() = Some(serving.abort_handle());
     }
 
+    /// A kubeconfig that leads to the API server through this line.
+    pub(super) fn kubeconfig(&self, name: &str) -> PathBuf {
+        let (cluster, installation) = cluster();
+        let kubeconfig = std::fs::read_to_string(&installation.api_kubeconfig).expect("read the kubeconfig");
+        let through_line = cluster.processes().dir().join(format!("{name}.kubeconfig"));
+        let text = kubeconfig.replace(cluster.api_server_url(), &format!("https://{}", self.address));
+        std::fs::write(&through_line, text).expect("write a kubeconfig");
+        through_line
+    }
+
     fn cut(&self) {
         self.open.lock().take().expect("a line that is open").abort();
+    }
+
+    /// Cuts it so that nobody notices: new connections are taken, and nothing comes of them as long as the listener lives.
+    pub(super) async fn stall(&self) -> TcpListener {
+        self.cut();
+        eventually("the port is free again", || async { TcpListener::bind(self.address).await.ok() }).await
     }
 
     async fn mend(&self) {
@@ -61,14 +77,9 @@ impl Line {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_api_server_is_away_reads_go_on_and_writes_are_told_to_come_back() {
-    let (cluster, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
-    let server = cluster.api_server_url();
-    let line = Line::new(server.trim_start_matches("https://")).await;
-    let kubeconfig = std::fs::read_to_string(&installation.api_kubeconfig).expect("read the kubeconfig");
-    let through_line = cluster.processes().dir().join("api-outage.kubeconfig");
-    std::fs::write(&through_line, kubeconfig.replace(server, &format!("https://{}", line.address)))
-        .expect("write a kubeconfig");
-    let api = start_with("api-outage", &through_line, &[]).await;
+    let (cluster, _) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
+    let line = Line::new(cluster.api_server_url().trim_start_matches("https://")).await;
+    let api = start_with("api-outage", &line.kubeconfig("api-outage"), &[]).await;
     let team = Team::at("outage", api.url()).await;
     let webhook = team.create("before", json!({"password": "s3cret"})).await;
 

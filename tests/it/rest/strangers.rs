@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
-use futures::{StreamExt, stream};
+use base64::Engine as _;
+use futures::{StreamExt, future::join_all, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use reqwest::{Client, Method, header::AUTHORIZATION};
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
-use super::{Team, WEBHOOKS, start};
+use super::{Team, WEBHOOKS, refusals::Line, start, start_with};
 use crate::harness::{cluster, eventually};
 
 /// A client with another address than all else has.
@@ -86,6 +87,54 @@ async fn hundreds_of_half_requests_keep_nobody_waiting() {
         assert_eq!(answer.expect("an answer").status().as_u16(), 200);
     }
     drop(half);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_http_2_requests_that_wait_for_the_api_server_hold_little_memory() {
+    const CONNECTIONS: usize = 40;
+    const REQUESTS: usize = 90;
+    let (cluster, _) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
+    let line = Line::new(cluster.api_server_url().trim_start_matches("https://")).await;
+    let api = start_with("api-held", &line.kubeconfig("api-held"), &[]).await;
+    let team = Team::at("held", api.url()).await;
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", api.process().pid())).expect("read /proc");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak of its memory");
+        peak.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") / 1024
+    };
+    let before = peak();
+    // Reviews of tokens take their five seconds now.
+    let _stalled = line.stall().await;
+    let mut flood = JoinSet::new();
+    for connection in 0..CONNECTIONS {
+        let client = Client::builder().no_proxy().http2_prior_knowledge().build().expect("make a client");
+        let url = format!("{}{WEBHOOKS}", team.url);
+        flood.spawn(async move {
+            // The connection that all others then take.
+            let _ = client.get(&url).send().await;
+            let calls = (0..REQUESTS).map(|number| {
+                let made_up = made_up(&format!("{connection} {number}"));
+                client.get(&url).header(AUTHORIZATION, made_up).header("x-more", "m".repeat(12 * 1024)).send()
+            });
+            let answers = join_all(calls).await;
+            answers.into_iter().flatten().map(|answer| answer.status().as_u16()).collect::<Vec<_>>()
+        });
+    }
+    let call = other_peer().get(format!("{}{WEBHOOKS}", team.url)).header(AUTHORIZATION, &team.token);
+    assert_eq!(call.send().await.expect("an answer").status(), 200);
+    let statuses = flood.join_all().await.concat();
+    assert!(statuses.iter().all(|status| [429, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.len() >= CONNECTIONS * REQUESTS / 2, "{} were answered", statuses.len());
+    let more = peak() - before;
+    // Held as they came, they were 50 MiB of text, and several times as much in memory.
+    assert!(more < 48, "{more} MiB more");
+}
+
+/// A JWT that could be a ServiceAccount's of any cluster, and is nobody's.
+fn made_up(id: &str) -> String {
+    let part = |part: serde_json::Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part.to_string());
+    format!("{}.{}.c2ln", part(json!({"alg": "RS256"})), part(json!({"iss": "kubernetes/serviceaccount", "jti": id})))
 }
 
 #[tokio::test(flavor = "multi_thread")]
