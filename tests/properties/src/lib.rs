@@ -232,9 +232,21 @@ fn shows_no_password(text: &str) {
 /// The secrets of a webhook, which its receiver may repeat.
 const SECRETS: [&str; 3] = ["Bearer t0k3n-0f", "p4\"ss\\wörd", "4711"];
 
-/// Texts that must not show in the record: each secret without the word before it, and as JSON spells it, with and without
-/// escapes of what is not ASCII.
-const SPELLED: [&str; 5] = ["t0k3n-0f", "p4\"ss\\wörd", r#"p4\"ss\\wörd"#, r#"p4\"ss\\w\u00f6rd"#, "4711"];
+/// Texts that must not show in the record: each secret without the word before it, as JSON spells it, with and without escapes
+/// of what is not ASCII, escaped for a URL and for HTML, in hex and in base64.
+const SPELLED: [&str; 11] = [
+    "t0k3n-0f",
+    "T0K3N-0F",
+    "p4\"ss\\wörd",
+    r#"p4\"ss\\wörd"#,
+    r#"p4\"ss\\w\u00f6rd"#,
+    "p4%22ss%5Cw%C3%B6rd",
+    "p4&quot;ss\\w&#246;rd",
+    "74306b336e2d3066",
+    "dDBrM24tMG",
+    "4711",
+    "%34%37%31%31",
+];
 
 /// Holds `data`, an answer, to this: it is decoded and recorded in bounds, without the secrets that it repeats; the time until
 /// the next attempt that it asks for is believed up to a bound. The first three lines of `data` are the values of
