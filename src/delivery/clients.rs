@@ -39,8 +39,8 @@ use crate::core::{
 /// closed.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Bound on the idle connections of one client to one host.
-const IDLE_OF_HOST: usize = 32;
+/// Bound on the idle connections of one client to one host: as many as requests are in flight by default.
+const IDLE_OF_HOST: usize = 256;
 
 /// Bound on the namespaces that have clients. With more of these, some make their connections anew.
 const NAMESPACES: usize = 1000;
