@@ -326,7 +326,7 @@ impl Leader {
             .inspect_err(move |_| interrupted.webhooks_interrupted())
             .inspect_ok(move |event| index.observe(event))
             .inspect_ok(on_listed(&self.listed.webhooks));
-        let stream = valid(events).modify(drop_writes).reflect(writer).applied_objects();
+        let stream = valid(events).modify(drop_texts).reflect(writer).applied_objects();
         let context = webhooks::Context {
             objects: self.objects.clone(),
             catalog: Arc::clone(&self.catalog),
@@ -444,10 +444,13 @@ fn drop_data(event: &mut AlertGroupEvent) {
     event.metadata.managed_fields = None;
 }
 
-/// Takes out of a webhook who wrote what of it, and its annotations: nothing here looks at them.
-fn drop_writes(webhook: &mut Webhook) {
+/// Takes out of a webhook what is long. The store is for statuses; deliveries have the webhook of the catalog.
+fn drop_texts(webhook: &mut Webhook) {
     webhook.metadata.managed_fields = None;
     webhook.metadata.annotations = None;
+    let spec = &mut webhook.spec;
+    (spec.url, spec.headers, spec.data, spec.trigger_template) = (None, None, None, None);
+    (spec.headers_from, spec.integration_filter, spec.labels) = (None, None, None);
 }
 
 /// Finishes what is on the way, within bounds.

@@ -106,7 +106,7 @@ impl Service {
         let server = Server::bind(&config.listen, bounds).await?;
         tracing::info!(address = %server.local_addr()?, "REST API");
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
-        let catalog = Arc::new(Catalog::default());
+        let catalog = Arc::new(Catalog::new(objects.clone(), budget.catalog));
         let settings = AuthSettings {
             namespace: config.namespace.clone(),
             calls_per_minute: config.calls_per_minute,

@@ -5,6 +5,9 @@
 //!                     ├─► catalog ─► list, get: texts that are ready to be sent
 //! answers to writes ──┘
 //! ```
+//! The texts have a share of memory for each namespace. A webhook beyond it is kept without its long fields and texts, and read
+//! again when somebody asks for it.
+//!
 //! A write's answer goes in at once, so that the next read sees it; an older state that the watch shows later is left out.
 
 use std::{
@@ -18,18 +21,30 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::{Mutex, RwLock};
 
-use super::webhook::{Collection, body, display_name, id_of};
+use super::{
+    error::ApiError,
+    permits::{Permit, Permits},
+    webhook::{Collection, body, display_name, id_of},
+};
 use crate::{
     kubernetes::{
         index::Index,
         lenient::Lenient,
         name::{NamespacedName, name_of},
+        objects::Objects,
         resource_version::{ResourceVersion, version_of},
         watch::log_unreadable,
     },
+    memory::Shares,
     resources::{CREATED_AT_ANNOTATION, Webhook},
 };
 
+/// How many bytes an annotation may have that is kept.
+const LONG: usize = 1024;
+/// About how many bytes a webhook takes beside its fields and texts.
+const ENTRY: u64 = 1024;
+/// How many pages with webhooks that have to be read are in memory at a time; and how many of one namespace.
+const PAGES: (u32, u32) = (2, 1);
 /// How long after a webhook was deleted an older state of it may still come.
 const LATE: Duration = Duration::from_secs(600);
 
@@ -39,6 +54,10 @@ pub(crate) struct CachedWebhook {
     pub(crate) webhook: Webhook,
     pub(crate) id: String,
     bodies: [Bytes; 2],
+    /// Its long fields and its texts are missing: there is no room for them.
+    is_short: bool,
+    /// About how many bytes it takes.
+    bytes: u64,
     created: CreationOrder,
     /// When this state became known here: the watch may show it later.
     known_since: Instant,
@@ -51,6 +70,8 @@ impl From<Webhook> for CachedWebhook {
     fn from(mut webhook: Webhook) -> Self {
         webhook.metadata.managed_fields = None;
         webhook.status = None;
+        // Nothing looks at long ones, such as what kubectl applied last.
+        webhook.metadata.annotations.iter_mut().for_each(|all| all.retain(|_, value| value.len() <= LONG));
         let meta = &webhook.metadata;
         let precisely = webhook.annotations().get(CREATED_AT_ANNOTATION).and_then(|time| time.parse().ok());
         let created = (
@@ -59,12 +80,34 @@ impl From<Webhook> for CachedWebhook {
             webhook.name_any(),
         );
         let bodies = [Collection::Webhooks, Collection::Actions].map(|collection| body(&webhook, collection));
-        Self { id: id_of(&webhook), bodies, created, known_since: Instant::now(), webhook }
+        let texts: usize = bodies.iter().map(Bytes::len).sum();
+        let annotations: usize = webhook.annotations().iter().map(|(key, value)| key.len() + value.len()).sum();
+        // The fields take about as much as one of the texts that show them.
+        let bytes = ENTRY + (texts + texts / 2 + annotations) as u64;
+        Self { id: id_of(&webhook), bodies, is_short: false, bytes, created, known_since: Instant::now(), webhook }
     }
 }
 
 impl CachedWebhook {
-    /// The webhook as JSON text.
+    /// It without its long fields and its texts: what is left tells it from others, and which Secrets are its own.
+    fn shortened(&self) -> Self {
+        let mut webhook = self.webhook.clone();
+        webhook.metadata.annotations = None;
+        let spec = &mut webhook.spec;
+        (spec.url, spec.headers, spec.data, spec.trigger_template) = (None, None, None, None);
+        (spec.headers_from, spec.integration_filter, spec.labels) = (None, None, None);
+        Self {
+            webhook,
+            id: self.id.clone(),
+            bodies: [Bytes::new(), Bytes::new()],
+            is_short: true,
+            bytes: 0,
+            created: self.created.clone(),
+            known_since: self.known_since,
+        }
+    }
+
+    /// The webhook as JSON text, if it is whole ([`Catalog::whole`]).
     pub(crate) fn body(&self, collection: Collection) -> &Bytes {
         match collection {
             Collection::Webhooks => &self.bodies[0],
@@ -94,20 +137,21 @@ struct NamespaceIndex {
 }
 
 impl NamespaceIndex {
+    /// Puts in an entry whose name is free.
     fn insert(&mut self, entry: Arc<CachedWebhook>) {
-        self.remove(&entry.webhook.name_any());
         self.by_id.insert((entry.id.clone(), entry.created.clone()), Arc::clone(&entry));
         self.by_display_name.insert((entry.name().to_owned(), entry.created.clone()), Arc::clone(&entry));
         self.in_order.insert(entry.created.clone(), Arc::clone(&entry));
         self.by_name.insert(entry.webhook.name_any(), entry);
     }
 
-    fn remove(&mut self, name: &str) {
-        if let Some(entry) = self.by_name.remove(name) {
-            self.by_id.remove(&(entry.id.clone(), entry.created.clone()));
-            self.by_display_name.remove(&(entry.name().to_owned(), entry.created.clone()));
-            self.in_order.remove(&entry.created);
-        }
+    /// Returns how many bytes that gives back.
+    fn remove(&mut self, name: &str) -> u64 {
+        let Some(entry) = self.by_name.remove(name) else { return 0 };
+        self.by_id.remove(&(entry.id.clone(), entry.created.clone()));
+        self.by_display_name.remove(&(entry.name().to_owned(), entry.created.clone()));
+        self.in_order.remove(&entry.created);
+        entry.bytes
     }
 
     /// The webhooks with this display name, in the order of creation.
@@ -126,9 +170,11 @@ fn with_first<'a>(
     range.take_while(move |((found, _), _)| *found == from.0).map(|(_, entry)| entry)
 }
 
-#[derive(Default)]
 struct CatalogState {
     namespaces: HashMap<Arc<str>, NamespaceIndex>,
+    shares: Shares,
+    /// The namespaces of which the log says that they have used up their share.
+    told: HashSet<Arc<str>>,
     deleted: Tombstones,
 }
 
@@ -137,7 +183,22 @@ impl CatalogState {
     fn forget(&mut self, namespace: &str, name: &str, uid: &str) {
         let Some(webhooks) = self.namespaces.get_mut(namespace) else { return };
         if webhooks.by_name.get(name).is_some_and(|entry| entry.webhook.uid().as_deref() == Some(uid)) {
-            webhooks.remove(name);
+            self.shares.give_back(&namespace.into(), webhooks.remove(name));
+        }
+    }
+
+    /// Puts in a state of a webhook in place of the one that is known, whole or shortened.
+    fn replace(&mut self, namespace: &Arc<str>, name: &str, entry: &Arc<CachedWebhook>) {
+        let webhooks = self.namespaces.entry(Arc::clone(namespace)).or_default();
+        self.shares.give_back(namespace, webhooks.remove(name));
+        if self.shares.take(namespace, entry.bytes) {
+            webhooks.insert(Arc::clone(entry));
+            return;
+        }
+        webhooks.insert(Arc::new(entry.shortened()));
+        if self.told.insert(Arc::clone(namespace)) {
+            let namespace = &**namespace;
+            tracing::warn!(namespace, "its webhooks have used up its share of memory: some are read each time");
         }
     }
 }
@@ -164,9 +225,11 @@ impl Tombstones {
 }
 
 /// All webhooks that are watched.
-#[derive(Default)]
 pub(crate) struct Catalog {
     state: RwLock<CatalogState>,
+    objects: Objects,
+    /// Pages with webhooks that have to be read.
+    pages: Permits,
     /// Names that a write under way is about to take.
     reserved: Mutex<HashSet<ReservedName>>,
 }
@@ -212,6 +275,59 @@ impl Filter {
 }
 
 impl Catalog {
+    /// Keeps up to `budget` bytes, and reads what is beyond.
+    pub(crate) fn new(objects: Objects, budget: u64) -> Self {
+        let state = CatalogState {
+            namespaces: HashMap::new(),
+            shares: Shares::new(budget),
+            told: HashSet::new(),
+            deleted: Tombstones::default(),
+        };
+        let pages = Permits::new(PAGES.0, PAGES.1, "Too many pages of webhooks are being read: try again.");
+        Self { state: RwLock::new(state), objects, pages, reserved: Mutex::default() }
+    }
+
+    /// A webhook with all that it has: read, if there was no room for it.
+    ///
+    /// # Errors
+    /// It is gone: 404. Or it can't be read.
+    pub(crate) async fn whole(&self, entry: Arc<CachedWebhook>) -> Result<Arc<CachedWebhook>, ApiError> {
+        if !entry.is_short {
+            return Ok(entry);
+        }
+        let NamespacedName { namespace, name } = name_of(&entry.webhook);
+        let found = self.objects.get::<Webhook>(&namespace, &name).await.map_err(|error| ApiError::from(&error))?;
+        let found = found.filter(|found| found.metadata.uid == entry.webhook.metadata.uid);
+        let whole = Arc::new(CachedWebhook::from(found.ok_or_else(ApiError::not_found)?));
+        // There may be room now.
+        self.insert(whole.webhook.clone());
+        Ok(whole)
+    }
+
+    /// A page of webhooks with all that they have; those that are gone meanwhile are left out. Keep the permit as long as them.
+    ///
+    /// # Errors
+    /// One can't be read, or can't be now.
+    pub(crate) async fn whole_page(
+        &self,
+        namespace: &str,
+        entries: Vec<Arc<CachedWebhook>>,
+    ) -> Result<(Vec<Arc<CachedWebhook>>, Option<Permit>), ApiError> {
+        if entries.iter().all(|entry| !entry.is_short) {
+            return Ok((entries, None));
+        }
+        let permit = self.pages.take(&namespace.into(), 1).await?;
+        let mut page = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match self.whole(entry).await {
+                Ok(entry) => page.push(entry),
+                Err(error) if error == ApiError::not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((page, Some(permit)))
+    }
+
     /// Takes in a webhook that the watch shows, also over a later state that is `outdated`.
     fn apply(&self, webhook: &Lenient<Webhook>, outdated: impl FnOnce(&CachedWebhook) -> bool) {
         match &webhook.0 {
@@ -230,12 +346,13 @@ impl Catalog {
     /// Removes all webhooks but those with these names, unless they came to be known after the list of them `began`: what was
     /// written while the list was made may not be on it.
     fn retain(&self, listed: &HashSet<NamespacedName>, began: Instant) {
-        for (namespace, webhooks) in &mut self.state.write().namespaces {
+        let CatalogState { namespaces, shares, .. } = &mut *self.state.write();
+        for (namespace, webhooks) in namespaces {
             let is_listed = |name: String| listed.contains(&NamespacedName::new(Arc::clone(namespace), name));
             let unlisted = webhooks.by_name.values().filter(|entry| entry.known_since < began);
             let names = unlisted.map(|entry| entry.webhook.name_any()).filter(|name| !is_listed(name.clone()));
             for name in names.collect::<Vec<_>>() {
-                webhooks.remove(&name);
+                shares.give_back(namespace, webhooks.remove(&name));
             }
         }
     }
@@ -264,11 +381,11 @@ impl Catalog {
         if state.deleted.uids.contains(&uid) {
             return None;
         }
-        let webhooks = state.namespaces.entry(namespace.into()).or_default();
-        match webhooks.by_name.get(&name) {
-            Some(known) if known.version() > entry.version() && !outdated(known) => Some(Arc::clone(known)),
-            _ => {
-                webhooks.insert(Arc::clone(&entry));
+        let known = state.namespaces.get(&*namespace).and_then(|webhooks| webhooks.by_name.get(&name));
+        match known.filter(|known| known.version() > entry.version() && !outdated(known)) {
+            Some(known) => Some(Arc::clone(known)),
+            None => {
+                state.replace(&namespace.into(), &name, &entry);
                 Some(entry)
             }
         }

@@ -47,7 +47,7 @@ type HandlerResult = Result<Response, ApiError>;
     responses((status = 200, description = "One page.", body = WebhookPage))
 )]
 pub(crate) async fn list_webhooks(call: ApiCall, url: RequestUrl, RawQuery(query): RawQuery) -> HandlerResult {
-    list(call, &url, query.as_deref(), Collection::Webhooks)
+    list(call, &url, query.as_deref(), Collection::Webhooks).await
 }
 
 /// Create a webhook
@@ -68,7 +68,7 @@ pub(crate) async fn create_webhook(call: ApiCall, headers: HeaderMap, body: Body
     responses((status = 200, description = "The webhook.", body = WebhookOutput))
 )]
 pub(crate) async fn get_webhook(call: ApiCall, id: IdPath) -> HandlerResult {
-    get(&call, id, Collection::Webhooks)
+    get(&call, id, Collection::Webhooks).await
 }
 
 /// Update a webhook
@@ -129,7 +129,7 @@ pub(crate) async fn list_responses(
     responses((status = 200, description = "One page.", body = ActionPage))
 )]
 pub(crate) async fn list_actions(call: ApiCall, url: RequestUrl, RawQuery(query): RawQuery) -> HandlerResult {
-    list(call, &url, query.as_deref(), Collection::Actions)
+    list(call, &url, query.as_deref(), Collection::Actions).await
 }
 
 /// Create a webhook in the older form
@@ -150,7 +150,7 @@ pub(crate) async fn create_action(call: ApiCall, headers: HeaderMap, body: Body)
     responses((status = 200, description = "The webhook.", body = ActionOutput))
 )]
 pub(crate) async fn get_action(call: ApiCall, id: IdPath) -> HandlerResult {
-    get(&call, id, Collection::Actions)
+    get(&call, id, Collection::Actions).await
 }
 
 /// Update a webhook in the older form
@@ -180,7 +180,7 @@ pub(crate) async fn delete_action(call: ApiCall, id: IdPath) -> HandlerResult {
     delete(call, id).await
 }
 
-fn list(
+async fn list(
     (State(api), Extension(caller)): ApiCall,
     url: &RequestUrl,
     query: Option<&str>,
@@ -194,7 +194,8 @@ fn list(
     };
     let page = |count| Page::new(&query, count);
     let (count, entries) = api.catalog.list(&caller.namespace, &filter, |count| page(count).range());
-    paginated(&page(count), &query, url, entries.iter().map(|entry| entry.body(collection).clone()), None)
+    let (entries, permit) = api.catalog.whole_page(&caller.namespace, entries).await?;
+    paginated(&page(count), &query, url, entries.iter().map(|entry| entry.body(collection).clone()), permit)
 }
 
 /// One page of a list. `permit` is kept until a large page is sent, or the client has gone.
@@ -230,6 +231,7 @@ async fn create(
     let input = body::read(&api, &caller.namespace, headers, body, collection, None).await?;
     let writer = Arc::clone(&api.writer);
     let entry = api.run_to_completion(async move { writer.create(&caller.namespace, input).await }).await?;
+    let entry = api.catalog.whole(entry).await?;
     let mut response = json_response(StatusCode::CREATED, entry.body(collection).clone());
     if let Some(url) = entry.webhook.spec.url.as_deref().and_then(location) {
         response.headers_mut().insert(header::LOCATION, url);
@@ -242,8 +244,8 @@ fn location(url: &str) -> Option<HeaderValue> {
     if url.len() > MAX_LOCATION { None } else { HeaderValue::from_str(url).ok() }
 }
 
-fn get((State(api), Extension(caller)): &ApiCall, id: IdPath, collection: Collection) -> HandlerResult {
-    let entry = find(api, caller, id)?;
+async fn get((State(api), Extension(caller)): &ApiCall, id: IdPath, collection: Collection) -> HandlerResult {
+    let entry = api.catalog.whole(find(api, caller, id)?).await?;
     Ok(json_response(StatusCode::OK, entry.body(collection).clone()))
 }
 
@@ -254,11 +256,12 @@ async fn update(
     body: Body,
     collection: Collection,
 ) -> HandlerResult {
-    let entry = find(&api, &caller, id)?;
+    let entry = api.catalog.whole(find(&api, &caller, id)?).await?;
     let existing = ExistingWebhook::from(&entry.webhook);
     let input = body::read(&api, &caller.namespace, headers, body, collection, Some(existing)).await?;
     let writer = Arc::clone(&api.writer);
     let entry = api.run_to_completion(async move { writer.update(entry, input).await }).await?;
+    let entry = api.catalog.whole(entry).await?;
     Ok(json_response(StatusCode::OK, entry.body(collection).clone()))
 }
 

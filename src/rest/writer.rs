@@ -187,7 +187,7 @@ impl WebhookWriter {
         let uid = entry.webhook.uid();
         let _lock = self.locks[lock_of(uid.as_deref().unwrap_or_default())].lock().await;
         let latest = self.catalog.get(&namespace, &entry.id).filter(|latest| latest.webhook.uid() == uid);
-        let mut entry = latest.ok_or_else(ApiError::not_found)?;
+        let mut entry = self.catalog.whole(latest.ok_or_else(ApiError::not_found)?).await?;
         for attempt in 0..ATTEMPTS {
             self.refuse_managed(&entry.webhook)?;
             self.refuse_carrying(&entry.webhook, &input)?;
@@ -199,7 +199,9 @@ impl WebhookWriter {
             };
             match self.update_once(&namespace, &entry, input.clone()).await {
                 Ok(updated) => return Ok(updated),
-                Err(error) if error.is_conflict() => entry = self.read_again(&entry, attempt).await?,
+                Err(error) if error.is_conflict() => {
+                    entry = self.catalog.whole(self.read_again(&entry, attempt).await?).await?;
+                }
                 Err(error) if error.is_not_found() => {
                     self.catalog.delete(&entry);
                     return Err(ApiError::not_found());

@@ -81,7 +81,7 @@ async fn large_objects_that_nothing_needs_neither_keep_the_operator_from_startin
             },
         })
     };
-    let status = json!({"phase": "Succeeded", "eventData": "x".repeat(LARGE / 2)});
+    let status = json!({"phase": "Succeeded", "eventData": "x".repeat(LARGE / 3)});
     create::<WebhookResponse>(&world, (0..MANY).map(response).collect(), Some(status)).await;
     let token = serde_json::to_value(labelled("token", "key", "Bearer t0ken")).expect("a Secret");
     create::<Secret>(&world, vec![token], None).await;

@@ -12,6 +12,7 @@ mod goclient;
 mod isolation;
 mod layouts;
 mod manifest;
+mod memory;
 mod quota;
 mod reads;
 mod refusals;

@@ -1,14 +1,22 @@
 //! The cache of webhooks, fed by hand: states that come from the watch and as answers to writes, in any order.
 
-use kube::runtime::watcher::Event;
+use axum::http::{Request, Response};
+use kube::{Client, client::Body, runtime::watcher::Event};
 use serde_json::{Value, json};
+use tower::{BoxError, service_fn};
 
 use super::*;
 use crate::kubernetes::{index::Fold, lenient::Unreadable};
 
+/// An empty catalog with room for all; it reads nothing.
+fn empty() -> Catalog {
+    let server = service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
+    Catalog::new(Objects::new(Client::new(server, "n"), "test"), 1 << 30)
+}
+
 /// An empty catalog, and what keeps it.
 fn watched() -> (Arc<Catalog>, Fold<WebhookIndex>) {
-    let catalog = Arc::new(Catalog::default());
+    let catalog = Arc::new(empty());
     (Arc::clone(&catalog), Fold::new(WebhookIndex::new(catalog)))
 }
 
@@ -52,8 +60,8 @@ fn names(listed: &[(&str, u64)]) -> Vec<(String, ResourceVersion)> {
     listed.iter().map(|(name, number)| ((*name).to_owned(), version(number))).collect()
 }
 
-#[test]
-fn the_latest_state_stays_whatever_comes_first() {
+#[tokio::test]
+async fn the_latest_state_stays_whatever_comes_first() {
     let states = || [state("a", "1", 9, 0), state("a", "1", 10, 0), state("a", "1", 11, 0)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let (catalog, mut index) = watched();
@@ -67,16 +75,16 @@ fn the_latest_state_stays_whatever_comes_first() {
         }
         assert_eq!(listed(&catalog), names(&[("a", 11)]), "{order:?}");
     }
-    let catalog = Catalog::default();
+    let catalog = empty();
     catalog.insert(state("a", "1", 11, 0));
     // Whoever wrote an older state is told the later one.
     let known = catalog.insert(state("a", "1", 9, 0)).unwrap();
     assert_eq!(known.webhook, state("a", "1", 11, 0));
 }
 
-#[test]
-fn a_new_state_replaces_the_id_and_the_texts_of_the_old_one() {
-    let catalog = Catalog::default();
+#[tokio::test]
+async fn a_new_state_replaces_the_id_and_the_texts_of_the_old_one() {
+    let catalog = empty();
     let old = catalog.insert(state("a", "1", 1, 0)).unwrap();
     let new = catalog.insert(with("a", "1", 2, 0, &json!({"id": "WHABCDEFGHIJKL", "name": "A"}))).unwrap();
     assert!(catalog.get("n", &old.id).is_none());
@@ -88,8 +96,8 @@ fn a_new_state_replaces_the_id_and_the_texts_of_the_old_one() {
     assert_eq!(catalog.list("other", &Filter::default(), |count| 0..count).0, 0);
 }
 
-#[test]
-fn a_deleted_webhook_does_not_come_back() {
+#[tokio::test]
+async fn a_deleted_webhook_does_not_come_back() {
     let (a, b) = (state("a", "1", 1, 0), state("b", "2", 2, 0));
     let deletions: [fn(&Catalog, &mut Fold<WebhookIndex>, Webhook); 3] = [
         |catalog, _, webhook| catalog.delete(&CachedWebhook::from(webhook)),
@@ -120,8 +128,8 @@ fn a_deleted_webhook_does_not_come_back() {
     }
 }
 
-#[test]
-fn a_webhook_that_cannot_be_read_any_more_is_not_shown_until_it_can() {
+#[tokio::test]
+async fn a_webhook_that_cannot_be_read_any_more_is_not_shown_until_it_can() {
     let (catalog, mut index) = watched();
     catalog.insert(state("a", "1", 1, 0));
     let metadata = state("a", "1", 2, 0).metadata;
@@ -132,8 +140,8 @@ fn a_webhook_that_cannot_be_read_any_more_is_not_shown_until_it_can() {
     assert_eq!(listed(&catalog), names(&[("a", 3)]));
 }
 
-#[test]
-fn a_list_removes_webhooks_that_are_gone_and_keeps_those_written_meanwhile() {
+#[tokio::test]
+async fn a_list_removes_webhooks_that_are_gone_and_keeps_those_written_meanwhile() {
     let (catalog, mut index) = watched();
     for webhook in [state("gone", "1", 1, 0), state("stays", "2", 2, 1), state("changes", "3", 3, 2)] {
         index.observe(&Event::Apply(read(webhook)));
@@ -157,14 +165,14 @@ fn a_list_removes_webhooks_that_are_gone_and_keeps_those_written_meanwhile() {
     assert_eq!(listed(&catalog), names(&[("new", 9)]));
 }
 
-#[test]
-fn lists_are_in_the_order_of_creation() {
+#[tokio::test]
+async fn lists_are_in_the_order_of_creation() {
     let precisely = |name: &str, time: &str| {
         let mut webhook = state(name, name, 1, 5);
         webhook.annotations_mut().insert(CREATED_AT_ANNOTATION.to_owned(), time.to_owned());
         webhook
     };
-    let catalog = Catalog::default();
+    let catalog = empty();
     let webhooks = [
         state("late", "x", 1, 6),
         precisely("b", "2026-01-01T00:00:05.000002Z"),
@@ -183,8 +191,8 @@ fn lists_are_in_the_order_of_creation() {
     assert_eq!((count, page), (6, vec!["b".to_owned(), "late".to_owned()]));
 }
 
-#[test]
-fn an_id_that_two_webhooks_state_stands_for_the_older_one() {
+#[tokio::test]
+async fn an_id_that_two_webhooks_state_stands_for_the_older_one() {
     let (catalog, mut index) = watched();
     let stated = json!({"id": "WHABCDEFGHIJKL"});
     let (young, old) = (with("a", "1", 1, 7, &stated), with("b", "2", 2, 3, &stated));
@@ -199,10 +207,10 @@ fn an_id_that_two_webhooks_state_stands_for_the_older_one() {
     assert_eq!(found(&catalog), None);
 }
 
-#[test]
-fn filters_pick_by_the_name_for_people_and_by_team() {
+#[tokio::test]
+async fn filters_pick_by_the_name_for_people_and_by_team() {
     type Case<'a> = (Option<&'a str>, &'a [Option<&'a str>], &'a [&'a str]);
-    let catalog = Catalog::default();
+    let catalog = empty();
     catalog.insert(with("a", "1", 1, 1, &json!({"name": "Same", "team": "T1"})));
     catalog.insert(with("b", "2", 2, 2, &json!({"name": "Same", "team": "T2"})));
     catalog.insert(with("c", "3", 3, 3, &json!({"team": ""})));
@@ -232,9 +240,9 @@ fn filters_pick_by_the_name_for_people_and_by_team() {
     }
 }
 
-#[test]
-fn a_name_is_taken_by_one_webhook_and_one_write_at_a_time() {
-    let catalog = Catalog::default();
+#[tokio::test]
+async fn a_name_is_taken_by_one_webhook_and_one_write_at_a_time() {
+    let catalog = empty();
     let entry = catalog.insert(with("a", "1", 1, 1, &json!({"name": "A"}))).unwrap();
     let reserve = |kind, name, except| catalog.reserve("n", kind, name, except);
     // By a webhook, but not by the one that is to have it.
@@ -256,4 +264,34 @@ fn a_name_is_taken_by_one_webhook_and_one_write_at_a_time() {
     catalog.delete(&entry);
     assert!(reserve(NameKind::Display, "A", None).is_some());
     assert!(reserve(NameKind::Object, "a", None).is_some());
+}
+
+#[tokio::test]
+async fn a_webhook_beyond_the_share_of_its_namespace_is_read_when_somebody_asks_for_it() {
+    let large = |name: &str| with(name, name, 1, 0, &json!({"data": "x".repeat(2_000), "name": name}));
+    let found = serde_json::to_string(&large("b")).unwrap();
+    let server = service_fn(move |request: Request<Body>| {
+        assert!(request.uri().path().ends_with("/namespaces/n/webhooks/b"), "{}", request.uri());
+        let body = Body::from(found.clone().into_bytes());
+        async { Ok::<_, BoxError>(Response::new(body)) }
+    });
+    // Room for one of 2000 bytes in three forms, and for half of another.
+    let catalog = Catalog::new(Objects::new(Client::new(server, "n"), "test"), 20_000);
+    for name in ["a", "b"] {
+        let written = catalog.insert(large(name)).unwrap();
+        assert!(written.webhook.spec.data.is_some(), "whoever writes it is shown all of it");
+    }
+    let entries = || catalog.list("n", &Filter::default(), |count| 0..count).1;
+    let short = |entries: &[Arc<CachedWebhook>]| entries.iter().map(|entry| entry.is_short).collect::<Vec<_>>();
+    assert_eq!(short(&entries()), [false, true]);
+    assert_eq!((entries()[1].name(), entries()[1].webhook.spec.data.as_deref()), ("b", None));
+
+    let (page, permit) = catalog.whole_page("n", entries()).await.unwrap();
+    assert_eq!((short(&page), permit.is_some()), (vec![false, false], true));
+    assert_eq!(page[1].webhook, large("b"));
+    assert!(!page[1].body(Collection::Webhooks).is_empty());
+    assert_eq!(short(&entries()), [false, true], "there still is no room");
+    catalog.delete(&page[0]);
+    assert!(!catalog.whole(Arc::clone(&entries()[0])).await.unwrap().is_short);
+    assert_eq!(short(&entries()), [false], "now there is");
 }

@@ -28,7 +28,8 @@ fn api() -> ApiState {
         Err::<Response<client::Body>, BoxError>("connection refused".into())
     });
     let client = Client::new(away, "default");
-    let (objects, catalog) = (Objects::new(client.clone(), "test"), Arc::new(Catalog::default()));
+    let objects = Objects::new(client.clone(), "test");
+    let catalog = Arc::new(Catalog::new(objects.clone(), 1 << 20));
     let credentials = CredentialStore::new(objects.clone(), TaskTracker::default());
     let rules = WriteRules { allow_managed: false, keep_credentials: false };
     let short = Duration::from_millis(20);
