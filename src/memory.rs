@@ -268,8 +268,8 @@ struct Division {
 
 impl Division {
     fn of(limit: u64) -> Self {
-        // What the allocator wastes grows with what is held.
-        let base = (limit / 5).max(LEAST_BASE);
+        // What the allocator wastes grows with what is held: where threads free what others have allocated, up to as much again.
+        let base = (limit / 3).max(LEAST_BASE);
         let free = limit.saturating_sub(base);
         let rendering = (free / 4 / RENDERING).clamp(1, MOST_RENDERINGS) * RENDERING;
         Self { base, rendering, rest: free.saturating_sub(rendering) }

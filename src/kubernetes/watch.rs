@@ -113,7 +113,7 @@ enum State<K> {
     /// Nothing is known: all objects are to be listed.
     Empty,
     /// A list is under way: the objects of its page that are still to be read, and the version of the list.
-    Listing { pages: Pages, texts: vec::IntoIter<Box<RawValue>>, version: Option<String> },
+    Listing { pages: Box<Pages>, texts: vec::IntoIter<Box<RawValue>>, version: Option<String> },
     /// All up to this version is known.
     Listed { version: String },
     /// Changes come.
@@ -142,7 +142,8 @@ where
 {
     match state {
         State::Empty => {
-            let listing = State::Listing { pages: source.pages(), texts: Vec::new().into_iter(), version: None };
+            let listing =
+                State::Listing { pages: Box::new(source.pages()), texts: Vec::new().into_iter(), version: None };
             (Some(Ok(Event::Init)), listing)
         }
         State::Listing { pages, mut texts, version } => match texts.next() {
@@ -163,7 +164,7 @@ where
     }
 }
 
-async fn next_page<K>(mut pages: Pages, version: Option<String>) -> (Option<watcher::Result<Event<K>>>, State<K>) {
+async fn next_page<K>(mut pages: Box<Pages>, version: Option<String>) -> (Option<watcher::Result<Event<K>>>, State<K>) {
     match pages.next::<Texts>().await {
         Ok(Some(page)) => {
             // All pages of a list have the version of the first one.

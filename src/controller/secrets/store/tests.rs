@@ -8,6 +8,7 @@ fn key(secret: &str, key: &str) -> SecretKey {
     SecretKey { name: secret.to_owned(), key: key.to_owned() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is how a read ends")]
 fn found(version: &str, values: &[(&str, &[u8])]) -> Result<Found, ()> {
     let values = values.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.to_vec()))).collect();
     Ok(Some((version_of(version), Values(values))))
