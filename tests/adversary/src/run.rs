@@ -28,6 +28,8 @@ use crate::{
 
 /// How long an attack may take to make what it needs. What has come by then is the attack.
 const PLAY: Duration = Duration::from_secs(40);
+/// How long what is there before the start may take to be made, which is no part of the attack.
+const STAGE: Duration = Duration::from_secs(240);
 /// How long the neighbour is watched after that.
 const WATCH: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(8));
 
@@ -118,7 +120,7 @@ async fn attack_on(cluster: &Cluster, attack: &Attack, setting: &Setting) -> Res
         turns.extend(block_in_place(|| neighbour.stop())?);
         sights.extend(probe.stop());
         drop(target);
-        timeout(PLAY * 2, (attack.play)(&staged)).await.context("make what is there before the start")??;
+        timeout(STAGE, (attack.play)(&staged)).await.context("make what is there before the start")??;
         let begun = Instant::now();
         target = match start().await {
             Ok(target) => target,

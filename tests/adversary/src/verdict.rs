@@ -97,11 +97,15 @@ impl Row {
             faults.push(format!("{} of the neighbour's were not done", seen.lost));
         }
         let (calm, attacked) = seen.neighbour;
+        if calm.p50.is_nan() {
+            faults.push("the neighbour was not there before".to_owned());
+        }
+        if attacked.p50.is_nan() {
+            faults.push("nothing of the neighbour's was done".to_owned());
+        }
         let late = [("p50", calm.p50, attacked.p50, NOISE.0), ("latest", calm.max, attacked.late, NOISE.1)];
         for (what, calm, attacked, noise) in late {
-            // Without a sample on either side nothing is known, which is no comfort.
-            let is_in_time = attacked <= (calm * TIMES).max(calm + noise);
-            if !is_in_time {
+            if attacked > (calm * TIMES).max(calm + noise) {
                 faults.push(format!("the neighbour's {what} is {attacked:.0} ms, not {calm:.0}"));
             }
         }
@@ -170,7 +174,13 @@ mod tests {
         assert_eq!(faults(|seen| seen.lost = 2), ["2 of the neighbour's were not done"]);
         assert_eq!(faults(|seen| seen.neighbour.1.p50 = 101.0), ["the neighbour's p50 is 101 ms, not 50"]);
         assert_eq!(faults(|seen| seen.neighbour.1.late = 601.0), ["the neighbour's latest is 601 ms, not 300"]);
-        assert_eq!(faults(|seen| seen.neighbour.1.late = f64::NAN), ["the neighbour's latest is NaN ms, not 300"]);
+        let nothing = |seen: &mut Seen| seen.neighbour.1 = Latency::of(Samples::default());
+        assert_eq!(faults(nothing), ["nothing of the neighbour's was done"]);
+        // With nothing to compare it with, nothing is known.
+        assert_eq!(
+            faults(|seen| seen.neighbour.0 = Latency::of(Samples::default())),
+            ["the neighbour was not there before"]
+        );
         let late = |max, late| faults(|seen| seen.livez.1 = Livez { max: Duration::from_millis(max), late });
         assert_eq!(late(101, 2), ["/livez took 101 ms, 2 times more than 100"]);
         assert_eq!(late(1001, 1), ["/livez took 1001 ms, 1 times more than 100"]);

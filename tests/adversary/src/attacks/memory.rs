@@ -173,7 +173,8 @@ async fn token_secrets(side: &Side) -> Result<Vec<String>> {
 }
 
 async fn large_responses(side: &Side) -> Result<Vec<String>> {
-    let text = "a".repeat(400_000);
+    // No field may have more than 256 KiB.
+    let text = "a".repeat(200_000);
     side.each(300, async |number| {
         let name = format!("large-{number}");
         let spec = json!({
@@ -182,7 +183,7 @@ async fn large_responses(side: &Side) -> Result<Vec<String>> {
         });
         side.create(&object("WebhookResponse", &name, json!({ "spec": spec }))).await?;
         let status = json!({
-            "phase": "Succeeded", "statusCode": 200, "timestamp": "2026-01-01T00:00:00Z", "content": text,
+            "phase": "Succeeded", "statusCode": 200, "timestamp": "2026-01-01T00:00:00Z", "content": text, "requestData": text,
         });
         let patch = object("WebhookResponse", &name, json!({ "status": status }));
         side.hands.patch(&side.namespace, &patch, "/status").await.map(drop)
