@@ -27,8 +27,8 @@ pub(crate) enum Wall {
     CgroupV2(PathBuf),
     /// A control group of version 1 below this folder.
     CgroupV1(PathBuf),
-    /// `systemd-run --scope`.
-    Systemd,
+    /// `systemd-run --scope`, with these options: the system's manager, or this user's.
+    Systemd(&'static [&'static str]),
     /// This program.
     Watcher,
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Wall {
         match self {
             Self::CgroupV2(_) => f.write_str("a control group (v2)"),
             Self::CgroupV1(_) => f.write_str("a control group (v1)"),
-            Self::Systemd => f.write_str("systemd-run --scope -p MemoryMax"),
+            Self::Systemd(options) => write!(f, "systemd-run {} -p MemoryMax", options.join(" ")),
             Self::Watcher => write!(f, "looking every {LOOK:?} at what is resident"),
         }
     }
@@ -67,13 +67,20 @@ impl Wall {
         let all = own("0::").map(|path| v2.join(path)).into_iter().chain([v2.to_owned()]);
         let found =
             all.map(Wall::CgroupV2).chain([Self::CgroupV1(v1)]).find(|wall| Limit::new(wall.clone(), 512).is_ok());
-        found.unwrap_or_else(|| if systemd_runs() { Self::Systemd } else { Self::Watcher })
+        let managers: [&'static [&'static str]; 2] = [&SYSTEMS, &USERS];
+        let systemd = || managers.into_iter().find(|options| systemd_runs(options)).map(Self::Systemd);
+        found.or_else(systemd).unwrap_or(Self::Watcher)
     }
 }
 
-fn systemd_runs() -> bool {
+/// The options of `systemd-run` with which it takes the place of itself by the program, and asks nobody for a password.
+const SYSTEMS: [&str; 3] = ["--scope", "--quiet", "--no-ask-password"];
+const USERS: [&str; 4] = ["--user", "--scope", "--quiet", "--no-ask-password"];
+
+fn systemd_runs(options: &[&str]) -> bool {
     let mut run = Command::new("systemd-run");
-    run.args(["--scope", "--quiet", "-p", "MemoryMax=64M", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    run.args(options).args(["-p", "MemoryMax=64M", "true"]);
+    run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     run.status().is_ok_and(|status| status.success())
 }
 
@@ -83,20 +90,22 @@ impl Limit {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("oncall-adversary-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut limit = Self { wall, mib, group: None, watching: Arc::new(AtomicBool::new(true)) };
-        let (parent, files): (_, &[&str]) = match &limit.wall {
-            Wall::CgroupV2(parent) => (parent, &["memory.max"]),
-            Wall::CgroupV1(parent) => (parent, &["memory.limit_in_bytes"]),
-            Wall::Systemd | Wall::Watcher => return Ok(limit),
+        // In the order in which they are to be written; what else there is for swap may be missing.
+        let (parent, file, swap) = match &limit.wall {
+            Wall::CgroupV2(parent) => (parent, "memory.max", ("memory.swap.max", 0)),
+            Wall::CgroupV1(parent) => (parent, "memory.limit_in_bytes", ("memory.memsw.limit_in_bytes", mib)),
+            Wall::Systemd(_) | Wall::Watcher => return Ok(limit),
         };
         let group = parent.join(name);
         fs::create_dir(&group).with_context(|| format!("make control group {}", group.display()))?;
         limit.group = Some(group.clone());
-        for file in files {
-            let path = group.join(file);
-            // Without the file, the controller is not on.
-            anyhow::ensure!(path.exists(), "{} has no memory controller", group.display());
-            fs::write(&path, (mib * 1024 * 1024).to_string()).with_context(|| format!("write {}", path.display()))?;
-        }
+        let path = group.join(file);
+        // Without the file, the controller is not on.
+        anyhow::ensure!(path.exists(), "{} has no memory controller", group.display());
+        fs::write(&path, (mib * 1024 * 1024).to_string()).with_context(|| format!("write {}", path.display()))?;
+        // A machine without swap may have no such file.
+        let (file, mib) = swap;
+        let _ = fs::write(group.join(file), (mib * 1024 * 1024).to_string());
         Ok(limit)
     }
 
@@ -108,9 +117,10 @@ impl Limit {
                 let enter = format!("echo $$ > '{}/cgroup.procs' && exec \"$0\" \"$@\"", text(group));
                 return (PathBuf::from("/bin/sh"), words(&["-c", &enter, &text(binary)], args));
             }
-            (Wall::Systemd, None) => {
+            (Wall::Systemd(options), None) => {
                 let max = format!("MemoryMax={}M", self.mib);
-                let scope = ["systemd-run", "--scope", "--quiet", "-p", &max, "-p", "MemorySwapMax=0", &text(binary)];
+                let program = text(binary);
+                let scope = [&["systemd-run"], *options, &["-p", &max, "-p", "MemorySwapMax=0", &program]].concat();
                 return (PathBuf::from("/usr/bin/env"), words(&scope, args));
             }
             // It can't find the limit by itself.
