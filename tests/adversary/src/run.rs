@@ -76,77 +76,129 @@ pub(crate) async fn attack(attack: &Attack, setting: &Setting) -> Result<Row> {
     Ok(Row::new(attack, seen?))
 }
 
-async fn attack_on(cluster: &Cluster, attack: &Attack, setting: &Setting) -> Result<Seen> {
-    let values = ["controller.allowAddresses={127.0.0.1/32}"];
-    let installation = block_in_place(|| Installation::new(cluster, &support::chart(), "oncall-webhooks", &values))?;
-    let hands = Hands::new(cluster.kubeconfig()).await?;
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
-    block_in_place(|| support::output(cluster.kubectl().args(established)))?;
-    for namespace in [NEIGHBOUR, NEIGHBOUR_AGAIN, "calm", "attacker"] {
-        hands.create("", &object("Namespace", namespace, json!({}))).await?;
-    }
-    for (namespace, token) in [(NEIGHBOUR, NEIGHBOURS_TOKEN), ("attacker", ATTACKERS_TOKEN)] {
-        hands.create(namespace, &token_secret("token", "token", token)).await?;
-    }
-    let start = || start(cluster, attack, setting, &installation);
-    let side = |namespace: &str, doors| Side {
-        hands: hands.clone(),
-        namespace: namespace.to_owned(),
-        neighbour: NEIGHBOUR.to_owned(),
-        matching: namespace == "attacker",
-        doors,
-        token: ATTACKERS_TOKEN.to_owned(),
-        receiver: Mutex::new(None),
-        tasks: Mutex::default(),
-    };
+/// What an attack takes place with.
+struct Field<'a> {
+    cluster: &'a Cluster,
+    attack: &'a Attack,
+    setting: &'a Setting,
+    installation: Installation,
+    hands: Hands,
+}
 
-    let mut target = start().await?;
-    let mut probe = Probe::start(target.process.pid(), target.doors.health);
-    let mut neighbour = Neighbour::start(work(cluster, target.doors, NEIGHBOUR))?;
-    let begin = Instant::now();
-    if attack.calm == Calm::SameEvents && attack.when == When::Running {
-        let calm = side("calm", Some(target.doors));
-        // What does not come within the time does not come then either.
-        timeout(PLAY, (attack.play)(&calm)).await.unwrap_or(Ok(NOTHING)).context("the events without the attack")?;
-        tokio::time::sleep(WATCH.0).await;
-        calm.tasks.lock().abort_all();
-    } else {
-        tokio::time::sleep(WATCH.0).await;
+/// What is looked at all the time.
+#[derive(Default)]
+struct Watched {
+    turns: Vec<Turn>,
+    sights: Vec<Sight>,
+}
+
+impl<'a> Field<'a> {
+    /// Installs the chart, and makes the namespaces and tokens.
+    async fn new(cluster: &'a Cluster, attack: &'a Attack, setting: &'a Setting) -> Result<Self> {
+        let values = ["controller.allowAddresses={127.0.0.1/32}"];
+        let installation =
+            block_in_place(|| Installation::new(cluster, &support::chart(), "oncall-webhooks", &values))?;
+        let hands = Hands::new(cluster.kubeconfig()).await?;
+        let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+        block_in_place(|| support::output(cluster.kubectl().args(established)))?;
+        for namespace in [NEIGHBOUR, NEIGHBOUR_AGAIN, "calm", "attacker"] {
+            hands.create("", &object("Namespace", namespace, json!({}))).await?;
+        }
+        for (namespace, token) in [(NEIGHBOUR, NEIGHBOURS_TOKEN), ("attacker", ATTACKERS_TOKEN)] {
+            hands.create(namespace, &token_secret("token", "token", token)).await?;
+        }
+        Ok(Self { cluster, attack, setting, installation, hands })
     }
-    let (mut sights, mut turns) = (Vec::new(), Vec::new());
-    let staged = side("attacker", None);
-    if attack.when == When::BeforeStart {
-        // The objects are there, and the process is started among them.
-        turns.extend(block_in_place(|| neighbour.stop())?);
-        sights.extend(probe.stop());
-        drop(target);
-        timeout(STAGE, (attack.play)(&staged)).await.context("make what is there before the start")??;
-        let begun = Instant::now();
-        target = match start().await {
-            Ok(target) => target,
-            Err(error) => return Ok(never_ready(&error, (&turns, &sights), begun)),
-        };
-        probe = Probe::start(target.process.pid(), target.doors.health);
-        neighbour = Neighbour::start(work(cluster, target.doors, NEIGHBOUR_AGAIN))?;
+
+    async fn start(&self) -> Result<Target> {
+        start(self.cluster, self.attack, self.setting, &self.installation).await
     }
-    let attacked = Instant::now();
-    let mut breaches = Vec::new();
-    let attacker = side("attacker", Some(target.doors));
-    if attack.when == When::Running {
-        match timeout(PLAY, (attack.play)(&attacker)).await {
-            Ok(Ok(found)) => breaches = found,
-            // A process that is gone answers no more.
-            Ok(Err(error)) if target.process.ended()?.is_none() => return Err(error.context("attack")),
-            Ok(Err(_)) | Err(_) => {}
+
+    fn side(&self, namespace: &str, doors: Option<Doors>) -> Side {
+        Side {
+            hands: self.hands.clone(),
+            namespace: namespace.to_owned(),
+            neighbour: NEIGHBOUR.to_owned(),
+            matching: namespace == "attacker",
+            doors,
+            token: ATTACKERS_TOKEN.to_owned(),
+            receiver: Mutex::new(None),
+            tasks: Mutex::default(),
         }
     }
-    watch(&mut target.process).await?;
-    attacker.tasks.lock().abort_all();
-    turns.extend(block_in_place(|| neighbour.stop())?);
-    sights.extend(probe.stop());
+
+    /// The neighbour and the probe of a process.
+    fn look(&self, target: &Target, namespace: &str) -> Result<(Neighbour, Probe)> {
+        let probe = Probe::start(target.process.pid(), target.doors.health);
+        Ok((Neighbour::start(work(self.cluster, target.doors, namespace))?, probe))
+    }
+
+    /// What goes on without the attack, where it is one on a process that runs.
+    async fn be_calm(&self, doors: Doors) -> Result<()> {
+        let calm = self.side("calm", Some(doors));
+        if self.attack.calm == Calm::SameEvents && self.attack.when == When::Running {
+            // What does not come within the time does not come then either.
+            timeout(PLAY, (self.attack.play)(&calm))
+                .await
+                .unwrap_or(Ok(NOTHING))
+                .context("the events without the attack")?;
+        }
+        tokio::time::sleep(WATCH.0).await;
+        calm.tasks.lock().abort_all();
+        Ok(())
+    }
+
+    /// The attack, and what the attacker got.
+    async fn be_attacked(&self, target: &mut Target) -> Result<Vec<String>> {
+        let attacker = self.side("attacker", Some(target.doors));
+        let mut breaches = NOTHING;
+        if self.attack.when == When::Running {
+            match timeout(PLAY, (self.attack.play)(&attacker)).await {
+                Ok(Ok(found)) => breaches = found,
+                // A process that is gone answers no more.
+                Ok(Err(error)) if target.process.ended()?.is_none() => return Err(error.context("attack")),
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        watch(&mut target.process).await?;
+        attacker.tasks.lock().abort_all();
+        Ok(breaches)
+    }
+}
+
+impl Watched {
+    /// Ends the watch, when what is under way has come or is given up.
+    fn end(&mut self, (neighbour, probe): (Neighbour, Probe)) -> Result<()> {
+        self.turns.extend(block_in_place(|| neighbour.stop())?);
+        self.sights.extend(probe.stop());
+        Ok(())
+    }
+}
+
+async fn attack_on(cluster: &Cluster, attack: &Attack, setting: &Setting) -> Result<Seen> {
+    let field = Field::new(cluster, attack, setting).await?;
+    let mut target = field.start().await?;
+    let (mut watched, mut watchers) = (Watched::default(), field.look(&target, NEIGHBOUR)?);
+    field.be_calm(target.doors).await?;
+    if attack.when == When::BeforeStart {
+        // The objects are there, and the process is started among them.
+        watched.end(watchers)?;
+        drop(target);
+        let stage = field.side("attacker", None);
+        timeout(STAGE, (attack.play)(&stage)).await.context("make what is there before the start")??;
+        let begun = Instant::now();
+        target = match field.start().await {
+            Ok(target) => target,
+            Err(error) => return Ok(never_ready(&error, &watched, begun)),
+        };
+        watchers = field.look(&target, NEIGHBOUR_AGAIN)?;
+    }
+    let attacked = Instant::now();
+    let mut breaches = field.be_attacked(&mut target).await?;
+    watched.end(watchers)?;
     breaches.extend(token_reviews(cluster, attack, attacked));
     let ended = target.process.ended()?.map(|status| status.to_string());
-    Ok(seen(ended, breaches, (&turns, &sights), (begin, attacked)))
+    Ok(seen(ended, breaches, &watched, attacked))
 }
 
 /// Watches for a while, as long as the process lives.
@@ -214,19 +266,15 @@ fn token_reviews(cluster: &Cluster, attack: &Attack, since: Instant) -> Option<S
 }
 
 /// A process that did not get ready among what was there: it ended, or took too long.
-fn never_ready(error: &anyhow::Error, (turns, sights): (&[Turn], &[Sight]), begun: Instant) -> Seen {
+fn never_ready(error: &anyhow::Error, watched: &Watched, begun: Instant) -> Seen {
     let text = format!("{error:#}");
     let first = text.lines().next().unwrap_or_default().trim_end_matches(':');
     let ended = format!("not ready after {:.0} s: {first}", begun.elapsed().as_secs_f64());
-    seen(Some(ended), Vec::new(), (turns, sights), (begun, begun))
+    seen(Some(ended), NOTHING, watched, begun)
 }
 
-fn seen(
-    ended: Option<String>,
-    breaches: Vec<String>,
-    (turns, sights): (&[Turn], &[Sight]),
-    (_, attacked): (Instant, Instant),
-) -> Seen {
+/// Puts together what was seen before and after the beginning of the attack.
+fn seen(ended: Option<String>, breaches: Vec<String>, Watched { turns, sights }: &Watched, attacked: Instant) -> Seen {
     let latency = |is_attacked: bool| {
         let of_side = turns.iter().filter(|turn| (turn.at >= attacked) == is_attacked);
         Latency::of(Samples(of_side.filter_map(|turn| turn.took).map(ms).collect()))
