@@ -41,7 +41,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         })
         .on_api()
         .before_start(),
-        Attack::new("large-responses", "300 responses of 400 KB, at the start", |side| {
+        Attack::new("large-responses", "300 responses of 600 KB, at the start", |side| {
             large_responses(side).boxed_local()
         })
         .before_start(),
@@ -184,6 +184,7 @@ async fn large_responses(side: &Side) -> Result<Vec<String>> {
         side.create(&object("WebhookResponse", &name, json!({ "spec": spec }))).await?;
         let status = json!({
             "phase": "Succeeded", "statusCode": 200, "timestamp": "2026-01-01T00:00:00Z", "content": text, "requestData": text,
+            "eventData": text,
         });
         let patch = object("WebhookResponse", &name, json!({ "status": status }));
         side.hands.patch(&side.namespace, &patch, "/status").await.map(drop)
