@@ -215,7 +215,7 @@ impl Leader {
         let catalog = Arc::new(Catalog::default());
         let secrets = Secrets::new(budget.secrets);
         let history = Arc::new(History::new(objects.clone(), budget.contents));
-        let rendering = RenderingPool::new().context("start threads for renderings")?;
+        let rendering = RenderingPool::new(budget.renderings()).context("start threads for renderings")?;
         let parts = Parts {
             objects: objects.clone(),
             sender,

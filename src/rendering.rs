@@ -59,16 +59,16 @@ struct State {
 }
 
 impl RenderingPool {
-    /// A pool with as many threads as the machine runs at a time, from two to four.
+    /// A pool with as many threads as the machine runs at a time, and the memory has room for: from two to `most`, or four.
     ///
     /// # Errors
     /// A thread can't be started.
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Self::with_threads(threads())
+    pub(crate) fn new(most: usize) -> std::io::Result<Self> {
+        Self::with_threads(threads(most))
     }
 
     fn with_threads(threads: usize) -> std::io::Result<Self> {
-        tracing::debug!(threads, bytes = Self::bytes(), "threads for renderings, and what they may hold");
+        tracing::debug!(threads, bytes = bytes(threads), "threads for renderings, and what they may hold");
         // One namespace never has all threads.
         let each = threads.saturating_sub(1).max(1);
         let state = State { turns: Turns::new(each), is_closed: false };
@@ -79,11 +79,6 @@ impl RenderingPool {
             thread::Builder::new().name(format!("rendering-{number}")).spawn(move || shared.work())?;
         }
         Ok(pool)
-    }
-
-    /// Bytes that all renderings at a time may hold, with the patterns that are kept for others.
-    pub(crate) fn bytes() -> usize {
-        threads() * RENDERING_BYTES + KEPT_PATTERNS_BYTES
     }
 
     /// Does `work` when `namespace` has its turn, which has one queue: what it asked for first is begun first. Work that nobody
@@ -154,8 +149,13 @@ impl Shared {
 }
 
 /// How many renderings go on at a time.
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get).clamp(LEAST_THREADS, MOST_THREADS)
+fn threads(most: usize) -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(most).clamp(LEAST_THREADS, MOST_THREADS)
+}
+
+/// Bytes that so many renderings may hold at a time, with the patterns that are kept for others.
+fn bytes(threads: usize) -> usize {
+    threads * RENDERING_BYTES + KEPT_PATTERNS_BYTES
 }
 
 #[cfg(test)]
@@ -238,7 +238,9 @@ mod tests {
 
     #[test]
     fn the_memory_of_all_renderings_is_bounded() {
-        assert!((LEAST_THREADS..=MOST_THREADS).contains(&threads()));
-        assert!(RenderingPool::bytes() <= 208 << 20, "{}", RenderingPool::bytes());
+        for most in [0, 1, 2, 3, 100] {
+            assert!((LEAST_THREADS..=most.clamp(LEAST_THREADS, MOST_THREADS)).contains(&threads(most)), "{most}");
+        }
+        assert_eq!((bytes(LEAST_THREADS) >> 20, bytes(MOST_THREADS) >> 20), (112, 208));
     }
 }

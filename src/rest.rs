@@ -130,7 +130,7 @@ impl Service {
             trusted_proxies: config.trusted_proxies,
             bodies: Permits::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
             validations: Permits::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
-            rendering: RenderingPool::new().context("start threads for renderings")?,
+            rendering: RenderingPool::new(budget.renderings()).context("start threads for renderings")?,
             writes,
         });
         Ok(Self {

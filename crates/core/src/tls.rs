@@ -129,7 +129,14 @@ impl Texts {
         let get = |field, key: &SecretKey| secrets(key).map_err(|message| TlsIdentityError { field, message });
         let authorities = tls.authorities.as_ref().map(|key| get(CA, key)).transpose()?;
         let client = match &tls.client {
-            Some(source) => Some([get(CLIENT, &source.certificate)?, get(CLIENT, &source.key)?]),
+            Some(source) => {
+                let texts = get(CLIENT, &source.certificate).and_then(|text| Ok([text, get(CLIENT, &source.key)?]));
+                if texts.is_err() {
+                    // A fault of the authorities is told first.
+                    load_identity(&TlsSettings { client: None, ..tls.clone() }, secrets)?;
+                }
+                Some(texts?)
+            }
             None => None,
         };
         Ok(Self { authorities, client })
@@ -290,6 +297,12 @@ mod tests {
             (Some(broken), None, ca("has a certificate that can't be read")),
             (Some(cut), None, ca("has a certificate that can't be read")),
             (Some(with_broken.as_str()), None, ca("has a certificate that can't be read")),
+            (Some(broken), Some(("missing", key.as_str())), ca("has a certificate that can't be read")),
+            (
+                Some(certificate.as_str()),
+                Some(("missing", key.as_str())),
+                Some("tls.clientCertSecretRef: Secret 'client' does not exist".to_owned()),
+            ),
             (None, Some((certificate.as_str(), key.as_str())), None),
             (None, Some((both.as_str(), key.as_str())), None),
             (

@@ -61,7 +61,7 @@ impl Setting {
         let sender = Sender::unbound(&ProxySettings::default()).unwrap();
         let secrets = Secrets::new(1 << 20);
         let lease = Leadership::unopposed();
-        let (payloads, rendering) = (Payloads::new(1 << 20), RenderingPool::new().unwrap());
+        let (payloads, rendering) = (Payloads::new(1 << 20), RenderingPool::new(2).unwrap());
         let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), payloads, lease, rendering };
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
@@ -141,7 +141,10 @@ async fn a_response_that_is_to_be_sent_again_is_read_and_then_its_event() {
     let response = json!({
         "apiVersion": "oncall.dev/v1alpha1",
         "kind": "WebhookResponse",
-        "metadata": {"namespace": "team", "name": name, "resourceVersion": "2"},
+        "metadata": {
+            "namespace": "team", "name": name, "resourceVersion": "2",
+            "ownerReferences": [{"apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "name": "one", "uid": "one"}],
+        },
         "spec": {
             "webhookRef": {"name": "one", "id": "WH1"},
             "eventRef": {"name": "resolved", "uid": "resolved"},

@@ -42,7 +42,7 @@ fn api() -> ApiState {
         trusted_proxies: Vec::new(),
         bodies: Permits::new(1024, 1024, "bodies").waiting(short),
         validations: Permits::new(1, 1, "validations").waiting(short),
-        rendering: RenderingPool::new().unwrap(),
+        rendering: RenderingPool::new(2).unwrap(),
         writes: TaskTracker::default(),
     }
 }

@@ -84,6 +84,9 @@ fn systemd_runs(options: &[&str]) -> bool {
     run.status().is_ok_and(|status| status.success())
 }
 
+/// The environment that the image gives the program.
+const IMAGE: &str = "MALLOC_ARENA_MAX=2";
+
 impl Limit {
     /// Makes it, for a process that is started next.
     pub(crate) fn new(wall: Wall, mib: u64) -> Result<Self> {
@@ -114,19 +117,20 @@ impl Limit {
         let text = |path: &Path| path.display().to_string();
         let before = match (&self.wall, &self.group) {
             (_, Some(group)) => {
-                let enter = format!("echo $$ > '{}/cgroup.procs' && exec \"$0\" \"$@\"", text(group));
+                let enter = format!("export {IMAGE} && echo $$ > '{}/cgroup.procs' && exec \"$0\" \"$@\"", text(group));
                 return (PathBuf::from("/bin/sh"), words(&["-c", &enter, &text(binary)], args));
             }
             (Wall::Systemd(options), None) => {
                 let max = format!("MemoryMax={}M", self.mib);
                 let program = text(binary);
-                let scope = [&["systemd-run"], *options, &["-p", &max, "-p", "MemorySwapMax=0", &program]].concat();
+                let scope =
+                    [&[IMAGE, "systemd-run"], *options, &["-p", &max, "-p", "MemorySwapMax=0", &program]].concat();
                 return (PathBuf::from("/usr/bin/env"), words(&scope, args));
             }
             // It can't find the limit by itself.
             _ => format!("ONCALL_WEBHOOKS_MEMORY_LIMIT={}Mi", self.mib),
         };
-        (PathBuf::from("/usr/bin/env"), words(&[&before, &text(binary)], args))
+        (PathBuf::from("/usr/bin/env"), words(&[IMAGE, &before, &text(binary)], args))
     }
 
     /// Watches the process where nothing else does.

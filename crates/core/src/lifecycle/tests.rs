@@ -572,7 +572,7 @@ fn run_all(setting: &mut Setting, events: &mut [SeenEvent], mut effects: Vec<Eff
                 effects.extend(setting.handle(Input::BacklogRead(namespace, open, None)));
             }
             Effect::Prepare { delivery, .. } => {
-                effects.extend(setting.handle(Input::Prepared(delivery, Found::ToSend)))
+                effects.extend(setting.handle(Input::Prepared(delivery, Found::ToSend)));
             }
             _ => {}
         }
