@@ -15,7 +15,7 @@ use support::{Installation, output};
 use crate::harness::{TestNamespace, cluster};
 
 /// What might be asked for, as `group/resource`, and what is the cluster's alone.
-const RESOURCES: [&str; 14] = [
+const RESOURCES: [&str; 15] = [
     "oncall.dev/webhooks",
     "oncall.dev/webhooks/status",
     "oncall.dev/alertgroupevents",
@@ -29,6 +29,7 @@ const RESOURCES: [&str; 14] = [
     "/serviceaccounts/token",
     "discovery.k8s.io/endpointslices",
     "coordination.k8s.io/leases",
+    "events.k8s.io/events",
     "rbac.authorization.k8s.io/rolebindings",
 ];
 const REVIEWS: [&str; 2] = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];
@@ -53,6 +54,7 @@ const API: &str = "
 oncall.dev/webhookresponses: get list watch
 oncall.dev/webhooks: get list watch create patch delete
 /secrets: list watch create patch delete
+events.k8s.io/events: create patch
 authentication.k8s.io/tokenreviews: create
 authorization.k8s.io/subjectaccessreviews: create
 ";
