@@ -181,7 +181,7 @@ struct RequestBuilder<'a> {
 
 impl RequestBuilder<'_> {
     fn rendered(&self, field: Option<&CompiledTemplate>) -> Result<Option<String>, TemplateError> {
-        field.map(|field| self.render(field.template().map_err(Clone::clone)?)).transpose()
+        field.map(|field| self.render(&*field.template()?)).transpose()
     }
 
     fn render(&self, template: &Template) -> Result<String, TemplateError> {

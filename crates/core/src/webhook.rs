@@ -1,7 +1,14 @@
 //! A webhook as the core sees it: its templates are compiled, its secrets are only named.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{
+        Arc, LazyLock, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use quick_cache::{Weighter, sync::Cache};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -160,36 +167,89 @@ pub struct SecretKey {
 /// Looks up the value of a Secret's key. The error says in one clause why there is none.
 pub type SecretLookup<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 
-/// A template that is compiled when it is first needed, or the error in its text. A webhook with a broken template still runs:
-/// it records the error in the field that the template is for, as OnCall does.
+/// Bound on all templates that are kept compiled, in bytes: an estimate, since what a template is compiled to may be many times
+/// its text.
+pub const COMPILED_BYTES: u64 = 24 << 20;
+/// About how many templates of a usual size that is.
+const COMPILED: usize = 2000;
+/// About how many bytes a byte of a template's text is compiled to.
+const COMPILED_FACTOR: u64 = 40;
+
+/// The templates that were used last, by their numbers.
+static KEPT: LazyLock<Cache<u64, Kept, TemplateWeight>> =
+    LazyLock::new(|| Cache::with_weighter(COMPILED, COMPILED_BYTES, TemplateWeight));
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A template, and the length of its text in bytes.
+type Kept = (Arc<Template>, usize);
+
+#[derive(Clone)]
+struct TemplateWeight;
+
+impl Weighter<u64, Kept> for TemplateWeight {
+    fn weight(&self, _: &u64, (_, length): &Kept) -> u64 {
+        1024 + COMPILED_FACTOR * *length as u64
+    }
+}
+
+/// A template that is compiled when it is needed, or the error in its text. A webhook with a broken template still runs: it
+/// records the error in the field that the template is for, as OnCall does. Those that were not used for long are compiled anew.
 #[derive(Debug)]
 pub struct CompiledTemplate {
     source: Box<str>,
     mode: Mode,
-    compiled: OnceLock<Result<Template, TemplateError>>,
+    number: u64,
+    /// Whether it compiles, once that is known.
+    outcome: OnceLock<Result<(), TemplateError>>,
 }
 
 impl CompiledTemplate {
     /// Takes the text. It is compiled at once if there is nothing to compile in it.
     pub fn new(source: &str, mode: Mode) -> Self {
-        let template = Self { source: Box::from(source), mode, compiled: OnceLock::new() };
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let template = Self { source: Box::from(source), mode, number, outcome: OnceLock::new() };
         if !source.contains('{') {
             let _ = template.template();
         }
         template
     }
 
-    /// The template. The first call compiles it, which may take a while.
+    /// The template. It is compiled if it is not kept, which may take a while.
     ///
     /// # Errors
     /// The text does not compile.
-    pub fn template(&self) -> Result<&Template, &TemplateError> {
-        self.compiled.get_or_init(|| Template::compile(&self.source, self.mode)).as_ref()
+    pub fn template(&self) -> Result<Arc<Template>, TemplateError> {
+        if let Some(Err(error)) = self.outcome.get() {
+            return Err(error.clone());
+        }
+        if let Some((kept, _)) = KEPT.get(&self.number) {
+            return Ok(kept);
+        }
+        let compiled = Template::compile(&self.source, self.mode).map(Arc::new);
+        let _ = self.outcome.set(compiled.as_ref().map(drop).map_err(Clone::clone));
+        if let Ok(template) = &compiled {
+            KEPT.insert(self.number, (Arc::clone(template), self.source.len()));
+        }
+        compiled
     }
 
-    /// Whether it is compiled.
+    /// Why the text does not compile; None if it does. That may have to be found out, which may take a while.
+    pub fn error(&self) -> Option<&TemplateError> {
+        if self.outcome.get().is_none() {
+            let _ = self.template();
+        }
+        self.outcome.get()?.as_ref().err()
+    }
+
+    /// Whether nothing is left to compile.
     pub fn is_compiled(&self) -> bool {
-        self.compiled.get().is_some()
+        self.outcome.get().is_some_and(|outcome| outcome.is_err() || KEPT.peek(&self.number).is_some())
+    }
+}
+
+impl Drop for CompiledTemplate {
+    fn drop(&mut self) {
+        KEPT.remove(&self.number);
     }
 }
 
@@ -328,7 +388,7 @@ impl Webhook {
     /// The errors of templates that do not compile, each with its field's name in a manifest. Those that are not compiled yet
     /// are.
     pub fn template_errors(&self) -> Vec<(&'static str, &TemplateError)> {
-        self.templates().filter_map(|(name, field)| Some((name, field.template().err()?))).collect()
+        self.templates().filter_map(|(name, field)| Some((name, field.error()?))).collect()
     }
 
     /// Whether finding its faults takes next to no time: its templates are compiled, and it has few Secrets and no certificates.
@@ -348,7 +408,7 @@ impl Webhook {
         }
         // A template that does not compile costs nothing.
         let templates = self.templates().filter_map(|(_, field)| field.template().ok());
-        templates.map(Template::plain_expressions).sum()
+        templates.map(|template| template.plain_expressions()).sum()
     }
 
     /// Every Secret key that it needs, each with the name of the field that refers to it in a manifest.
@@ -393,5 +453,30 @@ pub(crate) fn mk_webhook(trigger_type: TriggerType) -> Webhook {
             trigger_type,
             UrlSource::Template(CompiledTemplate::new("http://receiver.example/hook", Mode::Raw)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiled_templates_are_bounded_in_bytes_and_those_that_are_not_kept_are_compiled_anew() {
+        let template = |number: usize| {
+            let text = format!("{{{{ {number} }}}}{}", "{{ payload }}".repeat(3000));
+            CompiledTemplate::new(&text, Mode::Raw)
+        };
+        let all: Vec<CompiledTemplate> = (0..40).map(template).collect();
+        assert!(all.iter().all(|template| template.error().is_none()));
+        assert!(KEPT.weight() <= COMPILED_BYTES, "{}", KEPT.weight());
+        let kept = all.iter().filter(|template| template.is_compiled()).count();
+        assert!((1..all.len()).contains(&kept), "{kept}");
+        for (number, template) in all.iter().enumerate() {
+            let rendered = template.template().unwrap().render(&Vec::new()).unwrap();
+            assert!(rendered.starts_with(&number.to_string()), "{number}");
+        }
+        let broken = CompiledTemplate::new("{{ x | nope }}", Mode::Raw);
+        assert!(broken.template().is_err() && broken.is_compiled());
+        assert_eq!(broken.error(), broken.template().as_ref().err());
     }
 }
