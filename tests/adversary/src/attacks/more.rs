@@ -186,7 +186,7 @@ async fn long_names(side: &Side) -> Result<Vec<String>> {
     side.create_all(4, |number| side.webhook(&format!("named-{number}"), json!({"url": at(&url, number)}))).await?;
     side.each(400, async |number| {
         let labels: serde_json::Map<String, Value> =
-            (0..100).map(|label| (format!("label-{label}"), json!("v".repeat(60)))).collect();
+            (0..64).map(|label| (format!("label-{label}"), json!("v".repeat(60)))).collect();
         let group = json!({"id": format!("I{number}"), "title": "t".repeat(1000), "labels": labels});
         let mut named = event(&format!("named-{number}"), "I1", json!({}));
         named["spec"]["alertGroup"] = group;
