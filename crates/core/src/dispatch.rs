@@ -12,12 +12,15 @@
 //! An endpoint that fails some times in a row, or asks to wait, is tried with one delivery at a time, another each time. When it answers,
 //! what waits for it goes out at once, in order: one request, two, four, and so on.
 
+mod queue;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use self::queue::{Health, WebhookQueue};
 use super::{name::NamespacedName, retry::RetryPolicy, shares::Shares};
 
 /// How many failures in a row it takes until an endpoint is taken to be down.
@@ -105,154 +108,6 @@ pub enum EndpointChange {
     Failing,
     /// It answers again.
     Recovered,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Healthy { failures: u32 },
-    Failing { probes: u32, next: Instant, probing: bool },
-}
-
-#[derive(Debug)]
-struct WebhookQueue<T> {
-    /// By number of the event.
-    ready: BTreeMap<u64, Queued<T>>,
-    later: BTreeMap<(Instant, u64), Queued<T>>,
-    /// The times at which deliveries are due, by the time to give them up and the number of the event.
-    ends: BTreeMap<(Instant, u64), Instant>,
-    /// Alert groups of the deliveries that are in flight.
-    busy: HashSet<Arc<str>>,
-    in_flight: usize,
-    /// How many may be in flight: less than the bound while an endpoint recovers.
-    window: usize,
-    health: Health,
-    held: bool,
-    /// Whether it is in the round of its namespace.
-    in_round: bool,
-    wake: Option<Instant>,
-}
-
-impl<T> WebhookQueue<T> {
-    fn new(window: usize) -> Self {
-        Self {
-            ready: BTreeMap::new(),
-            later: BTreeMap::new(),
-            ends: BTreeMap::new(),
-            busy: HashSet::new(),
-            in_flight: 0,
-            window,
-            health: Health::Healthy { failures: 0 },
-            held: false,
-            in_round: false,
-            wake: None,
-        }
-    }
-
-    fn is_failing(&self) -> bool {
-        matches!(self.health, Health::Failing { .. })
-    }
-
-    fn is_idle(&self, window: usize) -> bool {
-        self.ready.is_empty()
-            && self.later.is_empty()
-            && self.in_flight == 0
-            && self.window == window
-            && self.health == Health::Healthy { failures: 0 }
-            && !self.held
-    }
-
-    /// Whether a delivery may go, as far as its webhook alone can say.
-    fn is_willing(&self, now: Instant) -> bool {
-        let healthy = match self.health {
-            Health::Healthy { .. } => self.in_flight < self.window,
-            Health::Failing { next, probing, .. } => !probing && next <= now,
-        };
-        healthy && !self.held && !self.ready.is_empty()
-    }
-
-    /// When to look again after `now`, if nothing happens before. Nothing is due or to be given up now.
-    fn next_wake(&self, now: Instant) -> Option<Instant> {
-        if self.held {
-            return None;
-        }
-        let due = self.later.first_key_value().map(|((due, _), _)| *due);
-        let probe = match self.health {
-            Health::Healthy { .. } => return due,
-            Health::Failing { probing: true, .. } => None,
-            Health::Failing { next, .. } if next > now && !self.ready.is_empty() => Some(next),
-            Health::Failing { next, .. } => due.map(|due| due.max(next)),
-        };
-        let end = self.ends.first_key_value().map(|((end, _), _)| *end);
-        [probe, end].into_iter().flatten().min()
-    }
-
-    fn insert(&mut self, waiting: Queued<T>, now: Instant) {
-        self.ends.insert((waiting.give_up, waiting.number), waiting.due);
-        if waiting.due <= now {
-            self.ready.insert(waiting.number, waiting);
-        } else {
-            self.later.insert((waiting.due, waiting.number), waiting);
-        }
-    }
-
-    /// Makes the deliveries ready that are due.
-    fn make_due_ready(&mut self, now: Instant) {
-        while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
-            let waiting = entry.remove();
-            self.ready.insert(waiting.number, waiting);
-        }
-    }
-
-    /// Makes all waiting deliveries ready.
-    fn release(&mut self) {
-        let later = std::mem::take(&mut self.later);
-        self.ready.extend(later.into_values().map(|waiting| (waiting.number, waiting)));
-    }
-
-    /// The delivery to send next, by number: the earliest. For an endpoint that is down it is the one that was tried least, since
-    /// the earliest may be the one that it fails at; but of an alert group the earliest, unless that was tried often.
-    fn next(&self) -> Option<u64> {
-        match self.health {
-            Health::Healthy { .. } => {
-                let mut ready = self.ready.values();
-                Some(ready.find(|waiting| !self.busy.contains(&waiting.group))?.number)
-            }
-            Health::Failing { .. } => {
-                let mut all: Vec<&Queued<T>> = self.ready.values().chain(self.later.values()).collect();
-                all.sort_unstable_by_key(|waiting| waiting.number);
-                let mut taken = HashSet::new();
-                all.retain(|waiting| {
-                    let is_first = !taken.contains(&waiting.group);
-                    if waiting.attempts < FAILURES {
-                        taken.insert(&waiting.group);
-                    }
-                    is_first && !self.busy.contains(&waiting.group) && self.ready.contains_key(&waiting.number)
-                });
-                Some(all.into_iter().min_by_key(|waiting| (waiting.attempts, waiting.number))?.number)
-            }
-        }
-    }
-
-    /// Takes out a delivery that is ready.
-    fn take(&mut self, number: u64) -> Option<Queued<T>> {
-        let waiting = self.ready.remove(&number)?;
-        self.ends.remove(&(waiting.give_up, number));
-        Some(waiting)
-    }
-
-    /// Takes out the deliveries that have waited too long for an endpoint that is down.
-    fn given_up(&mut self, now: Instant) -> Vec<T> {
-        let mut over = Vec::new();
-        if self.held || !self.is_failing() {
-            return over;
-        }
-        while let Some(first) = self.ends.first_entry().filter(|first| first.key().0 <= now) {
-            let ((_, number), due) = first.remove_entry();
-            let waiting = self.ready.remove(&number).or_else(|| self.later.remove(&(due, number)));
-            over.extend(waiting.map(|waiting| waiting.item));
-        }
-        over
-    }
 }
 
 /// Webhooks in the order in which they get a permit, and how much the namespace has in flight.
