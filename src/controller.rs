@@ -408,15 +408,10 @@ impl Leader {
 /// server, or was completed long ago, takes no memory.
 fn shown(deliveries: &Deliveries, event: Event<AlertGroupEvent>) -> Option<Event<AlertGroupEvent>> {
     Some(match event {
-        Event::InitApply(mut event) if deliveries.is_known(&event) => {
-            drop_data(&mut event);
-            Event::InitApply(event)
-        }
+        Event::InitApply(event) if deliveries.is_known(&event) => Event::InitApply(events::status_only(event)),
         Event::InitApply(_) => return None,
-        Event::Apply(mut event) => {
-            drop_data(&mut event);
-            if deliveries.is_known(&event) { Event::Apply(event) } else { Event::Delete(event) }
-        }
+        Event::Apply(event) if deliveries.is_known(&event) => Event::Apply(events::status_only(event)),
+        Event::Apply(event) => Event::Delete(events::status_only(event)),
         other => other,
     })
 }
@@ -427,21 +422,20 @@ fn unless_stored(
     store: &Store<AlertGroupEvent>,
     again: &UnboundedSender<ObjectRef<AlertGroupEvent>>,
 ) -> Option<Event<AlertGroupEvent>> {
-    let Event::Apply(bare) = &event else { return Some(event) };
+    let (Event::Apply(bare) | Event::Delete(bare)) = &event else { return Some(event) };
     let reference = ObjectRef::from_obj(bare);
-    if store.get(&reference).is_none() {
-        return Some(event);
+    let stored = store.get(&reference);
+    let is_stored = stored.as_ref().is_some_and(|stored| stored.metadata.uid == bare.metadata.uid);
+    match &event {
+        Event::Apply(_) if is_stored => {
+            // The controller lives as long as the process.
+            let _ = again.unbounded_send(reference);
+            None
+        }
+        // Another one of its name is there by now.
+        Event::Delete(_) if stored.is_some() && !is_stored => None,
+        _ => Some(event),
     }
-    // The controller lives as long as the process.
-    let _ = again.unbounded_send(reference);
-    None
-}
-
-/// Takes the data out of an event. The store is for statuses; the data that deliveries need is kept by the deliverer.
-fn drop_data(event: &mut AlertGroupEvent) {
-    event.spec.alert_payload = None;
-    event.spec.alert_group.last_alert = None;
-    event.metadata.managed_fields = None;
 }
 
 /// Takes out of a webhook what is long. The store is for statuses; deliveries have the webhook of the catalog.

@@ -7,8 +7,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::{Stream, StreamExt, stream};
-use kube::{ResourceExt, api::ListParams, core::PartialObjectMeta};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use kube::api::{ListParams, ObjectMeta};
 
 use crate::{
     core::lifecycle::{BACKLOG_READS, Position},
@@ -16,13 +17,10 @@ use crate::{
     kubernetes::{
         lenient::Lenient,
         objects::{self, Objects},
-        resource_version::{ResourceVersion, created_of, version_of},
+        resource_version::ResourceVersion,
     },
     resources::{AlertGroupEvent, REDELIVER_ANNOTATION},
 };
-
-/// How many objects a page of metadata has: their annotations may be large.
-const PAGE: u32 = 50;
 
 /// How many events are read at a time: each may be as large as etcd takes.
 const READS: usize = 4;
@@ -34,7 +32,7 @@ const OPEN: &str = "status.phase!=Completed";
 const COMPLETED: &str = "status.phase=Completed";
 
 /// How long to wait before what can't be read is read again.
-const REREAD_AFTER: Duration = Duration::from_secs(10);
+const REREAD_AFTER: Duration = Duration::from_secs(2);
 
 /// Names of events, oldest first, and the position of the next one; None if there is none.
 pub(crate) type Found = (Vec<String>, Option<Position>);
@@ -45,12 +43,15 @@ pub(crate) async fn find(objects: &Objects, namespace: &str, after: &Position, w
     loop {
         match try_find(objects, namespace, after, with_completed).await {
             Ok(found) => return found,
-            Err(error) => {
-                tracing::warn!(error = error_chain(&error), "will try again in {REREAD_AFTER:?}");
-                tokio::time::sleep(REREAD_AFTER).await;
-            }
+            Err(error) => wait_after(&error).await,
         }
     }
+}
+
+/// Logs why what waits can't be read, and waits until it is to be read again.
+pub(crate) async fn wait_after(error: &(impl std::error::Error + 'static)) {
+    tracing::warn!(error = error_chain(error), "read the events that wait; trying again in {REREAD_AFTER:?}");
+    tokio::time::sleep(REREAD_AFTER).await;
 }
 
 async fn try_find(
@@ -58,21 +59,16 @@ async fn try_find(
     namespace: &str,
     after: &Position,
     with_completed: bool,
-) -> Result<Found, objects::Error> {
+) -> Result<Found, objects::Cause> {
     let mut oldest = BTreeSet::new();
     for selector in [OPEN, COMPLETED].into_iter().take(1 + usize::from(with_completed)) {
-        let mut page = ListParams::default().fields(selector).limit(PAGE);
-        loop {
-            let (events, next) =
-                objects::persist(|| objects.metadata_page::<AlertGroupEvent>(namespace, &page)).await?;
-            for event in events.into_iter().filter(|event| selector == OPEN || is_asked_for(event)) {
+        let take = |event: ObjectMeta| {
+            if selector == OPEN || is_asked_for(&event) {
                 keep_oldest(&mut oldest, &event, after);
             }
-            match next {
-                Some(token) => page = page.continue_token(&token),
-                None => break,
-            }
-        }
+        };
+        let params = ListParams::default().fields(selector);
+        objects.each_metadata::<AlertGroupEvent>(Some(namespace), params, take).await?;
     }
     let next = cut(&mut oldest);
     Ok((oldest.into_iter().map(|(_, name)| name).collect(), next))
@@ -95,19 +91,16 @@ fn cut(oldest: &mut BTreeSet<(Position, String)>) -> Option<Position> {
     Some(second.0)
 }
 
-fn is_asked_for(event: &PartialObjectMeta<AlertGroupEvent>) -> bool {
-    event.annotations().contains_key(REDELIVER_ANNOTATION)
+fn is_asked_for(event: &ObjectMeta) -> bool {
+    event.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION))
 }
 
 /// Keeps an event if it is not before a position, and among the oldest.
-fn keep_oldest(
-    oldest: &mut BTreeSet<(Position, String)>,
-    event: &PartialObjectMeta<AlertGroupEvent>,
-    after: &Position,
-) {
-    let position = (created_of(event), version_of(event));
+fn keep_oldest(oldest: &mut BTreeSet<(Position, String)>, event: &ObjectMeta, after: &Position) {
+    let created = event.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    let position = (created, ResourceVersion::from(event.resource_version.as_deref().unwrap_or_default()));
     if position >= *after {
-        oldest.insert((position, event.name_any()));
+        oldest.insert((position, event.name.clone().unwrap_or_default()));
     }
     // One more than is read: it says where to go on.
     if oldest.len() > BACKLOG_READS + 1 {
@@ -115,31 +108,22 @@ fn keep_oldest(
     }
 }
 
-/// Reads events. Those that are gone, or can't be read, are left out.
+/// Reads events. Those that are gone, or are not what their schema says, are left out.
 pub(crate) fn read<'a>(
     objects: &'a Objects,
     namespace: &'a str,
     names: &'a [String],
-) -> impl Stream<Item = AlertGroupEvent> + 'a {
+) -> impl Stream<Item = Result<AlertGroupEvent, objects::Error>> + 'a {
     let read = async |name: &'a String| {
-        let found = objects::persist(|| objects.get::<Lenient<AlertGroupEvent>>(namespace, name)).await;
-        match found {
-            Ok(Some(Lenient(Ok(event)))) => Some(event),
-            // The watch has said why.
-            Ok(Some(Lenient(Err(_))) | None) => None,
-            Err(error) => {
-                tracing::error!(error = error_chain(&error), "leave out an event that waits");
-                None
-            }
-        }
+        let found = objects::persist(|| objects.get::<Lenient<AlertGroupEvent>>(namespace, name)).await?;
+        // Of one that can't be read, the watch has said why.
+        Ok(found.and_then(|found| found.0.ok()))
     };
-    stream::iter(names).map(read).buffered(READS).filter_map(std::future::ready)
+    stream::iter(names).map(read).buffered(READS).try_filter_map(async |found| Ok(found))
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     #[test]

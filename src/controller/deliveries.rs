@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, channel::mpsc};
+use futures::{TryStreamExt, channel::mpsc};
 use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     core::{
-        delivery::{Delivery, EventKey},
+        delivery::{Delivery, EventKey, redelivery_value},
         dispatch::{EndpointReport, Limits, Permit},
         lifecycle::{
             AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest,
@@ -186,9 +186,14 @@ impl Deliveries {
     async fn read_backlog(self: Arc<Self>, namespace: Arc<str>, after: Position, with_completed: bool) {
         let read = async {
             let objects = self.deliverer.objects();
-            let (names, next) = backlog::find(objects, &namespace, &after, with_completed).await;
-            let events = backlog::read(objects, &namespace, &names).filter_map(async |event| self.wanted(&event));
-            let mut events: Vec<SeenEvent> = events.collect().await;
+            let (mut events, next) = loop {
+                let (names, next) = backlog::find(objects, &namespace, &after, with_completed).await;
+                let events = backlog::read(objects, &namespace, &names);
+                match events.try_filter_map(async |event| Ok(self.wanted(&event))).try_collect::<Vec<_>>().await {
+                    Ok(events) => break (events, next),
+                    Err(error) => backlog::wait_after(&error).await,
+                }
+            };
             events.sort_by(|one, two| (one.created, &one.version).cmp(&(two.created, &two.version)));
             (events, next)
         };
@@ -324,7 +329,7 @@ impl Deliveries {
 
     /// Sends again the delivery of a WebhookResponse that has this value of the annotation, unless it was.
     pub(crate) fn redeliver(self: &Arc<Self>, response: NamespacedName, value: &str) {
-        self.handle(Input::RedeliveryAsked(response, Arc::from(value)));
+        self.handle(Input::RedeliveryAsked(response, Arc::from(redelivery_value(value))));
     }
 
     /// How far an event is.
@@ -404,12 +409,18 @@ impl Deliveries {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             ticks.tick().await;
-            let Load { in_flight, limit, waiting, blocked, .. } = self.load();
+            let Load { in_flight, limit, in_flight_bytes, waiting, blocked, .. } = self.load();
             match (blocked, blocked_since) {
                 (true, None) => blocked_since = Some((Instant::now(), false)),
                 (true, Some((since, false))) if since.elapsed() >= BLOCKED => {
                     blocked_since = Some((since, true));
-                    tracing::warn!(in_flight, limit, waiting, "sending waits: so many are sent and not yet recorded");
+                    tracing::warn!(
+                        in_flight,
+                        limit,
+                        in_flight_bytes,
+                        waiting,
+                        "sending waits: so many are sent and not yet recorded"
+                    );
                 }
                 (false, Some((_, said))) => {
                     blocked_since = None;
@@ -499,7 +510,7 @@ fn seen(event: &AlertGroupEvent) -> SeenEvent {
         created: created_of(event),
         version: noted.map_or_else(|| version_of(event), ResourceVersion::from),
         is_deleting: event.metadata.deletion_timestamp.is_some(),
-        asked: event.annotations().get(REDELIVER_ANNOTATION).map(|value| Arc::from(value.as_str())),
+        asked: event.annotations().get(REDELIVER_ANNOTATION).map(|value| Arc::from(redelivery_value(value))),
         record,
         weight: 0,
     }

@@ -3,18 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::{ResourceExt, api::ObjectMeta, runtime::controller::Action};
 
 use super::deliveries::Deliveries;
 use crate::{
-    core::lifecycle::{EventSummary, Progress},
+    core::{
+        delivery::redelivery_value,
+        event::EventFacts,
+        lifecycle::{EventSummary, Progress},
+    },
     errors::error_chain,
     kubernetes::{
         lenient::{Lenient, Unreadable},
         objects::{self, Objects},
         resource_version::version_of,
     },
-    resources::{AlertGroupEvent, AlertGroupEventStatus, EventPhase, conditions, set_condition},
+    resources::{
+        AlertGroup, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventPhase, REDELIVER_ANNOTATION,
+        conditions, set_condition,
+    },
 };
 
 /// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
@@ -46,7 +53,7 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     let event = match event.metadata.resource_version {
         Some(_) => event,
         None => match objects::persist(|| context.objects.get::<AlertGroupEvent>(&namespace, &name)).await? {
-            Some(event) if event.metadata.uid.as_deref() == Some(&uid) => Arc::new(event),
+            Some(event) if event.metadata.uid.as_deref() == Some(&uid) => Arc::new(status_only(event)),
             _ => {
                 context.deliveries.event_gone(&uid);
                 return Ok(Action::await_change());
@@ -89,6 +96,28 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
         }
         _ => {}
     }
+}
+
+/// The part of an event that its status needs, and that decides which webhooks run for it. What else an object may have has no bound but that of etcd.
+pub(crate) fn status_only(event: AlertGroupEvent) -> AlertGroupEvent {
+    let AlertGroupEvent { metadata, spec, status } = event;
+    let EventFacts { event_type, alert_group_id, integration_id, webhook_refs } = spec.facts();
+    let alert_group = AlertGroup { id: alert_group_id.to_string(), integration_id, ..AlertGroup::default() };
+    let spec = AlertGroupEventSpec { type_: event_type, alert_group, webhook_refs, ..AlertGroupEventSpec::default() };
+    let metadata = ObjectMeta {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        resource_version: metadata.resource_version,
+        creation_timestamp: metadata.creation_timestamp,
+        deletion_timestamp: metadata.deletion_timestamp,
+        annotations: metadata.annotations.and_then(|all| {
+            let asked = redelivery_value(all.get(REDELIVER_ANNOTATION)?).to_owned();
+            Some([(REDELIVER_ANNOTATION.to_owned(), asked)].into())
+        }),
+        ..ObjectMeta::default()
+    };
+    AlertGroupEvent { metadata, spec, status }
 }
 
 /// Tries a reconciliation that failed again later.

@@ -235,21 +235,37 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let params = ListParams::default().labels(labels);
+        let mut found = Vec::new();
+        let take = |mut metadata: ObjectMeta| {
+            if keep(&metadata) {
+                metadata.annotations = None;
+                metadata.managed_fields = None;
+                found.push(metadata);
+            }
+        };
+        self.each_metadata::<K>(namespace, ListParams::default().labels(labels), take).await?;
+        Ok(found)
+    }
+
+    /// Reads the metadata of objects, of one namespace or of all, one after the other. `params` may select some.
+    pub(crate) async fn each_metadata<K>(
+        &self,
+        namespace: Option<&str>,
+        params: ListParams,
+        mut take: impl FnMut(ObjectMeta),
+    ) -> Result<(), Cause>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
         let path = K::url_path(&(), namespace);
         let mut pages = Pages::new(&self.client, path, Some(METADATA_LIST), params, SMALL_PAGE);
-        let mut found = Vec::new();
         while let Some(page) = self.next_page::<Texts>(&mut pages).await? {
             for text in page.into_items() {
-                let PartialObjectMeta::<K> { mut metadata, .. } = serde_json::from_str(text.get())?;
-                if keep(&metadata) {
-                    metadata.annotations = None;
-                    metadata.managed_fields = None;
-                    found.push(metadata);
-                }
+                let PartialObjectMeta::<K> { metadata, .. } = serde_json::from_str(text.get())?;
+                take(metadata);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Lists the objects of one namespace, or of all, as tables of up to `page` bytes of text.
@@ -265,22 +281,6 @@ impl Objects {
         let _permit = self.reads.acquire().await;
         let page = tokio::time::timeout(TIMEOUT, pages.next()).await.map_err(|_| Cause::Timeout)?;
         page.map_err(Cause::from)
-    }
-
-    /// Reads the metadata of one page of the objects of a namespace, and where the next page begins, if there is one.
-    pub(crate) async fn metadata_page<K>(
-        &self,
-        namespace: &str,
-        page: &ListParams,
-    ) -> Result<(Vec<PartialObjectMeta<K>>, Option<String>), Error>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
-    {
-        let _permit = self.reads.acquire().await;
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let call = async { api.list_metadata(page).await.map_err(Cause::from) };
-        let list = named::<K, _>("list", namespace, "", call).await?;
-        Ok((list.items, list.metadata.continue_.filter(|token| !token.is_empty())))
     }
 
     /// Creates one object, and reads no more of it than its version.

@@ -10,7 +10,7 @@ use crate::{event::EventFacts, id, name::NamespacedName, version::ResourceVersio
 /// The last attempts that are kept.
 const ATTEMPTS: usize = 10;
 
-/// Bound on the annotation's value that stands with an attempt, in characters.
+/// Bound on the annotation's value, in characters.
 const REDELIVER_LIMIT: usize = 1000;
 
 /// About how many bytes a delivery without attempts holds while it waits, with its places in queues.
@@ -143,10 +143,16 @@ pub struct Attempt {
     pub redeliver: Option<String>,
 }
 
+/// The part of a value of the annotation `oncall.dev/redeliver` that counts: its first 1000 characters. Kubernetes takes much
+/// longer ones.
+pub fn redelivery_value(value: &str) -> &str {
+    value.char_indices().nth(REDELIVER_LIMIT).map_or(value, |(end, _)| &value[..end])
+}
+
 impl Attempt {
-    /// Notes the annotation's value that asked for it, cut to its bound.
+    /// Notes the annotation's value that asked for it.
     pub fn asked_for(&mut self, redeliver: Option<&str>) {
-        self.redeliver = redeliver.map(|value| value.chars().take(REDELIVER_LIMIT).collect());
+        self.redeliver = redeliver.map(|value| redelivery_value(value).to_owned());
     }
 }
 

@@ -63,7 +63,12 @@ impl Lifecycle {
         let is_wanted = self.wants(seen);
         self.event_shown(seen, now);
         if is_wanted && !self.is_stopped && !self.defer(seen) {
-            self.admit(EventState::new(seen, self.origin_of(seen), now.instant), now);
+            let mut event = EventState::new(seen, self.origin_of(seen), now.instant);
+            if self.is_parked_in_part(&seen.key.namespace) {
+                // It may have been forgotten when only parked runs were left.
+                self.note_recorded(&mut event, seen);
+            }
+            self.admit(event, now);
         }
         self.forget_old(now);
     }
@@ -74,20 +79,31 @@ impl Lifecycle {
         let origin = if seen.record.is_some() { Origin::OtherProcess } else { Origin::FirstList };
         let mut event = EventState::new(seen, origin, now.instant);
         event.is_read = in_order;
-        let ended = seen.record.iter().filter(|record| !record.is_completed).flat_map(|record| &record.deliveries);
-        self.note_ended(&mut event, ended.filter(|summary| !summary.is_open()).cloned());
+        self.note_recorded(&mut event, seen);
         self.admit(event, now);
         self.effects.push(Effect::ReviewEvent(Arc::clone(&seen.key)));
     }
 
+    /// Notes those runs of an event that has not ended which have, as its status says.
+    fn note_recorded(&self, event: &mut EventState, seen: &SeenEvent) {
+        let ended = seen.record.iter().filter(|record| !record.is_completed).flat_map(|record| &record.deliveries);
+        self.note_ended(event, ended.filter(|summary| !summary.is_open()).cloned());
+    }
+
     /// Takes in that a list of events begins. One that was under way has no end.
     pub(super) fn event_list_began(&mut self) {
-        self.listing = Some(Listing::new(self.shares.limit()));
+        self.listing = Some(self.begin_listing());
+    }
+
+    /// A list beside what is in memory already.
+    fn begin_listing(&self) -> Listing {
+        Listing::new(self.shares.limit().saturating_sub(self.shares.used()))
     }
 
     /// Takes in an event that a list names, which can't be read.
     pub(super) fn unreadable_listed(&mut self, uid: &str) {
-        self.listing.get_or_insert_with(|| Listing::new(self.shares.limit())).uids.insert(hash(uid));
+        let listing = self.listing.take().unwrap_or_else(|| self.begin_listing());
+        self.listing.insert(listing).uids.insert(hash(uid));
     }
 
     pub(super) fn event_listed(&mut self, seen: SeenEvent, now: Now) {
@@ -100,7 +116,7 @@ impl Lifecycle {
     }
 
     pub(super) fn event_list_ended(&mut self, now: Now) {
-        let listing = self.listing.take().unwrap_or_else(|| Listing::new(self.shares.limit()));
+        let listing = self.listing.take().unwrap_or_else(|| self.begin_listing());
         let is_gone = |uid: &&String| !listing.uids.contains(&hash(uid));
         let gone: Vec<String> = self.numbers.keys().filter(is_gone).cloned().collect();
         gone.iter().for_each(|uid| self.event_gone(uid, now));
@@ -117,7 +133,7 @@ impl Lifecycle {
             }
         }
         for (namespace, created) in left {
-            self.leave(&namespace, created);
+            self.leave(&namespace, created, true);
         }
         self.is_listed = true;
         self.is_room_changed = true;
@@ -224,6 +240,10 @@ impl Lifecycle {
             number += 1;
         }
         self.shares.take(&event.key.namespace, event.cost);
+        if let Some(listing) = &mut self.listing {
+            // It may be newer than the list, which would not name it then.
+            listing.uids.insert(hash(&event.key.uid));
+        }
         self.numbers.insert(event.key.uid.clone(), number);
         self.events.insert(number, event);
         number
@@ -420,7 +440,9 @@ impl Lifecycle {
             let namespace = Arc::clone(&event.key.namespace);
             self.remove_event(number);
             if let Some(remembered) = self.remembered_of.get_mut(&namespace) {
-                while remembered.front().is_some_and(|front| !self.events.contains_key(front) || *front == number) {
+                // One that was opened again is added anew at its end.
+                let is_over = |front: &u64| self.events.get(front).is_some_and(EventState::is_over);
+                while remembered.front().is_some_and(|front| !is_over(front) || *front == number) {
                     remembered.pop_front();
                 }
                 if remembered.is_empty() {

@@ -50,10 +50,14 @@ pub(super) struct Backlog {
     has_completed: bool,
     /// Whether they are being read.
     is_reading: bool,
+    /// Whether they are only read for webhooks for which there is room again.
+    is_for_room: bool,
     /// Hashes of the uids of the events that were forgotten or deleted since: what is read may tell how they were before.
     forgotten: HashSet<u64>,
     /// By name.
     parked: BTreeMap<Arc<str>, ParkedWebhook>,
+    /// There may be room for one of these.
+    may_have_room: bool,
 }
 
 /// A webhook of which not all runs are held in memory.
@@ -75,6 +79,12 @@ impl Backlog {
 
     fn is_empty(&self) -> bool {
         !self.is_behind && self.due.is_none() && self.parked.is_empty()
+    }
+
+    /// Notes that there may be room for any of its webhooks.
+    fn note_room(&mut self) {
+        self.may_have_room = true;
+        self.parked.values_mut().for_each(|parked| parked.may_have_room = true);
     }
 
     fn read_from(&mut self, time: Timestamp) {
@@ -117,19 +127,20 @@ impl Lifecycle {
             if !self.is_behind(namespace) && self.make_room(namespace, seen.cost()) {
                 return false;
             }
-            self.leave(namespace, seen.created);
-            if let Some(backlog) = self.backlogs.get_mut(namespace).filter(|_| seen.is_completed()) {
-                backlog.has_completed = true;
-            }
+            self.leave(namespace, seen.created, seen.is_completed());
+        } else if let Some(backlog) = self.backlogs.get_mut(namespace) {
+            backlog.parked.values_mut().for_each(|parked| parked.since = parked.since.min(seen.created));
         }
         self.effects.push(Effect::ForgetData(Arc::clone(&seen.key)));
         true
     }
 
-    /// Leaves the events of a namespace from `created` on in the API server.
-    pub(super) fn leave(&mut self, namespace: &Arc<str>, created: Timestamp) {
+    /// Leaves the events of a namespace from `created` on in the API server. `has_completed` says that some may have been
+    /// completed, and are to be sent again.
+    pub(super) fn leave(&mut self, namespace: &Arc<str>, created: Timestamp, has_completed: bool) {
         let backlog = self.backlogs.entry(Arc::clone(namespace)).or_default();
         backlog.read_from(created);
+        backlog.has_completed |= has_completed;
         if !std::mem::replace(&mut backlog.is_behind, true) {
             self.effects.push(Effect::NamespaceBehind(Arc::clone(namespace)));
         }
@@ -139,9 +150,12 @@ impl Lifecycle {
     /// `is_read` says that the event is read again, in its order.
     pub(super) fn may_hold(&mut self, known: &KnownWebhook, created: Timestamp, is_read: bool) -> bool {
         let name = &known.name;
-        if let Some(backlog) = self.backlogs.get(&name.namespace) {
-            let waits = |parked: &ParkedWebhook| !(is_read && parked.is_released);
-            if backlog.parked.get(&name.name).is_some_and(waits) {
+        let waits = |parked: &ParkedWebhook| !(is_read && parked.is_released);
+        if let Some(backlog) = self.backlogs.get_mut(&name.namespace) {
+            if let Some(parked) = backlog.parked.get_mut(&name.name)
+                && waits(parked)
+            {
+                parked.since = parked.since.min(created);
                 return false;
             }
             // It waits for the answers that others get; but for nobody who is stuck.
@@ -175,6 +189,7 @@ impl Lifecycle {
         let Some(parked) = backlog.parked.remove(&name.name) else { return };
         // The events that are not in memory end.
         backlog.read_from(parked.since);
+        self.is_room_changed = true;
         for number in self.numbers_with_parked(name) {
             self.end_parked_run(number, &name.name, now);
         }
@@ -196,7 +211,7 @@ impl Lifecycle {
     pub(super) fn room_changed(&mut self, namespace: &str) {
         self.is_room_changed = true;
         if let Some(backlog) = self.backlogs.get_mut(namespace) {
-            backlog.parked.values_mut().for_each(|parked| parked.may_have_room = true);
+            backlog.note_room();
         }
     }
 
@@ -206,7 +221,13 @@ impl Lifecycle {
             && let Some(since) = backlog.since()
         {
             backlog.read_from(since);
+            self.is_room_changed = true;
         }
+    }
+
+    /// Whether not all runs of a namespace are held in memory.
+    pub(super) fn is_parked_in_part(&self, namespace: &str) -> bool {
+        self.backlogs.get(namespace).is_some_and(|backlog| !backlog.parked.is_empty())
     }
 
     /// The events of which the run of a webhook is parked, oldest first.
@@ -267,8 +288,11 @@ impl Lifecycle {
             if !self.backlogs[&namespace].is_empty() && !self.make_room(&namespace, quarter) {
                 continue;
             }
-            let ready = self.ready(&namespace);
+            let may_have_room =
+                self.backlogs.get_mut(&namespace).map(|backlog| std::mem::take(&mut backlog.may_have_room));
+            let ready = if may_have_room == Some(true) { self.ready(&namespace) } else { Vec::new() };
             let Some(backlog) = self.backlogs.get_mut(&namespace) else { continue };
+            backlog.is_for_room = backlog.due.is_none();
             for webhook in ready {
                 if let Some(parked) = backlog.parked.get_mut(&webhook) {
                     parked.is_released = true;
@@ -320,9 +344,18 @@ impl Lifecycle {
                 return self.stop_reading(namespace, seen.created);
             }
         }
+        // All that it was read for may be parked again: the rest is read when there is room.
+        let is_needed = |backlog: &Backlog| {
+            backlog.is_behind || !backlog.is_for_room || backlog.parked.values().any(|parked| parked.is_released)
+        };
+        let is_end = next.is_none();
+        let next = next.filter(|_| !self.is_stopped && self.backlogs.get(namespace).is_some_and(is_needed));
+        if let Some(backlog) = self.backlogs.get_mut(namespace).filter(|backlog| is_end && backlog.due.is_none()) {
+            backlog.has_completed = false;
+        }
         match next {
-            Some(next) if !self.is_stopped => self.read_after(namespace, next),
-            _ => self.backlog_ended(namespace, now),
+            Some(next) => self.read_after(namespace, next),
+            None => self.backlog_ended(namespace, now),
         }
     }
 
@@ -333,9 +366,9 @@ impl Lifecycle {
 
     /// Stops reading the events of a namespace at one for which there is no room.
     fn stop_reading(&mut self, namespace: &Arc<str>, created: Timestamp) {
-        self.leave(namespace, created);
+        self.leave(namespace, created, false);
         if let Some(backlog) = self.backlogs.get_mut(namespace) {
-            backlog.is_reading = false;
+            (backlog.is_reading, backlog.may_have_room) = (false, true);
             for parked in backlog.parked.values_mut().filter(|parked| parked.is_released) {
                 *parked = ParkedWebhook { since: created, is_released: false, may_have_room: true };
             }
@@ -386,10 +419,6 @@ impl Lifecycle {
         self.is_room_changed = true;
         let Some(backlog) = self.backlogs.get_mut(namespace) else { return };
         backlog.is_reading = false;
-        if backlog.due.is_some() {
-            // Something came meanwhile.
-            return;
-        }
         let released: Vec<NamespacedName> = backlog
             .parked
             .iter()
@@ -403,35 +432,42 @@ impl Lifecycle {
         for number in numbers {
             self.unpark(number, now);
         }
-        let Some(backlog) = self.backlogs.get_mut(namespace) else { return };
+        let Some(backlog) = self.backlogs.get_mut(namespace).filter(|backlog| backlog.due.is_none()) else {
+            // Something came meanwhile, which is read next.
+            return self.review_parked(namespace);
+        };
         for name in released {
             if backlog.parked.get(&name.name).is_some_and(|parked| parked.is_released) {
                 backlog.parked.remove(&name.name);
-                backlog.parked.values_mut().for_each(|parked| parked.may_have_room = true);
+                backlog.note_room();
                 self.effects.push(Effect::WebhookUnparked(name));
             }
         }
-        backlog.has_completed = false;
         if std::mem::take(&mut backlog.is_behind) {
             self.effects.push(Effect::NamespaceCaughtUp(Arc::clone(namespace)));
         }
         self.review_parked(namespace);
     }
 
-    /// Whether all that an event that was read again has left to do is to wait for webhooks that are parked.
+    /// Whether all that is to be done for an event, or is left of it, is for webhooks that are parked.
     fn is_only_parked(&self, seen: &SeenEvent) -> bool {
-        let Some(backlog) = self.backlogs.get(&seen.key.namespace) else { return false };
-        let Some(record) = &seen.record else { return false };
-        if backlog.parked.is_empty() || record.is_completed || record.deliveries.len() != record.matched as usize {
+        let namespace = &seen.key.namespace;
+        let Some(backlog) = self.backlogs.get(namespace).filter(|backlog| !backlog.parked.is_empty()) else {
+            return false;
+        };
+        let waits = |webhook: &str| backlog.parked.get(webhook).is_some_and(|parked| !parked.is_released);
+        let matching = self.webhooks.matching(namespace, &seen.facts, seen.created);
+        let Some(record) = &seen.record else {
+            // Another process may have begun with others.
+            let are_parked = matching.iter().all(|known| waits(&known.name.name));
+            return !matching.is_empty() && are_parked && !self.responses.has_any(&seen.key);
+        };
+        if record.is_completed || record.deliveries.len() != record.matched as usize {
             return false;
         }
-        let waits = |webhook: &str| backlog.parked.get(webhook).is_some_and(|parked| !parked.is_released);
         let mut open = record.deliveries.iter().filter(|summary| summary.is_open()).peekable();
-        let is_noted =
-            |known: &Arc<KnownWebhook>| record.deliveries.iter().any(|summary| *summary.name == *known.name.name);
-        open.peek().is_some()
-            && open.all(|summary| waits(&summary.name))
-            && self.webhooks.matching(&seen.key.namespace, &seen.facts, seen.created).iter().all(is_noted)
+        let is_noted = |known: &Arc<KnownWebhook>| record.deliveries.iter().any(|of| *of.name == *known.name.name);
+        open.peek().is_some() && open.all(|summary| waits(&summary.name)) && matching.iter().all(is_noted)
     }
 
     /// Forgets completed events of a namespace until it may take so many bytes more. Returns whether it may.
