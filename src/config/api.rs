@@ -24,7 +24,7 @@ pub struct ApiConfig {
     /// Also change objects that Flux, Argo CD or Helm manage, which may undo it
     #[arg(long, env = "ONCALL_WEBHOOKS_ALLOW_MANAGED")]
     pub allow_managed: bool,
-    /// Issuers of Kubernetes tokens that are taken beside the cluster's own, such as https://login.example.com of people who
+    /// Issuers of Kubernetes tokens that are taken beside the cluster's own: `https://login.example.com` of people who
     /// sign in with OpenID Connect [default: none, but any where the operator's own token does not tell the cluster's]
     #[arg(long, env = "ONCALL_WEBHOOKS_TOKEN_ISSUERS", value_delimiter = ',', value_name = "URL")]
     pub token_issuers: Vec<String>,
