@@ -8,7 +8,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use kube::api::{ListParams, ObjectMeta};
 
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
     kubernetes::{
         lenient::Lenient,
         objects::{self, Objects},
-        resource_version::ResourceVersion,
+        resource_version::{ResourceVersion, created_in, version_in},
     },
     resources::{AlertGroupEvent, REDELIVER_ANNOTATION},
 };
@@ -97,8 +96,7 @@ fn is_asked_for(event: &ObjectMeta) -> bool {
 
 /// Keeps an event if it is not before a position, and among the oldest.
 fn keep_oldest(oldest: &mut BTreeSet<(Position, String)>, event: &ObjectMeta, after: &Position) {
-    let created = event.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    let position = (created, ResourceVersion::from(event.resource_version.as_deref().unwrap_or_default()));
+    let position = (created_in(event), version_in(event));
     if position >= *after {
         oldest.insert((position, event.name.clone().unwrap_or_default()));
     }
@@ -124,6 +122,8 @@ pub(crate) fn read<'a>(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]

@@ -40,7 +40,7 @@ use crate::{
         index::Index,
         lenient::Lenient,
         name::name_of,
-        resource_version::{created_of, version_of},
+        resource_version::{created_in, version_of},
     },
     resources::{
         AlertGroupEvent, AlertGroupEventSpec, EventPhase, REDELIVER_ANNOTATION,
@@ -507,7 +507,7 @@ fn seen(event: &AlertGroupEvent) -> SeenEvent {
     SeenEvent {
         key: Arc::new(key_of(event)),
         facts: Arc::new(event.spec.facts()),
-        created: created_of(event),
+        created: created_in(&event.metadata),
         version: noted.map_or_else(|| version_of(event), ResourceVersion::from),
         is_deleting: event.metadata.deletion_timestamp.is_some(),
         asked: event.annotations().get(REDELIVER_ANNOTATION).map(|value| Arc::from(redelivery_value(value))),

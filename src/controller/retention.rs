@@ -26,7 +26,7 @@ use crate::{
         retention::{self, RemovalPlan, RetentionLimit, RetentionPolicy, StoredEvent, StoredObject, StoredResponse},
     },
     errors::error_chain,
-    kubernetes::{objects::Objects, table::Table},
+    kubernetes::{objects::Objects, resource_version::created_in, table::Table},
     resources::{ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value},
 };
 
@@ -170,9 +170,9 @@ async fn events(objects: &Objects, namespace: Option<&str>, page: u64) -> Result
 
 /// Reads from the metadata of an object what decides whether it is kept.
 fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
+    let created = created_in(&meta);
     let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
     let is_asked = meta.annotations.is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION));
-    let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |Time(time)| *time);
     let writes = meta.managed_fields.unwrap_or_default();
     // Writes of other fields, such as labels, do not tell when it ended.
     let last = |status_only: bool| {

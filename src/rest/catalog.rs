@@ -32,7 +32,7 @@ use crate::{
         lenient::Lenient,
         name::{NamespacedName, name_of},
         objects::Objects,
-        resource_version::{ResourceVersion, version_of},
+        resource_version::{ResourceVersion, created_in, version_of},
         watch::log_unreadable,
     },
     memory::Shares,
@@ -74,11 +74,7 @@ impl From<Webhook> for CachedWebhook {
         webhook.metadata.annotations.iter_mut().for_each(|all| all.retain(|_, value| value.len() <= LONG));
         let meta = &webhook.metadata;
         let precisely = webhook.annotations().get(CREATED_AT_ANNOTATION).and_then(|time| time.parse().ok());
-        let created = (
-            meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            precisely,
-            webhook.name_any(),
-        );
+        let created = (created_in(meta), precisely, webhook.name_any());
         let bodies = [Collection::Webhooks, Collection::Actions].map(|collection| body(&webhook, collection));
         let texts: usize = bodies.iter().map(Bytes::len).sum();
         let annotations: usize = webhook.annotations().iter().map(|(key, value)| key.len() + value.len()).sum();
