@@ -97,6 +97,11 @@ pub struct DeliverySummary {
 }
 
 impl DeliverySummary {
+    /// The summary of a run of which no request was answered, and that has no WebhookResponse.
+    pub fn without_response(webhook: &str, outcome: ResponsePhase) -> Self {
+        Self { name: webhook.to_owned(), outcome, status_code: None, response: None }
+    }
+
     /// Whether what it tells is not the end.
     pub fn is_open(&self) -> bool {
         matches!(self.outcome, ResponsePhase::Pending | ResponsePhase::Retrying)

@@ -81,6 +81,16 @@ impl Backlog {
         !self.is_behind && self.due.is_none() && self.parked.is_empty()
     }
 
+    /// Whether the runs of a webhook are parked, and not being read again.
+    fn waits(&self, webhook: &str) -> bool {
+        self.parked.get(webhook).is_some_and(|parked| !parked.is_released)
+    }
+
+    /// Whether the parked runs of a webhook are being read again.
+    fn is_released(&self, webhook: &str) -> bool {
+        self.parked.get(webhook).is_some_and(|parked| parked.is_released)
+    }
+
     /// Notes that there may be room for any of its webhooks.
     fn note_room(&mut self) {
         self.may_have_room = true;
@@ -198,12 +208,7 @@ impl Lifecycle {
     pub(super) fn end_parked_run(&mut self, number: u64, webhook: &Arc<str>, now: Now) {
         let Some(event) = self.events.get_mut(&number) else { return };
         let Some(run) = event.runs.get_mut(webhook) else { return };
-        run.summary = Some(DeliverySummary {
-            name: webhook.to_string(),
-            outcome: ResponsePhase::Skipped,
-            status_code: None,
-            response: None,
-        });
+        run.summary = Some(DeliverySummary::without_response(webhook, ResponsePhase::Skipped));
         self.end_run(number, webhook, now);
     }
 
@@ -260,10 +265,9 @@ impl Lifecycle {
     pub(super) fn forget_parked(&mut self, number: u64) {
         let Some(event) = self.events.get(&number) else { return };
         let Some(backlog) = self.backlogs.get(&event.key.namespace) else { return };
-        let is_released = |webhook: &Arc<str>| backlog.parked.get(webhook).is_some_and(|parked| parked.is_released);
         let mut parked = event.runs.iter().filter(|(_, run)| run.step() == Some(Step::Parked));
         // What is read again now comes to it in a moment.
-        if !parked.any(|(webhook, _)| is_released(webhook))
+        if !parked.any(|(webhook, _)| backlog.is_released(webhook))
             && let Some(event) = self.remove_event(number)
         {
             self.effects.push(Effect::ForgetData(event.key));
@@ -400,9 +404,8 @@ impl Lifecycle {
         let Some(event) = self.events.get(&number) else { return };
         let Some(backlog) = self.backlogs.get(&event.key.namespace) else { return };
         let created = event.created;
-        let is_released = |webhook: &Arc<str>| backlog.parked.get(webhook).is_some_and(|parked| parked.is_released);
         let parked =
-            event.runs.iter().filter(|(webhook, run)| run.step() == Some(Step::Parked) && is_released(webhook));
+            event.runs.iter().filter(|(webhook, run)| run.step() == Some(Step::Parked) && backlog.is_released(webhook));
         let names: Vec<NamespacedName> = parked
             .map(|(webhook, _)| NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook)))
             .collect();
@@ -437,7 +440,7 @@ impl Lifecycle {
             return self.review_parked(namespace);
         };
         for name in released {
-            if backlog.parked.get(&name.name).is_some_and(|parked| parked.is_released) {
+            if backlog.is_released(&name.name) {
                 backlog.parked.remove(&name.name);
                 backlog.note_room();
                 self.effects.push(Effect::WebhookUnparked(name));
@@ -455,11 +458,10 @@ impl Lifecycle {
         let Some(backlog) = self.backlogs.get(namespace).filter(|backlog| !backlog.parked.is_empty()) else {
             return false;
         };
-        let waits = |webhook: &str| backlog.parked.get(webhook).is_some_and(|parked| !parked.is_released);
         let matching = self.webhooks.matching(namespace, &seen.facts, seen.created);
         let Some(record) = &seen.record else {
             // Another process may have begun with others.
-            let are_parked = matching.iter().all(|known| waits(&known.name.name));
+            let are_parked = matching.iter().all(|known| backlog.waits(&known.name.name));
             return !matching.is_empty() && are_parked && !self.responses.has_any(&seen.key);
         };
         if record.is_completed || record.deliveries.len() != record.matched as usize {
@@ -467,7 +469,7 @@ impl Lifecycle {
         }
         let mut open = record.deliveries.iter().filter(|summary| summary.is_open()).peekable();
         let is_noted = |known: &Arc<KnownWebhook>| record.deliveries.iter().any(|of| *of.name == *known.name.name);
-        open.peek().is_some() && open.all(|summary| waits(&summary.name)) && matching.iter().all(is_noted)
+        open.peek().is_some() && open.all(|summary| backlog.waits(&summary.name)) && matching.iter().all(is_noted)
     }
 
     /// Forgets completed events of a namespace until it may take so many bytes more. Returns whether it may.

@@ -367,12 +367,7 @@ impl EventState {
         if self.is_shortened {
             return Vec::new();
         }
-        let pending = |name: &str| DeliverySummary {
-            name: name.to_owned(),
-            outcome: ResponsePhase::Pending,
-            status_code: None,
-            response: None,
-        };
+        let pending = |name: &str| DeliverySummary::without_response(name, ResponsePhase::Pending);
         let runs = self.runs.iter().take(MAX_SUMMARIES);
         runs.map(|(name, run)| run.summary.clone().unwrap_or_else(|| pending(name))).collect()
     }
