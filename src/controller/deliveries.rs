@@ -189,7 +189,8 @@ impl Deliveries {
             let (mut events, next) = loop {
                 let (names, next) = backlog::find(objects, &namespace, &after, with_completed).await;
                 let events = backlog::read(objects, &namespace, &names);
-                match events.try_filter_map(async |event| Ok(self.wanted(&event))).try_collect::<Vec<_>>().await {
+                match events.try_filter_map(async |event| Ok(self.take_in(&event, true))).try_collect::<Vec<_>>().await
+                {
                     Ok(events) => break (events, next),
                     Err(error) => backlog::wait_after(&error).await,
                 }
@@ -203,10 +204,11 @@ impl Deliveries {
         }
     }
 
-    /// An event as the lifecycle sees it, whose data is kept at hand if it is to be admitted. None if that can't be read.
-    fn wanted(&self, event: &AlertGroupEvent) -> Option<SeenEvent> {
+    /// An event as the lifecycle sees it, whose data is kept at hand if it will be needed. None if that can't be read. `is_read`
+    /// says that the event waited in the API server.
+    fn take_in(&self, event: &AlertGroupEvent, is_read: bool) -> Option<SeenEvent> {
         let mut seen = seen(event);
-        if self.lifecycle.lock().wants(&seen) {
+        if self.lifecycle.lock().needs_data(&seen, is_read) {
             match event.spec.data() {
                 Ok(data) => {
                     seen.weight = estimated_weight(data.size());
@@ -455,7 +457,7 @@ impl Index for EventIndex {
     }
 
     fn list(&mut self, object: &Lenient<AlertGroupEvent>) {
-        let seen = object.0.as_ref().ok().and_then(|event| self.0.wanted(event));
+        let seen = object.0.as_ref().ok().and_then(|event| self.0.take_in(event, false));
         self.0.handle(match seen {
             Some(seen) => Input::EventListed(Box::new(seen)),
             None => Input::UnreadableEventListed(object.uid().unwrap_or_default()),
@@ -468,7 +470,7 @@ impl Index for EventIndex {
     }
 
     fn apply(&mut self, object: &Lenient<AlertGroupEvent>) {
-        if let Some(seen) = object.0.as_ref().ok().and_then(|event| self.0.wanted(event)) {
+        if let Some(seen) = object.0.as_ref().ok().and_then(|event| self.0.take_in(event, false)) {
             self.0.handle(Input::EventSeen(Box::new(seen)));
             self.0.events_changed.notify_waiters();
         }

@@ -38,8 +38,8 @@ pub(super) fn hash(uid: &str) -> u64 {
 
 impl Lifecycle {
     /// Whether an event is to be admitted: it is not completed, or is to be sent again, and is not being deleted and not here
-    /// yet. Its data will be needed.
-    pub fn wants(&self, seen: &SeenEvent) -> bool {
+    /// yet.
+    pub(super) fn wants(&self, seen: &SeenEvent) -> bool {
         if seen.is_deleting || (seen.is_completed() && !seen.asks_for_redelivery()) {
             return false;
         }

@@ -145,6 +145,12 @@ impl Lifecycle {
         true
     }
 
+    /// Whether the data of an event will be needed, as things are: it is to be admitted, and does not stay in the API server.
+    /// `is_read` says that it is read again.
+    pub fn needs_data(&self, seen: &SeenEvent, is_read: bool) -> bool {
+        self.wants(seen) && (is_read || !self.is_behind(&seen.key.namespace)) && !self.is_only_parked(seen)
+    }
+
     /// Leaves the events of a namespace from `created` on in the API server. `has_completed` says that some may have been
     /// completed, and are to be sent again.
     pub(super) fn leave(&mut self, namespace: &Arc<str>, created: Timestamp, has_completed: bool) {
