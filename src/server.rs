@@ -117,9 +117,9 @@ async fn accept(
             () = &mut stop => return Ok(()),
             never = &mut reload => match never {},
             accepted = acceptor.accept() => {
-                let (stream, address, place) = accepted.context("accept connections")?;
+                let (stream, address, entry) = accepted.context("accept connections")?;
                 let handler = Arc::clone(handler);
-                connections.spawn(async move { handler.serve(stream, address, &place).await });
+                connections.spawn(async move { handler.serve(stream, address, &entry.place().await).await });
                 // Forgets those that have ended.
                 while connections.try_join_next().is_some() {}
             }

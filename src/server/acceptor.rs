@@ -12,7 +12,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::connections::{Connections, Place};
+use super::connections::{Connections, Entry};
 
 /// How long to wait after a connection could not be accepted because the system lacked something.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -37,12 +37,12 @@ impl Acceptor {
         Self { listener, connections, port, full_log, peer_log, error_log }
     }
 
-    /// Waits for the next connection that may be open; its place is to be kept as long as it is. While all are in use,
-    /// further ones wait in the listener's backlog.
+    /// Waits for the next connection that may be open, or may wait for that. While all places are in use, further ones wait in the
+    /// listener's backlog.
     ///
     /// # Errors
     /// The socket does not listen any more.
-    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr, Place)> {
+    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr, Entry)> {
         loop {
             let (stream, address) = self.accept_any().await?;
             let (port, log) = (self.port, &mut self.full_log);
@@ -52,7 +52,7 @@ impl Acceptor {
                 }
             };
             match self.connections.admit(address.ip(), full).await {
-                Ok(place) => return Ok((stream, address, place)),
+                Ok(entry) => return Ok((stream, address, entry)),
                 Err(_) if self.peer_log.is_due(Instant::now()) => {
                     tracing::warn!(port, peer = %address.ip(), "connections of a peer are refused: it has its share of them");
                 }

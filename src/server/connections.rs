@@ -5,12 +5,16 @@
 //!                                                               ├─► yes, and one of them has no request running: that one ends
 //!                                                               └─► yes, and all work: refused, or it waits
 //! ```
-//! So a flood of connections that say nothing pushes out its own, and a client that asks at once is answered meanwhile.
+//! So a flood of connections that say nothing pushes out its own, and a client that asks at once is answered meanwhile. Where one
+//! waits for its own peer's, the next ones are accepted meanwhile.
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,8 +29,10 @@ use super::{bounds::Bounds, idle::RunningRequests, peer::PeerKey};
 enum Admission {
     /// It has this place.
     Open(u64),
-    /// A connection in its way has only just been opened: its request may be on the way for so long.
+    /// A connection of another peer is in its way, which has only just been opened: its request may be on the way for so long.
     Settling(Duration),
+    /// Its peer has its share, and the oldest that no request uses has only just been opened.
+    PeerSettling(Duration),
     /// Its peer has its share, and uses all of it.
     PeerFull,
     /// All places are taken and in use.
@@ -74,7 +80,7 @@ impl<T> Places<T> {
         let evicted = if has >= share && share < all {
             match self.oldest_unused(peer, &used) {
                 Some((place, Duration::ZERO)) => self.leave(peer, place),
-                Some((_, settling)) => return (Admission::Settling(settling), None),
+                Some((_, settling)) => return (Admission::PeerSettling(settling), None),
                 None => return (Admission::PeerFull, None),
             }
         } else if self.taken >= all {
@@ -144,6 +150,8 @@ pub(super) struct Connections {
     /// How long the first request of a connection may be on the way before its place may be another's.
     settle: Duration,
     places: Mutex<Places<Open>>,
+    /// How many connections wait for others of their peer to settle.
+    waiting: AtomicUsize,
     /// Told of each place that is given back, and of each request that ends.
     freed: Arc<Notify>,
 }
@@ -154,44 +162,104 @@ pub(super) struct PeerFull;
 
 impl Connections {
     pub(super) fn new(bounds: Bounds, settle: Duration) -> Arc<Self> {
-        Arc::new(Self { bounds, settle, places: Mutex::default(), freed: Arc::default() })
+        let (places, waiting, freed) = Default::default();
+        Arc::new(Self { bounds, settle, places, waiting, freed })
     }
 
-    /// Takes a place for a connection of `peer`. Where all are taken and in use, it waits for one to be given back; `full` is
-    /// called once then.
+    /// Takes a place for a connection of `address`, or lets it wait for others of the same peer. Where all places are taken and in
+    /// use, it comes back when one is given back; `full` is called once then.
     ///
     /// # Errors
-    /// The peer has its share, and uses all of it.
-    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr, full: impl FnOnce()) -> Result<Place, PeerFull> {
-        let (peer, share) = (PeerKey::from(address), self.bounds.connections_of(address));
+    /// The peer has its share, and uses all of it; or too many wait for theirs.
+    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr, full: impl FnOnce()) -> Result<Entry, PeerFull> {
         let mut full = Some(full);
         loop {
             let freed = self.freed.notified();
-            let now = Instant::now();
-            let (requests, evicted) = (RunningRequests::new(now, Arc::clone(&self.freed)), CancellationToken::new());
-            let open = Open { opened: now, requests: Arc::clone(&requests), evicted: evicted.clone() };
-            let used = |open: &Open| open.used(now, self.settle);
-            let (admission, loser) = self.places.lock().admit(peer, share, self.bounds.connections, open, used);
-            if let Some(loser) = loser {
-                loser.evicted.cancel();
-            }
-            match admission {
-                Admission::Open(place) => {
-                    return Ok(Place { connections: Arc::clone(self), peer, place, requests, evicted });
-                }
-                Admission::PeerFull => return Err(PeerFull),
+            match self.take(address) {
+                Ok(place) => return Ok(Entry::Open(place)),
+                Err(Admission::PeerSettling(_)) => return self.wait(address).map(Entry::Waiting),
                 // A request that ends before may make room.
-                Admission::Settling(longer) => {
+                Err(Admission::Settling(longer)) => {
                     let _ = timeout(longer, freed).await;
                 }
-                Admission::Full => {
+                Err(Admission::Full) => {
                     if let Some(full) = full.take() {
                         full();
                     }
                     freed.await;
                 }
+                Err(Admission::Open(_) | Admission::PeerFull) => return Err(PeerFull),
             }
         }
+    }
+
+    /// Takes a place at once, or says why not.
+    fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, Admission> {
+        let (peer, share) = (PeerKey::from(address), self.bounds.connections_of(address));
+        let now = Instant::now();
+        let (requests, evicted) = (RunningRequests::new(now, Arc::clone(&self.freed)), CancellationToken::new());
+        let open = Open { opened: now, requests: Arc::clone(&requests), evicted: evicted.clone() };
+        let used = |open: &Open| open.used(now, self.settle);
+        let (admission, loser) = self.places.lock().admit(peer, share, self.bounds.connections, open, used);
+        if let Some(loser) = loser {
+            loser.evicted.cancel();
+        }
+        match admission {
+            Admission::Open(place) => Ok(Place { connections: Arc::clone(self), peer, place, requests, evicted }),
+            refused => Err(refused),
+        }
+    }
+
+    /// Lets a connection wait for others of its peer; as many may as may be open.
+    fn wait(self: &Arc<Self>, address: IpAddr) -> Result<Waiting, PeerFull> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting { connections: Arc::clone(self), address };
+        if before < self.bounds.connections { Ok(waiting) } else { Err(PeerFull) }
+    }
+}
+
+/// What an accepted connection gets.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Open(Place),
+    Waiting(Waiting),
+}
+
+impl Entry {
+    /// Waits until the connection has its place.
+    pub(super) async fn place(self) -> Place {
+        match self {
+            Self::Open(place) => place,
+            Self::Waiting(waiting) => waiting.place().await,
+        }
+    }
+}
+
+/// A connection that waits for others of its peer, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    connections: Arc<Connections>,
+    address: IpAddr,
+}
+
+impl Waiting {
+    async fn place(self) -> Place {
+        loop {
+            let freed = self.connections.freed.notified();
+            match self.connections.take(self.address) {
+                Ok(place) => return place,
+                Err(Admission::PeerSettling(longer) | Admission::Settling(longer)) => {
+                    let _ = timeout(longer, freed).await;
+                }
+                Err(_) => freed.await,
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.connections.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -210,7 +278,7 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = self.connections.places.lock().leave(self.peer, self.place);
-        self.connections.freed.notify_one();
+        self.connections.freed.notify_waiters();
     }
 }
 
@@ -274,7 +342,7 @@ mod tests {
                     (1, ("a", SETTLING), Ok(None)),
                     (1, ("b", SETTLING), Ok(None)),
                     (1, ("c", IDLE), Ok(None)),
-                    (1, ("d", IDLE), Err(Admission::Settling(Duration::from_millis(7)))),
+                    (1, ("d", IDLE), Err(Admission::PeerSettling(Duration::from_millis(7)))),
                 ],
             ),
             (

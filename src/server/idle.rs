@@ -93,7 +93,7 @@ impl Drop for RunningRequest {
         count.running -= 1;
         count.since = Instant::now();
         if count.running == 0 {
-            self.0.idle.notify_one();
+            self.0.idle.notify_waiters();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Clients that open or send as much as they can before anybody knows who they are, and what others have of the server meanwhile.
 
+use futures::{StreamExt, stream::FuturesUnordered};
+
 use super::*;
 
 /// A peer of Linux' loopback other than 127.0.0.1.
@@ -8,22 +10,47 @@ const OTHER: [u8; 4] = [127, 0, 0, 2];
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_peer_that_opens_connections_without_end_pushes_out_its_own_and_nobody_elses() {
-    let bounds = Bounds { connections_each: 4, ..bounds(8) };
+    let bounds = Bounds { connections_each: 4, ..bounds(16) };
     let server = Serving::bounded(who(), listen(), bounds, |limits| limits.head = PATIENCE).await;
     let mut other = server.connect_from(OTHER).await;
     let mut flood = Vec::new();
     for _ in 0..20 {
         flood.push(server.say("GET / HTTP/1.1\r\nhost:").await);
     }
-    // The oldest have been closed without an answer.
-    for (at, stream) in flood.iter_mut().enumerate().take(16) {
-        assert_eq!(rest(stream).await, "", "{at}");
-    }
+    // Others of it have been closed without an answer.
+    let closed: FuturesUnordered<_> = flood.iter_mut().map(rest).collect();
+    assert_eq!(closed.take(16).collect::<Vec<_>>().await, [""; 16]);
     // One that asks at once is answered, and one of another peer is still there.
     let mut asking = server.say(GET_AND_CLOSE).await;
     assert!(rest(&mut asking).await.starts_with("HTTP/1.1 200 OK\r\n"));
     other.write_all(GET_AND_CLOSE.as_bytes()).await.expect("write");
     assert!(rest(&mut other).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    server.end().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connections_that_wait_for_others_of_their_peer_hold_up_nobody_else() {
+    let bounds = Bounds { connections_each: 1, ..bounds(2) };
+    let server = Serving::bounded(who(), listen(), bounds, |limits| {
+        (limits.settle, limits.head) = (PATIENCE * 2, PATIENCE * 2);
+    })
+    .await;
+    let mut silent = [server.connect().await];
+    let mut waiting = [server.say(GET_AND_CLOSE).await, server.say(GET_AND_CLOSE).await];
+    let mut refused = server.connect().await;
+    assert_eq!(rest(&mut refused).await, "", "as many wait as may be open in all");
+    let mut other = server.connect_from(OTHER).await;
+    other.write_all(GET_AND_CLOSE.as_bytes()).await.expect("write");
+    assert!(rest(&mut other).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    // They get the places of the others when these have asked.
+    for stream in &mut silent {
+        stream.write_all(GET_AND_CLOSE.as_bytes()).await.expect("write");
+        assert!(rest(stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    for stream in &mut waiting {
+        assert!(rest(stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
     server.end().await;
 }
 
