@@ -116,7 +116,7 @@ async fn large_headers(side: &Side) -> Result<Vec<String>> {
 /// A template of many patterns, each of which is compiled to much.
 fn many_patterns(filter: &str) -> String {
     format!(
-        "{{% for i in range(32) %}}{{% if alert_payload.text | {filter}(\"[\\\\w]{{1,80}}\" ~ loop.index) %}}x{{% endif %}}\
+        "{{% for i in 'x' * 32 %}}{{% if alert_payload.text | {filter}(\"[\\\\w]{{1,80}}\" ~ loop.index) %}}x{{% endif %}}\
          {{% endfor %}}"
     )
 }

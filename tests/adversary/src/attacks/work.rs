@@ -33,7 +33,7 @@ pub(super) fn attacks() -> Vec<Attack> {
 }
 
 fn many(patterns: usize, more: &str) -> String {
-    format!("{{% for i in range({patterns}) %}}{{{{ \"x\" | regex_match(\"a{more}\" ~ i) }}}}{{% endfor %}}")
+    format!("{{% for i in 'x' * {patterns} %}}{{{{ i | regex_match(\"a{more}\" ~ loop.index) }}}}{{% endfor %}}")
 }
 
 async fn slow_templates(side: &Side) -> Result<Vec<String>> {
@@ -92,8 +92,9 @@ async fn rewritten_authority(side: &Side) -> Result<Vec<String>> {
 async fn slow_triggers(side: &Side) -> Result<Vec<String>> {
     let url = side.listen(|_| Answer::new(200, "ok")).await?;
     side.create_all(300, |number| {
-        let template =
-            format!("{{% for i in range(300) %}}{{% set a = \"x\" | regex_match(\"a{number}-\" ~ i) %}}{{% endfor %}}");
+        let template = format!(
+            "{{% for i in 'x' * 300 %}}{{% set a = i | regex_match(\"a{number}-\" ~ loop.index) %}}{{% endfor %}}"
+        );
         side.webhook(&format!("trigger-{number}"), json!({"url": at(&url, number), "triggerTemplate": template}))
     })
     .await?;
