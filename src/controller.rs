@@ -328,7 +328,7 @@ impl Leader {
             .inspect_ok(on_listed(&self.listed.webhooks));
         let stream = valid(events).modify(drop_texts).reflect(writer).applied_objects();
         let context = webhooks::Context {
-            objects: self.objects.clone(),
+            objects: self.objects.clone().yielding(),
             catalog: Arc::clone(&self.catalog),
             secrets: self.secrets.clone(),
             deliveries: Arc::clone(&self.deliveries),
@@ -355,7 +355,8 @@ impl Leader {
         &self,
         reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
     ) -> impl Future<Output = ()> + use<> {
-        let (client, namespace, objects) = (self.client.clone(), self.config.namespace.clone(), self.objects.clone());
+        let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
+        let objects = self.objects.clone().yielding();
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
         let page = self.page;
         async move {
@@ -394,7 +395,7 @@ impl Leader {
     /// Removes finished events and old responses.
     fn remove_old(&self) -> impl Future<Output = ()> + use<> {
         retention::run(
-            self.objects.clone(),
+            self.objects.clone().yielding(),
             Arc::clone(&self.catalog),
             self.config.namespace.clone(),
             self.config.retention.clone(),

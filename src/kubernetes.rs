@@ -2,7 +2,7 @@
 //! and indexes that follow them.
 //!
 //! ```text
-//! client ─┬─► objects (get, list, create, patch, delete) ──► table, resource_version
+//! client ─┬─► objects (get, list, create, patch, delete) ──► writes (when), table, resource_version
 //!         ├─► watch (of lenient objects) ──► index
 //!         ├─► list (pages of objects, for both)
 //!         └─► lease (which replica leads)
@@ -19,3 +19,4 @@ pub(crate) mod probes;
 pub(crate) mod resource_version;
 pub(crate) mod table;
 pub(crate) mod watch;
+pub(crate) mod writes;

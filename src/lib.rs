@@ -18,5 +18,6 @@ mod rendering;
 pub mod resources;
 pub mod rest;
 mod server;
+mod turns;
 
 pub use oncall_core as core;

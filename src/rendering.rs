@@ -8,11 +8,9 @@
 //! catalog, webhooks, rest ──┘ (a queue for each namespace)
 //! ```
 //!
-//! - `effort`: what is known to be cheap
-//! - `turns`: whose work is next
+//! `effort` knows what is cheap; whose work is next: [`crate::turns`].
 
 mod effort;
-mod turns;
 
 use std::{
     num::NonZero,
@@ -25,8 +23,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 pub(crate) use self::effort::MeasuredEffort;
-use self::turns::Turns;
-use crate::core::template::KEPT_PATTERNS_BYTES;
+use crate::{core::template::KEPT_PATTERNS_BYTES, turns::Turns};
 
 /// Bound on the threads, whatever the machine has: each may hold a rendering.
 const MOST_THREADS: usize = 4;
@@ -55,6 +52,8 @@ struct Shared {
 
 struct State {
     turns: Turns<Work>,
+    /// How much work of a namespace may be under way at a time.
+    each: usize,
     is_closed: bool,
 }
 
@@ -71,12 +70,15 @@ impl RenderingPool {
         tracing::debug!(threads, bytes = bytes(threads), "threads for renderings, and what they may hold");
         // One namespace never has all threads.
         let each = threads.saturating_sub(1).max(1);
-        let state = State { turns: Turns::new(each), is_closed: false };
+        let state = State { turns: Turns::default(), each, is_closed: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let pool = Self(Arc::new(Owner(Arc::clone(&shared))));
         for number in 0..threads {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("rendering-{number}")).spawn(move || shared.work())?;
+            thread::Builder::new().name(format!("rendering-{number}")).spawn(move || {
+                yield_processors();
+                shared.work();
+            })?;
         }
         Ok(pool)
     }
@@ -137,7 +139,8 @@ impl Shared {
     fn next(&self) -> Option<(Arc<str>, Work)> {
         let mut state = self.state.lock();
         loop {
-            if let Some(next) = state.turns.next() {
+            let each = state.each;
+            if let Some(next) = state.turns.next(each) {
                 return Some(next);
             }
             if state.is_closed {
@@ -145,6 +148,20 @@ impl Shared {
             }
             self.changed.wait(&mut state);
         }
+    }
+}
+
+/// How much this thread yields its processor to the others of the process, from 0 to 19.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// Makes this thread yield its processor to those that carry everybody's requests: where there are fewer processors than threads,
+/// these go on at once.
+fn yield_processors() {
+    // Elsewhere it would be the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(error = %error, "lower the priority of a thread for renderings");
     }
 }
 

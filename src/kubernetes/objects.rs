@@ -17,6 +17,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     list::{self, Page, Pages, Texts},
     resource_version::{ResourceVersion, version_of},
+    writes::{Priority, Writes},
 };
 use crate::errors::error_chain;
 
@@ -125,10 +126,9 @@ impl Error {
     }
 }
 
-/// Bounds on the reads and on the writes that are under way at a time. More of them make an API server refuse some, not
-/// faster; after a restart there may be a read for each event that waits. Memory may allow fewer reads.
+/// Bound on the reads that are under way at a time. More of them make an API server refuse some, not faster; after a restart
+/// there may be a read for each event that waits. Memory may allow fewer.
 const READS: usize = 32;
-const WRITES: usize = 64;
 
 /// Makes the calls. Cheap to clone; clones share the bounds on calls that are under way.
 #[derive(Clone)]
@@ -137,17 +137,25 @@ pub(crate) struct Objects {
     /// The name under which the writes stand in `managedFields`.
     manager: &'static str,
     reads: Arc<Semaphore>,
-    writes: Arc<Semaphore>,
+    writes: Writes,
+    priority: Priority,
 }
 
 impl Objects {
     pub(crate) fn new(client: Client, manager: &'static str) -> Self {
-        Self { client, manager, reads: Arc::new(Semaphore::new(READS)), writes: Arc::new(Semaphore::new(WRITES)) }
+        let reads = Arc::new(Semaphore::new(READS));
+        Self { client, manager, reads, writes: Writes::default(), priority: Priority::First }
     }
 
     /// The same calls, but with a bound of their own on the reads that are under way at a time.
     pub(crate) fn reading(mut self, reads: usize) -> Self {
         self.reads = Arc::new(Semaphore::new(reads.clamp(1, READS)));
+        self
+    }
+
+    /// The same calls, whose writes yield to the others: nobody waits for them.
+    pub(crate) fn yielding(mut self) -> Self {
+        self.priority = Priority::Later;
         self
     }
 
@@ -288,9 +296,8 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
-        let _permit = self.writes.acquire().await;
         let call = async { self.send::<K>(self.creation::<K>(namespace, object)?).await };
-        named::<K, _>("create", namespace, name, call).await
+        self.write::<K, _>("create", namespace, name, call).await
     }
 
     /// Merges `status` into the status of one object. If a version is given, the object must still have that one.
@@ -304,7 +311,6 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let _permit = self.writes.acquire().await;
         let call = async {
             let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
             let request = Request::new(K::url_path(&(), Some(namespace)));
@@ -315,7 +321,7 @@ impl Objects {
             let patch = Patch::Merge(patch);
             self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
         };
-        named::<K, _>("patch status of", namespace, name, call).await
+        self.write::<K, _>("patch status of", namespace, name, call).await
     }
 
     /// Creates one object, given as its manifest, and reads what became of it.
@@ -323,9 +329,8 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned,
     {
-        let _permit = self.writes.acquire().await;
         let call = async { Ok(self.client.request(self.creation::<K>(namespace, manifest)?).await?) };
-        named::<K, _>("create", namespace, name, call).await
+        self.write::<K, _>("create", namespace, name, call).await
     }
 
     /// Merges `patch` into one object and reads what became of it.
@@ -333,11 +338,10 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let _permit = self.writes.acquire().await;
         let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Cause::from) };
-        named::<K, _>("patch", namespace, name, call).await
+        self.write::<K, _>("patch", namespace, name, call).await
     }
 
     /// Deletes one object, if it still is as expected.
@@ -345,11 +349,25 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let _permit = self.writes.acquire().await;
         let params = DeleteParams { preconditions: Some(expected), ..DeleteParams::default() };
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.delete(name, &params).await.map(|_| ()).map_err(Cause::from) };
-        named::<K, _>("delete", namespace, name, call).await
+        self.write::<K, _>("delete", namespace, name, call).await
+    }
+
+    /// Makes a write, in its turn. The time limit begins with that.
+    async fn write<K, T>(
+        &self,
+        verb: &'static str,
+        namespace: &str,
+        name: &str,
+        call: impl Future<Output = Result<T, Cause>>,
+    ) -> Result<T, Error>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let _turn = self.writes.turn(namespace, self.priority).await;
+        named::<K, _>(verb, namespace, name, call).await
     }
 
     fn creation<K>(&self, namespace: &str, object: &impl Serialize) -> Result<http::Request<Vec<u8>>, Cause>

@@ -1,4 +1,4 @@
-//! Whose turn it is: a queue for each namespace, and one of each in turn.
+//! Whose turn it is, of namespaces that want the same: a queue for each, and one of each in turn.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,12 +6,10 @@ use std::{
 };
 
 /// Things to do, by namespace.
-pub(super) struct Turns<T> {
+pub(crate) struct Turns<T> {
     queues: HashMap<Arc<str>, Queue<T>>,
-    /// The namespaces that have something to do and are let to, the next one first.
+    /// The namespaces that have something to do, the next one first.
     order: VecDeque<Arc<str>>,
-    /// How many things of a namespace may be under way at a time.
-    each: usize,
 }
 
 /// The things of one namespace.
@@ -20,14 +18,15 @@ struct Queue<T> {
     under_way: usize,
 }
 
-impl<T> Turns<T> {
-    /// Nothing is to be done. Of a namespace, up to `each` things are let to be under way.
-    pub(super) fn new(each: usize) -> Self {
-        Self { queues: HashMap::new(), order: VecDeque::new(), each }
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self { queues: HashMap::new(), order: VecDeque::new() }
     }
+}
 
+impl<T> Turns<T> {
     /// Adds a thing to do.
-    pub(super) fn push(&mut self, namespace: &str, thing: T) {
+    pub(crate) fn push(&mut self, namespace: &str, thing: T) {
         let namespace = match self.queues.get_key_value(namespace) {
             Some((known, _)) => Arc::clone(known),
             None => Arc::from(namespace),
@@ -37,41 +36,38 @@ impl<T> Turns<T> {
             .entry(Arc::clone(&namespace))
             .or_insert_with(|| Queue { waiting: VecDeque::new(), under_way: 0 });
         queue.waiting.push_back(thing);
-        // The others of it are in the order already, or wait for those under way.
-        if queue.waiting.len() == 1 && queue.under_way < self.each {
+        if queue.waiting.len() == 1 {
             self.order.push_back(namespace);
         }
     }
 
-    /// The next thing to do, which is under way then. None if there is none, or none that is let.
-    pub(super) fn next(&mut self) -> Option<(Arc<str>, T)> {
-        let namespace = self.order.pop_front()?;
+    /// The next thing to do, which is under way then. None if there is none, or as many as `each` are under way of every namespace
+    /// that has something to do.
+    pub(crate) fn next(&mut self, each: usize) -> Option<(Arc<str>, T)> {
+        let is_let = |namespace: &Arc<str>| self.queues.get(namespace).is_some_and(|queue| queue.under_way < each);
+        let place = self.order.iter().position(is_let)?;
+        let namespace = self.order.remove(place)?;
         let queue = self.queues.get_mut(&namespace)?;
         let thing = queue.waiting.pop_front()?;
         queue.under_way += 1;
-        if !queue.waiting.is_empty() && queue.under_way < self.each {
+        if !queue.waiting.is_empty() {
             self.order.push_back(Arc::clone(&namespace));
         }
         Some((namespace, thing))
     }
 
     /// Takes in that a thing of this namespace is done.
-    pub(super) fn done(&mut self, namespace: &Arc<str>) {
+    pub(crate) fn done(&mut self, namespace: &Arc<str>) {
         let Some(queue) = self.queues.get_mut(namespace) else { return };
-        let was_full = queue.under_way >= self.each;
         queue.under_way -= 1;
-        if queue.waiting.is_empty() {
-            if queue.under_way == 0 {
-                self.queues.remove(namespace);
-            }
-        } else if was_full {
-            self.order.push_back(Arc::clone(namespace));
+        if queue.waiting.is_empty() && queue.under_way == 0 {
+            self.queues.remove(namespace);
         }
     }
 
     /// How many things wait.
     #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.queues.values().map(|queue| queue.waiting.len()).sum()
     }
 }
@@ -169,12 +165,12 @@ mod tests {
             ),
         ];
         for (case, each, steps) in cases {
-            let mut turns = Turns::new(each);
+            let mut turns = Turns::default();
             for (number, step) in steps.into_iter().enumerate() {
                 match step {
                     Push(thing) => turns.push(&thing[..1], thing),
                     Next(expected) => {
-                        let next = turns.next();
+                        let next = turns.next(each);
                         let namespaced = next.as_ref().is_none_or(|(namespace, thing)| thing.starts_with(&**namespace));
                         assert!(namespaced, "{case}, step {number}");
                         assert_eq!(next.map(|(_, thing)| thing), expected, "{case}, step {number}");
@@ -187,11 +183,11 @@ mod tests {
 
     #[test]
     fn a_namespace_that_has_nothing_to_do_is_not_kept() {
-        let mut turns = Turns::new(1);
+        let mut turns = Turns::default();
         for number in 0..100 {
             turns.push(&format!("team-{number}"), number);
         }
-        while let Some((namespace, _)) = turns.next() {
+        while let Some((namespace, _)) = turns.next(1) {
             turns.done(&namespace);
         }
         assert!(turns.queues.is_empty() && turns.order.is_empty());
