@@ -54,7 +54,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// of a second, and lists are in the order of creation.
 pub const CREATED_AT_ANNOTATION: &str = "oncall.dev/created-at";
 /// Annotation of a Webhook that was made over the REST API: the API's fields, with commas between, that were sent as `""` (or,
-/// for `is_webhook_enabled`, as null) and read back so. A field that has a value since is no longer blank.
+/// for `is_webhook_enabled`, as null) and read back so. A text that has a value since is no longer blank, and a webhook that is
+/// disabled since is just that.
 pub const BLANK_FIELDS_ANNOTATION: &str = "oncall.dev/blank-fields";
 
 /// The definitions of all three resources, in the order in which people meet them.

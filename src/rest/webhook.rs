@@ -53,9 +53,8 @@ pub(crate) struct WebhookInput {
     /// Unique in its namespace.
     #[schema(nullable = false, min_length = 1, max_length = 100, example = "New Webhook")]
     name: Option<String>,
-    // Null means disabled, and reads back as null.
-    /// True if it is left out of a new webhook.
-    #[schema(value_type = Option<bool>, nullable = false)]
+    /// True if it is left out of a new webhook. Null is for new webhooks alone: as good as true, and read back as null.
+    #[schema(value_type = Option<bool>)]
     is_webhook_enabled: Option<Option<bool>>,
     /// Id of a team: any text. Empty and `null` are none.
     #[schema(value_type = Option<String>, max_length = 100)]
@@ -152,7 +151,7 @@ pub(crate) struct WebhookOutput<'a> {
     id: String,
     /// Unique in its namespace.
     name: &'a str,
-    /// A disabled webhook never runs. Null, which a client may have sent, is as good as false.
+    /// A disabled webhook, where this is false, never runs. Null, which a client may have sent, is as good as true.
     #[schema(required)]
     is_webhook_enabled: Option<bool>,
     /// Id of its team.
@@ -201,7 +200,8 @@ impl<'a> From<&'a Webhook> for WebhookOutput<'a> {
         Self {
             id: id_of(webhook),
             name: display_name(webhook),
-            is_webhook_enabled: (spec.enabled || !blank.contains("is_webhook_enabled")).then_some(spec.enabled),
+            // Null is no value of a manifest, and OnCall's webhooks that have it run.
+            is_webhook_enabled: (!spec.enabled || !blank.contains("is_webhook_enabled")).then_some(spec.enabled),
             team: non_empty(&spec.team),
             data: non_empty(&spec.data),
             username: or_blank(spec.username.as_deref(), "username"),
@@ -254,7 +254,7 @@ pub(crate) fn desired(webhook: &Webhook, input: WebhookInput) -> DesiredWebhook 
     } = input;
     let mut desired = DesiredWebhook::unchanged(webhook);
     if let Some(enabled) = is_webhook_enabled {
-        desired.spec.enabled = enabled.unwrap_or(false);
+        desired.spec.enabled = enabled.unwrap_or(true);
         desired.mark_blank("is_webhook_enabled", enabled.is_none());
     }
     if let Some(username) = username {

@@ -39,6 +39,7 @@ use tokio::sync::OnceCell;
 use crate::harness::{TestNamespace, cluster, eventually};
 
 const WEBHOOKS: &str = "/api/v1/webhooks/";
+const ACTIONS: &str = "/api/v1/actions/";
 
 /// The API that all tests share. It ends with the cluster.
 async fn shared() -> &'static Api {

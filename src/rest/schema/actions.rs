@@ -6,7 +6,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         RefOr,
-        schema::{Object, Schema, SchemaType, Type},
+        schema::{Object, Schema},
     },
 };
 
@@ -32,7 +32,6 @@ impl PartialSchema for ActionOutput {
     fn schema() -> RefOr<Schema> {
         let mut action = arranged(WebhookOutput::schema());
         action.description = Some("A webhook, as the older `/api/v1/actions/` shows it.".to_owned());
-        describe(&mut action, "is_webhook_enabled", "A disabled webhook never runs.");
         Schema::Object(action).into()
     }
 }
@@ -55,19 +54,6 @@ impl PartialSchema for ActionInput {
         action.description = Some(description.to_owned());
         describe(&mut action, "http_method", "POST if it is left out of a new webhook.");
         describe(&mut action, "trigger_type", "`escalation` if it is left out of a new webhook.");
-        for (name, property) in &mut action.properties {
-            // An empty team is none; no other text may be blank.
-            if let RefOr::T(Schema::Object(text)) = property
-                && is_text(&text.schema_type)
-                && name != "team_id"
-            {
-                text.min_length = Some(1);
-            }
-        }
-        // Null is taken only where a webhook is created.
-        if let Some(RefOr::T(Schema::Object(user))) = action.properties.get_mut("user") {
-            user.schema_type = SchemaType::Type(Type::String);
-        }
         Schema::Object(action).into()
     }
 }
@@ -86,13 +72,5 @@ fn describe(object: &mut Object, field: &str, description: &str) {
         Some(RefOr::Ref(reference)) => description.clone_into(&mut reference.description),
         Some(RefOr::T(Schema::Object(property))) => property.description = Some(description.to_owned()),
         _ => {}
-    }
-}
-
-fn is_text(schema_type: &SchemaType) -> bool {
-    match schema_type {
-        SchemaType::Type(one) => *one == Type::String,
-        SchemaType::Array(types) => types.contains(&Type::String),
-        SchemaType::AnyValue => false,
     }
 }

@@ -52,14 +52,11 @@ impl Collection {
     /// created.
     pub(super) fn text_rules(self, field: &str, rules: TextRules, is_new: bool) -> TextRules {
         match (self, field) {
-            (Self::Webhooks, _) => rules,
-            // A new action may be without a user, but the user is not taken away again.
-            (Self::Actions, "username") => TextRules { null: is_new, blank: is_new, ..rules },
             // A new action has a default, `POST`. Null passes here, to be told that it is no method.
             (Self::Actions, "http_method") => TextRules { required: false, null: is_new, ..rules },
             // A new action has a default, `escalation`.
             (Self::Actions, "trigger_type") => TextRules { required: false, ..rules },
-            (Self::Actions, _) => TextRules { blank: false, ..rules },
+            _ => rules,
         }
     }
 }

@@ -1,2 +1,3 @@
 mod input;
 mod manifest;
+mod recorded;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Team, WEBHOOKS, id, path, with};
+use super::{ACTIONS, Team, WEBHOOKS, id, path, with};
 
 const MASK: &str = "****************";
 
@@ -146,6 +146,58 @@ async fn each_change_of_a_configuration_reads_back_and_leaves_the_rest() {
         let expected = shown(&wanted, id(&created)).to_string();
         assert_eq!(team.put(&one, wanted.clone()).await.expect(200).to_string(), expected, "{change}");
         assert_eq!(team.get(&one).await.body, expected, "{change}");
+    }
+}
+
+/// What an older provider sends for its resource of the older form.
+fn action(name: &str, more: Value) -> Value {
+    let body = json!({
+        "name": name, "url": "https://example.com", "team_id": "", "user": "", "password": "", "data": "",
+        "authorization_header": "", "trigger_template": "", "headers": "", "forward_whole_payload": true,
+    });
+    with(body, more)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_older_providers_send_to_the_older_form_is_taken_blank_or_null() {
+    let team = Team::new("actions").await;
+    let created = team.call(reqwest::Method::POST, ACTIONS, Some(&action("older", json!({})))).await.expect(201);
+    let expected = json!({
+        "id": id(&created), "name": "older", "is_webhook_enabled": true, "team_id": null, "user": "", "data": null,
+        "password": "", "authorization_header": "", "trigger_template": null, "headers": null,
+        "url": "https://example.com", "forward_whole_payload": true, "http_method": "POST", "trigger_type": "escalation",
+        "integration_filter": null,
+    });
+    assert_eq!(created.to_string(), expected.to_string());
+    let one = format!("{ACTIONS}{}/", id(&created));
+    let secrets = json!({"user": "ann", "password": "s3cret", "data": "{{ event.type }}"});
+    let shown = json!({"user": "ann", "password": MASK, "data": "{{ event.type }}"});
+    let changes = [
+        (action("older", secrets), with(expected.clone(), shown.clone())),
+        (json!({"user": null}), with(with(expected.clone(), shown), json!({"user": null}))),
+        (json!({"password": null, "data": null}), with(expected.clone(), json!({"user": null, "password": null}))),
+        (action("older", json!({})), expected),
+    ];
+    for (sent, expected) in changes {
+        assert_eq!(team.put(&one, sent.clone()).await.expect(200).to_string(), expected.to_string(), "{sent}");
+        assert_eq!(team.get(&one).await.body, expected.to_string(), "{sent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_neither_enabled_nor_disabled_reads_back_so_and_is_stored_as_one_that_fires() {
+    let team = Team::new("neither").await;
+    let created = team.create("neither", json!({"is_webhook_enabled": null})).await;
+    let one = path(&created);
+    let states = [(json!({}), json!(null), true), (json!({"is_webhook_enabled": false}), json!(false), false)];
+    for (sent, shown, fires) in states {
+        let changed = team.put(&one, sent.clone()).await.expect(200);
+        assert_eq!(changed["is_webhook_enabled"], shown, "{sent}");
+        assert_eq!(team.object(id(&created)).await.spec.enabled, fires, "{sent}");
+    }
+    let refused = (400, json!({"is_webhook_enabled": ["This field may not be null."]}));
+    for path in [one, format!("{ACTIONS}{}/", id(&created))] {
+        assert_eq!(team.put(&path, json!({"is_webhook_enabled": null})).await.both(), refused, "{path}");
     }
 }
 

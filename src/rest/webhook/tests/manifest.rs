@@ -7,7 +7,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::super::{reader::TRIGGER_TYPES, *};
-use crate::resources::{BLANK_FIELDS_ANNOTATION, SecretKeyRef};
+use crate::{
+    core::{event::EventFacts, matching, webhook::EventType},
+    resources::{BLANK_FIELDS_ANNOTATION, SecretKeyRef, compile},
+};
 
 /// As if the values were stored, each under a key of its own.
 fn mk_references(desired: &DesiredWebhook) -> BTreeMap<CredentialField, SecretKeyRef> {
@@ -35,7 +38,7 @@ fn desired(webhook: &Webhook, sent: Value, creates: bool) -> DesiredWebhook {
 }
 
 /// The webhook after it was written as desired.
-fn write_down(webhook: &Webhook, desired: &mut DesiredWebhook) -> Webhook {
+pub(super) fn write_down(webhook: &Webhook, desired: &mut DesiredWebhook) -> Webhook {
     let references = mk_references(desired);
     desired.refer_to(references);
     let mut webhook = webhook.clone();
@@ -88,7 +91,7 @@ fn a_new_webhook_is_written_without_defaults() {
         ),
         (
             json!({"username": "", "password": "", "authorization_header": "", "is_webhook_enabled": null}),
-            json!({"enabled": false, "triggerType": trigger, "url": url}),
+            json!({"triggerType": trigger, "url": url}),
             Some("authorization_header,is_webhook_enabled,password,username"),
         ),
         (
@@ -116,6 +119,23 @@ fn a_new_webhook_is_written_without_defaults() {
             (expected, blank),
             "{sent}"
         );
+    }
+}
+
+#[test]
+fn only_a_webhook_that_was_sent_as_disabled_never_fires() {
+    let event = EventFacts {
+        event_type: EventType::Resolve,
+        alert_group_id: "I1".into(),
+        integration_id: None,
+        webhook_refs: Vec::new(),
+    };
+    for (sent, fires) in [(json!(true), true), (json!(false), false), (json!(null), true), (json!(""), true)] {
+        let body = json!({
+            "name": "w", "url": "https://e", "http_method": "POST", "trigger_type": "resolve", "is_webhook_enabled": sent,
+        });
+        let webhook = write_down(&bare(), &mut desired(&bare(), body, true));
+        assert_eq!(matching::runs(&compile(&webhook), &event), fires, "{sent}");
     }
 }
 
@@ -168,21 +188,15 @@ fn a_patch_holds_only_what_changes() {
             None,
         ),
         (json!({}), "", json!({"is_webhook_enabled": false}), json!({"enabled": false}), None),
+        (json!({}), "is_webhook_enabled", json!({"is_webhook_enabled": true}), json!({}), Some(Value::Null)),
         (
-            json!({"enabled": false}),
-            "is_webhook_enabled",
-            json!({"is_webhook_enabled": true}),
-            json!({"enabled": true}),
-            Some(Value::Null),
-        ),
-        (
-            json!({"enabled": false}),
+            json!({}),
             "is_webhook_enabled",
             json!({"is_webhook_enabled": false}),
-            json!({}),
+            json!({"enabled": false}),
             Some(Value::Null),
         ),
-        (json!({"enabled": false}), "is_webhook_enabled", json!({}), json!({}), None),
+        (json!({}), "is_webhook_enabled", json!({}), json!({}), None),
         (json!({"username": "u"}), "", json!({"username": ""}), json!({"username": null}), Some(json!("username"))),
         (json!({}), "password,username", json!({"username": "u"}), json!({"username": "u"}), Some(json!("password"))),
         (json!({}), "password", json!({"password": null}), json!({}), Some(Value::Null)),
@@ -291,7 +305,7 @@ fn a_webhook_is_shown_in_both_collections_with_fields_in_oncalls_order() {
     );
     // An annotation of fields that have a value since says nothing.
     let stale = "is_webhook_enabled,username,password";
-    let enabled = json!({"triggerType": "resolve", "url": "https://e", "enabled": true, "username": "u", "password": secret("s", "p")});
+    let disabled = json!({"triggerType": "resolve", "url": "https://e", "enabled": false, "username": "u", "password": secret("s", "p")});
     let cases = [
         (json!({"triggerType": "resolve", "url": "https://e"}), "", Collection::Webhooks, plain.clone()),
         (
@@ -314,7 +328,7 @@ fn a_webhook_is_shown_in_both_collections_with_fields_in_oncalls_order() {
             r#"{"id":"WHABCDEFGHIJKL","name":"A w","is_webhook_enabled":false,"team_id":"T","user":"u","data":"d","password":"****************","authorization_header":"****************","trigger_template":"t","headers":"h","url":"****************","forward_whole_payload":true,"http_method":"PUT","trigger_type":"status change","integration_filter":["C"]}"#.to_owned(),
         ),
         (
-            json!({"triggerType": "resolve", "url": "https://e", "enabled": false}),
+            json!({"triggerType": "resolve", "url": "https://e"}),
             "authorization_header,is_webhook_enabled,password,username",
             Collection::Webhooks,
             plain
@@ -324,10 +338,11 @@ fn a_webhook_is_shown_in_both_collections_with_fields_in_oncalls_order() {
                 .replace("\"authorization_header\":null", "\"authorization_header\":\"\""),
         ),
         (
-            enabled,
+            disabled,
             stale,
             Collection::Webhooks,
             plain
+                .replace("\"is_webhook_enabled\":true", "\"is_webhook_enabled\":false")
                 .replace("\"username\":null", "\"username\":\"u\"")
                 .replace("\"password\":null", "\"password\":\"****************\""),
         ),
