@@ -18,6 +18,7 @@
 //! | module | concept |
 //! |---|---|
 //! | [`address`] | whether a request may go to an address |
+//! | [`charset`] | the text of a body in the charset that a client names |
 //! | [`delivery`] | one webhook's run for one event: its key, its attempts, its outcome |
 //! | [`dispatch`] | which delivery goes out next: bounded, fair, held back from endpoints that are down |
 //! | [`event`] | an event's data, as templates see it and as it is forwarded |
@@ -44,6 +45,7 @@
 //! these modules need each other.
 
 pub mod address;
+pub mod charset;
 pub mod delivery;
 pub mod dispatch;
 pub mod event;

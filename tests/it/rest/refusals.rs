@@ -117,6 +117,38 @@ async fn while_the_api_server_is_away_reads_go_on_and_writes_are_told_to_come_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_read_in_the_charset_that_its_content_type_names_or_refused_where_that_is_unknown() {
+    let team = Team::new("charset").await;
+    let one = path(&team.create("charset", json!({})).await);
+    let text = json!({"username": "café €"}).to_string();
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let marked = [&b"\xff\xfe"[..], &utf_16(u16::to_le_bytes)].concat();
+    let latin = b"{\"username\": \"caf\xe9\"}".to_vec();
+    let stored = |name: &str| (200, json!(name));
+    let refused = |detail: &str| (400, json!(format!("JSON parse error - {detail}")));
+    let cases = [
+        ("application/json; charset=utf-16", marked, stored("café €")),
+        (
+            "application/json; charset=utf-16",
+            utf_16(u16::to_le_bytes),
+            refused("UTF-16 stream does not start with BOM"),
+        ),
+        ("application/json; charset=utf-16-be", utf_16(u16::to_be_bytes), stored("café €")),
+        ("application/json; charset=\"ISO-8859-1\"", latin.clone(), stored("café")),
+        ("application/json; charset=latin-1", latin.clone(), stored("café")),
+        ("application/json; charset=nonsense", latin, refused("unknown encoding: nonsense")),
+    ];
+    for (content_type, body, expected) in cases {
+        let request = team.http.put(format!("{}{one}", team.url)).header("authorization", &team.token);
+        let answer = request.header("content-type", content_type).body(body).send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("a body of JSON");
+        let shown = if status == 200 { &body["username"] } else { &body["detail"] };
+        assert_eq!((status, shown.clone()), expected, "{content_type}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_go_to_another_host_only_if_they_are_sent_again_or_the_administrator_wants_it_as_in_oncall() {
     let team = Team::new("carry").await;
     let secrets =
