@@ -73,14 +73,15 @@ pub struct AlertGroupEventSpec {
     #[serde(rename = "type")]
     pub type_: EventType,
     /// When it happened, as templates are to see it, such as `2023-08-18T16:38:21.442981+00:00`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
     #[schemars(length(max = 64))]
-    pub time: Option<String>,
-    /// Until when the alert group is silenced, as templates are to see it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Option<String>>,
+    /// Until when the alert group is silenced, as templates are to see it; null for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
     #[schemars(length(max = 64))]
-    pub until: Option<String>,
-    /// Who did it; for a personal notification, who is notified.
+    pub until: Option<Option<String>>,
+    /// Who did it. For a personal notification: who is notified, which templates see as `event.user` too. Beside the keys that are
+    /// named here there may be others, of any JSON, such as the id of a chat; at most 64 in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
     /// The alert group after the change.
@@ -112,8 +113,10 @@ pub struct AlertGroupEventSpec {
     pub webhook_refs: Vec<String>,
 }
 
-/// A user of the system that the alert group lives in.
+/// A user of the system that the alert group lives in: who that is, and whatever else templates are to see of the user, such as a
+/// phone number or the id of a chat; at most 64 keys in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::open::<64>)]
 pub struct User {
     /// The user's id.
     #[serde(default)]
@@ -127,6 +130,9 @@ pub struct User {
     #[serde(default)]
     #[schemars(length(max = 320))]
     pub email: Option<String>,
+    /// All other keys, as they were sent.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// An alert group. Times are texts, shown as they are given.
@@ -313,7 +319,7 @@ impl AlertGroupEventSpec {
         let mut event = Map::from_iter([("type".to_owned(), json!(self.type_))]);
         for (key, value) in [("time", &self.time), ("until", &self.until)] {
             if let Some(value) = value {
-                event.insert(key.to_owned(), Value::from(value.as_str()));
+                event.insert(key.to_owned(), json!(value));
             }
         }
         if self.type_ == EventType::PersonalNotification {
@@ -418,6 +424,53 @@ mod tests {
         let user = json!({"id": "U1", "username": "ann", "email": null});
         assert_eq!(data["event"], json!({"type": "personal notification", "user": user}));
         assert_eq!((&data["user"], &data["alert_payload"]), (&user, &json!("")));
+    }
+
+    #[test]
+    fn users_carry_further_keys_as_they_were_sent() {
+        let mk_user = |name: &str| {
+            let more = json!({"chat_id": -1001, "phones": ["+49 1", {"type": "mobile"}], "aB": null, "id_2": 0.5});
+            let mut user = json!({"id": name, "username": null, "email": "a@b.c"});
+            user.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            user
+        };
+        let data = data_of(json!({
+            "type": "personal notification", "alertGroup": {"id": "I1"}, "webhookRefs": ["one"], "user": mk_user("a"),
+            "notifiedUsers": [mk_user("b"), {"chat_id": 1}], "usersToBeNotified": [mk_user("c")],
+            "alertGroupAcknowledgedBy": mk_user("d"), "alertGroupResolvedBy": mk_user("e"),
+        }));
+        let bare = json!({"id": null, "username": null, "email": null, "chat_id": 1});
+        let expected = [
+            ("user", mk_user("a")),
+            ("notified_users", json!([mk_user("b"), bare])),
+            ("users_to_be_notified", json!([mk_user("c")])),
+            ("alert_group_acknowledged_by", mk_user("d")),
+            ("alert_group_resolved_by", mk_user("e")),
+        ];
+        for (key, expected) in expected {
+            assert_eq!(data[key].to_string(), expected.to_string(), "{key}");
+        }
+        assert_eq!(data["event"]["user"].to_string(), mk_user("a").to_string());
+        let spec: AlertGroupEventSpec = serde_json::from_value(json!({
+            "type": "resolve", "alertGroup": {"id": "I1"}, "user": mk_user("a"),
+        }))
+        .unwrap();
+        assert_eq!(json!(spec)["user"].to_string(), mk_user("a").to_string());
+    }
+
+    #[test]
+    fn a_time_that_is_null_is_seen_as_null_and_one_that_is_missing_is_not_seen() {
+        // Whoever silences for ever says until when with null, as OnCall does.
+        let cases = [
+            (json!({}), json!({"type": "silence"})),
+            (json!({"until": null}), json!({"type": "silence", "until": null})),
+            (json!({"time": null, "until": "u"}), json!({"type": "silence", "time": null, "until": "u"})),
+        ];
+        for (times, expected) in cases {
+            let mut spec = json!({"type": "silence", "alertGroup": {"id": "I1"}});
+            spec.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+            assert_eq!(data_of(spec)["event"].to_string(), expected.to_string(), "{times}");
+        }
     }
 
     #[test]

@@ -17,6 +17,13 @@ pub(super) fn any_json(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }
 
+/// Lets an object have other properties than those of its schema, of any JSON; `MOST` in all.
+pub(super) fn open<const MOST: u32>(schema: &mut Schema) {
+    schema.remove("additionalProperties");
+    schema.insert("x-kubernetes-preserve-unknown-fields".to_owned(), true.into());
+    schema.insert("maxProperties".to_owned(), MOST.into());
+}
+
 /// The schema of a duration such as `4s` or `1m30s`.
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+$"})

@@ -10,6 +10,7 @@ mod examples;
 mod harness;
 mod memory;
 mod neighbours;
+mod payload;
 mod proxy;
 mod reach;
 mod redeliver;

@@ -100,6 +100,7 @@ async fn lint_refuses_what_the_api_server_refuses_and_nothing_else() {
         format!("apiVersion: oncall.dev/v1alpha1\nkind: Webhook\nmetadata: {meta}\nspec: {spec}\n")
     };
     let secret = "{secretKeyRef: {name: s, key: k}}";
+    let keys = |count: usize| (0..count).map(|key| format!("k{key}: 1")).collect::<Vec<_>>().join(", ");
     let manifests = [
         // Keys that stand twice are not among them: kubectl takes the last without a word, lint does not.
         // Nulls, and what YAML 1.1 makes of plain words and numbers.
@@ -142,6 +143,10 @@ async fn lint_refuses_what_the_api_server_refuses_and_nothing_else() {
         event("{type: resolve, alertGroup: {id: I1, nope: null}}"),
         event("{type: resolve, alertGroup: {id: I1}, notifiedUsers: [{}]}"),
         event("{type: resolve, alertGroup: {id: I1}, user: {id: 1}}"),
+        event("{type: resolve, alertGroup: {id: I1}, user: {id: U1, chat_id: 7, aB: null, phones: [{a: 1}]}}"),
+        event("{type: silence, time: null, until: null, alertGroup: {id: I1}}"),
+        event(&format!("{{type: resolve, alertGroup: {{id: I1}}, user: {{{}}}}}", keys(64))),
+        event(&format!("{{type: resolve, alertGroup: {{id: I1}}, notifiedUsers: [{{{}}}]}}", keys(65))),
         meta("{name: One}"),
         meta("{name: 'a.b-c'}"),
         meta("{name: one, labels: {a: true}}"),
