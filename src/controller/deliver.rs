@@ -235,7 +235,7 @@ impl Deliverer {
             let why = "Not sent: the AlertGroupEvent is gone";
             return Ok(Sent::Over(Next::End(self.recorder.close(delivery, Some(webhook), Some(why)).await)));
         };
-        let prepared = self.prepare(delivery, webhook, data).await.bounded(cut_record);
+        let prepared = self.prepare(delivery, webhook, data).await;
         let held = match &prepared {
             Preparation::Skip(_) => LEAST_WEIGHT,
             Preparation::Failed(record) => weight(0, record),
@@ -289,7 +289,7 @@ impl Deliverer {
         let prepare = move || {
             let started = Instant::now();
             let secret = |key: &_| secrets.get(&webhook.name.namespace, key).map_err(|missing| missing.to_string());
-            let prepared = request::prepare(&webhook.webhook, &data, &own, masked, &secret);
+            let prepared = request::prepare(&webhook.webhook, &data, &own, masked, &secret).bounded(cut_record);
             webhook.effort.note(size, started.elapsed());
             prepared
         };

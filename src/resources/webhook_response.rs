@@ -114,7 +114,8 @@ pub struct WebhookResponseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub request_headers: Option<String>,
-    /// The body as it was sent, or why there was none (`Data - …`).
+    /// The body as it was sent, or why there was none (`Data - …`). JSON of more than 200 000 bytes has its largest values cut, and
+    /// a last key `…` that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub request_data: Option<String>,
@@ -125,7 +126,8 @@ pub struct WebhookResponseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub content: Option<String>,
-    /// The event's data as templates saw it, as JSON text.
+    /// The event's data as templates saw it, as JSON text. Of more than 200 000 bytes, its largest values are cut, and a last key
+    /// `…` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub event_data: Option<String>,
@@ -309,8 +311,10 @@ fn in_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
-/// Cuts the texts of a record to what a status may have, so that no more is held while the request is on its way.
+/// Cuts the texts of a record to what a status may have, so that no more is held while the request is on its way. What is JSON
+/// stays JSON.
 pub fn cut_record(record: ResponseRecord) -> ResponseRecord {
+    let cut = |text| response::cut(text, TEXT_LIMIT);
     ResponseRecord {
         url: record.url.map(cut),
         request_trigger: record.request_trigger.map(cut),
@@ -320,33 +324,6 @@ pub fn cut_record(record: ResponseRecord) -> ResponseRecord {
         content: record.content.map(cut),
         event_data: record.event_data.map(cut),
     }
-}
-
-/// Cuts a text, unless it is short enough or was cut before.
-fn cut(mut text: String) -> String {
-    let length = text.len();
-    let marker = |length: usize| format!("… (cut: {length} bytes in all)");
-    // Go writes some characters as \u and four digits.
-    let stored = |char: char| match char {
-        '"' | '\\' | '\n' | '\r' | '\t' => 2,
-        '<' | '>' | '&' | '\0'..='\x1f' | '\u{2028}' | '\u{2029}' => 6,
-        other => other.len_utf8(),
-    };
-    let ends = text.char_indices().scan(0, |sum, (at, char)| {
-        *sum += stored(char);
-        Some((at, *sum))
-    });
-    // Short texts, most of them, need no counting.
-    let end = if length * 6 <= TEXT_LIMIT { None } else { ends.into_iter().find(|(_, sum)| *sum > TEXT_LIMIT) };
-    let Some((end, _)) = end else { return text };
-    let was_cut =
-        text.get(end..).and_then(|rest| rest.strip_prefix("… (cut: ")?.strip_suffix(" bytes in all)")?.parse().ok());
-    if was_cut.is_none_or(|length: usize| text[end..] != *marker(length)) {
-        text.truncate(end);
-        text.shrink_to_fit();
-        text.push_str(&marker(length));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -385,17 +362,26 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_with_a_marker() {
-        assert_eq!(cut("short".to_owned()), "short");
-        let long = "é".repeat(TEXT_LIMIT);
-        assert_eq!(cut(long.clone()), format!("{}… (cut: 400000 bytes in all)", &long[..TEXT_LIMIT]));
-        // As the API server stores them, they take six bytes each.
-        let escaped = "<".repeat(TEXT_LIMIT);
-        assert_eq!(cut(escaped.clone()), format!("{}… (cut: 200000 bytes in all)", &escaped[..TEXT_LIMIT / 6]));
-        assert_eq!(cut(escaped[..TEXT_LIMIT / 6].to_owned()), escaped[..TEXT_LIMIT / 6]);
-        for long in [long, escaped] {
-            let once = cut(long);
-            assert_eq!(cut(once.clone()), once);
-        }
+    fn each_text_of_a_record_is_cut_for_itself_and_what_is_json_stays_json() {
+        let text = |text: &str| Some(text.to_owned());
+        let long = "x".repeat(300_000);
+        let json = json!({"event": {"type": "resolve"}, "alert_payload": {"log": long}}).to_string();
+        let record = ResponseRecord {
+            url: text("http://receiver.example"),
+            request_trigger: None,
+            request_headers: text("{}"),
+            request_data: Some(long),
+            status_code: Some(200),
+            content: text("ok"),
+            event_data: Some(json),
+        };
+        let cut = cut_record(record.clone());
+        let data: Value = serde_json::from_str(cut.event_data.as_deref().unwrap()).unwrap();
+        assert_eq!(data["event"], json!({"type": "resolve"}));
+        assert!(data["alert_payload"]["log"].as_str().unwrap().ends_with("x… (cut: 300000 bytes in all)"));
+        assert!(cut.request_data.as_deref().unwrap().ends_with("x… (cut: 300000 bytes in all)"));
+        let (request_data, event_data) = (cut.request_data.clone(), cut.event_data.clone());
+        assert_eq!(cut, ResponseRecord { request_data, event_data, ..record });
+        assert_eq!(cut_record(cut.clone()), cut);
     }
 }

@@ -53,7 +53,8 @@ pub(crate) struct ResponseBody<'a> {
     /// The request's headers, a JSON object, secrets masked; or `Headers - ` and why there were none.
     #[schema(required)]
     request_headers: Option<&'a str>,
-    /// The body as it was sent; or `Data - ` and why there was none.
+    /// The body as it was sent; or `Data - ` and why there was none. JSON of more than 200 000 bytes has its largest values cut,
+    /// and a last key `…` that says so.
     #[schema(required)]
     request_data: Option<&'a str>,
     /// Status code of the answer.
@@ -62,7 +63,8 @@ pub(crate) struct ResponseBody<'a> {
     /// Content of the answer, or why there was none.
     #[schema(required)]
     content: Option<&'a str>,
-    /// The data as templates saw it, as JSON text.
+    /// The data as templates saw it, as JSON text. Of more than 200 000 bytes, its largest values are cut, and a last key `…` says
+    /// so.
     #[schema(required)]
     event_data: Option<&'a str>,
 }

@@ -3,6 +3,7 @@
 //!
 //! - `content_encoding`: bodies decoded, within bounds
 //! - `charset`: bodies as text
+//! - `cutting`: texts that are too long to be stored
 //! - `masking`: secrets masked wherever an answer repeats them
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::json;
 
 mod charset;
 mod content_encoding;
+mod cutting;
 mod masking;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ mod tests;
 use self::{charset::json_text, masking::SecretMasker};
 pub use self::{
     content_encoding::{READ_LIMIT, decode},
+    cutting::cut,
     masking::{MASK, is_secret_host},
 };
 
