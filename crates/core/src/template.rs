@@ -2,7 +2,8 @@
 //!
 //! The engine is [`pyjinja`]; OnCall's filters, its global `time`, its refusal of `range` and its bounds on length are added
 //! here. In [`Mode::Json`] the data must have been escaped first ([`crate::event::EventData::context`] does), so that
-//! `{"text": "{{ alert_payload.text }}"}` stays valid JSON.
+//! `{"text": "{{ alert_payload.text }}"}` stays valid JSON, and the text of its mappings is escaped where it is made, so that
+//! mostly `{"text": "{{ alert_payload }}"}` does too.
 
 mod filters;
 
@@ -18,8 +19,19 @@ pub const LIMIT: usize = 50_000;
 pub enum Mode {
     /// `url` and `triggerTemplate`: the data as it is.
     Raw,
-    /// `headers` and `data`: strings escaped as inside a JSON string literal.
+    /// `headers` and `data`: strings escaped as inside a JSON string literal, and the double quotes in the text (`str()`) of
+    /// each mapping of the data that have no backslash before them. A mapping's `repr`, its copies and the dicts that the
+    /// template makes are not escaped.
     Json,
+}
+
+impl Mode {
+    fn environment(self) -> &'static Environment {
+        match self {
+            Self::Raw => &ENVIRONMENT,
+            Self::Json => &JSON_ENVIRONMENT,
+        }
+    }
 }
 
 /// Bound on the bytes of compiled patterns that the process keeps between renderings.
@@ -88,6 +100,30 @@ static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
     environment
 });
 
+/// The same for [`Mode::Json`].
+static JSON_ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
+    let mut environment = ENVIRONMENT.clone();
+    environment.set_text_of_mappings(with_escaped_quotes);
+    environment
+});
+
+/// `text` with a backslash before each double quote that has none before it.
+fn with_escaped_quotes(text: String) -> String {
+    if !text.contains('"') {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    let mut before = '\0';
+    for char in text.chars() {
+        if char == '"' && before != '\\' {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+        before = char;
+    }
+    escaped
+}
+
 /// Filters and tests that look at what they are given once, and make little more of it.
 const PLAIN_FILTERS: [&str; 46] = [
     "abs",
@@ -151,7 +187,7 @@ impl Template {
     /// # Errors
     /// The text is longer than [`LIMIT`] or is not a template.
     pub fn compile(source: &str, mode: Mode) -> Result<Self, TemplateError> {
-        Ok(Self { compiled: ENVIRONMENT.compile(source)?, mode })
+        Ok(Self { compiled: mode.environment().compile(source)?, mode })
     }
 
     /// Checks that OnCall's API stores `source` as a template of any field: it does unless rendering fails with a

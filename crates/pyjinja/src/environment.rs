@@ -193,6 +193,25 @@ impl Environment {
         Arc::make_mut(&mut self.registry).sandbox = policy;
     }
 
+    /// Makes each mapping of the data, at any depth, one of a class derived from `dict` whose `__str__` is `text`, which
+    /// gets the mapping's `repr`. Everything else is as with a `dict`: its `repr`, so that a list which has it is printed as
+    /// always, and its copies, which are of class `dict`.
+    ///
+    /// ```
+    /// use pyjinja::{Environment, Json};
+    ///
+    /// let mut environment = Environment::new();
+    /// environment.set_text_of_mappings(|repr| repr.replace('\'', "`"));
+    /// let template = environment.compile("{{ labels }} {{ [labels] }} {{ labels.copy() }} {{ {'a': 1} }}")?;
+    /// let labels = Json::from(serde_json::json!({"job": 1}));
+    /// let text = template.render(&[("labels".into(), labels)])?;
+    /// assert_eq!(text, "{`job`: 1} [{'job': 1}] {'job': 1} {'a': 1}");
+    /// # Ok::<(), pyjinja::Error>(())
+    /// ```
+    pub fn set_text_of_mappings(&mut self, text: fn(String) -> String) {
+        Arc::make_mut(&mut self.registry).text_of_mappings = Some(text);
+    }
+
     /// Compiles a template.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::{
         arguments::{Args, Signature},
         exception::{Exception, ExceptionClass},
         repr,
-        value::{Text, Value},
+        value::{DictClass, Text, Value},
     },
 };
 
@@ -32,7 +32,7 @@ impl Value {
 
     /// An empty `defaultdict(str)`.
     pub fn defaultdict() -> Self {
-        Self::defaulting(IndexMap::new())
+        Self::dict_of_class(IndexMap::new(), DictClass::Defaulting)
     }
 
     /// Whether it is one of Jinja2's undefined values.

@@ -107,6 +107,22 @@ fn bodies_are_the_whole_data_or_the_rendered_text() {
 }
 
 #[test]
+fn a_mapping_with_an_apostrophe_can_stand_between_quotes_in_a_body_and_a_header() {
+    let webhook = Webhook {
+        headers: Some(mk_json(r#"{"X-Payload": "{{ alert_payload }}"}"#)),
+        data: Some(mk_json(r#"{"data" : "{{ alert_payload }}"}"#)),
+        ..mk_webhook()
+    };
+    let event = EventData::new(vec![(Arc::from("alert_payload"), Json::from(json!({"text": "Hi, it's alert"})))]);
+    let prepared = prepare(&webhook, &event, &WebhookContext::default(), false, &|_| Err("no secret".to_owned()));
+    let Preparation::Send(request, record) = prepared else { panic!("not sent: {prepared:?}") };
+    let expected = headers(&[("X-Payload", r#"{'text': "Hi, it's alert"}"#), ("Content-Type", "application/json")]);
+    assert_eq!(wire(&request.first), expected);
+    let body = r#"{"data": "{'text': \"Hi, it's alert\"}"}"#;
+    assert_eq!((request.first.body.as_deref(), record.request_data.as_deref()), (Some(body), Some(body)));
+}
+
+#[test]
 fn the_record_shows_the_body_that_was_made_even_if_none_is_sent() {
     for (source, expected) in [("{{ nope }}", ""), ("null", "null"), ("[1,2]", "[1, 2]"), ("NaN", "NaN")] {
         let webhook = Webhook { data: Some(mk_json(source)), ..mk_webhook() };

@@ -1,5 +1,6 @@
 mod datetime;
 mod json;
+mod mappings;
 mod patterns;
 
 use super::*;

@@ -88,7 +88,7 @@ pub(crate) fn attribute_or_method(rendering: &Rendering, value: &Value, name: &s
         return Ok(found);
     }
     let found = match value {
-        Value::Dict(dict) if dict.defaulting => dict.subscript(rendering, &Value::from(name))?,
+        Value::Dict(dict) if dict.is_defaulting() => dict.subscript(rendering, &Value::from(name))?,
         Value::Dict(dict) => dict.get(name),
         _ => None,
     };

@@ -90,6 +90,9 @@ impl From<Function> for Global {
     }
 }
 
+/// Makes the text of a mapping of the data from its `repr`.
+pub(crate) type MappingText = fn(String) -> String;
+
 /// The filters, tests and globals of an environment by name, its policies and its limits.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
@@ -100,6 +103,7 @@ pub(crate) struct Registry {
     pub(crate) undefined: UndefinedPolicy,
     pub(crate) autoescape: bool,
     pub(crate) sandbox: SandboxPolicy,
+    pub(crate) text_of_mappings: Option<MappingText>,
 }
 
 impl Registry {

@@ -16,7 +16,7 @@ use crate::{
     python::{
         exception::{Exception, ExceptionClass, PyResult},
         re::Patterns,
-        value::{Value, dismantle},
+        value::{DictClass, Value, dismantle},
     },
 };
 
@@ -83,7 +83,8 @@ impl Rendering {
         if let Some((_, value)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, name) || known == name) {
             return value.clone();
         }
-        let value = self.context.iter().find(|(key, _)| key == name).map(|(_, json)| Value::from(json));
+        let value =
+            self.context.iter().find(|(key, _)| key == name).map(|(_, json)| Value::of_json(json, DictClass::OfData));
         let value = value.or_else(|| self.registry.global(name));
         known.push((Arc::clone(name), value.clone()));
         value

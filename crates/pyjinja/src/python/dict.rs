@@ -13,7 +13,7 @@ use crate::{
         dict::views::{DictView, ViewKind},
         exception::{Exception, ExceptionClass, PyResult, type_error, value_error},
         repr,
-        value::{Dict, Key, Value},
+        value::{Dict, DictClass, Key, Value},
     },
 };
 
@@ -63,9 +63,11 @@ pub(crate) fn call(rendering: &Rendering, dict: &Rc<Dict>, method: &str, args: A
             args.builtin(&name, 0, 0)?;
             rendering.allocate(dict.len() * 2 * size_of::<Value>())?;
             let entries = dict.entries().clone();
-            Ok(if dict.defaulting { Value::defaulting(entries) } else { Value::dict(entries) })
+            // Only `defaultdict` has a `copy` of its own.
+            let class = if dict.is_defaulting() { dict.class } else { DictClass::Plain };
+            Ok(Value::dict_of_class(entries, class))
         }
-        "fromkeys" => from_keys(rendering, args),
+        "fromkeys" => from_keys(rendering, dict.class, args),
         _ => update(rendering, dict, args),
     }
 }
@@ -97,15 +99,15 @@ fn pop(rendering: &Rendering, dict: &Dict, args: Args) -> PyResult {
     }
 }
 
-/// `dict.fromkeys`
-fn from_keys(rendering: &Rendering, args: Args) -> PyResult {
+/// `dict.fromkeys` of a class
+fn from_keys(rendering: &Rendering, class: DictClass, args: Args) -> PyResult {
     let (keys, value) = key_and_default(args.builtin("dict.fromkeys", 1, 2)?);
     let mut entries = IndexMap::new();
     for key in keys.iterate(rendering)? {
         rendering.allocate(2 * size_of::<Value>())?;
         entries.insert(key.key()?, value.clone().unwrap_or(Value::None));
     }
-    Ok(Value::dict(entries))
+    Ok(Value::dict_of_class(entries, if class == DictClass::OfData { class } else { DictClass::Plain }))
 }
 
 /// `dict.update`

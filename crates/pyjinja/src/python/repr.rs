@@ -9,7 +9,7 @@ use crate::{
         floats::float_repr,
         numbers::digits::MAX_STR_DIGITS,
         quote::quote,
-        value::{Text, Value},
+        value::{DictClass, Text, Value},
     },
 };
 
@@ -19,8 +19,19 @@ pub(crate) fn string(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>>
         Value::Str(text) => Ok(Arc::clone(&text.text)),
         Value::Undefined(_) => rendering.check_defined(value).map(|()| Arc::from("")),
         Value::Object(object) => Ok(Arc::from(object.str(rendering)?)),
+        Value::Dict(dict) if dict.class == DictClass::OfData => mapping_of_data(rendering, value),
         other => Ok(Arc::from(repr(rendering, other)?)),
     }
+}
+
+/// `str(x)` of a mapping of the data.
+fn mapping_of_data(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
+    let text = repr(rendering, value)?;
+    let Some(change) = rendering.registry.text_of_mappings else { return Ok(Arc::from(text)) };
+    let counted = text.len();
+    let text = change(text);
+    rendering.allocate(text.len().saturating_sub(counted))?;
+    Ok(Arc::from(text))
 }
 
 /// `repr(x)`
@@ -75,7 +86,7 @@ impl Printer<'_> {
             }
             Value::Dict(dict) => {
                 let entries = dict.entries();
-                let brackets = if dict.defaulting { ["defaultdict(<class 'str'>, {", "})"] } else { ["{", "}"] };
+                let brackets = if dict.is_defaulting() { ["defaultdict(<class 'str'>, {", "})"] } else { ["{", "}"] };
                 self.container(Rc::as_ptr(dict).cast(), brackets, |printer| {
                     for (index, (key, value)) in entries.iter().enumerate() {
                         if index > 0 {

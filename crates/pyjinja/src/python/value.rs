@@ -16,7 +16,7 @@ use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
 pub(crate) use self::{
-    containers::{Dict, List, Tuple, dismantle},
+    containers::{Dict, DictClass, List, Tuple, dismantle},
     equality::equal,
     key::Key,
     undefined::Undefined,
@@ -105,12 +105,12 @@ impl Value {
 
     /// A `dict`.
     pub(crate) fn dict(entries: IndexMap<Key, Self>) -> Self {
-        Self::Dict(Rc::new(Dict::new(entries, false)))
+        Self::dict_of_class(entries, DictClass::Plain)
     }
 
-    /// A `defaultdict(str)`.
-    pub(crate) fn defaulting(entries: IndexMap<Key, Self>) -> Self {
-        Self::Dict(Rc::new(Dict::new(entries, true)))
+    /// A dict of this class.
+    pub(crate) fn dict_of_class(entries: IndexMap<Key, Self>, class: DictClass) -> Self {
+        Self::Dict(Rc::new(Dict::new(entries, class)))
     }
 
     /// A value of a type of its own.
@@ -149,7 +149,7 @@ impl Value {
             Self::List(_) => "list",
             Self::Tuple(tuple) if tuple.group => "_GroupTuple",
             Self::Tuple(_) => "tuple",
-            Self::Dict(dict) if dict.defaulting => "defaultdict",
+            Self::Dict(dict) if dict.is_defaulting() => "defaultdict",
             Self::Dict(_) => "dict",
             Self::Object(object) => object.type_name(),
         }
@@ -159,7 +159,7 @@ impl Value {
     pub(crate) fn operand_name(&self) -> Cow<'static, str> {
         match self {
             Self::Object(object) => object.operand_name(),
-            Self::Dict(dict) if dict.defaulting => Cow::Borrowed("collections.defaultdict"),
+            Self::Dict(dict) if dict.is_defaulting() => Cow::Borrowed("collections.defaultdict"),
             other => Cow::Borrowed(other.type_name()),
         }
     }
@@ -171,7 +171,7 @@ impl Value {
             Self::Undefined(_) => "jinja2.runtime.Undefined object".to_owned(),
             Self::Str(Text { safe: true, .. }) => "markupsafe.Markup object".to_owned(),
             Self::Tuple(tuple) if tuple.group => "jinja2.filters._GroupTuple object".to_owned(),
-            Self::Dict(dict) if dict.defaulting => "collections.defaultdict object".to_owned(),
+            Self::Dict(dict) if dict.is_defaulting() => "collections.defaultdict object".to_owned(),
             Self::Object(object) => format!("{} object", object.described()),
             other => format!("{} object", other.type_name()),
         }
@@ -296,8 +296,9 @@ impl Value {
     }
 }
 
-impl From<&Json> for Value {
-    fn from(json: &Json) -> Self {
+impl Value {
+    /// The value that `json` tells. Each mapping in it, at any depth, is of `class`.
+    pub(crate) fn of_json(json: &Json, class: DictClass) -> Self {
         match json {
             Json::Null => Self::None,
             Json::Bool(value) => Self::Bool(*value),
@@ -307,10 +308,16 @@ impl From<&Json> for Value {
             Json::Str(text) => Self::text(Arc::clone(text)),
             Json::Array(items) => {
                 budget::made_of_data(size_of::<List>() + 2 * size_of::<usize>() + items.len() * size_of::<Self>());
-                Self::list(items.iter().map(Self::from).collect())
+                Self::list(items.iter().map(|item| Self::of_json(item, class)).collect())
             }
-            Json::Object(entries) => Self::Dict(Rc::new(Dict::shared(Arc::clone(entries)))),
+            Json::Object(entries) => Self::Dict(Rc::new(Dict::shared(Arc::clone(entries), class))),
         }
+    }
+}
+
+impl From<&Json> for Value {
+    fn from(json: &Json) -> Self {
+        Self::of_json(json, DictClass::Plain)
     }
 }
 

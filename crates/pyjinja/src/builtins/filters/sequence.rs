@@ -273,9 +273,17 @@ pub(super) fn random(rendering: &Rendering, args: Args) -> PyResult {
     if length == 0 {
         return Ok(Undefined::hint("No random item, sequence was empty."));
     }
-    let at = below(length)?;
-    let picked = sequence::element(&value, i64::try_from(at).unwrap_or(0));
-    picked.map_or_else(|| access::item(rendering, &value, &Value::size(at)), Ok)
+    let at = Value::size(below(length)?);
+    let picked = match &value {
+        Value::Dict(dict) => dict.subscript(rendering, &at)?,
+        Value::Object(object) => object.item(&at),
+        sequence => sequence::element(sequence, at.index()?),
+    };
+    match (picked, &value) {
+        (Some(picked), _) => Ok(picked),
+        (None, Value::Dict(_)) => Err(Exception::new(ExceptionClass::KeyError, repr::repr(rendering, &at)?)),
+        (None, other) => type_error(format!("'{}' object is not subscriptable", other.operand_name())),
+    }
 }
 
 pub(super) fn list(rendering: &Rendering, args: Args) -> PyResult {

@@ -118,8 +118,19 @@ pub(super) fn indent(rendering: &Rendering, args: Args) -> PyResult {
         Value::Str(_) => width,
         other => operators::binary(rendering, Operator::Mul, &Value::text(" "), other)?,
     };
-    // Jinja2 adds a line break first: what can't take one is refused as an addition.
-    let ended = operators::binary(rendering, Operator::Add, &value, &Value::text("\n"))?;
+    // Jinja2 adds a line break first, in place: what can't take one is refused as such an addition.
+    let line_break = Value::text("\n");
+    let ended = match &value {
+        Value::List(list) => {
+            rendering.allocate(size_of::<Value>())?;
+            list.items_mut().push(line_break);
+            return missing_attribute(&value, "splitlines");
+        }
+        other => operators::binary(rendering, Operator::Add, other, &line_break).map_err(|mut exception| {
+            exception.message = exception.message.replacen("for +: ", "for +=: ", 1);
+            exception
+        })?,
+    };
     let (Value::Str(ended), Value::Str(indention)) = (&ended, &indention) else {
         return missing_attribute(&value, "splitlines");
     };

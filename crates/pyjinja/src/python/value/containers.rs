@@ -47,12 +47,24 @@ pub struct Tuple {
     pub(crate) group: bool,
 }
 
-/// A `dict`, or a `defaultdict(str)` if `defaulting`.
+/// The class of a dict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DictClass {
+    /// `dict`
+    Plain,
+    /// `defaultdict(str)`
+    Defaulting,
+    /// A mapping of the data, at any depth: a `dict` whose `str` is the environment's
+    /// ([`crate::Environment::set_text_of_mappings`]).
+    OfData,
+}
+
+/// A `dict`, or one of a class derived from it.
 ///
 /// It stays a view of the data that it came from until a template changes it or looks at a container in it.
 pub struct Dict {
     entries: RefCell<Entries>,
-    pub(crate) defaulting: bool,
+    pub(crate) class: DictClass,
 }
 
 enum Entries {
@@ -63,13 +75,18 @@ enum Entries {
 }
 
 impl Dict {
-    pub(super) fn new(entries: IndexMap<Key, Value>, defaulting: bool) -> Self {
-        Self { entries: RefCell::new(Entries::Owned(entries)), defaulting }
+    pub(super) fn new(entries: IndexMap<Key, Value>, class: DictClass) -> Self {
+        Self { entries: RefCell::new(Entries::Owned(entries)), class }
     }
 
     /// A dict of the data that many renderings share.
-    pub(super) fn shared(entries: Arc<json::Object>) -> Self {
-        Self { entries: RefCell::new(Entries::Shared(entries)), defaulting: false }
+    pub(super) fn shared(entries: Arc<json::Object>, class: DictClass) -> Self {
+        Self { entries: RefCell::new(Entries::Shared(entries)), class }
+    }
+
+    /// Whether a key that it does not have is added with the empty text.
+    pub(crate) fn is_defaulting(&self) -> bool {
+        self.class == DictClass::Defaulting
     }
 
     /// Empties it, and gives the keys and values that it alone had.
@@ -86,7 +103,7 @@ impl Dict {
             Value::Str(key) => self.get(key),
             key => self.entries().get(&key.key()?).cloned(),
         };
-        if found.is_some() || !self.defaulting {
+        if found.is_some() || !self.is_defaulting() {
             return Ok(found);
         }
         rendering.allocate(2 * size_of::<Value>() + key.as_str().map_or(0, |text| text.len()))?;
@@ -142,7 +159,9 @@ impl Dict {
             Entries::Shared(entries) => {
                 // With its hash, and its place in the table.
                 budget::made_of_data(entries.len() * (size_of::<Key>() + size_of::<Value>() + 4 * size_of::<usize>()));
-                entries.iter().map(|(key, value)| (Key::text(Arc::clone(key)), Value::from(value))).collect()
+                let own =
+                    |(key, value): (&Arc<str>, &Json)| (Key::text(Arc::clone(key)), Value::of_json(value, self.class));
+                entries.iter().map(own).collect()
             }
         };
         *self.entries.borrow_mut() = Entries::Owned(owned);
