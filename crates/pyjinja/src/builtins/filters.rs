@@ -166,8 +166,17 @@ fn default(_rendering: &Rendering, args: Args) -> PyResult {
 }
 
 fn escape_filter(rendering: &Rendering, args: Args) -> PyResult {
-    let [value] = args.take_all(&Signature::new("escape", 0, &["s"], &[]))?;
-    markup::escape_value(rendering, &given(value)).map(|text| Value::Str(Text::safe(text)))
+    let value = text_argument(args, "escape")?;
+    markup::escape_value(rendering, &value).map(|text| Value::Str(Text::safe(text)))
+}
+
+/// The argument `s` of a function of markupsafe, which takes it by position only.
+fn text_argument(args: Args, name: &'static str) -> PyResult {
+    if args.named.iter().any(|(name, _)| name == "s") {
+        return type_error(format!("{name}() got some positional-only arguments passed as keyword arguments: 's'"));
+    }
+    let [value] = args.take_all(&Signature::new(name, 0, &["s"], &[]))?;
+    Ok(given(value))
 }
 
 fn forceescape(rendering: &Rendering, args: Args) -> PyResult {
@@ -182,8 +191,7 @@ fn safe(rendering: &Rendering, args: Args) -> PyResult {
 }
 
 fn string(rendering: &Rendering, args: Args) -> PyResult {
-    let [value] = args.take_all(&Signature::new("soft_str", 0, &["s"], &[]))?;
-    soft(rendering, &given(value)).map(Value::Str)
+    soft(rendering, &text_argument(args, "soft_str")?).map(Value::Str)
 }
 
 /// `float(x)`

@@ -80,6 +80,9 @@ fn namespace(rendering: &Rendering, args: Args) -> PyResult {
 }
 
 fn cycler(_rendering: &Rendering, args: Args) -> PyResult {
+    if let Some((name, _)) = args.named.first() {
+        return type_error(format!("Cycler.__init__() got an unexpected keyword argument '{name}'"));
+    }
     if args.positional.is_empty() {
         return other_error("at least one item has to be provided");
     }

@@ -1,7 +1,5 @@
 //! Filters over lists and other things that can be iterated.
 
-#![expect(clippy::unnecessary_wraps, reason = "filters have one signature")]
-
 use std::rc::Rc;
 
 use super::{argument_error, flag, given, missing_attribute, soft};
@@ -404,7 +402,16 @@ pub(super) fn sum(rendering: &Rendering, args: Args) -> PyResult {
     Ok(total)
 }
 
+/// Refuses names that the parameters before `*args` and `**kwargs` have.
+fn spread(args: Args, name: &str) -> PyResult<Args> {
+    match args.named.iter().find(|(given, _)| matches!(given.as_str(), "context" | "value")) {
+        Some((given, _)) => type_error(format!("{name}() got multiple values for argument '{given}'")),
+        None => Ok(args),
+    }
+}
+
 pub(super) fn map(_rendering: &Rendering, args: Args) -> PyResult {
+    let args = spread(args, "sync_do_map")?;
     Ok(lazy("sync_do_map", mapped, args))
 }
 
@@ -459,18 +466,22 @@ fn unknown<T>(rendering: &Rendering, what: &str, name: &Value) -> PyResult<T> {
 }
 
 pub(super) fn select(_rendering: &Rendering, args: Args) -> PyResult {
+    let args = spread(args, "sync_do_select")?;
     Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, true, false), args))
 }
 
 pub(super) fn reject(_rendering: &Rendering, args: Args) -> PyResult {
+    let args = spread(args, "sync_do_reject")?;
     Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, false, false), args))
 }
 
 pub(super) fn selectattr(_rendering: &Rendering, args: Args) -> PyResult {
+    let args = spread(args, "sync_do_selectattr")?;
     Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, true, true), args))
 }
 
 pub(super) fn rejectattr(_rendering: &Rendering, args: Args) -> PyResult {
+    let args = spread(args, "sync_do_rejectattr")?;
     Ok(lazy("select_or_reject", |rendering, args| filtered(rendering, args, false, true), args))
 }
 

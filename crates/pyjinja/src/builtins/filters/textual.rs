@@ -80,6 +80,9 @@ pub(super) fn format(rendering: &Rendering, mut args: Args) -> PyResult {
     if args.positional.is_empty() {
         return type_error("do_format() missing 1 required positional argument: 'value'");
     }
+    if args.named.iter().any(|(name, _)| name == "value") {
+        return type_error("do_format() got multiple values for argument 'value'");
+    }
     let format = soft(rendering, &args.positional.remove(0))?;
     let values = match (args.positional.is_empty(), args.named.is_empty()) {
         (false, false) => {
