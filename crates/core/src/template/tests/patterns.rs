@@ -31,6 +31,30 @@ fn patterns_match_and_fail_as_pythons() {
         (r#"{{ 'a b' | regex_replace('(?x) a \\s b # all', 'y') }}"#, "y"),
         ("{{ 'aaa' | regex_replace('a{,2}', 'x') }}", "xxx"),
         (r#"{{ '(x)' | regex_replace('[()]', '') }} {{ 'a-b' | regex_replace('[a\\-]', '') }}"#, "x b"),
+        // Fuzzy matching is no part of this engine. Text that never matches would tell nobody why.
+        (
+            "{{ 'abc' | regex_search('(?:abd){e<=1}') }}",
+            "Template Error: fuzzy matching ({e<=1}) is not supported at position 7",
+        ),
+        (
+            "{{ 'abc' | regex_match('abd{i<=1,1s+2d<3}') }}",
+            "Template Error: fuzzy matching ({i<=1,1s+2d<3}) is not supported at position 3",
+        ),
+        (
+            "{{ 'abc' | regex_replace('a{1<=e<=3:[a-z]}', 'x') }}",
+            "Template Error: fuzzy matching ({1<=e<=3:[a-z]}) is not supported at position 1",
+        ),
+        (
+            "{{ 'abc' | regex_search('(?x)a {e <= 1}') }}",
+            "Template Error: fuzzy matching ({e <= 1}) is not supported at position 5",
+        ),
+        ("{{ '{d}' | regex_search('{d}') }}", "Template Error: nothing for fuzzy constraint at position 0"),
+        ("{{ 'a' | regex_search('a{1,2}{e<=1}') }}", "Template Error: nothing for fuzzy constraint at position 6"),
+        ("{{ '${data}' | regex_replace('${data}', 'x') }}", "Template Error: expected } at position 3"),
+        ("{{ 'a' | regex_search('a{e<=}') }}", "Template Error: bad fuzzy cost limit at position 5"),
+        ("{{ 'a' | regex_search('a{e<=1:(}') }}", "Template Error: expected character set at position 7"),
+        (r#"{{ 'a{x}b{1e}' | regex_search('a{x}b{1e}') }} {{ 'a{e}' | regex_search('a\\{e}') }}"#, "True True"),
+        ("{{ 'a{' | regex_search('[{e<=1}]$') }} {{ 'a{}' | regex_search('a{}') }}", "True True"),
     ];
     for (source, expected) in cases {
         assert_eq!(told(source), expected, "{source}");

@@ -1,6 +1,7 @@
 //! Reads the syntax of Python's `regex`, with its errors, and writes that of `fancy_regex`.
 
 mod escapes;
+mod fuzzy;
 mod groups;
 mod sets;
 
@@ -244,7 +245,12 @@ impl Parser {
                         elements.push(None);
                         continue;
                     }
-                    None => Some(self.literal(c)),
+                    None => {
+                        if c == '{' {
+                            self.refuse_fuzzy(before, matches!(elements.last(), Some(Some(_))))?;
+                        }
+                        Some(self.literal(c))
+                    }
                 },
                 c => Some(self.literal(c)),
             };
