@@ -304,22 +304,23 @@ fn common_round(rendering: &Rendering, value: &Value, precision: &Value) -> PyRe
 fn filesizeformat(_rendering: &Rendering, args: Args) -> PyResult {
     let [value, binary] = args.take_all(&Signature::new("do_filesizeformat", 0, &["value"], &["binary"]))?;
     let bytes = to_float(&given(value))?;
-    let (base, suffix) = if flag(binary) { (1024_f64, "iB") } else { (1000_f64, "B") };
+    let (base, suffix) = if flag(binary) { (1024, "iB") } else { (1000, "B") };
     #[expect(clippy::float_cmp, reason = "as Jinja2 compares it")]
     if bytes == 1.0 {
         return Ok(Value::text("1 Byte"));
     }
-    if bytes < base {
+    if bytes < f64::from(base) {
         return Ok(Value::text(format!("{} Bytes", int::from_float(bytes)?)));
     }
-    let mut unit = base;
+    let mut unit = BigInt::from(base);
     let mut prefix = '?';
     for next in ['k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'] {
         prefix = if next == 'k' && suffix == "iB" { 'K' } else { next };
         unit *= base;
-        if bytes < unit {
+        // Exactly, as Python compares them: the float 1e24 is less than the int.
+        if comparison::less(&Value::Float(bytes), &Value::int(unit.clone()))? {
             break;
         }
     }
-    Ok(Value::text(format!("{:.1} {prefix}{suffix}", base * bytes / unit)))
+    Ok(Value::text(format!("{:.1} {prefix}{suffix}", f64::from(base) * bytes / float::from_int(&unit)?)))
 }

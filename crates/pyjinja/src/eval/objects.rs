@@ -109,8 +109,9 @@ impl Object for MacroValue {
         Some(match name {
             "name" => self.definition.name.as_ref().map_or(Value::None, |name| Value::text(Arc::clone(name))),
             "arguments" => {
-                Value::list(self.definition.names.iter().map(|name| Value::text(Arc::clone(name))).collect())
+                Value::tuple(self.definition.names.iter().map(|name| Value::text(Arc::clone(name))).collect())
             }
+            "explicit_caller" => Value::Bool(self.definition.names.iter().any(|name| &**name == "caller")),
             "catch_kwargs" => Value::Bool(self.definition.kwargs.is_some()),
             "catch_varargs" => Value::Bool(self.definition.varargs.is_some()),
             "caller" => Value::Bool(self.definition.caller.is_some()),
@@ -355,7 +356,10 @@ impl Object for Cycler {
         &["next", "reset"]
     }
 
-    fn call_method(&self, _rendering: &Rendering, name: &str, _args: Args) -> PyResult {
+    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
+        const NEXT: Signature = Signature::new("Cycler.next", 1, &[], &[]);
+        const RESET: Signature = Signature::new("Cycler.reset", 1, &[], &[]);
+        let [] = args.take_all(if name == "reset" { &RESET } else { &NEXT })?;
         if name == "reset" {
             self.position.set(0);
             return Ok(Value::None);
@@ -397,7 +401,9 @@ impl Object for Joiner {
         true
     }
 
-    fn call(&self, _rendering: &Rendering, _args: Args) -> PyResult {
+    fn call(&self, _rendering: &Rendering, args: Args) -> PyResult {
+        const SIGNATURE: Signature = Signature::new("Joiner.__call__", 1, &[], &[]);
+        let [] = args.take_all(&SIGNATURE)?;
         Ok(if self.used.replace(true) { self.separator.clone() } else { Value::text("") })
     }
 

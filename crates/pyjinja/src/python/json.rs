@@ -8,6 +8,7 @@ use crate::{
         arguments::{Args, Signature},
         exception::{PyResult, other_error, type_error, value_error},
         floats::float_repr,
+        numbers::digits::int_text,
         object::Operator,
         operators, sorting,
         value::{Text, Value},
@@ -111,7 +112,7 @@ impl Writer<'_> {
                 }
                 self.object(Rc::as_ptr(dict).cast(), &entries)?;
             }
-            other => match plain(other) {
+            other => match plain(other)? {
                 Some(text) => self.out.push_str(&text),
                 None => {
                     return type_error(format!("Object of type {} is not JSON serializable", other.type_name()));
@@ -143,7 +144,7 @@ impl Writer<'_> {
         self.enter(address)?;
         for (index, (key, value)) in entries.iter().enumerate() {
             self.separate(if index == 0 { "{" } else { "," });
-            match (key, plain(key)) {
+            match (key, plain(key)?) {
                 (Value::Str(text), _) => self.text(text),
                 (_, Some(text)) => self.text(&text),
                 (other, None) => {
@@ -226,17 +227,17 @@ impl Writer<'_> {
 }
 
 /// The text of a value that is written without quotes, unless it is a key; None for values that need another form.
-fn plain(value: &Value) -> Option<String> {
-    match value {
+fn plain(value: &Value) -> PyResult<Option<String>> {
+    Ok(match value {
         Value::None => Some("null".to_owned()),
         Value::Bool(value) => Some(value.to_string()),
         Value::Int(value) => Some(value.to_string()),
-        Value::Big(value) => Some(value.to_string()),
+        Value::Big(value) => Some(int_text(value)?),
         Value::Float(value) if value.is_nan() => Some("NaN".to_owned()),
         Value::Float(value) if value.is_infinite() => {
             Some(if *value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned())
         }
         Value::Float(value) => Some(float_repr(*value)),
         _ => None,
-    }
+    })
 }

@@ -5,9 +5,9 @@ use std::{fmt::Write, rc::Rc, sync::Arc};
 use crate::{
     eval::{budget, rendering::Rendering},
     python::{
-        exception::{PyResult, other_error, value_error},
+        exception::{PyResult, other_error},
         floats::float_repr,
-        numbers::digits::MAX_STR_DIGITS,
+        numbers::digits::int_text,
         quote::quote,
         value::{DictClass, Text, Value},
     },
@@ -59,15 +59,7 @@ impl Printer<'_> {
             Value::Bool(true) => self.out.push_str("True"),
             Value::Bool(false) => self.out.push_str("False"),
             Value::Int(number) => drop(write!(self.out, "{number}")),
-            Value::Big(number) => {
-                let digits = number.to_string();
-                if digits.trim_start_matches('-').len() > MAX_STR_DIGITS {
-                    return value_error(format!(
-                        "Exceeds the limit ({MAX_STR_DIGITS} digits) for integer string conversion"
-                    ));
-                }
-                self.out.push_str(&digits);
-            }
+            Value::Big(number) => self.out.push_str(&int_text(number)?),
             Value::Float(number) => self.out.push_str(&float_repr(*number)),
             Value::Str(Text { text, safe: false }) => self.out.push_str(&quote(text)),
             Value::Str(Text { text, safe: true }) => drop(write!(self.out, "Markup({})", quote(text))),

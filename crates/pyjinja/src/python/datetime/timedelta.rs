@@ -11,8 +11,11 @@ use crate::{
     python::{
         arguments::Args,
         datetime::calendar::{DAY, MINUTE, SECOND, hashed},
-        exception::{PyResult, other_error, value_error},
-        numbers::float::integer_ratio,
+        exception::{PyResult, other_error},
+        numbers::{
+            digits::{MAX_STR_DIGITS, too_long},
+            float::integer_ratio,
+        },
         object::{Object, Operator},
         unicode::decimal,
         value::Value,
@@ -59,8 +62,8 @@ impl TimeDelta {
         let digits: Option<String> =
             rest.chars().rev().skip(1).map(|c| decimal(c).map(|digit| char::from(b'0' + digit))).collect();
         let Some(digits) = digits.filter(|digits| !digits.is_empty()) else { return Ok(None) };
-        if digits.len() > 4300 {
-            return value_error("Exceeds the limit (4300 digits) for integer string conversion");
+        if digits.len() > MAX_STR_DIGITS {
+            return Err(too_long(Some(digits.len())));
         }
         let digits: String = digits.chars().rev().collect();
         let amount = digits.parse::<BigInt>().unwrap_or_default();

@@ -6,9 +6,9 @@ use num_traits::ToPrimitive;
 use crate::{
     eval::rendering::Rendering,
     python::{
-        exception::{PyResult, other_error, value_error},
+        exception::{PyResult, other_error},
         floats::float_repr,
-        numbers::digits::MAX_STR_DIGITS,
+        numbers::digits::int_text,
     },
 };
 
@@ -76,19 +76,10 @@ pub(super) fn general(number: f64, precision: usize, alternate: bool, pointed: b
 /// The digits of an int in base 2, 8, 10 or 16.
 pub(super) fn int_digits(rendering: &Rendering, number: &BigInt, radix: u32) -> PyResult<String> {
     rendering.allocate(usize::try_from(number.bits() / u64::from(radix.ilog2())).unwrap_or(usize::MAX))?;
-    // An int of 4300 digits has fewer bits than this: a larger one need not be printed to know.
-    let text = (radix != 10 || number.bits() < 14_300)
-        .then(|| number.magnitude().to_str_radix(radix))
-        .filter(|text| radix != 10 || text.len() <= MAX_STR_DIGITS);
-    text.map_or_else(
-        || {
-            value_error(format!(
-                "Exceeds the limit ({MAX_STR_DIGITS} digits) for integer string conversion; use \
-                 sys.set_int_max_str_digits() to increase the limit"
-            ))
-        },
-        Ok,
-    )
+    match radix {
+        10 => Ok(int_text(number)?.trim_start_matches('-').to_owned()),
+        _ => Ok(number.magnitude().to_str_radix(radix)),
+    }
 }
 
 /// The base of a type of format, and the prefix of its alternate form.

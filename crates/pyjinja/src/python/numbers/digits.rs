@@ -2,10 +2,35 @@
 
 use std::borrow::Cow;
 
-use crate::python::unicode::decimal;
+use num_bigint::BigInt;
+
+use crate::python::{
+    exception::{Exception, ExceptionClass, PyResult},
+    unicode::decimal,
+};
 
 /// The most decimal digits of an int that Python reads or prints: its default of `sys.get_int_max_str_digits()`.
 pub(crate) const MAX_STR_DIGITS: usize = 4300;
+
+/// `str(x)` of an int.
+///
+/// # Errors
+/// As [`too_long`].
+pub(crate) fn int_text(number: &BigInt) -> PyResult<String> {
+    // An int of 4300 digits has fewer bits than this: a larger one need not be printed to know.
+    let text = (number.bits() < 14_300).then(|| number.to_string());
+    text.filter(|text| text.trim_start_matches('-').len() <= MAX_STR_DIGITS).ok_or_else(|| too_long(None))
+}
+
+/// The exception for an int of more than [`MAX_STR_DIGITS`] digits, which are counted where it is read.
+pub(crate) fn too_long(read: Option<usize>) -> Exception {
+    let read = read.map(|digits| format!(": value has {digits} digits")).unwrap_or_default();
+    let message = format!(
+        "Exceeds the limit ({MAX_STR_DIGITS} digits) for integer string conversion{read}; use \
+         sys.set_int_max_str_digits() to increase the limit"
+    );
+    Exception::new(ExceptionClass::ValueError, message)
+}
 
 /// The text with the decimal digits of every script as ASCII.
 pub(super) fn plain_digits(text: &str) -> Cow<'_, str> {

@@ -9,7 +9,7 @@ use crate::{
         arguments::{Args, argument_type, size},
         bytes::Bytes,
         exception::{Exception, ExceptionClass, PyResult, other_error, type_error, value_error},
-        numbers::digits::{MAX_STR_DIGITS, plain_digits, split_prefix, split_sign, without_underscores},
+        numbers::digits::{MAX_STR_DIGITS, plain_digits, split_prefix, split_sign, too_long, without_underscores},
         quote::quote,
         unicode::is_space,
         value::Value,
@@ -41,11 +41,7 @@ pub(crate) fn from_text(text: &str, base: i64) -> PyResult<BigInt> {
         return Err(invalid());
     }
     if !radix.is_power_of_two() && digits.len() > MAX_STR_DIGITS {
-        return value_error(format!(
-            "Exceeds the limit ({MAX_STR_DIGITS} digits) for integer string conversion: value has {} digits; use \
-             sys.set_int_max_str_digits() to increase the limit",
-            digits.len()
-        ));
+        return Err(too_long(Some(digits.len())));
     }
     let value = BigInt::parse_bytes(digits.as_bytes(), radix).ok_or_else(invalid)?;
     Ok(if negative { -value } else { value })
