@@ -8,5 +8,6 @@
 pub(crate) mod compiler;
 mod dialect;
 mod errors;
+mod literals;
 pub(crate) mod outline;
 pub(crate) mod program;

@@ -6,6 +6,7 @@ use crate::{
     eval::{
         expressions::Evaluator,
         objects::{BoundMacro, Loop, LoopCall, MacroCall, MacroValue, Namespace},
+        output::Output,
         scope::{Scope, Symbol},
     },
     python::{
@@ -25,35 +26,41 @@ impl Evaluator<'_> {
     }
 
     /// Text that the template made itself is safe where everything else is escaped.
-    fn output(&self, text: String) -> Value {
+    pub(super) fn output(&self, text: String) -> Value {
         if self.rendering.autoescape.get() { Value::Str(Text::safe(text)) } else { Value::text(text) }
     }
 
     pub(crate) fn text_of(&self, body: &[Node]) -> PyResult<String> {
-        let mut out = String::new();
+        let mut out = Output::default();
         self.body(body, &mut out)?;
-        Ok(out)
+        out.joined()
     }
 
-    fn body(&self, body: &[Node], out: &mut String) -> PyResult<()> {
+    pub(super) fn body(&self, body: &[Node], out: &mut Output) -> PyResult<()> {
         let _deeper = self.rendering.deeper()?;
-        body.iter().try_for_each(|node| self.node(node, out))
+        let mut after_constant = false;
+        for node in body {
+            let constant = matches!(node, Node::Raw(_) | Node::Emit { constant: true, .. });
+            if matches!(node, Node::Emit { constant: false, .. }) || (constant && !after_constant) {
+                out.begin_piece();
+            }
+            after_constant = constant;
+            self.node(node, out)?;
+        }
+        Ok(())
     }
 
-    fn node(&self, node: &Node, out: &mut String) -> PyResult<()> {
+    fn node(&self, node: &Node, out: &mut Output) -> PyResult<()> {
         self.rendering.work(1)?;
         let line = match node {
             Node::Raw(text) => {
                 self.rendering.allocate(text.len())?;
-                out.push_str(text);
+                out.push(text);
                 return Ok(());
             }
             Node::For(node) => node.line,
             Node::Macro(definition) => definition.line,
-            // A block sees the variables of the template, not those around it.
-            Node::Block(body) => {
-                return Self { scope: Scope::inside(&self.scope.of_template()), ..self.clone() }.body(body, out);
-            }
+            Node::Block(block) => block.line,
             Node::Emit { line, .. }
             | Node::If { line, .. }
             | Node::With { line, .. }
@@ -67,13 +74,22 @@ impl Evaluator<'_> {
         self.statement(node, out).map_err(|exception| exception.at(line))
     }
 
-    fn statement(&self, node: &Node, out: &mut String) -> PyResult<()> {
+    fn statement(&self, node: &Node, out: &mut Output) -> PyResult<()> {
         match node {
-            Node::Raw(_) | Node::Block(_) => Ok(()),
+            Node::Raw(_) => Ok(()),
+            Node::Block(block) => self.block_in_place(block, out),
             Node::Emit { value, .. } => self.emit(&self.expression(value)?, out),
             Node::If { test, then, otherwise, .. } => {
                 let branch = if self.truth(test)? { then } else { otherwise };
                 self.body(branch, out)
+            }
+            // It is a function that its own body calls too.
+            Node::For(node) if node.recursive => {
+                let mut inner = Output::default();
+                self.for_loop(node, &self.expression(&node.items)?, 0, &mut inner)?;
+                out.begin_piece();
+                out.push(&inner.joined()?);
+                Ok(())
             }
             Node::For(node) => self.for_loop(node, &self.expression(&node.items)?, 0, out),
             Node::With { assignments, body, .. } => {
@@ -104,7 +120,7 @@ impl Evaluator<'_> {
             Node::FilterBlock { filter, body, .. } => {
                 let inside = self.inside();
                 let text = self.output(inside.text_of(body)?);
-                self.emit(&inside.filtered(filter, text)?, out)
+                self.add(&inside.filtered(filter, text)?, out)
             }
             Node::Macro(definition) => {
                 self.scope.set(definition.symbol, self.closure(definition)?);
@@ -113,7 +129,7 @@ impl Evaluator<'_> {
             Node::CallBlock { callee, arguments, caller, .. } => {
                 let mut args = self.arguments(arguments, Vec::new())?;
                 args.named.push(("caller".to_owned(), self.closure(caller)?));
-                self.emit(&self.call(callee, args)?, out)
+                self.add(&self.call(callee, args)?, out)
             }
             Node::Missing { template, ignore, .. } => self.missing(&self.expression(template)?, *ignore),
         }
@@ -169,18 +185,27 @@ impl Evaluator<'_> {
         Ok(self.output(text))
     }
 
-    fn emit(&self, value: &Value, out: &mut String) -> PyResult<()> {
+    /// Adds what a tag made, which has to be text.
+    fn add(&self, value: &Value, out: &mut Output) -> PyResult<()> {
+        if let Value::Str(text) = value {
+            self.rendering.allocate(text.len())?;
+        }
+        out.add(value);
+        Ok(())
+    }
+
+    fn emit(&self, value: &Value, out: &mut Output) -> PyResult<()> {
         let text = repr::string(self.rendering, value)?;
         self.rendering.allocate(text.len())?;
         if self.rendering.autoescape.get() && !matches!(value, Value::Str(Text { safe: true, .. })) {
-            out.push_str(&markup::escape(&text));
+            out.push(&markup::escape(&text));
         } else {
-            out.push_str(&text);
+            out.push(&text);
         }
         Ok(())
     }
 
-    fn for_loop(&self, node: &Arc<For>, items: &Value, depth: usize, out: &mut String) -> PyResult<()> {
+    fn for_loop(&self, node: &Arc<For>, items: &Value, depth: usize, out: &mut Output) -> PyResult<()> {
         self.rendering.check_defined(items)?;
         let mut items = items.iterate(self.rendering)?;
         if let Some(filter) = &node.filter {
@@ -213,9 +238,9 @@ impl Evaluator<'_> {
         let (node, program, scope) = (Arc::clone(node), Arc::clone(self.program), Rc::clone(&self.scope));
         Box::new(move |rendering, items, depth| {
             let evaluator = Evaluator { rendering, program: &program, scope: Rc::clone(&scope) };
-            let mut out = String::new();
+            let mut out = Output::default();
             evaluator.for_loop(&node, items, depth, &mut out)?;
-            Ok(evaluator.output(out))
+            Ok(evaluator.output(out.joined()?))
         })
     }
 

@@ -16,9 +16,10 @@ use crate::{
         object::Operator,
     },
     syntax::{
-        dialect, errors,
+        dialect,
+        errors::{self, BlockKind},
         outline::Outline,
-        program::{CallArguments, Const, Expr, For, Macro, Node, Program, Target},
+        program::{Block, CallArguments, Const, Expr, For, Macro, Node, Program, Target},
     },
 };
 
@@ -28,19 +29,23 @@ use crate::{
 /// Jinja2 would refuse it.
 pub(crate) fn compile(source: &str, registry: &Registry) -> PyResult<Program> {
     let source = dialect::with_newlines(source);
-    errors::check(&source)?;
-    let spelled = dialect::for_minijinja(&source);
+    let checked = errors::check(&source)?;
+    let spelled = dialect::for_minijinja(&source, checked.insertions);
     let tree = parse(&spelled, "template", minijinja::syntax::SyntaxConfig::default()).map_err(|error| Exception {
         class: ExceptionClass::TemplateSyntaxError,
         message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
         line: error.line(),
     })?;
-    let mut compiler = Compiler { registry, names: Vec::new(), conditions: 0, macros: Vec::new() };
+    let kinds = checked.blocks;
+    let mut compiler =
+        Compiler { registry, names: Vec::new(), conditions: 0, macros: Vec::new(), kinds, blocks: Vec::new() };
     let body = match &tree {
         ast::Stmt::Template(template) => compiler.body(&template.children)?,
         other => compiler.body(std::slice::from_ref(other))?,
     };
-    Ok(Program { body, names: compiler.names, outline: Outline::of(&tree) })
+    let self_symbol = compiler.known("self");
+    let Compiler { names, blocks, .. } = compiler;
+    Ok(Program { body, names, blocks, self_symbol, outline: Outline::of(&tree) })
 }
 
 fn syntax_error<T>(message: &str) -> PyResult<T> {
@@ -54,6 +59,9 @@ struct Compiler<'a> {
     conditions: usize,
     /// For each macro around, which of [`SPECIAL`] it names.
     macros: Vec<[bool; 3]>,
+    /// The kinds of all blocks, by their names.
+    kinds: Vec<(&'a str, BlockKind)>,
+    blocks: Vec<Arc<Block>>,
 }
 
 /// The variables that a macro has if it names them.
@@ -71,6 +79,20 @@ impl Compiler<'_> {
         })
     }
 
+    fn known(&self, name: &str) -> Option<Symbol> {
+        self.names.iter().position(|known| **known == *name)
+    }
+
+    fn block(&mut self, node: &ast::Block, line: usize) -> PyResult<Arc<Block>> {
+        let kind = self.kinds.iter().find(|(name, _)| *name == node.name);
+        let BlockKind { scoped, required } = kind.map(|(_, kind)| *kind).unwrap_or_default();
+        let body = self.body(&node.body)?;
+        let super_symbol = self.known("super");
+        let block = Arc::new(Block { name: Arc::from(node.name), body, scoped, required, super_symbol, line });
+        self.blocks.push(Arc::clone(&block));
+        Ok(block)
+    }
+
     fn body(&mut self, statements: &[ast::Stmt]) -> PyResult<Vec<Node>> {
         statements.iter().map(|statement| self.statement(statement)).collect()
     }
@@ -81,7 +103,8 @@ impl Compiler<'_> {
             Stmt::EmitRaw(raw) => Node::Raw(Arc::from(raw.raw)),
             Stmt::EmitExpr(emit) => {
                 let line = line(emit.span());
-                Node::Emit { value: self.expression(&emit.expr).map_err(|exception| exception.at(line))?, line }
+                let value = self.expression(&emit.expr).map_err(|exception| exception.at(line))?;
+                Node::Emit { constant: value.is_constant(), value, line }
             }
             Stmt::ForLoop(node) => {
                 let line = line(node.span());
@@ -123,7 +146,7 @@ impl Compiler<'_> {
                 body: self.body(&node.body)?,
                 line: line(node.span()),
             },
-            Stmt::Block(node) => Node::Block(self.body(&node.body)?),
+            Stmt::Block(node) => Node::Block(self.block(node, line(node.span()))?),
             Stmt::Macro(node) => {
                 let name = Some(Arc::from(node.name));
                 Node::Macro(Arc::new(self.macro_definition(node, name, line(node.span()))?))
@@ -138,7 +161,7 @@ impl Compiler<'_> {
             Stmt::Import(node) => self.missing(&node.expr, false, node.span())?,
             Stmt::FromImport(node) => self.missing(&node.expr, false, node.span())?,
             Stmt::Extends(node) => self.missing(&node.name, false, node.span())?,
-            Stmt::Template(node) => Node::Block(self.body(&node.children)?),
+            Stmt::Template(_) => return syntax_error("a template can't stand in a template"),
             Stmt::Do(_) => return syntax_error("Encountered unknown tag 'do'."),
         })
     }

@@ -2,11 +2,14 @@
 //!
 //! minijinja's grammar has other spellings for what Jinja2 allows beyond it: a tuple without parentheses gets them, a unary
 //! plus becomes two minuses, a colon after a tag goes, `{% print x %}` becomes `{{ x }}`, and string literals whose
-//! escapes the two read differently are written out. Lines stay where they are.
+//! escapes the two read differently are written out. A filter that is called, and several subscripts, get the parentheses that
+//! the grammar's walk found. Lines stay where they are.
 
 use std::borrow::Cow;
 
 use minijinja::machinery::{Token, tokenize};
+
+use crate::syntax::{errors::Insertion, literals};
 
 /// `source` with `\n` for every line break, as Jinja2 reads it.
 pub(crate) fn with_newlines(source: &str) -> Cow<'_, str> {
@@ -17,9 +20,10 @@ pub(crate) fn with_newlines(source: &str) -> Cow<'_, str> {
     }
 }
 
-/// `source` in minijinja's dialect.
-pub(crate) fn for_minijinja(source: &str) -> Cow<'_, str> {
-    let mut replacements = Vec::new();
+/// `source` in minijinja's dialect, with these insertions.
+pub(crate) fn for_minijinja(source: &str, insertions: Vec<Insertion>) -> Cow<'_, str> {
+    let inserted = |Insertion { at, text }| Replacement { start: at, end: at, text: text.to_owned() };
+    let mut replacements: Vec<Replacement> = insertions.into_iter().map(inserted).collect();
     let mut tag = Vec::new();
     for token in tokenize(source, false, minijinja::syntax::SyntaxConfig::default()) {
         // The parser tells what is wrong here.
@@ -101,7 +105,8 @@ fn respell(source: &str, tag: &[TagToken], replacements: &mut Vec<Replacement>) 
             }
             Token::String(value) => {
                 let literal = source.get(token.start + 1..token.end - 1).unwrap_or_default();
-                let meant = unescape(literal);
+                // The grammar's walk has refused what Python can't read.
+                let meant = literals::unescaped(literal).unwrap_or_default();
                 if meant != **value {
                     replace(
                         token.start,
@@ -167,64 +172,10 @@ fn outside<'a, 's>(tokens: &'a [TagToken<'s>]) -> impl Iterator<Item = (usize, &
     })
 }
 
-/// The text that Python reads in a string literal, given without its quotes.
-fn unescape(literal: &str) -> String {
-    let mut out = String::with_capacity(literal.len());
-    let mut rest = literal;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let mut chars = rest[at + 1..].chars();
-        let escape = chars.next();
-        rest = chars.as_str();
-        let digits = match escape {
-            Some('x') => 2,
-            Some('u') => 4,
-            Some('U') => 8,
-            _ => 0,
-        };
-        match escape {
-            Some('\n') => {}
-            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
-            Some('a') => out.push('\x07'),
-            Some('b') => out.push('\x08'),
-            Some('f') => out.push('\x0c'),
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('t') => out.push('\t'),
-            Some('v') => out.push('\x0b'),
-            Some(c @ '0'..='7') => {
-                let length = rest.bytes().take(2).take_while(|digit| (b'0'..=b'7').contains(digit)).count();
-                let digits = format!("{c}{}", &rest[..length]);
-                out.extend(u32::from_str_radix(&digits, 8).ok().and_then(char::from_u32));
-                rest = &rest[length..];
-            }
-            Some('x' | 'u' | 'U') if let Some(code) = hex(rest, digits) => {
-                rest = &rest[digits..];
-                // The two halves of a pair are one character, as minijinja reads them too.
-                let low = rest.strip_prefix("\\u").and_then(|low| hex(low, 4));
-                match (code, low) {
-                    (0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) => {
-                        rest = &rest[6..];
-                        out.extend(char::from_u32(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00)));
-                    }
-                    _ => out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)),
-                }
-            }
-            Some(other) => out.extend(['\\', other]),
-            None => out.push('\\'),
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-fn hex(text: &str, digits: usize) -> Option<u32> {
-    text.get(..digits).and_then(|digits| u32::from_str_radix(digits, 16).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::syntax::errors;
 
     #[test]
     fn templates_are_respelled_where_minijinja_reads_them_differently() {
@@ -238,9 +189,15 @@ mod tests {
             ("{%- print 1, a -%}", "{{- 1}}{{ a -}}"),
             (r#"{{ "\/\a\U0001F600" }}"#, "{{ \"\\\\/\u{7}😀\" }}"),
             (r#"{{ "\d\n\ud83d\ude0a" }}"#, r#"{{ "\d\n\ud83d\ude0a" }}"#),
+            ("{{ a[] }}{{ a[1] }}{{ a[1, 2] }}{{ a[1:2] }}", "{{ a[()] }}{{ a[1] }}{{ a[(1, 2)] }}{{ a[1:2] }}"),
+            ("{{ a|f()()|g()()() }}", "{{ ((a|f())()|g())()() }}"),
+            ("{{ b + -a.b|f() () }}", "{{ b + (-a.b|f() )() }}"),
+            ("{{ +a|f()(), b[0|f()()] }}", "{{ ((--a|f())(), b[(0|f())()]) }}"),
         ];
         for (source, expected) in cases {
-            assert_eq!(for_minijinja(source), expected);
+            // Some are parts of templates.
+            let insertions = errors::check(source).map(|checked| checked.insertions).unwrap_or_default();
+            assert_eq!(for_minijinja(source, insertions), expected);
         }
     }
 }

@@ -15,6 +15,9 @@ pub(crate) struct Program {
     pub(crate) body: Vec<Node>,
     /// The names of variables, by their numbers.
     pub(crate) names: Vec<Arc<str>>,
+    pub(crate) blocks: Vec<Arc<Block>>,
+    /// The variable `self`, if the template names it.
+    pub(crate) self_symbol: Option<Symbol>,
     pub(crate) outline: Outline,
 }
 
@@ -23,6 +26,8 @@ pub(crate) enum Node {
     Raw(Arc<str>),
     Emit {
         value: Expr,
+        /// Whether it is the same each time.
+        constant: bool,
         line: usize,
     },
     For(Arc<For>),
@@ -58,7 +63,7 @@ pub(crate) enum Node {
         body: Vec<Self>,
         line: usize,
     },
-    Block(Vec<Self>),
+    Block(Arc<Block>),
     Macro(Arc<Macro>),
     CallBlock {
         callee: Expr,
@@ -72,6 +77,19 @@ pub(crate) enum Node {
         ignore: bool,
         line: usize,
     },
+}
+
+/// A named part of the template.
+pub(crate) struct Block {
+    pub(crate) name: Arc<str>,
+    pub(crate) body: Vec<Node>,
+    /// Whether it sees the variables around it, not those of the template alone.
+    pub(crate) scoped: bool,
+    /// Whether another template would have to fill it.
+    pub(crate) required: bool,
+    /// The variable `super`, if the template names it.
+    pub(crate) super_symbol: Option<Symbol>,
+    pub(crate) line: usize,
 }
 
 /// A for loop.
@@ -172,6 +190,38 @@ pub(crate) enum Expr {
         callee: Box<Self>,
         arguments: CallArguments,
     },
+}
+
+impl Expr {
+    /// Whether its value is known before anything runs.
+    pub(crate) fn is_constant(&self) -> bool {
+        let all = |expressions: &[Self]| expressions.iter().all(Self::is_constant);
+        match self {
+            Self::Const(_) => true,
+            Self::List(items) | Self::Tuple(items) | Self::Concatenate(items) => all(items),
+            Self::Dict(pairs) => pairs.iter().all(|(key, value)| key.is_constant() && value.is_constant()),
+            Self::Item(pair) | Self::Binary(_, pair) | Self::And(pair) | Self::Or(pair) => all(&**pair),
+            Self::Slice(parts) => all(&**parts),
+            Self::Sign(_, value) | Self::Not(value) | Self::Attribute(value, _) => value.is_constant(),
+            Self::Compare(first, rest) => first.is_constant() && rest.iter().all(|(_, value)| value.is_constant()),
+            Self::Conditional { test, then, otherwise, .. } => {
+                [Some(test), Some(then), otherwise.as_ref()].into_iter().flatten().all(|part| part.is_constant())
+            }
+            Self::Filter { value, arguments, .. } => {
+                value.as_ref().is_some_and(|value| value.is_constant()) && arguments.are_constant()
+            }
+            Self::Test { value, arguments, .. } => value.is_constant() && arguments.are_constant(),
+            Self::Name(_) | Self::Unknown(..) | Self::Call { .. } => false,
+        }
+    }
+}
+
+impl CallArguments {
+    fn are_constant(&self) -> bool {
+        let splats = self.splat.iter().chain(&self.splats).map(|splat| &**splat);
+        let named = self.named.iter().map(|(_, value)| value);
+        self.positional.iter().chain(named).chain(splats).all(Expr::is_constant)
+    }
 }
 
 /// A literal.

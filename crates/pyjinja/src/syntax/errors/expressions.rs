@@ -164,6 +164,7 @@ impl SyntaxChecker<'_> {
     }
 
     fn unary(&mut self) -> PyResult<Kind> {
+        let start = self.start();
         let mut kind = self.signed()?;
         loop {
             let left = self.height;
@@ -173,7 +174,12 @@ impl SyntaxChecker<'_> {
                     self.test()?;
                     kind = Kind::Other;
                 }
+                // A call of what a filter or a test gives.
                 Some(Token::ParenOpen) => {
+                    if kind != Kind::Call {
+                        self.insert(start, "(");
+                        self.insert(self.start(), ")");
+                    }
                     self.arguments()?;
                     kind = Kind::Call;
                 }
@@ -264,11 +270,7 @@ impl SyntaxChecker<'_> {
                 }
                 Some(Token::BracketOpen) => {
                     self.advance()?;
-                    let mut first = true;
-                    while !self.at(|token| matches!(token, Token::BracketClose)) {
-                        self.comma(&mut first)?;
-                        self.subscript()?;
-                    }
+                    self.subscripts()?;
                     self.expect("]", |token| matches!(token, Token::BracketClose))?;
                     kind = Kind::Other;
                 }
@@ -282,17 +284,44 @@ impl SyntaxChecker<'_> {
         }
     }
 
-    fn subscript(&mut self) -> PyResult<()> {
+    /// What stands between the brackets of `x[…]`: none or several are a tuple.
+    fn subscripts(&mut self) -> PyResult<()> {
+        let start = self.start();
+        let (mut first, mut count, mut sliced) = (true, 0, false);
+        while !self.at(|token| matches!(token, Token::BracketClose)) {
+            self.comma(&mut first)?;
+            sliced |= self.subscript()?;
+            count += 1;
+        }
+        match count {
+            0 => self.insert(start, "()"),
+            1 => {}
+            // Jinja2 makes Python of it that is none.
+            _ if sliced => return self.fail("invalid syntax: a slice can't stand beside another subscript"),
+            _ => {
+                self.insert(start, "(");
+                self.insert(self.start(), ")");
+            }
+        }
+        Ok(())
+    }
+
+    /// One subscript. Says whether it is a slice.
+    fn subscript(&mut self) -> PyResult<bool> {
         let ends = |token: &Token| matches!(token, Token::BracketClose | Token::Comma | Token::Colon);
         if !self.at(|token| matches!(token, Token::Colon)) {
             self.expression(true)?;
         }
+        let mut sliced = false;
         for _ in 0..2 {
-            if self.skip(|token| matches!(token, Token::Colon))? && !self.at(ends) {
-                self.expression(true)?;
+            if self.skip(|token| matches!(token, Token::Colon))? {
+                sliced = true;
+                if !self.at(ends) {
+                    self.expression(true)?;
+                }
             }
         }
-        Ok(())
+        Ok(sliced)
     }
 
     fn arguments(&mut self) -> PyResult<()> {

@@ -4,7 +4,7 @@ use minijinja::machinery::Token;
 
 use super::{
     expressions::Kind,
-    tokens::{DEPTH, HEIGHT, SyntaxChecker},
+    tokens::{BlockKind, DEPTH, HEIGHT, SyntaxChecker},
 };
 use crate::python::exception::PyResult;
 
@@ -93,12 +93,19 @@ impl SyntaxChecker<'_> {
                 self.whole_block(&["endmacro"])?;
             }
             "call" => {
+                let behind = self.span.end_offset as usize;
                 self.advance()?;
-                if self.at(|token| matches!(token, Token::ParenOpen)) {
+                let bare = !self.at(|token| matches!(token, Token::ParenOpen));
+                if !bare {
                     self.signature()?;
                 }
+                let start = self.start();
                 if self.expression(true)? != Kind::Call {
                     return self.fail("expected call");
+                }
+                // A parenthesis there would begin the parameters.
+                if bare && self.insertions.iter().any(|insertion| insertion.at == start) {
+                    self.insert(behind, "()");
                 }
                 self.whole_block(&["endcall"])?;
             }
@@ -210,8 +217,8 @@ impl SyntaxChecker<'_> {
     fn named_block(&mut self) -> PyResult<()> {
         self.advance()?;
         let name = self.name()?;
-        self.skip_name("scoped")?;
-        self.skip_name("required")?;
+        let kind = BlockKind { scoped: self.skip_name("scoped")?, required: self.skip_name("required")? };
+        self.blocks.push((name, kind));
         if self.at(|token| matches!(token, Token::Minus)) {
             return self.fail(
                 "Block names in Jinja have to be valid Python identifiers and may not contain hyphens, use an \

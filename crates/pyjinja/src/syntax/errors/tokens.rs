@@ -2,9 +2,12 @@
 
 use minijinja::machinery::{Span, Token, Tokenizer};
 
-use crate::python::{
-    exception::{Exception, ExceptionClass, PyResult},
-    quote::quote,
+use crate::{
+    python::{
+        exception::{Exception, ExceptionClass, PyResult},
+        quote::quote,
+    },
+    syntax::literals,
 };
 
 /// Goes through a template's tokens along Jinja2's grammar, as its parser does.
@@ -25,6 +28,23 @@ pub(super) struct SyntaxChecker<'s> {
     pub(super) depth: usize,
     /// How high the tree of the last expression is: brackets and operators in a row, which end up in one another.
     pub(super) height: usize,
+    pub(super) insertions: Vec<Insertion>,
+    pub(super) blocks: Vec<(&'s str, BlockKind)>,
+}
+
+/// Text to stand before a place of the source, in bytes.
+pub(crate) struct Insertion {
+    pub(crate) at: usize,
+    pub(crate) text: &'static str,
+}
+
+/// What stands behind the name of a block.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct BlockKind {
+    /// It sees the variables around it.
+    pub(crate) scoped: bool,
+    /// Another template would have to fill it.
+    pub(crate) required: bool,
 }
 
 /// Bound on how deep brackets and blocks stand in one another; minijinja's parser has such a bound too.
@@ -46,6 +66,8 @@ impl<'s> SyntaxChecker<'s> {
             ends: Vec::new(),
             depth: 0,
             height: 0,
+            insertions: Vec::new(),
+            blocks: Vec::new(),
         };
         checker.advance()?;
         Ok(checker)
@@ -56,9 +78,25 @@ impl<'s> SyntaxChecker<'s> {
         Err(Exception::new(ExceptionClass::TemplateSyntaxError, message).at(usize::from(self.span.start_line)))
     }
 
+    /// Where the current token begins.
+    pub(super) fn start(&self) -> usize {
+        self.span.start_offset as usize
+    }
+
+    pub(super) fn insert(&mut self, at: usize, text: &'static str) {
+        self.insertions.push(Insertion { at, text });
+    }
+
     fn lex(&mut self) -> PyResult<Option<(Token<'s>, Span)>> {
         let end = self.span.end_offset as usize;
         match self.tokenizer.next_token() {
+            Ok(Some((token @ Token::String(_), span))) => {
+                let literal = self.source.get(span.start_offset as usize + 1..span.end_offset as usize - 1);
+                match literals::unescaped(literal.unwrap_or_default()) {
+                    Ok(_) => Ok(Some((token, span))),
+                    Err(message) => self.fail(message),
+                }
+            }
             Ok(token) => Ok(token),
             Err(error) => match error.detail() {
                 Some("unexpected end of comment") => self.fail("Missing end of comment tag"),
@@ -71,9 +109,23 @@ impl<'s> SyntaxChecker<'s> {
                     self.fail(format!("unexpected char {} at {place}", quote(&found.to_string())))
                 }
                 Some(detail) => self.fail(detail),
-                None => self.fail("invalid escape in a string"),
+                None => self.fail(self.wrong_escape(end).unwrap_or("invalid escape in a string")),
             },
         }
+    }
+
+    /// What Python says of the first string literal behind a place, if it can't be read.
+    fn wrong_escape(&self, from: usize) -> Option<&'static str> {
+        let rest = self.source.get(from..)?.trim_start();
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let mut escaped = false;
+        let ends = |c: char| {
+            let is_escaped = escaped;
+            escaped = c == '\\' && !is_escaped;
+            c == quote && !is_escaped
+        };
+        let end = rest[1..].find(ends)?;
+        literals::unescaped(&rest[1..=end]).err()
     }
 
     /// Makes the next token the current one.
