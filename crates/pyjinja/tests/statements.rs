@@ -118,6 +118,7 @@ fn what_a_filter_or_a_test_gives_can_be_called() {
         ("{% set y = x | attr('upper')() %}{% if x | attr('upper')() == y %}{{ y }}{% endif %}", "ABC"),
         ("{% print x | attr('upper')() %}{{ 'yes' if x | attr('isalpha')() is true }}", "ABCyes"),
         ("{{ x | upper()() }}", "TypeError: 'str' object is not callable (line 1)"),
+        ("{{ 1 is odd + 1 }} {{ 3 is not odd - 2 }} {{ n + n is defined + n }}", "2 -2 7"),
         ("{{ x is defined()() }}", "TypeError: 'bool' object is not callable (line 1)"),
         ("{% call x | attr('upper')() %}{% endcall %}", "TypeError: str.upper() takes no keyword arguments (line 1)"),
     ]);

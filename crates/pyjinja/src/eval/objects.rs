@@ -22,16 +22,22 @@ use crate::{
 /// Yields the items of a generator.
 type Yield = fn(&Rendering, Args) -> PyResult<Vec<Value>>;
 
-/// Items that are computed only when somebody iterates them, and once.
+/// Items that are computed only when somebody iterates them, and once: a generator, or an iterator of a type of its own.
 pub(crate) struct Generator {
     name: &'static str,
     function: Yield,
     args: RefCell<Option<Args>>,
 }
 
-/// A generator of what `function` gives, named as in Python.
+/// A generator of what `function` gives, named as in Python; or an iterator of this type.
 pub(crate) fn lazy(name: &'static str, function: Yield, args: Args) -> Value {
     Value::object(Generator { name, function, args: RefCell::new(Some(args)) })
+}
+
+impl Generator {
+    fn is_plain_iterator(&self) -> bool {
+        self.name.ends_with("iterator") || self.name == "reversed"
+    }
 }
 
 impl Drop for Generator {
@@ -42,11 +48,12 @@ impl Drop for Generator {
 
 impl Object for Generator {
     fn type_name(&self) -> &'static str {
-        "generator"
+        if self.is_plain_iterator() { self.name } else { "generator" }
     }
 
     fn repr(&self, _rendering: &Rendering) -> PyResult<String> {
-        Ok(format!("<generator object {}>", self.name))
+        let name = self.name;
+        Ok(if self.is_plain_iterator() { format!("<{name} object>") } else { format!("<generator object {name}>") })
     }
 
     fn truth(&self) -> bool {

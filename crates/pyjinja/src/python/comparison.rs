@@ -106,6 +106,8 @@ pub(crate) fn contains(rendering: &Rendering, container: &Value, item: &Value) -
                 rendering.work(items.len())?;
                 Ok(items.iter().any(|other| equal(other, item)))
             }
+            // What a generator meets on its way is another matter.
+            Err(exception) if matches!(container, Value::Object(object) if object.iterable()) => Err(exception),
             Err(_) => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),
         },
         _ => type_error(format!("argument of type '{}' is not iterable", container.operand_name())),

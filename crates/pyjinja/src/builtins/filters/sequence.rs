@@ -71,9 +71,9 @@ impl Getter {
     }
 }
 
-/// `sorted`'s own argument, which has to be a number.
-fn descending(reverse: Option<Value>) -> PyResult<bool> {
-    reverse.map_or(Ok(false), |reverse| Ok(reverse.index()? != 0))
+/// `sorted`'s own argument.
+fn descending(reverse: Option<Value>) -> bool {
+    reverse.is_some_and(|reverse| reverse.truth())
 }
 
 fn keyed(rendering: &Rendering, items: Vec<Value>, key: impl Fn(&Value) -> PyResult) -> PyResult<Vec<(Value, Value)>> {
@@ -94,7 +94,7 @@ pub(super) fn sort(rendering: &Rendering, args: Args) -> PyResult {
     let items = keyed(rendering, given(value).iterate(rendering)?, |item| {
         Ok(Value::list(getters.iter().map(|getter| getter.get(rendering, item)).collect::<PyResult<_>>()?))
     })?;
-    let items = sorted(rendering, items, descending(reverse)?)?;
+    let items = sorted(rendering, items, descending(reverse))?;
     Ok(Value::list(items.into_iter().map(|(_, item)| item).collect()))
 }
 
@@ -111,7 +111,7 @@ pub(super) fn dictsort(rendering: &Rendering, args: Args) -> PyResult {
     let items = sorted(
         rendering,
         keyed(rendering, pairs(&given(value))?, |item| getter.get(rendering, item))?,
-        descending(reverse)?,
+        descending(reverse),
     )?;
     Ok(Value::list(items.into_iter().map(|(_, item)| item).collect()))
 }
@@ -258,9 +258,21 @@ pub(super) fn reverse(rendering: &Rendering, args: Args) -> PyResult {
             Ok(match &other {
                 // An iterator that can't be read backwards becomes a list first.
                 Value::Object(object) if object.length().is_none() => Value::list(items),
-                _ => lazy("list_reverseiterator", |_, args| Ok(args.positional), Args::of(items)),
+                other => lazy(reverse_iterator(other), |_, args| Ok(args.positional), Args::of(items)),
             })
         }
+    }
+}
+
+/// The type of `reversed(x)`
+fn reverse_iterator(value: &Value) -> &'static str {
+    match value.type_name() {
+        "list" => "list_reverseiterator",
+        "dict" | "defaultdict" | "dict_keys" => "dict_reversekeyiterator",
+        "dict_values" => "dict_reversevalueiterator",
+        "dict_items" => "dict_reverseitemiterator",
+        "range" => "range_iterator",
+        _ => "reversed",
     }
 }
 

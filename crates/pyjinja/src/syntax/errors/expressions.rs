@@ -405,6 +405,8 @@ impl SyntaxChecker<'_> {
                 let kind = self.primary(false)?;
                 self.postfix(kind)?;
             }
+            // minijinja would take it for the sign of an argument.
+            Some(Token::Plus | Token::Minus) => self.insert(self.start(), "()"),
             _ => {}
         }
         Ok(())
