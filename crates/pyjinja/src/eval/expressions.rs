@@ -12,11 +12,16 @@ use crate::{
         arguments::Args,
         comparison::{Comparison, compare},
         exception::{Exception, ExceptionClass, PyResult, type_error},
-        operators, sequence,
+        operators,
+        quote::quote,
+        sequence,
         value::{Undefined, Value},
     },
     syntax::program::{CallArguments, Const, Expr, Program},
 };
+
+/// What calls functions in Jinja2's sandbox, as messages name it.
+const CALL: &str = "jinja2.sandbox.SandboxedEnvironment.call()";
 
 /// Runs a template, or a part of it, in one scope.
 #[derive(Clone)]
@@ -156,8 +161,9 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Computes the arguments of a call, behind those in `positional`.
+    /// Computes the arguments of a call, behind the value of a filter or a test in `positional`.
     pub(crate) fn arguments(&self, arguments: &CallArguments, mut positional: Vec<Value>) -> PyResult<Args> {
+        let filters = !positional.is_empty();
         for value in &arguments.positional {
             positional.push(self.expression(value)?);
         }
@@ -177,13 +183,17 @@ impl Evaluator<'_> {
         if let Some(splats) = &arguments.splats {
             let value = self.expression(splats)?;
             let Value::Dict(entries) = &value else {
-                let kind = value.operand_name();
-                return type_error(format!(
-                    "jinja2.sandbox.SandboxedEnvironment.call() argument after ** must be a mapping, not {kind}"
-                ));
+                if let Value::Undefined(undefined) = &value {
+                    return Err(undefined.raise());
+                }
+                return type_error(format!("{CALL} argument after ** must be a mapping, not {}", value.operand_name()));
             };
             for (key, value) in &*entries.entries() {
                 match key.value() {
+                    // A filter's own function refuses it.
+                    Value::Str(name) if !filters && named.iter().any(|(known, _)| *known == **name) => {
+                        return type_error(format!("{CALL} got multiple values for keyword argument {}", quote(name)));
+                    }
                     Value::Str(name) => named.push((name.to_string(), value.clone())),
                     _ => return type_error("keywords must be strings"),
                 }

@@ -392,6 +392,9 @@ impl Compiler<'_> {
         for argument in arguments {
             match argument {
                 ast::CallArg::Pos(value) => compiled.positional.push(self.expression(value)?),
+                ast::CallArg::Kwarg(name, _) if compiled.named.iter().any(|(known, _)| **known == **name) => {
+                    return syntax_error(&format!("keyword argument repeated: {name}"));
+                }
                 ast::CallArg::Kwarg(name, value) => compiled.named.push((Arc::from(*name), self.expression(value)?)),
                 ast::CallArg::PosSplat(value) => compiled.splat = Some(self.boxed(value)?),
                 ast::CallArg::KwargSplat(value) => compiled.splats = Some(self.boxed(value)?),
