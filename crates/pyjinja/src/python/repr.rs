@@ -29,6 +29,8 @@ fn mapping_of_data(rendering: &Rendering, value: &Value) -> PyResult<Arc<str>> {
     let text = repr(rendering, value)?;
     let Some(change) = rendering.registry.text_of_mappings else { return Ok(Arc::from(text)) };
     let counted = text.len();
+    // It makes another text.
+    rendering.allocate(counted)?;
     let text = change(text);
     rendering.allocate(text.len().saturating_sub(counted))?;
     Ok(Arc::from(text))
