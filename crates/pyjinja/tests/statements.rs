@@ -58,8 +58,9 @@ fn a_block_sees_what_is_around_it_if_it_is_scoped_and_fails_if_it_is_required() 
 
 #[test]
 fn a_tag_whose_filter_or_call_gives_no_text_fails_where_the_text_is_joined() {
-    let failure =
-        |item: usize, found: &str| format!("TypeError: sequence item {item}: expected str instance, {found} found");
+    let failure = |item: usize, found: &str| {
+        format!("TypeError: sequence item {item}: expected str instance, {found} found (line 1)")
+    };
     let cases = [
         ("{% filter length %}abc{% endfilter %}", failure(0, "int")),
         ("a{% filter length %}abc{% endfilter %}b", failure(1, "int")),
@@ -83,7 +84,7 @@ fn a_tag_whose_filter_or_call_gives_no_text_fails_where_the_text_is_joined() {
         ("{% filter length %}abc{% endfilter %}{{ 1 / 0 }}", "Exception: division by zero (line 1)"),
         (
             "{% macro m() %}\na{% filter length %}abc{% endfilter %}{% endmacro %}b{{ m() }}",
-            "TypeError: sequence item 1: expected str instance, int found (line 1)",
+            "TypeError: sequence item 1: expected str instance, int found (line 2)",
         ),
     ]);
 }

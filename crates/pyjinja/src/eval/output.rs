@@ -1,7 +1,7 @@
 //! The text that a template, a macro or the body of a block makes.
 
 use crate::python::{
-    exception::{PyResult, type_error},
+    exception::{Exception, ExceptionClass, PyResult},
     value::Value,
 };
 
@@ -10,8 +10,8 @@ use crate::python::{
 pub(crate) struct Output {
     text: String,
     pieces: usize,
-    /// The number of the first piece that is no text, and its type.
-    misfit: Option<(usize, String)>,
+    /// The exception that joining raises for the first piece that is no text.
+    misfit: Option<Exception>,
 }
 
 impl Output {
@@ -24,12 +24,14 @@ impl Output {
         self.text.push_str(text);
     }
 
-    /// Adds a value as a piece that is not made text first.
-    pub(crate) fn add(&mut self, value: &Value) {
+    /// Adds the value of a tag on this line as a piece that is not made text first.
+    pub(crate) fn add(&mut self, value: &Value, line: usize) {
         match value {
             Value::Str(text) => self.push(text),
             other => {
-                self.misfit.get_or_insert_with(|| (self.pieces, other.operand_name().into_owned()));
+                let (number, found) = (self.pieces, other.operand_name());
+                let message = format!("sequence item {number}: expected str instance, {found} found");
+                self.misfit.get_or_insert_with(|| Exception::new(ExceptionClass::TypeError, message).at(line));
             }
         }
         self.begin_piece();
@@ -40,11 +42,6 @@ impl Output {
     /// # Errors
     /// A piece is no text.
     pub(crate) fn joined(self) -> PyResult<String> {
-        match self.misfit {
-            None => Ok(self.text),
-            Some((number, found)) => {
-                type_error(format!("sequence item {number}: expected str instance, {found} found"))
-            }
-        }
+        self.misfit.map_or(Ok(self.text), Err)
     }
 }

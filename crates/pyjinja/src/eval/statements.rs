@@ -117,19 +117,19 @@ impl Evaluator<'_> {
                 self.rendering.autoescape.set(before);
                 result
             }
-            Node::FilterBlock { filter, body, .. } => {
+            Node::FilterBlock { filter, body, line } => {
                 let inside = self.inside();
                 let text = self.output(inside.text_of(body)?);
-                self.add(&inside.filtered(filter, text)?, out)
+                self.add(&inside.filtered(filter, text)?, *line, out)
             }
             Node::Macro(definition) => {
                 self.scope.set(definition.symbol, self.closure(definition)?);
                 Ok(())
             }
-            Node::CallBlock { callee, arguments, caller, .. } => {
+            Node::CallBlock { callee, arguments, caller, line } => {
                 let mut args = self.arguments(arguments, Vec::new())?;
                 args.named.push(("caller".to_owned(), self.closure(caller)?));
-                self.add(&self.call(callee, args)?, out)
+                self.add(&self.call(callee, args)?, *line, out)
             }
             Node::Missing { template, ignore, .. } => self.missing(&self.expression(template)?, *ignore),
         }
@@ -186,11 +186,11 @@ impl Evaluator<'_> {
     }
 
     /// Adds what a tag made, which has to be text.
-    fn add(&self, value: &Value, out: &mut Output) -> PyResult<()> {
+    fn add(&self, value: &Value, line: usize, out: &mut Output) -> PyResult<()> {
         if let Value::Str(text) = value {
             self.rendering.allocate(text.len())?;
         }
-        out.add(value);
+        out.add(value, line);
         Ok(())
     }
 

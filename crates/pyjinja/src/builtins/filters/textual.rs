@@ -206,6 +206,8 @@ pub(super) fn urlencode(rendering: &Rendering, args: Args) -> PyResult {
         Value::Str(_) => return quoted(rendering, &value, false).map(Value::text),
         other => match other.iterate(rendering) {
             Ok(items) => items,
+            // What a generator meets on its way is another matter.
+            Err(exception) if matches!(other, Value::Object(object) if object.iterable()) => return Err(exception),
             Err(_) => return quoted(rendering, other, false).map(Value::text),
         },
     };
