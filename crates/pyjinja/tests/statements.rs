@@ -126,6 +126,47 @@ fn what_a_filter_or_a_test_gives_can_be_called() {
 }
 
 #[test]
+fn jinja2s_own_objects_and_filters_refuse_wrong_calls() {
+    let unexpected = |name: &str| format!("TypeError: {name}() got an unexpected keyword argument 'z' (line 1)");
+    let cases = [
+        ("{% for i in a %}{{ loop.cycle(1, z=1) }}{% endfor %}", unexpected("LoopContext.cycle")),
+        ("{% for i in a %}{{ loop.changed(z=1) }}{% endfor %}", unexpected("LoopContext.changed")),
+        ("{% for i in a %}{{ loop(z=1) }}{% endfor %}", unexpected("LoopContext.__call__")),
+        ("{{ cycler(1, z=1) }}", unexpected("Cycler.__init__")),
+        ("{{ cycler(1).next(z=1) }}", unexpected("Cycler.next")),
+        ("{{ joiner()(z=1) }}", unexpected("Joiner.__call__")),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(told(source), expected, "{source}");
+    }
+    check(&[
+        (
+            "{{ a | map('string', value=1) | list }}",
+            "TypeError: sync_do_map() got multiple values for argument 'value' (line 1)",
+        ),
+        ("{{ x | format(value=1) }}", "TypeError: do_format() got multiple values for argument 'value' (line 1)"),
+        (
+            "{{ x | e(s=1) }}",
+            "TypeError: escape() got some positional-only arguments passed as keyword arguments: 's' (line 1)",
+        ),
+        ("{{ dict(k=1, k=2) }}", "TemplateSyntaxError: keyword argument repeated: k (line 1)"),
+        (
+            "{{ dict(k=1, **d) }}",
+            "TypeError: jinja2.sandbox.SandboxedEnvironment.call() got multiple values for keyword argument 'k' (line 1)",
+        ),
+        ("{{ dict(**nope) }}", "UndefinedError: 'nope' is undefined (line 1)"),
+        // What a generator meets is told as it is.
+        ("{{ 1 in n | map('string') }}", "TypeError: 'int' object is not iterable (line 1)"),
+        ("{{ ''.join(n | map('string')) }}", "TypeError: 'int' object is not iterable (line 1)"),
+        ("{{ d | random }}", "KeyError: 0 (line 1)"),
+        (
+            "{{ a | reverse }} {{ d | indent }}",
+            "TypeError: unsupported operand type(s) for +=: 'dict' and 'str' (line 1)",
+        ),
+    ]);
+}
+
+#[test]
 fn strings_name_characters() {
     check(&[
         (r#"{{ "\N{BULLET}" ~ '\N{em dash}' }}{{ {"\N{FIRE}": 1} }}"#, "•—{'🔥': 1}"),

@@ -233,6 +233,9 @@ impl Object for Loop {
     }
 
     fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
+        if let Some((given, _)) = args.named.first() {
+            return type_error(format!("LoopContext.{name}() got an unexpected keyword argument '{given}'"));
+        }
         if name == "changed" {
             let changed = self.changed.borrow().as_ref().is_none_or(|before| {
                 before.len() != args.positional.len()
@@ -254,10 +257,10 @@ impl Object for Loop {
 
     fn call(&self, rendering: &Rendering, args: Args) -> PyResult {
         const SIGNATURE: Signature = Signature::new("LoopContext.__call__", 1, &["iterable"], &[]);
+        let [items] = args.take_all(&SIGNATURE)?;
         let Some(recursion) = &self.recursion else {
             return type_error("The loop must have the 'recursive' marker to be called recursively.");
         };
-        let [items] = args.take_all(&SIGNATURE)?;
         recursion(rendering, &items.unwrap_or(Value::None), self.depth + 1)
     }
 

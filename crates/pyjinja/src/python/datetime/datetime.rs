@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil, tz};
 use crate::{
     eval::rendering::Rendering,
     python::{
-        arguments::Args,
+        arguments::{Args, argument_type},
         datetime::{
             arguments::{
                 fold_argument, integer, iso_argument, parsed, spec_argument, text_argument, timespec_argument,
@@ -191,7 +191,7 @@ impl DateTime {
             Some(Some(other)) => {
                 return type_error(format!(
                     "isoformat() argument 1 must be a unicode character, not {}",
-                    other.operand_name()
+                    argument_type(other)
                 ));
             }
             _ => Arc::from("T"),
@@ -313,7 +313,7 @@ impl Object for DateTime {
                     return type_error(if args.named.is_empty() {
                         format!("strptime() takes exactly 2 arguments ({given} given)")
                     } else {
-                        "datetime.strptime() takes no keyword arguments".to_owned()
+                        "strptime() takes no keyword arguments".to_owned()
                     });
                 }
                 let [text, format] = [args.positional.first(), args.positional.get(1)]
