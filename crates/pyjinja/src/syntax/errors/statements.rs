@@ -99,12 +99,12 @@ impl SyntaxChecker<'_> {
                 if !bare {
                     self.signature()?;
                 }
-                let start = self.start();
+                let (start, known) = (self.start(), self.insertions.len());
                 if self.expression(true)? != Kind::Call {
                     return self.fail("expected call");
                 }
                 // A parenthesis there would begin the parameters.
-                if bare && self.insertions.iter().any(|insertion| insertion.at == start) {
+                if bare && self.insertions.iter().skip(known).any(|insertion| insertion.at == start) {
                     self.insert(behind, "()");
                 }
                 self.whole_block(&["endcall"])?;
