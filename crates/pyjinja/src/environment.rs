@@ -233,7 +233,7 @@ impl Environment {
 /// A compiled template. Cloning is cheap, and many threads can render it at once.
 #[derive(Clone)]
 pub struct Template {
-    program: Arc<Program>,
+    pub(crate) program: Arc<Program>,
     registry: SharedRegistry,
 }
 

@@ -47,7 +47,7 @@ pub use self::{
         exception::{Exception, ExceptionClass},
         value::{Text, Value},
     },
-    syntax::outline::Outline,
+    syntax::{lookups::Lookup, outline::Outline},
 };
 
 /// The examples of the README, which run as tests.

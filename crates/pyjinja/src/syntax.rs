@@ -9,5 +9,7 @@ pub(crate) mod compiler;
 mod dialect;
 mod errors;
 mod literals;
+pub(crate) mod lookups;
 pub(crate) mod outline;
 pub(crate) mod program;
+mod texts;

@@ -79,7 +79,16 @@ impl Object for Method {
 
 /// `x.name` in a template: an attribute or method, or else an item.
 pub(crate) fn attribute(rendering: &Rendering, value: &Value, name: &str) -> PyResult {
+    if let Some(stand_in) = stand_in_at_text(rendering, value, name) {
+        return Ok(stand_in);
+    }
     Ok(attribute_or_method(rendering, value, name)?.of(value, name))
+}
+
+/// What stands for an attribute of a text that is not there, or is a method.
+fn stand_in_at_text(rendering: &Rendering, value: &Value, name: &str) -> Option<Value> {
+    let is_open = matches!(value, Value::Str(_)) && !is_unsafe(rendering, value, name);
+    is_open.then(|| rendering.stand_in_for(name)).flatten()
 }
 
 /// `x.name`, told apart so that a method which is called at once needs no value of its own.
@@ -92,6 +101,7 @@ pub(crate) fn attribute_or_method(rendering: &Rendering, value: &Value, name: &s
         Value::Dict(dict) => dict.get(name),
         _ => None,
     };
+    let found = found.or_else(|| rendering.stand_in_for(name));
     Ok(Attribute::Value(
         found.unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_owned())))),
     ))
@@ -121,11 +131,19 @@ pub(crate) fn item(rendering: &Rendering, value: &Value, key: &Value) -> PyResul
     }
     let Value::Str(name) = key else {
         let shown = repr::repr(rendering, key)?;
+        if let Some(stand_in) = rendering.stand_in_for(&shown) {
+            return Ok(stand_in);
+        }
         return Ok(Value::Undefined(Rc::new(Undefined::Element(value.described(), shown))));
     };
+    if let Some(stand_in) = stand_in_at_text(rendering, value, name) {
+        return Ok(stand_in);
+    }
     Ok(match python_attribute(rendering, value, name)? {
         Some(found) => found.of(value, name),
-        None => Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string()))),
+        None => rendering
+            .stand_in_for(name)
+            .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string())))),
     })
 }
 
