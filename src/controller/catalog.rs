@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::{Mutex, RwLock};
 
-use super::check::Check;
+use super::check::{Check, ManifestFaults};
 use crate::{
     core::{lifecycle::KnownWebhook, webhook},
     kubernetes::{
@@ -84,7 +84,9 @@ pub(crate) struct WatchedWebhook {
     unreadable: AtomicBool,
     /// What is known of how long rendering its templates takes.
     pub(crate) effort: MeasuredEffort,
-    /// What is known of its faults.
+    /// What is known of the faults of its manifest.
+    pub(crate) manifest_faults: ManifestFaults,
+    /// How far finding all that is wrong with it is.
     pub(crate) check: Check,
 }
 
@@ -169,6 +171,7 @@ impl Catalog {
             gone: AtomicBool::new(conditions::is_gone(status_conditions, object.metadata.generation)),
             unreadable: AtomicBool::new(false),
             effort: MeasuredEffort::default(),
+            manifest_faults: ManifestFaults::default(),
             check: Check::default(),
         });
         let is_new = old.is_none();

@@ -1,14 +1,79 @@
-//! Finding the faults of a webhook, which may take long: its templates are compiled for it, and certificates read. That is
-//! done apart from the reconciliation that asks for it, and once for all that ask meanwhile.
+//! Finding the faults of a webhook, which may take long: its templates are tried out for it, and certificates read. That is
+//! done apart from the reconciliation that asks for it, and once for all that ask meanwhile. What is wrong with its manifest is
+//! found once for each generation of it.
 //!
 //! ```text
 //! reconcile ─► ask ─┬─ Begin ─► (a thread of the rendering pool) ─► done ─► reconciled again ─► ask ─► Known
 //!                   └─ Wait: it is under way
 //! ```
 
+use std::sync::OnceLock;
+
 use parking_lot::Mutex;
 
-use crate::resources::conditions::Reason;
+use super::secrets::Secrets;
+use crate::{
+    core::{
+        judgement::{self, Fault},
+        signing, tls,
+        webhook::{SecretKey, UrlSource, Webhook},
+    },
+    resources::conditions::{self as reasons, Reason},
+};
+
+/// What was found of a webhook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Why it can't work, if it can't.
+    pub(crate) fault: Option<Reason>,
+    /// Why it may not work with some data, if it may not.
+    pub(crate) warning: Option<Reason>,
+}
+
+/// What is wrong with the manifest of a webhook, once that is known.
+#[derive(Debug, Default)]
+pub(crate) struct ManifestFaults(OnceLock<Vec<Fault>>);
+
+impl ManifestFaults {
+    /// The faults of `webhook`, which is always the same. Finding them may take seconds.
+    fn of(&self, webhook: &Webhook) -> &[Fault] {
+        self.0.get_or_init(|| judgement::judge(webhook))
+    }
+
+    /// Whether they are known.
+    pub(crate) fn are_known(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
+
+/// Finds what is wrong with a webhook of a namespace. May take seconds.
+pub(crate) fn find(webhook: &Webhook, manifest: &ManifestFaults, namespace: &str, secrets: &Secrets) -> Findings {
+    let of_url = match &webhook.url {
+        UrlSource::Secret(key) => {
+            secrets.get(namespace, key).ok().and_then(|text| judgement::judge_secret_url(&text, key))
+        }
+        UrlSource::Template(_) => None,
+    };
+    let all = manifest.of(webhook).iter().cloned().chain(of_url);
+    let (warnings, faults): (Vec<Fault>, Vec<Fault>) = all.partition(|fault| fault.kind.is_warning());
+    let fault =
+        if faults.is_empty() { secret_fault(webhook, namespace, secrets) } else { Some(reasons::unusable(&faults)) };
+    Findings { fault, warning: (!warnings.is_empty()).then(|| reasons::fails_on_empty_data(&warnings)) }
+}
+
+/// Why the Secrets of a webhook don't do; None if they do.
+fn secret_fault(webhook: &Webhook, namespace: &str, secrets: &Secrets) -> Option<Reason> {
+    let lacking = webhook.secrets().find_map(|(field, key)| match secrets.get(namespace, key) {
+        Err(missing) => Some(reasons::secret_unavailable(missing.reason(), field, &missing)),
+        Ok(text) if field == "signing" => {
+            let malformed = signing::parse_keys(&text).err()?;
+            Some(reasons::signing_key_invalid(&key.name, &key.key, &malformed))
+        }
+        Ok(_) => None,
+    });
+    let secret = |key: &SecretKey| secrets.get(namespace, key).map_err(|missing| missing.to_string());
+    lacking.or_else(|| Some(reasons::tls_invalid(&tls::load_identity(&webhook.tls, &secret).err()?)))
+}
 
 /// How far finding the faults of a webhook is.
 #[derive(Debug, Default)]
@@ -21,15 +86,15 @@ enum State {
     Idle,
     /// It is under way. `asked_again`: somebody has asked since it began, and something may have changed.
     UnderWay { asked_again: bool },
-    /// What was found; None if there is no fault.
-    Done { fault: Option<Reason>, asked_again: bool },
+    /// What was found.
+    Done { findings: Findings, asked_again: bool },
 }
 
 /// What is to be done to know the faults of a webhook.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// This is the fault; None if there is none.
-    Known(Option<Reason>),
+    /// This was found.
+    Known(Findings),
     /// It is to be found now.
     Begin,
     /// It is being found.
@@ -37,7 +102,7 @@ pub(crate) enum Asked {
 }
 
 impl Check {
-    /// Asks for the fault. What was found is given out once: whoever asks later wants to know how it is then.
+    /// Asks for what is wrong. What was found is given out once: whoever asks later wants to know how it is then.
     pub(crate) fn ask(&self) -> Asked {
         let mut state = self.0.lock();
         match std::mem::take(&mut *state) {
@@ -53,7 +118,7 @@ impl Check {
                 *state = State::UnderWay { asked_again: false };
                 Asked::Begin
             }
-            State::Done { fault, asked_again: false } => Asked::Known(fault),
+            State::Done { findings, asked_again: false } => Asked::Known(findings),
         }
     }
 
@@ -63,23 +128,22 @@ impl Check {
     }
 
     /// Takes in what was found.
-    pub(crate) fn done(&self, fault: Option<Reason>) {
+    pub(crate) fn done(&self, findings: Findings) {
         let mut state = self.0.lock();
         let asked_again = matches!(*state, State::UnderWay { asked_again: true });
-        *state = State::Done { fault, asked_again };
+        *state = State::Done { findings, asked_again };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::conditions;
 
     /// What came of asking, in a word.
     fn asked(check: &Check) -> &'static str {
         match check.ask() {
-            Asked::Known(None) => "fine",
-            Asked::Known(Some(_)) => "faulty",
+            Asked::Known(Findings { fault: None, .. }) => "fine",
+            Asked::Known(Findings { fault: Some(_), .. }) => "faulty",
             Asked::Begin => "begin",
             Asked::Wait => "wait",
         }
@@ -89,15 +153,15 @@ mod tests {
     fn a_check_is_made_once_for_all_who_ask_meanwhile_and_anew_for_those_who_ask_later() {
         let check = Check::default();
         assert_eq!(asked(&check), "begin");
-        check.done(Some(conditions::gone()));
+        check.done(Findings { fault: Some(reasons::gone()), warning: None });
         assert_eq!(asked(&check), "faulty");
         assert_eq!(asked(&check), "begin", "something may have changed since");
         for _ in 0..300 {
             assert_eq!(asked(&check), "wait");
         }
-        check.done(None);
+        check.done(Findings::default());
         assert_eq!(asked(&check), "begin", "it was asked for after the check had begun");
-        check.done(None);
+        check.done(Findings::default());
         assert_eq!(asked(&check), "fine");
         assert_eq!(asked(&check), "begin");
         check.failed();

@@ -6,18 +6,19 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
     catalog::{Catalog, WatchedWebhook},
-    check::Asked,
+    check::{self, Asked, Findings},
     deliveries::Deliveries,
     events::now,
     secrets::Secrets,
 };
 use crate::{
-    core::{signing, tls},
     kubernetes::objects::{self, Objects},
     rendering::RenderingPool,
     resources::{
         ConditionStatus, Webhook, WebhookStatus,
-        conditions::{self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED},
+        conditions::{
+            self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED, TEMPLATE_WARNING,
+        },
         set_condition,
     },
 };
@@ -43,12 +44,12 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
         // They are being read, and then it is due again.
         return Ok(Action::await_change());
     }
-    let Some(fault) = find_fault(&entry, &context) else {
+    let Some(findings) = findings(&entry, &context) else {
         // It is being found, and then it is due again.
         return Ok(Action::await_change());
     };
     let state = State {
-        fault,
+        findings,
         is_failing: context.deliveries.is_failing(&entry.name),
         backlog: context.deliveries.backlog_of(&entry.name),
     };
@@ -87,15 +88,16 @@ pub(crate) fn failed(_: Arc<Webhook>, error: &objects::Error, _: Arc<Context>) -
 
 /// How a webhook does.
 struct State {
-    /// Why it can't work, if it can't.
-    fault: Option<Reason>,
+    /// What is wrong with it.
+    findings: Findings,
     /// Whether its endpoint is taken to be down.
     is_failing: bool,
     /// Why what it is to send waits in the API server, if it does.
     backlog: Option<Reason>,
 }
 
-fn desired(webhook: &Webhook, entry: &WatchedWebhook, State { fault, is_failing, backlog }: State) -> WebhookStatus {
+fn desired(webhook: &Webhook, entry: &WatchedWebhook, state: State) -> WebhookStatus {
+    let State { findings: Findings { fault, warning }, is_failing, backlog } = state;
     let old = webhook.status.clone().unwrap_or_default();
     let mut conditions = old.conditions;
     let generation = webhook.metadata.generation;
@@ -120,7 +122,13 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, State { fault, is_failing,
     };
     let down = is_failing.then(reasons::endpoint_failing);
     let insecure = entry.webhook.tls.insecure.then(reasons::verification_skipped);
-    for (type_, holds) in [(SUSPENDED, held), (FAILING, down), (BACKLOGGED, backlog), (INSECURE_TLS, insecure)] {
+    for (type_, holds) in [
+        (TEMPLATE_WARNING, warning),
+        (SUSPENDED, held),
+        (FAILING, down),
+        (BACKLOGGED, backlog),
+        (INSECURE_TLS, insecure),
+    ] {
         match holds {
             None => conditions.retain(|condition| condition.type_ != type_),
             Some(reason) => set_condition(&mut conditions, mk(&reason, type_, ConditionStatus::True)),
@@ -134,22 +142,23 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, State { fault, is_failing,
     }
 }
 
-/// Finds why a webhook can't work, if it can't: at once where that takes next to no time, else apart from here. None if it is
-/// being found.
-fn find_fault(entry: &Arc<WatchedWebhook>, context: &Arc<Context>) -> Option<Option<Reason>> {
-    if entry.webhook.is_quick_to_check() {
-        return Some(fault(entry, &context.secrets));
+/// Finds what is wrong with a webhook: at once where that takes next to no time, else apart from here. None if it is being found.
+fn findings(entry: &Arc<WatchedWebhook>, context: &Arc<Context>) -> Option<Findings> {
+    if entry.manifest_faults.are_known() && entry.webhook.has_simple_secrets() {
+        return Some(find(entry, context));
     }
     match entry.check.ask() {
-        Asked::Known(fault) => return Some(fault),
+        Asked::Known(findings) => return Some(findings),
         Asked::Wait => {}
         Asked::Begin => {
             let (entry, context) = (Arc::clone(entry), Arc::clone(context));
             tokio::spawn(async move {
-                let (checked, secrets) = (Arc::clone(&entry), context.secrets.clone());
-                match context.rendering.try_run(&entry.name.namespace, move || fault(&checked, &secrets)).await {
-                    Ok(fault) => {
-                        entry.check.done(fault);
+                let checked = (Arc::clone(&entry), Arc::clone(&context));
+                let found =
+                    context.rendering.try_run(&entry.name.namespace, move || find(&checked.0, &checked.1)).await;
+                match found {
+                    Ok(findings) => {
+                        entry.check.done(findings);
                         context.deliveries.review(&entry.name);
                     }
                     // A bug: the panic is in the log.
@@ -161,20 +170,6 @@ fn find_fault(entry: &Arc<WatchedWebhook>, context: &Arc<Context>) -> Option<Opt
     None
 }
 
-/// Why a webhook can't work; None if it can.
-fn fault(entry: &WatchedWebhook, secrets: &Secrets) -> Option<Reason> {
-    let templates = entry.webhook.template_errors();
-    if !templates.is_empty() {
-        return Some(reasons::template_errors(templates.into_iter().map(|(field, error)| (field, error.line, error))));
-    }
-    let lacking = entry.webhook.secrets().find_map(|(field, key)| match secrets.get(&entry.name.namespace, key) {
-        Err(missing) => Some(reasons::secret_unavailable(missing.reason(), field, &missing)),
-        Ok(text) if field == "signing" => {
-            let malformed = signing::parse_keys(&text).err()?;
-            Some(reasons::signing_key_invalid(&key.name, &key.key, &malformed))
-        }
-        Ok(_) => None,
-    });
-    let secret = |key: &_| secrets.get(&entry.name.namespace, key).map_err(|missing| missing.to_string());
-    lacking.or_else(|| Some(reasons::tls_invalid(&tls::load_identity(&entry.webhook.tls, &secret).err()?)))
+fn find(entry: &WatchedWebhook, context: &Context) -> Findings {
+    check::find(&entry.webhook, &entry.manifest_faults, &entry.name.namespace, &context.secrets)
 }

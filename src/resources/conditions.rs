@@ -2,8 +2,10 @@
 //! reasons, and kstatus on `Ready` and `Stalled`.
 //!
 //! ```text
-//! Webhook          Ready         Valid | TemplateError, SecretNotFound, SecretKeyNotFound, SecretInvalid, SecretTooLarge
+//! Webhook          Ready         Valid | TemplateError, URLInvalid, HeadersInvalid,
+//!                                SecretNotFound, SecretKeyNotFound, SecretInvalid, SecretTooLarge
 //!                  Stalled       as Ready, where that is False
+//!                  TemplateWarning  FailsOnEmptyData
 //!                  Suspended     Suspended, Gone, Unreadable
 //!                  Failing       EndpointFailing
 //!                  Backlogged    ShareUsedUp, NamespaceShareUsedUp
@@ -17,11 +19,14 @@ use std::{borrow::Cow, fmt::Display};
 use jiff::Timestamp;
 
 use super::{AlertGroupEventStatus, Condition, ConditionStatus, EventPhase};
+use crate::core::judgement::{Fault, FaultKind};
 
-/// Of a Webhook: whether its templates compile and its Secrets are there.
+/// Of a Webhook: whether it can work, as far as that can be told without an event: its templates, its URL, its Secrets.
 pub(crate) const READY: &str = "Ready";
 /// Of a Webhook: it will not get ready by itself.
 pub(crate) const STALLED: &str = "Stalled";
+/// Of a Webhook: a template may fail, though not with all data.
+pub(crate) const TEMPLATE_WARNING: &str = "TemplateWarning";
 /// Of a Webhook: its deliveries wait.
 pub(crate) const SUSPENDED: &str = "Suspended";
 /// Of a Webhook: its endpoint is taken to be down.
@@ -85,18 +90,31 @@ pub(crate) fn valid(enabled: bool) -> Reason {
     Reason::new("Valid", if enabled { "Runs when its trigger fires" } else { "Disabled: never runs" })
 }
 
-/// `Ready`: templates do not compile. Each error has its field of the spec and its line.
-pub(crate) fn template_errors<'a, L: Display, E: Display + 'a>(
-    errors: impl IntoIterator<Item = (&'static str, Option<L>, &'a E)>,
-) -> Reason {
-    let messages: Vec<String> = errors
-        .into_iter()
-        .map(|(field, line, error)| match line {
-            Some(line) => format!("spec.{field}, line {line}: {error}"),
-            None => format!("spec.{field}: {error}"),
+/// `Ready`: these faults, of which there is at least one, let no request be made. Each has its field of the spec and its line.
+pub(crate) fn unusable(faults: &[Fault]) -> Reason {
+    let word = match faults.first().map(|fault| fault.kind) {
+        Some(FaultKind::Url) => "URLInvalid",
+        Some(FaultKind::Headers) => "HeadersInvalid",
+        Some(FaultKind::Template | FaultKind::EmptyData) | None => "TemplateError",
+    };
+    Reason::new(word, listed(faults, ""))
+}
+
+/// `TemplateWarning`: these templates fail on empty data, and may work on that of events.
+pub(crate) fn fails_on_empty_data(faults: &[Fault]) -> Reason {
+    Reason::new("FailsOnEmptyData", listed(faults, "fails on empty data, and OnCall's API would refuse it: "))
+}
+
+/// The faults one after the other, each behind its place and `what`.
+fn listed(faults: &[Fault], what: &str) -> String {
+    let messages: Vec<String> = faults
+        .iter()
+        .map(|Fault { field, line, message, .. }| match line {
+            Some(line) => format!("spec.{field}, line {line}: {what}{message}"),
+            None => format!("spec.{field}: {what}{message}"),
         })
         .collect();
-    Reason::new("TemplateError", messages.join("; ").chars().take(MESSAGE_LIMIT).collect::<String>())
+    messages.join("; ").chars().take(MESSAGE_LIMIT).collect()
 }
 
 /// `Ready`: a field of the spec names a Secret that can't be read. `word` is one of the reasons above.
@@ -263,10 +281,30 @@ mod tests {
     }
 
     #[test]
-    fn template_errors_name_their_fields_and_lines_within_a_bound() {
-        let reason = template_errors([("url", Some(3), &"no such filter"), ("data", None, &"too deep")]);
-        assert_eq!(reason.message, "spec.url, line 3: no such filter; spec.data: too deep");
-        let long = template_errors([("url", None::<u32>, &"é".repeat(2 * MESSAGE_LIMIT))]);
+    fn faults_are_named_with_their_fields_and_lines_within_a_bound() {
+        let fault = |field, line, kind, message: &str| Fault { field, line, kind, message: message.to_owned() };
+        let url = fault("url", None, FaultKind::Url, "Malformed url");
+        let data = fault("data", Some(3), FaultKind::Template, "no such filter");
+        let headers = fault("headers", None, FaultKind::Headers, "no JSON");
+        let empty = fault("data", Some(2), FaultKind::EmptyData, "division by zero");
+        let cases = [
+            (
+                unusable(&[data.clone(), url.clone()]),
+                "TemplateError",
+                "spec.data, line 3: no such filter; spec.url: Malformed url",
+            ),
+            (unusable(&[url, headers.clone()]), "URLInvalid", "spec.url: Malformed url; spec.headers: no JSON"),
+            (unusable(&[headers]), "HeadersInvalid", "spec.headers: no JSON"),
+            (
+                fails_on_empty_data(&[empty]),
+                "FailsOnEmptyData",
+                "spec.data, line 2: fails on empty data, and OnCall's API would refuse it: division by zero",
+            ),
+        ];
+        for (reason, word, message) in cases {
+            assert_eq!((reason.word, &*reason.message), (word, message));
+        }
+        let long = unusable(&[fault("url", None, FaultKind::Template, &"é".repeat(2 * MESSAGE_LIMIT))]);
         assert_eq!(long.message.chars().count(), MESSAGE_LIMIT);
     }
 }

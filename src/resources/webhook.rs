@@ -67,7 +67,7 @@ const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether its templates compile and its Secrets are there."
+        description = "Whether its templates and its URL can work and its Secrets are there."
     ),
     printcolumn(
         name = "Last",
@@ -391,8 +391,9 @@ pub struct WebhookStatus {
     /// The generation of the spec that the conditions were found for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready says whether every template compiles and every Secret is there; a webhook that is not still runs, and its
-    /// responses record what failed.
+    /// Ready says whether it can work, as far as that shows without an event: every template, the URL, the headers and every Secret; a
+    /// webhook that is not still runs, and its responses record what failed. TemplateWarning is there while a template fails on empty
+    /// data, with which OnCall's API tries it out: it may work with that of events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -390,9 +390,12 @@ fn constants_that_no_request_can_have_are_faults() {
         let ran = folder.pipe(&["lint", "-f", "-"], hook.to_string().as_bytes());
         assert_eq!(ran, Ran::new(1, &format!("-:1: webhook \"one\": {field}: {message}\n"), ""), "{line}");
     }
-    for fine in
-        ["headers: ''", "headers: '{{ nope }}'", "headers: '{% if 1 %}{}{% endif %}'", "headers: '{\"a\": \"b\"}'"]
-    {
+    for fine in [
+        "headers: ''",
+        "headers: '{{ alert_payload.nope }}'",
+        "headers: '{% if 1 %}{}{% endif %}'",
+        "headers: '{\"a\": \"b\"}'",
+    ] {
         let ran = folder.pipe(&["lint", "-f", "-"], webhook("one", "resolve", &[URL, fine]).as_bytes());
         assert_eq!(ran, Ran::new(0, "", ""), "{fine}");
     }
@@ -435,7 +438,7 @@ fn secrets_and_names_are_looked_for_among_the_files() {
         ("w.yaml key.yaml", 1, both("Secret 's' has no key 'k': it has j", "")),
         ("w.yaml label.yaml", 1, both("Secret 's' lacks the label oncall.dev/secret: \"true\", so the operator can't read it", "")),
         ("w.yaml apart.yaml", 1, both(&format!("{missing} (there is one in namespace apart)"), "")),
-        ("url.yaml template.yaml", 1, "url.yaml:8: Webhook default/u: spec.urlFrom.secretKeyRef: the template in key 'k' of Secret 's' can't work in its line 1\n".to_owned()),
+        ("url.yaml template.yaml", 1, "url.yaml:8: Webhook default/u: spec.urlFrom.secretKeyRef: Key 'k' of Secret 's': the template fails (line 1 of the template)\n".to_owned()),
         ("w.yaml good.yaml e.yaml", 0, "e.yaml:11: hint: AlertGroupEvent default/e: spec.webhookRefs[1]: no Webhook of namespace default among the files is \"two\"\n".to_owned()),
     ];
     for (files, status, stdout) in cases {
@@ -483,4 +486,97 @@ fn certificates_and_keys_that_can_not_be_used_are_named_with_their_line() {
     ] {
         assert_eq!(folder.run(&format!("lint {files}")), Ran::new(status, &expected, ""), "{files}");
     }
+}
+
+/// What `lint` says of one webhook with these lines in its spec, without what stands before the field.
+fn findings(lines: &[&str]) -> (Vec<String>, i32) {
+    let ran = Folder::new(&[]).pipe(&["lint", "-f", "-"], webhook("one", "resolve", lines).as_bytes());
+    assert_eq!(ran.stderr, "", "{lines:?}");
+    (ran.stdout.lines().map(|line| line.replace("Webhook default/one: spec.", "")).collect(), ran.status)
+}
+
+#[test]
+fn what_the_rest_api_refuses_is_a_fault() {
+    let empty = "fails only on empty data, with which OnCall's API tries it out and refuses it: ";
+    let cases = [
+        (
+            "data: '{% for i in range(3) %}{{ i }}{% endfor %}'",
+            "Template Error: use of 'range' is restricted".to_owned(),
+        ),
+        ("data: \"{% include 'x' %}\"", "Template Error: x".to_owned()),
+        ("triggerTemplate: '{{ 1 / 0 }}'", "Template Error: division by zero".to_owned()),
+        ("data: '{{ 100 / alert_payload.total|int }}'", format!("{empty}Template Error: division by zero")),
+        (
+            "headers: '{\"a\": \"{{ 7 % alert_payload.n|int }}\"}'",
+            format!("{empty}Template Error: integer modulo by zero"),
+        ),
+        (
+            "data: \"{{ alert_payload.x | regex_search('*') }}\"",
+            "Template Error: nothing to repeat at position 0".to_owned(),
+        ),
+        ("data: '{{ alert_payload.x | truncate(-1) }}'", "Template Error: expected length >= 3, got -1".to_owned()),
+        ("headers: 'X-A: {{ alert_payload.x }}'", "Template did not result in json/dict".to_owned()),
+    ];
+    for (line, message) in cases {
+        let field = line.split(':').next().unwrap_or_default();
+        assert_eq!(findings(&[URL, line]), (vec![format!("-:9: {field}: {message}")], 1), "{line}");
+    }
+    let ftp = ["url: 'ftp://{{ alert_payload.host }}/x'"];
+    assert_eq!(findings(&ftp), (vec!["-:8: url: Malformed url".to_owned()], 1));
+}
+
+#[test]
+fn a_trigger_template_that_never_says_yes_and_names_that_are_never_seen_are_hints() {
+    let never = "triggerTemplate: never renders to exactly true or 1, and only then the webhook runs: ";
+    let space = "line breaks and blanks around it count, take them away ({%- … -%}, {{- … -}})";
+    let cases: [(&[&str], Vec<String>); 11] = [
+        (
+            &["triggerTemplate: |", "  {% if alert_payload.x %}", "  true", "  {% endif %}"],
+            vec![format!("-:9: hint: {never}{space}")],
+        ),
+        (&["triggerTemplate: |", "  {%- if alert_payload.x -%}", "  true", "  {%- endif -%}"], vec![]),
+        (&["triggerTemplate: '{{ alert_payload.x }} '"], vec![format!("-:9: hint: {never}{space}")]),
+        (&["triggerTemplate: 'no'"], vec![format!("-:9: hint: {never}it has other text")]),
+        (
+            &["data: '{{ payload.x }}'"],
+            vec!["-:9: hint: data: payload is always None: did you mean alert_payload?".to_owned()],
+        ),
+        (
+            &["data: '{{ users_to_notify }}'"],
+            vec!["-:9: hint: data: templates see no users_to_notify: did you mean users_to_be_notified?".to_owned()],
+        ),
+        (
+            &["data: '{{ alert_paylod.x }}'"],
+            vec!["-:9: hint: data: templates see no alert_paylod: did you mean alert_payload?".to_owned()],
+        ),
+        (
+            &["data: |", "  {", "  \"a\": \"{{ alert_group.ttile }}\"}"],
+            vec!["-:11: hint: data: alert_group has no ttile: did you mean title?".to_owned()],
+        ),
+        (
+            &["data: \"{{ alert_group['status'] }}\\n{{ event.foo }}\""],
+            vec![
+                "-:9: hint: data: alert_group has no status: did you mean alert_group.state?".to_owned(),
+                "-:9: hint: data: event has no foo: there are type, time, until, user (line 2 of the template)"
+                    .to_owned(),
+            ],
+        ),
+        (
+            &["headers: '{\"a\": \"{{ alert_group.permalinks.Web }}\"}'"],
+            vec!["-:9: hint: headers: alert_group.permalinks has no Web: did you mean web?".to_owned()],
+        ),
+        (&["data: '{{ user.phone_number }}{{ alert_group.labels.x }}{% set y = 1 %}{{ y }}'"], vec![]),
+    ];
+    for (lines, expected) in cases {
+        let all: Vec<&str> = [URL].into_iter().chain(lines.iter().copied()).collect();
+        assert_eq!(findings(&all), (expected, 0), "{lines:?}");
+    }
+    let hook =
+        json!({"name": "one", "url": "http://x", "trigger_type": "resolve", "trigger_template": "{{ payload }}\n\n"});
+    let ran = Folder::new(&[]).pipe(&["lint", "-f", "-"], hook.to_string().as_bytes());
+    let stdout = format!(
+        "-:1: hint: webhook \"one\": {}{space}\n-:1: hint: webhook \"one\": trigger_template: payload is always None: did you mean alert_payload?\n",
+        never.replace("triggerTemplate", "trigger_template")
+    );
+    assert_eq!(ran, Ran::new(0, &stdout, ""));
 }

@@ -1,4 +1,4 @@
-//! The status of a Webhook: its id, and whether it is ready and why not.
+//! The status of a Webhook: its id, whether it is ready and why not, and what may not work.
 
 use kube::api::{Patch, PatchParams};
 use oncall_webhooks::resources::{Condition, ConditionStatus, Webhook};
@@ -47,6 +47,84 @@ async fn a_template_that_cannot_compile_is_named_with_field_and_line() {
 
     change(&world, "broken", json!({"data": "{}"})).await;
     assert_eq!(ready(&world, "broken", ConditionStatus::True).await.0, "Valid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_work_is_not_ready_as_the_rest_api_would_refuse_it() {
+    let world = World::new("never").await;
+    let cases = [
+        (
+            "loops",
+            json!({"data": "{\n{% for i in range(3) %}{% endfor %}}"}),
+            "TemplateError",
+            "spec.data, line 2: Template Error: use of 'range' is restricted",
+        ),
+        (
+            "includes",
+            json!({"headers": "{% include 'x' %}"}),
+            "TemplateError",
+            "spec.headers, line 1: Template Error: x",
+        ),
+        (
+            "divides",
+            json!({"triggerTemplate": "{{ 1 / 0 }}"}),
+            "TemplateError",
+            "spec.triggerTemplate, line 1: Template Error: division by zero",
+        ),
+        ("ftp", json!({"url": "ftp://nope"}), "URLInvalid", "spec.url: Malformed url"),
+        ("hostless", json!({"url": "receiver.example/{{ alert_group_id }}"}), "URLInvalid", "spec.url: Malformed url"),
+        (
+            "header",
+            json!({"headers": "no json"}),
+            "HeadersInvalid",
+            "spec.headers: Template did not result in json/dict",
+        ),
+    ];
+    for (name, spec, ..) in &cases {
+        world.webhook(name, "resolve", spec.clone()).await;
+    }
+    for (name, _, reason, message) in cases {
+        assert_eq!(
+            ready(&world, name, ConditionStatus::False).await,
+            (reason.to_owned(), message.to_owned()),
+            "{name}"
+        );
+        world.condition(name, "Stalled", Some(reason)).await;
+    }
+    // One that is corrected gets ready.
+    change(&world, "header", json!({"headers": "{}"})).await;
+    assert_eq!(ready(&world, "header", ConditionStatus::True).await.0, "Valid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_fails_on_empty_data_alone_is_ready_with_a_warning_and_works() {
+    let world = World::new("warned").await;
+    let data = "{\n  \"share\": {{ 100 / alert_payload.total|int }}\n}";
+    world.webhook("shares", "resolve", json!({"data": data})).await;
+    assert_eq!(ready(&world, "shares", ConditionStatus::True).await.0, "Valid");
+    world.condition("shares", "TemplateWarning", Some("FailsOnEmptyData")).await;
+    let api = world.api::<Webhook>();
+    let status = api.get("shares").await.expect("get Webhook").status.expect("a status");
+    let warning =
+        status.conditions.into_iter().find(|condition| condition.type_ == "TemplateWarning").expect("a warning");
+    assert_eq!(warning.status, ConditionStatus::True);
+    assert_eq!(
+        warning.message,
+        "spec.data, line 2: fails on empty data, and OnCall's API would refuse it: Template Error: division by zero"
+    );
+
+    // It is looked at again, and nothing is written.
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {"team": "sre"}}}));
+    let patched = api.patch("shares", &PatchParams::default(), &patch).await.expect("patch Webhook");
+    world.webhook("other", "resolve", json!({"suspend": true})).await;
+    world.condition("other", "Suspended", Some("Suspended")).await;
+    let now = api.get("shares").await.expect("get Webhook");
+    assert_eq!(now.metadata.resource_version, patched.metadata.resource_version);
+
+    world.event("resolved", "resolve", "I1", json!({"alertPayload": {"total": 8}})).await;
+    world.response_that("shares", |status| status.request_data.as_deref() == Some("{\"share\": 12.5}")).await;
+    change(&world, "shares", json!({"data": "{}"})).await;
+    world.condition("shares", "TemplateWarning", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

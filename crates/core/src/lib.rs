@@ -22,8 +22,10 @@
 //! | [`delivery`] | one webhook's run for one event: its key, its attempts, its outcome |
 //! | [`dispatch`] | which delivery goes out next: bounded, fair, held back from endpoints that are down |
 //! | [`event`] | an event's data, as templates see it and as it is forwarded |
+//! | [`hints`] | what people probably did not mean in a template |
 //! | [`id`] | ids and names derived from other names |
 //! | [`json`] | JSON as Python reads and writes it |
+//! | [`judgement`] | what is wrong with a webhook, told without an event |
 //! | [`lifecycle`] | the life of events and their deliveries: inputs in, effects out |
 //! | [`matching`] | which webhooks run for an event |
 //! | [`name`] | names of objects within a cluster |
@@ -49,8 +51,10 @@ pub mod charset;
 pub mod delivery;
 pub mod dispatch;
 pub mod event;
+pub mod hints;
 pub mod id;
 pub mod json;
+pub mod judgement;
 pub mod lifecycle;
 pub mod matching;
 pub mod name;

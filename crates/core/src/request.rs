@@ -131,6 +131,13 @@ pub fn prepare(
     }
 }
 
+/// Why no request could be made, as the record of a [`Preparation::Failed`] has it.
+pub fn failure(record: &ResponseRecord) -> String {
+    // The last field that has something is the one that failed.
+    let fields = [&record.content, &record.request_data, &record.request_headers, &record.url, &record.request_trigger];
+    fields.into_iter().flatten().next().cloned().unwrap_or_default()
+}
+
 fn failed(
     mut record: ResponseRecord,
     field: impl Fn(&mut ResponseRecord) -> &mut Option<String>,

@@ -6,10 +6,13 @@
 //! mostly `{"text": "{{ alert_payload }}"}` does too.
 
 mod filters;
+mod verdict;
 
 use std::sync::{Arc, LazyLock};
 
-use pyjinja::{Environment, Error, ExceptionClass, Function, Json, Limits, Value, stdlib::datetime};
+use pyjinja::{Environment, Error, ExceptionClass, Function, Json, Limits, Lookup, Value, stdlib::datetime};
+
+pub use self::verdict::Verdict;
 
 /// Bound on template text and on the text that it renders to, in characters.
 pub const LIMIT: usize = 50_000;
@@ -94,7 +97,7 @@ static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
     environment.add_global(
         "range",
         Function::new("range", |_, _| {
-            Err(pyjinja::Exception::new(ExceptionClass::Other, "use of 'range' is restricted"))
+            Err(pyjinja::Exception::new(ExceptionClass::SecurityError, "use of 'range' is restricted"))
         }),
     );
     environment
@@ -197,20 +200,20 @@ impl Template {
     /// # Errors
     /// A [`TemplateErrorKind::Error`]: the text can't work, or meets a bound of ours.
     pub fn storable(source: &str) -> Result<(), TemplateError> {
-        match Self::tried(source) {
+        match Self::tried(source).map_err(TemplateError::from) {
             Err(error) if error.kind == TemplateErrorKind::Error => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn tried(source: &str) -> Result<String, TemplateError> {
-        let rendered = ENVIRONMENT.compile(source)?.render_with(&[], |rendering| {
+    /// Renders it with the data with which OnCall's API tries templates out.
+    fn tried(source: &str) -> Result<String, Error> {
+        ENVIRONMENT.compile(source)?.render_with(&[], |rendering| {
             rendering.define("alert_payload", Value::defaultdict());
             rendering.define("alert_group_id", Value::from("alert_group_1"));
             // As everywhere in OnCall.
             rendering.define("payload", Value::None);
-        });
-        Ok(rendered?)
+        })
     }
 
     /// The mode that the data must have been prepared for.
@@ -226,6 +229,21 @@ impl Template {
             && outline.filters_in_a_row <= 2
             && outline.filters.iter().all(|name| PLAIN_FILTERS.contains(&name.as_str()));
         is_plain.then_some(outline.expressions)
+    }
+
+    /// What it looks up in the data, in the order of the text. See [`pyjinja::Template::lookups`].
+    pub fn lookups(&self) -> Vec<Lookup> {
+        self.compiled.lookups()
+    }
+
+    /// The text that it begins with, whatever the data is, and whether there is nothing else in it.
+    pub fn leading_text(&self) -> (String, bool) {
+        self.compiled.leading_text()
+    }
+
+    /// Whether it may render to exactly `text`. See [`pyjinja::Template::can_render`].
+    pub fn can_render(&self, text: &str, ignoring_space: bool) -> bool {
+        self.compiled.can_render(text, ignoring_space)
     }
 
     /// Renders with the variables of `context`. A result over [`LIMIT`] is cut and ends in `..`.

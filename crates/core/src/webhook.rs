@@ -233,12 +233,9 @@ impl CompiledTemplate {
         compiled
     }
 
-    /// Why the text does not compile; None if it does. That may have to be found out, which may take a while.
-    pub fn error(&self) -> Option<&TemplateError> {
-        if self.outcome.get().is_none() {
-            let _ = self.template();
-        }
-        self.outcome.get()?.as_ref().err()
+    /// The text.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Whether nothing is left to compile.
@@ -370,7 +367,7 @@ impl Webhook {
     }
 
     /// The templates in it, each with its field's name in a manifest.
-    fn templates(&self) -> impl Iterator<Item = (&'static str, &CompiledTemplate)> {
+    pub fn templates(&self) -> impl Iterator<Item = (&'static str, &CompiledTemplate)> {
         let url = match &self.url {
             UrlSource::Template(field) => Some(field),
             UrlSource::Secret(_) => None,
@@ -385,16 +382,10 @@ impl Webhook {
         .filter_map(|(name, field)| Some((name, field?)))
     }
 
-    /// The errors of templates that do not compile, each with its field's name in a manifest. Those that are not compiled yet
-    /// are.
-    pub fn template_errors(&self) -> Vec<(&'static str, &TemplateError)> {
-        self.templates().filter_map(|(name, field)| Some((name, field.error()?))).collect()
-    }
-
-    /// Whether finding its faults takes next to no time: its templates are compiled, and it has few Secrets and no certificates.
-    pub fn is_quick_to_check(&self) -> bool {
-        self.templates().all(|(_, template)| template.is_compiled())
-            && self.tls == TlsSettings::default()
+    /// Whether reading its Secrets takes next to no time: there are few, and none holds certificates or a template.
+    pub fn has_simple_secrets(&self) -> bool {
+        self.tls == TlsSettings::default()
+            && !matches!(self.url, UrlSource::Secret(_))
             && self.secrets().nth(MANY_SECRETS).is_none()
     }
 
@@ -403,7 +394,8 @@ impl Webhook {
     /// [`Template::plain_expressions`].
     pub fn plain_expressions(&self) -> Option<usize> {
         // A URL in a Secret is compiled each time.
-        if !self.is_quick_to_check() || self.reads_responses || matches!(self.url, UrlSource::Secret(_)) {
+        let is_ready = self.has_simple_secrets() && self.templates().all(|(_, template)| template.is_compiled());
+        if !is_ready || self.reads_responses {
             return None;
         }
         // A template that does not compile costs nothing.
@@ -467,7 +459,7 @@ mod tests {
             CompiledTemplate::new(&text, Mode::Raw)
         };
         let all: Vec<CompiledTemplate> = (0..40).map(template).collect();
-        assert!(all.iter().all(|template| template.error().is_none()));
+        assert!(all.iter().all(|template| template.template().is_ok()));
         assert!(KEPT.weight() <= COMPILED_BYTES, "{}", KEPT.weight());
         let kept = all.iter().filter(|template| template.is_compiled()).count();
         assert!((1..all.len()).contains(&kept), "{kept}");
@@ -477,6 +469,6 @@ mod tests {
         }
         let broken = CompiledTemplate::new("{{ x | nope }}", Mode::Raw);
         assert!(broken.template().is_err() && broken.is_compiled());
-        assert_eq!(broken.error(), broken.template().as_ref().err());
+        assert_eq!(broken.template().unwrap_err().message, "No filter named 'nope'.");
     }
 }

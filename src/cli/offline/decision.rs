@@ -75,17 +75,10 @@ pub(super) fn decide(
         }
         Preparation::Send(request, record) => Decision::Sends { request: *request, record, masked: event.masked },
         Preparation::Failed(record) => {
-            let message = failure(&record);
+            let message = request::failure(&record);
             Decision::Fails { record, message }
         }
     }
-}
-
-/// Why no request could be made, as the record has it.
-pub(super) fn failure(record: &ResponseRecord) -> String {
-    // The last field that has something is the one that failed.
-    let fields = [&record.content, &record.request_data, &record.request_headers, &record.url, &record.request_trigger];
-    fields.into_iter().flatten().next().cloned().unwrap_or_default()
 }
 
 /// The text that is rendered, and then masked, in place of a secret that is missing.

@@ -5,25 +5,22 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 use clap::Args;
-use secrecy::ExposeSecret;
 
 use super::{
-    decision,
     findings::{self, Finding, Severity},
     manifest::{ManifestSource, WebhookManifest},
     manifests::{self, Manifests},
     oncall_json::{self, MASKED},
     options::{Format, Sources, Verdict},
     secrets::MissingSecret,
-    wording::quoted,
+    wording::{joined, nearest, quoted},
     yaml::{Data, MappingEntry, Node},
 };
 use crate::core::{
-    event::{EventData, WebhookContext},
-    request::{self, Preparation},
-    template::{Mode, Template, TemplateError},
+    hints::{self, Hint},
+    judgement::{self, Fault, FaultKind},
     tls,
-    webhook::{CompiledTemplate, HttpMethod, SecretKey, TriggerType, UrlSource, Webhook},
+    webhook::{SecretKey, UrlSource},
 };
 
 /// Says what to check.
@@ -44,9 +41,6 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
         templates(source, &known, &mut found);
         unsent(source, &mut found);
     }
-    for manifest in &manifests.webhooks {
-        constants(manifest, &mut found);
-    }
     secrets(&manifests, &mut found);
     references(&manifests, &mut found);
     let mut all = manifests.findings;
@@ -57,22 +51,70 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
 }
 
 /// The fields of a Webhook that are templates.
-const TEMPLATES: [(&str, Mode); 4] =
-    [("url", Mode::Raw), ("triggerTemplate", Mode::Raw), ("headers", Mode::Json), ("data", Mode::Json)];
+const TEMPLATES: [&str; 4] = ["url", "triggerTemplate", "headers", "data"];
 
-/// Finds templates that can't work. `known` has the file, line and field of what was found before.
+/// Finds templates that can't work, and what in them is probably not meant so. `known` has the file, line and field of what was
+/// found before.
 fn templates(source: &ManifestSource, known: &HashSet<(&str, usize, &str)>, found: &mut Vec<Finding>) {
-    for (field, mode) in TEMPLATES {
+    for field in TEMPLATES {
         let Some((path, entry)) = source.webhook_field(field) else { continue };
         let Data::Text { text, starts } = &entry.node.data else { continue };
-        // The schema has said already what is wrong with the field: that it is too long.
+        // The schema has said already what is wrong with the field: that it is too long, or empty.
         if known.contains(&(&*source.file, entry.line, &*path)) {
             continue;
         }
-        if let Err(error) = Template::compile(text, mode) {
-            let (line, message) = located(&error, entry, *starts);
+        // OnCall's API takes away what is around a URL, and takes an empty text for none.
+        let text = if source.is_oncall_json && field == "url" { oncall_json::trim(text) } else { text };
+        if text.is_empty() {
+            continue;
+        }
+        if let Some(fault) = judgement::judge_field(field, text) {
+            let (line, message) = located(fault.line, described(&fault), entry, *starts);
             found.push(source.finding(Severity::Fault, line, &path, message));
         }
+        for hint in hints::of_template(field, text) {
+            let (line, message) = match hint {
+                Hint::NeverTriggers { space } => (None, never_triggers(space)),
+                Hint::Unseen { line, of, name, meant, known } => {
+                    (Some(line), unseen(of.as_deref(), &name, meant, known))
+                }
+            };
+            let (line, message) = located(line, message, entry, *starts);
+            found.push(source.finding(Severity::Hint, line, &path, message));
+        }
+    }
+}
+
+/// The message of a fault.
+fn described(fault: &Fault) -> String {
+    match fault.kind {
+        FaultKind::EmptyData => {
+            format!("fails only on empty data, with which OnCall's API tries it out and refuses it: {}", fault.message)
+        }
+        FaultKind::Template | FaultKind::Url | FaultKind::Headers => fault.message.clone(),
+    }
+}
+
+/// The message of a hint about a trigger template.
+fn never_triggers(space: bool) -> String {
+    let why = if space {
+        ": line breaks and blanks around it count, take them away ({%- … -%}, {{- … -}})"
+    } else {
+        ": it has other text"
+    };
+    format!("never renders to exactly true or 1, and only then the webhook runs{why}")
+}
+
+/// The message of a hint about a name that templates never see.
+fn unseen(of: Option<&str>, name: &str, meant: Option<&str>, known: &[&str]) -> String {
+    let what = match (of, name) {
+        (Some(of), name) => format!("{of} has no {name}"),
+        (None, "payload") => "payload is always None".to_owned(),
+        (None, name) => format!("templates see no {name}"),
+    };
+    match meant.or_else(|| nearest(name, known.iter().copied())) {
+        Some(meant) => format!("{what}: did you mean {meant}?"),
+        None => format!("{what}: there are {}", joined(known)),
     }
 }
 
@@ -88,53 +130,13 @@ fn unsent(source: &ManifestSource, found: &mut Vec<Finding>) {
     }
 }
 
-/// The line and the message of an error in a template. The line is that of the error where the text's lines are the file's;
+/// The line and the message of what is wrong in a line of a text. The line is that one where the text's lines are the file's;
 /// else it is the field's, and the message has the line of the text.
-fn located(error: &TemplateError, entry: &MappingEntry, starts: Option<usize>) -> (usize, String) {
-    match (error.line, starts) {
-        (Some(line), Some(starts)) => ((starts + line).saturating_sub(1), error.to_string()),
-        (Some(line), None) if line > 1 => (entry.line, format!("{error} (line {line} of the template)")),
-        _ => (entry.line, error.to_string()),
-    }
-}
-
-/// Finds URLs and headers without any template in them that no request can be made of.
-fn constants(manifest: &WebhookManifest, found: &mut Vec<Finding>) {
-    let source = &manifest.source;
-    for field in ["url", "headers"] {
-        let Some((path, entry)) = source.webhook_field(field) else { continue };
-        let Some(text) = entry.node.text().filter(|text| !["{{", "{%", "{#"].iter().any(|open| text.contains(open)))
-        else {
-            continue;
-        };
-        // An empty text stands for no headers.
-        if field == "headers" && text.is_empty() {
-            continue;
-        }
-        let (url, headers) = match field {
-            "url" if source.is_oncall_json => (oncall_json::trim(text), None),
-            "url" => (text, None),
-            _ => ("http://receiver.invalid/", Some(CompiledTemplate::new(text, Mode::Json))),
-        };
-        if let Some(message) = refusal(url, headers) {
-            found.push(source.finding(Severity::Fault, entry.line, &path, message));
-        }
-    }
-}
-
-/// Why no request can be made of a webhook with only these fields; None if one can.
-fn refusal(url: &str, headers: Option<CompiledTemplate>) -> Option<String> {
-    let url = UrlSource::Template(CompiledTemplate::new(url, Mode::Raw));
-    let webhook = Webhook { method: HttpMethod::Get, headers, ..Webhook::bare(TriggerType::Escalation, url) };
-    let no_secrets = |_: &SecretKey| Err(String::new());
-    match request::prepare(&webhook, &EventData::new(Vec::new()), &WebhookContext::default(), false, &no_secrets) {
-        Preparation::Failed(record) => {
-            let message = decision::failure(&record);
-            // A finding names its field beside the message.
-            let short = ["URL - ", "Headers - "].iter().find_map(|prefix| message.strip_prefix(prefix));
-            Some(short.map_or_else(|| message.clone(), str::to_owned))
-        }
-        Preparation::Send(..) | Preparation::Skip(_) => None,
+fn located(of_text: Option<usize>, message: String, entry: &MappingEntry, starts: Option<usize>) -> (usize, String) {
+    match (of_text, starts) {
+        (Some(line), Some(starts)) => ((starts + line).saturating_sub(1), message),
+        (Some(line), None) if line > 1 => (entry.line, format!("{message} (line {line} of the template)")),
+        _ => (entry.line, message),
     }
 }
 
@@ -172,10 +174,9 @@ fn missing_secrets<'a>(
         let (path, line) = line_of(&manifest.source, field, key);
         match manifests.secret_of(manifest, key) {
             Ok(text) if is_url => {
-                // The text is a secret: the template's own message may quote it.
-                if let Err(error) = Template::compile(text.expose_secret(), Mode::Raw) {
-                    let at = error.line.map_or_else(String::new, |line| format!(" in its line {line}"));
-                    let message = format!("the template in key '{}' of Secret '{}' can't work{at}", key.key, key.name);
+                if let Some(fault) = judgement::judge_secret_url(&text, key) {
+                    let at = fault.line.map_or_else(String::new, |line| format!(" (line {line} of the template)"));
+                    let message = format!("{}{at}", described(&fault));
                     found.push(manifest.source.finding(Severity::Fault, line, &path, message));
                 }
             }
@@ -238,6 +239,42 @@ fn references(manifests: &Manifests, found: &mut Vec<Finding>) {
             };
             let message = format!("no Webhook of namespace {} among the files is {}", source.namespace, quoted(name));
             found.push(source.finding(Severity::Hint, item.line, &format!("spec.webhookRefs[{index}]"), message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        core::{event::WebhookContext, json::Object},
+        resources::AlertGroupEventSpec,
+    };
+
+    #[test]
+    fn the_names_that_hints_know_are_those_that_templates_see() {
+        let texts = |names: &[&str]| -> Value { names.iter().map(|name| ((*name).to_owned(), json!("x"))).collect() };
+        let spec: AlertGroupEventSpec = serde_json::from_value(json!({
+            "type": "personal notification", "time": "t", "until": "u", "user": {"id": "U1"}, "webhookRefs": ["one"],
+            "alertGroup": {
+                "id": "I1", "integrationId": "x", "teamId": "x", "routeId": "x", "alertsCount": 1, "state": "x", "createdAt": "x",
+                "resolvedAt": "x", "resolvedBy": "x", "acknowledgedAt": "x", "acknowledgedBy": "x", "labels": {}, "title": "x",
+                "permalinks": texts(&["slack", "slackApp", "telegram", "web"]), "silencedAt": "x", "lastAlert": {},
+            },
+            "integration": {"id": "C1", "type": "x", "name": "x", "team": "x", "labels": {}},
+        }))
+        .unwrap();
+        let webhook = json!({"id": "WH1", "name": "one", "labels": {}});
+        let responses = Object::from_iter([("WH2".into(), json!({}).into())]);
+        let own = WebhookContext::new(webhook.into(), responses);
+        let data: Value = serde_json::from_str(&spec.data().unwrap().dumps(&own)).unwrap();
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&data), hints::NAMES);
+        for (path, fields) in hints::FIELDS {
+            let value = path.iter().fold(&data, |value, key| &value[*key]);
+            assert_eq!(keys(value), fields, "{path:?}");
         }
     }
 }
