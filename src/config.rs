@@ -20,6 +20,8 @@ mod proxy;
 mod reach;
 mod retention;
 
+use std::time::Duration;
+
 pub use self::{
     api::{ApiConfig, Listen},
     controller::ControllerConfig,
@@ -31,10 +33,33 @@ pub use self::{
     retention::Retention,
 };
 
+/// Parses a bound on a request: over 0 and up to a minute.
+pub(crate) fn request_timeout(text: &str) -> Result<Duration, String> {
+    let timeout =
+        text.parse::<kube::core::Duration>().ok().filter(|timeout| !timeout.is_negative()).map(Duration::from);
+    timeout
+        .filter(|timeout| !timeout.is_zero() && *timeout <= Duration::from_secs(60))
+        .ok_or_else(|| "give a duration over 0s and up to 1m, such as 4s".to_owned())
+}
+
 /// Parses a number that bounds something: from 1 to 100 000.
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (1..=100_000).contains(&number) => Ok(number),
         _ => Err("give a number from 1 to 100000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_on_a_request_is_a_duration_up_to_a_minute() {
+        let cases = [("4s", Some(4000)), ("1.5s", Some(1500)), ("250ms", Some(250)), ("1m", Some(60_000))];
+        let wrong = ["", "0s", "-1s", "61s", "2m", "4", "soon"].map(|text| (text, None));
+        for (text, expected) in cases.into_iter().chain(wrong) {
+            assert_eq!(request_timeout(text).ok(), expected.map(Duration::from_millis), "{text}");
+        }
     }
 }

@@ -224,6 +224,7 @@ impl Leader {
             payloads: Payloads::new(budget.payloads),
             lease,
             rendering: rendering.clone(),
+            default_timeout: config.default_timeout,
         };
         let (deliverer, ran) = Deliverer::new(parts);
         let bytes = |part: u64| usize::try_from(part).unwrap_or(usize::MAX);

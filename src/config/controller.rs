@@ -1,8 +1,8 @@
 //! The flags of `controller`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use super::{Election, Memory, Proxy, Reach, Retention, positive};
+use super::{Election, Memory, Proxy, Reach, Retention, positive, request_timeout};
 
 /// Configures the operator.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,6 +19,15 @@ pub struct ControllerConfig {
     /// How many requests of one webhook may be on the way at a time
     #[arg(long, env = "ONCALL_WEBHOOKS_MAX_PER_WEBHOOK", default_value_t = 32, value_parser = positive)]
     pub max_per_webhook: usize,
+    /// Bound on one request of a Webhook that states no timeout, answer included; up to 1m
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_DEFAULT_TIMEOUT",
+        default_value = "4s",
+        value_name = "DURATION",
+        value_parser = request_timeout
+    )]
+    pub default_timeout: Duration,
     /// Says what requests may reach.
     #[command(flatten)]
     pub reach: Reach,

@@ -70,6 +70,7 @@ pub(crate) struct Deliverer {
     lease: Leadership,
     stop: CancellationToken,
     rendering: RenderingPool,
+    default_timeout: Duration,
     ran: mpsc::UnboundedSender<ObjectRef<Webhook>>,
 }
 
@@ -82,6 +83,8 @@ pub(crate) struct Parts {
     pub(crate) payloads: Payloads,
     pub(crate) lease: Leadership,
     pub(crate) rendering: RenderingPool,
+    /// Bound on a request of a webhook that states none.
+    pub(crate) default_timeout: Duration,
 }
 
 /// How far sending a request came.
@@ -105,7 +108,7 @@ pub(crate) struct Answer {
 impl Deliverer {
     /// Also returns the webhooks that have run, or whose status may have to change.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
-        let Parts { objects, sender, secrets, history, payloads, lease, rendering } = parts;
+        let Parts { objects, sender, secrets, history, payloads, lease, rendering, default_timeout } = parts;
         let (ran, webhooks) = mpsc::unbounded();
         let stop = CancellationToken::new();
         let deliverer = Self {
@@ -118,6 +121,7 @@ impl Deliverer {
             lease,
             stop,
             rendering,
+            default_timeout,
             ran,
         };
         (Arc::new(deliverer), webhooks)
@@ -334,9 +338,10 @@ impl Deliverer {
     ) -> Option<(WebhookResponseStatus, AttemptVerdict)> {
         let webhook = &webhook.webhook;
         let requester = Requester { namespace: &delivery.event.namespace, webhook: &webhook.name };
+        let timeout = webhook.timeout.unwrap_or(self.default_timeout);
         loop {
             let (time, started) = (Timestamp::now(), Instant::now());
-            let outcome = self.sender.send(requester, request, &delivery.response_name(), webhook.timeout).await;
+            let outcome = self.sender.send(requester, request, &delivery.response_name(), timeout).await;
             if outcome != Outcome::Withheld {
                 let status =
                     WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed());

@@ -187,14 +187,15 @@ pub struct WebhookSpec {
     /// The form that the webhook was made with, for clients of the REST API that ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Bound on one request, answer included, such as `4s`; at most one minute.
-    #[serde(default = "four_seconds")]
+    /// Bound on one request, answer included, such as `4s`; at most one minute. Default: what the operator is configured to, which is
+    /// 4s if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(
         validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('1m')")
             .message("give a timeout over 0s and up to 1m"),
     )]
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
     /// When to try again what a receiver did not take: after a timeout, a connection that fails, and the status codes 408, 425,
     /// 429 and 5xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -330,10 +331,6 @@ fn yes() -> bool {
     true
 }
 
-fn four_seconds() -> Duration {
-    std::time::Duration::from_secs(4).into()
-}
-
 fn one_hour() -> Duration {
     core_retry::RetryPolicy::default().deadline.into()
 }
@@ -464,7 +461,7 @@ pub fn compile(webhook: &Webhook) -> core::Webhook {
         password: spec.password.as_ref().map(Into::into),
         authorization_header: spec.authorization_header.as_ref().map(Into::into),
         signing: spec.signing.as_ref().map(Into::into),
-        timeout: spec.timeout.into(),
+        timeout: spec.timeout.map(Into::into),
         // A name in a text that is no variable does no harm; a secret URL may hold one.
         reads_responses: spec.url_from.is_some()
             || [&spec.url, &spec.headers, &spec.data, &spec.trigger_template]

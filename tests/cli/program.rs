@@ -36,6 +36,9 @@ fn what_can_not_be_done_is_said_in_one_line() {
 
     let error = output(program().args(["controller", "--max-unrecorded=0"])).expect_err("0 is refused").to_string();
     assert!(error.contains("give a number from 1 to 100000"), "{error}");
+
+    let error = output(program().args(["controller", "--default-timeout=2m"])).expect_err("it is too long").to_string();
+    assert!(error.contains("give a duration over 0s and up to 1m, such as 4s"), "{error}");
 }
 
 #[test]

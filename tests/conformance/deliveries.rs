@@ -12,7 +12,7 @@ use oncall_webhooks::{
         request::{Preparation, prepare},
         response::{Outcome, ResponseRecord, finish},
         template::Mode,
-        webhook::{CompiledTemplate, SecretKey, TriggerType, UrlSource, Webhook},
+        webhook::{CompiledTemplate, SecretKey, TIMEOUT, TriggerType, UrlSource, Webhook},
     },
     delivery::{Ports, ProxySettings, Requester, Sender},
 };
@@ -112,7 +112,7 @@ async fn deliver(
         }
         Preparation::Failed(record) => (true, record, None),
         Preparation::Send(request, record) => {
-            let outcome = sender.send(REQUESTER, &request, "conformance", webhook.timeout).await;
+            let outcome = sender.send(REQUESTER, &request, "conformance", webhook.timeout.unwrap_or(TIMEOUT)).await;
             (true, finish(record, &outcome, &request.secrets), Some(outcome))
         }
     }
@@ -212,7 +212,7 @@ async fn post(answer: Answer, fields: Value) -> (ResponseRecord, Vec<Received>, 
         "url": format!("http://{}/hook", receiver.address), "http_method": "POST", "forward_all": false, "data": "{}",
     });
     webhook_fields.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let webhook = Webhook { timeout: Duration::from_millis(500), ..webhook(&webhook_fields) };
+    let webhook = Webhook { timeout: Some(Duration::from_millis(500)), ..webhook(&webhook_fields) };
     let (_, record, _) = deliver(&sender(), &webhook, &Map::new()).await;
     (record, receiver.received(), receiver.address.clone())
 }

@@ -170,10 +170,14 @@ async fn a_value_that_is_misspelled_is_refused() {
         "networkPolicy.apiFrom=all",
         "image.digest=sha256:12",
         "watchNamespaces=team",
+        "controller.defaultTimeout=4",
+        "controller.defaultTimeout=soon",
     ] {
         assert!(template(values).await.expect("join").is_err(), "{values}");
     }
-    template("api.placement=sidecar,api.replicas=2").await.expect("join").expect("render the chart");
+    let rendered = template("api.placement=sidecar,api.replicas=2,controller.defaultTimeout=1.5s").await.expect("join");
+    let rendered = rendered.expect("render the chart");
+    assert!(rendered.contains("- --default-timeout=1.5s\n"), "{rendered}");
 }
 
 /// The objects of one kind that a release has.

@@ -81,6 +81,24 @@ async fn signed_requests_are_verified_by_the_standards_library_while_secrets_rot
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_states_no_timeout_has_that_of_the_operator() {
+    let slow = |_: &Received| Answer { delay: Duration::from_secs(1), ..Answer::new(200, "late") };
+    let world = World::configured("timeouts", slow, &["--default-timeout=300ms"]).await;
+    let once = json!({"maxAttempts": 1});
+    world.seen_webhook("default", "resolve", json!({"retry": once})).await;
+    world.seen_webhook("own", "resolve", json!({"timeout": "30s", "retry": once})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.completed("resolved", 2).await;
+    let mut recorded = Vec::new();
+    for name in ["default", "own"] {
+        let status = world.response(name).await;
+        recorded.push((status.phase, status.content.unwrap_or_default()));
+    }
+    let timed_out = "No answer from 127.0.0.1 within 0.3 s".to_owned();
+    assert_eq!(recorded, [(ResponsePhase::Failed, timed_out), (ResponsePhase::Succeeded, "late".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_webhook_that_fails_does_not_keep_the_others_from_delivering() {
     let world = World::with_receiver("isolation", |request| match request.target.as_str() {
         "/slow" => Answer { delay: LIMIT, ..Answer::new(200, "") },

@@ -164,6 +164,9 @@ pub struct SecretKey {
     pub key: String,
 }
 
+/// OnCall's bound on the time of a request, answer and redirects included (its `OUTGOING_WEBHOOK_TIMEOUT`).
+pub const TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Looks up the value of a Secret's key. The error says in one clause why there is none.
 pub type SecretLookup<'a> = &'a dyn Fn(&SecretKey) -> Result<SecretString, String>;
 
@@ -301,8 +304,8 @@ pub struct Webhook {
     pub authorization_header: Option<SecretKey>,
     /// The secrets that sign its requests.
     pub signing: Option<SecretKey>,
-    /// Bound on the time of a request, answer and redirects included.
-    pub timeout: Duration,
+    /// Bound on the time of a request, answer and redirects included; None for what the operator's configuration says.
+    pub timeout: Option<Duration>,
     /// Whether its templates read the answers that other webhooks got for the alert group (`responses`).
     pub reads_responses: bool,
     /// When to try a request again.
@@ -357,7 +360,7 @@ impl Webhook {
             password: None,
             authorization_header: None,
             signing: None,
-            timeout: Duration::from_secs(4),
+            timeout: None,
             reads_responses: false,
             retry: RetryPolicy::default(),
             tls: TlsSettings::default(),

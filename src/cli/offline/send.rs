@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result};
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     cli::output::{complain, print},
+    config::request_timeout,
     core::id,
     delivery::{ProxySettings, Requester, Sender},
     resources::{EventRef, ResponsePhase, WebhookResponse, WebhookResponseStatus},
@@ -34,6 +35,9 @@ pub struct Options {
     /// integration filter leaves it out or its trigger template says no
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// Bound on one request of a webhook that states no timeout, answer included; up to 1m
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = request_timeout)]
+    default_timeout: Duration,
     /// How the WebhookResponses are printed; JSON is one array
     #[arg(short, long, default_value = "yaml")]
     output: Output,
@@ -61,7 +65,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     for (index, event) in events.iter().enumerate() {
         let deliveries = decision::webhooks_of(&manifests, event).into_iter().map(|webhook| {
             let decision = decision::decide(&manifests, webhook, event, &history, OnMissingSecret::Fail);
-            deliver(&sender, webhook, event, index, decision)
+            deliver(&sender, options, webhook, event, index, decision)
         });
         for response in runtime.block_on(join_all(deliveries)).into_iter().flatten() {
             history.add(&response);
@@ -83,6 +87,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
 /// Does what was decided for the event with this index; None if the webhook does not fire.
 async fn deliver(
     sender: &Sender,
+    options: &Options,
     manifest: &WebhookManifest,
     event: &InputEvent,
     index: usize,
@@ -102,7 +107,8 @@ async fn deliver(
         Decision::Sends { request, record, .. } => {
             let (time, started) = (Timestamp::now(), Instant::now());
             let requester = Requester { namespace, webhook: &webhook.name };
-            let outcome = sender.send(requester, &request, &name, webhook.timeout).await;
+            let timeout = webhook.timeout.unwrap_or(options.default_timeout);
+            let outcome = sender.send(requester, &request, &name, timeout).await;
             WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed())
         }
     };

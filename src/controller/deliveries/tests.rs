@@ -57,12 +57,21 @@ impl Setting {
             }
         });
         let objects = Objects::new(Client::new(server, "team"), "test");
-        let history = Arc::new(History::new(objects.clone(), 1 << 20));
         let sender = Sender::unbound(&ProxySettings::default()).unwrap();
         let secrets = Secrets::new(1 << 20);
         let lease = Leadership::unopposed();
         let (payloads, rendering) = (Payloads::new(1 << 20), RenderingPool::new(2).unwrap());
-        let parts = Parts { objects, sender, secrets, history: Arc::clone(&history), payloads, lease, rendering };
+        let (history, default_timeout) = (Arc::new(History::new(objects.clone(), 1 << 20)), Duration::from_secs(4));
+        let parts = Parts {
+            objects,
+            sender,
+            secrets,
+            history: Arc::clone(&history),
+            payloads,
+            lease,
+            rendering,
+            default_timeout,
+        };
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1 << 20 };

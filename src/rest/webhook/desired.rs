@@ -68,7 +68,7 @@ impl DesiredWebhook {
 
     /// The spec of a new webhook as a person would write it: without values that are the schema's defaults.
     pub(crate) fn written_spec(&self) -> Map<String, Value> {
-        let defaults = [("enabled", json!(true)), ("httpMethod", json!("POST")), ("timeout", json!("4s"))];
+        let defaults = [("enabled", json!(true)), ("httpMethod", json!("POST"))];
         let mut fields = to_fields(&self.spec);
         fields.retain(|field, value| !defaults.iter().any(|(known, default)| field == known && value == default));
         fields

@@ -100,7 +100,7 @@ async fn a_webhook_that_was_made_here_can_go_to_git_and_be_applied_elsewhere() {
     // Beside what was sent there is what the API server fills in for anybody.
     let expected = json!({
         "name": "New Webhook", "triggerType": "resolve", "url": "https://example.com",
-        "enabled": true, "httpMethod": "POST", "timeout": "4s",
+        "enabled": true, "httpMethod": "POST",
     });
     assert_eq!(serde_json::to_value(&object.spec).expect("a spec"), expected);
 
