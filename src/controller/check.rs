@@ -7,9 +7,13 @@
 //!                   └─ Wait: it is under way
 //! ```
 
-use std::sync::OnceLock;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::OnceLock,
+};
 
 use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::secrets::Secrets;
 use crate::{
@@ -30,28 +34,42 @@ pub(crate) struct Findings {
     pub(crate) warning: Option<Reason>,
 }
 
-/// What is wrong with the manifest of a webhook, once that is known.
+/// What is wrong with the manifest of a webhook, once that is known, and with the URL that it has in a Secret.
 #[derive(Debug, Default)]
-pub(crate) struct ManifestFaults(OnceLock<Vec<Fault>>);
+pub(crate) struct ManifestFaults {
+    of_manifest: OnceLock<Vec<Fault>>,
+    /// For the text of this hash, the last that there was.
+    of_secret_url: Mutex<Option<(u64, Option<Fault>)>>,
+    hasher: RandomState,
+}
 
 impl ManifestFaults {
     /// The faults of `webhook`, which is always the same. Finding them may take seconds.
     fn of(&self, webhook: &Webhook) -> &[Fault] {
-        self.0.get_or_init(|| judgement::judge(webhook))
+        self.of_manifest.get_or_init(|| judgement::judge(webhook))
+    }
+
+    /// The fault of the template of a URL in a Secret. Finding it may take seconds, once for each text.
+    fn of_secret_url(&self, text: &SecretString, key: &SecretKey) -> Option<Fault> {
+        let hash = self.hasher.hash_one(text.expose_secret());
+        if let Some((_, fault)) = self.of_secret_url.lock().as_ref().filter(|(known, _)| *known == hash) {
+            return fault.clone();
+        }
+        let fault = judgement::judge_secret_url(text, key);
+        *self.of_secret_url.lock() = Some((hash, fault.clone()));
+        fault
     }
 
     /// Whether they are known.
     pub(crate) fn are_known(&self) -> bool {
-        self.0.get().is_some()
+        self.of_manifest.get().is_some()
     }
 }
 
 /// Finds what is wrong with a webhook of a namespace. May take seconds.
 pub(crate) fn find(webhook: &Webhook, manifest: &ManifestFaults, namespace: &str, secrets: &Secrets) -> Findings {
     let of_url = match &webhook.url {
-        UrlSource::Secret(key) => {
-            secrets.get(namespace, key).ok().and_then(|text| judgement::judge_secret_url(&text, key))
-        }
+        UrlSource::Secret(key) => secrets.get(namespace, key).ok().and_then(|text| manifest.of_secret_url(&text, key)),
         UrlSource::Template(_) => None,
     };
     let all = manifest.of(webhook).iter().cloned().chain(of_url);
@@ -146,6 +164,20 @@ mod tests {
             Asked::Known(Findings { fault: Some(_), .. }) => "faulty",
             Asked::Begin => "begin",
             Asked::Wait => "wait",
+        }
+    }
+
+    #[test]
+    fn the_url_in_a_secret_is_judged_anew_when_it_changes() {
+        let (faults, key) = (ManifestFaults::default(), SecretKey { name: "s".to_owned(), key: "k".to_owned() });
+        for (text, message) in [
+            ("ftp://nope", Some("Key 'k' of Secret 's': Malformed url")),
+            ("ftp://nope", Some("Key 'k' of Secret 's': Malformed url")),
+            ("https://receiver.example", None),
+            ("{{ 1 | nope }}", Some("Key 'k' of Secret 's': the template fails")),
+        ] {
+            let fault = faults.of_secret_url(&SecretString::from(text), &key);
+            assert_eq!(fault.map(|fault| fault.message).as_deref(), message, "{text}");
         }
     }
 
