@@ -11,6 +11,7 @@ mod clients;
 mod errors;
 mod explain;
 mod ports;
+mod progress;
 mod proxy;
 mod request;
 mod resolver;
@@ -30,6 +31,7 @@ use self::{
     clients::ClientPool,
     errors::{ExchangeError, Refusal, RefusedName},
     explain::explain,
+    progress::{Progress, watched},
     resolver::{DnsLookup, system_dns},
     response::Decoders,
 };
@@ -101,7 +103,9 @@ impl Sender {
                 sent: redirects > 0,
                 retryable: again,
             };
-            match timeout_at(deadline, self.exchange(requester, &hop, id, &mut jar)).await {
+            let progress = Arc::default();
+            let exchange = watched(&progress, self.exchange(requester, &hop, id, &mut jar));
+            match timeout_at(deadline, exchange).await {
                 Ok(Ok(Exchange::Complete(outcome))) => return outcome,
                 Ok(Ok(Exchange::Redirected(next))) => hop = Cow::Owned(next),
                 // After a redirect too: whoever may send begins anew, with the same id.
@@ -120,7 +124,7 @@ impl Sender {
                 Ok(Err(ExchangeError::UnusableResponse(message))) => {
                     return Outcome::Failure { message, retryable: false };
                 }
-                Err(_) => return Outcome::Failure { message: self.no_answer(&hop, timeout), retryable: true },
+                Err(_) => return self.no_answer(&hop, &progress, timeout),
             }
         }
         let message = format!("More than {MAX_REDIRECTS} redirects from {}", request.first.url.host());
@@ -159,12 +163,13 @@ impl Sender {
         }
     }
 
-    /// Says that no answer to a request came in time.
-    fn no_answer(&self, hop: &HttpRequest, timeout: Duration) -> String {
+    /// The outcome of a request to which no answer came in time.
+    fn no_answer(&self, hop: &HttpRequest, progress: &Progress, timeout: Duration) -> Outcome {
         let (host, limit) = (hop.url.host(), timeout.as_secs_f64());
         let proxy = request::url(hop).ok().and_then(|url| self.clients.proxy(&url));
         let through = proxy.map_or_else(String::new, |proxy| format!(" through proxy {}", proxy.name()));
-        format!("No answer from {host}{through} within {limit} s")
+        let message = format!("No answer from {host}{through} within {limit} s");
+        if progress.is_sent() { Outcome::TimedOut { message } } else { Outcome::Failure { message, retryable: true } }
     }
 }
 

@@ -360,7 +360,8 @@ impl Deliverer {
     ) -> (Next, EndpointReport) {
         let (recorded_attempts, is_new) = (delivery.history.count, delivery.version.is_none());
         let is_sent = !status.attempts.is_empty();
-        let status = status.after(&mut delivery.history, delivery.redeliver.as_deref());
+        let timed_out = verdict == AttemptVerdict::TimedOut;
+        let status = status.after(&mut delivery.history, delivery.redeliver.as_deref(), timed_out);
         if verdict == AttemptVerdict::Gone {
             webhook.suspend();
         }
@@ -419,6 +420,11 @@ fn judged(
             let ended = status.timestamp.unwrap_or_else(Timestamp::now);
             let next = webhook.webhook.retry.next(round.attempts, round.since, ended, asked, chance());
             (EndpointReport::Failed(asked), next)
+        }
+        (AttemptVerdict::TimedOut, Some(round)) => {
+            let (retry, ended) = (&webhook.webhook.retry, status.timestamp.unwrap_or_else(Timestamp::now));
+            let next = retry.next_after_timeout(round.attempts, round.timeouts, round.since, ended, chance());
+            (EndpointReport::Failed(None), next)
         }
         (_, Some(_)) => (EndpointReport::Answered, None),
         (_, None) => (EndpointReport::NotSent, None),

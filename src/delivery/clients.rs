@@ -24,6 +24,7 @@ use super::{
     errors::{BoxError, ExchangeError, Refusal, SetUpError},
     explain::last_cause,
     ports::{Ports, SendGate, pass_gate},
+    progress::{Watch, WatchLayer},
     proxy::{ChosenProxy, ProxyMatcher, ProxySettings},
     resolver::{DnsLookup, GuardedResolver},
     tls::TlsConfigs,
@@ -55,7 +56,7 @@ pub(super) enum HttpClient {
     /// Straight to the hosts of URLs.
     Direct(reqwest::Client),
     /// Through proxies. Not reqwest's own way: it leaves it to a proxy to look names up, which may find what was not judged.
-    Tunnelled(Arc<legacy::Client<HttpsConnector<TunnelConnector>, Body>>),
+    Tunnelled(Arc<legacy::Client<Watch<HttpsConnector<TunnelConnector>>, Body>>),
 }
 
 impl HttpClient {
@@ -198,6 +199,7 @@ fn direct(resolver: GuardedResolver, tls: ClientConfig, gate: &SendGate) -> Resu
         .pool_max_idle_per_host(IDLE_OF_HOST)
         .dns_resolver(Arc::new(resolver))
         .connector_layer(AndThenLayer::new(move |connection| pass_gate(&gate, connection)))
+        .connector_layer(WatchLayer)
         // These make it as forgiving as OnCall's library.
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
@@ -216,6 +218,6 @@ fn tunnelled(connector: TunnelConnector, tls: ClientConfig) -> HttpClient {
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)
-        .build(HttpsConnector::from((connector, tls)));
+        .build(Watch(HttpsConnector::from((connector, tls))));
     HttpClient::Tunnelled(Arc::new(client))
 }

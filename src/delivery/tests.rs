@@ -8,3 +8,4 @@ mod identities;
 mod proxies;
 mod responses;
 mod spellings;
+mod timeouts;

@@ -29,6 +29,11 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+$"})
 }
 
+/// The schema of a few durations.
+pub(super) fn delays(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 20, "items": duration(generator)})
+}
+
 /// Deserializes a field that is there: Some also for null, so that it differs from a field that is missing.
 pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where

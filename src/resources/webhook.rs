@@ -17,7 +17,7 @@ use crate::core::{
 };
 
 /// The rules below, for whoever has no API server to ask.
-pub(super) const RULES: [(&str, Rule); 5] = [
+pub(super) const RULES: [(&str, Rule); 6] = [
     ("has(self.url) != has(self.urlFrom)", |spec| has(spec, "url") != has(spec, "urlFrom")),
     (SIMPLE_PRESET, |spec| {
         let forwards = if has(spec, "forwardAll") { spec["forwardAll"] == true } else { !has(spec, "data") };
@@ -31,9 +31,17 @@ pub(super) const RULES: [(&str, Rule); 5] = [
         seconds(deadline).is_some_and(|deadline| deadline <= 720.0 * 3600.0)
     }),
     ("duration(self) >= duration('100ms') && duration(self) <= duration('24h')", |delay| {
-        seconds(delay).is_some_and(|delay| (0.1..=24.0 * 3600.0).contains(&delay))
+        seconds(delay).is_some_and(is_delay)
+    }),
+    ("self.all(delay, duration(delay) >= duration('100ms') && duration(delay) <= duration('24h'))", |delays| {
+        delays.as_array().is_some_and(|delays| delays.iter().all(|delay| seconds(delay).is_some_and(is_delay)))
     }),
 ];
+
+/// Whether a delay, in seconds, may be.
+fn is_delay(delay: f64) -> bool {
+    (0.1..=24.0 * 3600.0).contains(&delay)
+}
 
 /// `duration(value)` in a rule.
 fn seconds(value: &Value) -> Option<f64> {
@@ -196,8 +204,8 @@ pub struct WebhookSpec {
             .message("give a timeout over 0s and up to 1m"),
     )]
     pub timeout: Option<Duration>,
-    /// When to try again what a receiver did not take: after a timeout, a connection that fails, and the status codes 408, 425,
-    /// 429 and 5xx.
+    /// When to try again what a receiver did not take: after a connection that fails or can't be made, a request that is not
+    /// answered in time, and the status codes 408, 425, 429 and 5xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Whom to trust, and who to be, where the URL is https.
@@ -213,7 +221,8 @@ pub struct WebhookSpec {
     pub suspend: Option<bool>,
 }
 
-/// When to try again. Delays double from one attempt to the next, and vary by chance.
+/// When to try again. Delays double from one attempt to the next, and vary by chance. After a request that was sent and not answered in
+/// time, which the receiver may have taken, they are those of timeoutDelays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
@@ -245,6 +254,15 @@ pub struct Retry {
             .message("give a delay from 100ms to 24h"),
     )]
     pub max_delay: Duration,
+    /// How long to wait after the first, second … request that was sent and not answered in time: such a request is sent again as
+    /// often as there are delays, within the deadline. `[]` for never.
+    #[serde(default = "timeout_delays")]
+    #[schemars(schema_with = "schema::delays")]
+    #[x_kube(
+        validation = Rule::new("self.all(delay, duration(delay) >= duration('100ms') && duration(delay) <= duration('24h'))")
+            .message("give delays from 100ms to 24h"),
+    )]
+    pub timeout_delays: Vec<Duration>,
 }
 
 impl From<&Retry> for core_retry::RetryPolicy {
@@ -254,6 +272,7 @@ impl From<&Retry> for core_retry::RetryPolicy {
             max_attempts: retry.max_attempts,
             initial_delay: retry.initial_delay.into(),
             max_delay: retry.max_delay.into(),
+            timeout_delays: retry.timeout_delays.iter().copied().map(Into::into).collect(),
         }
     }
 }
@@ -341,6 +360,10 @@ fn five_seconds() -> Duration {
 
 fn ten_minutes() -> Duration {
     core_retry::RetryPolicy::default().max_delay.into()
+}
+
+fn timeout_delays() -> Vec<Duration> {
+    core_retry::TIMEOUT_DELAYS.map(Into::into).to_vec()
 }
 
 fn ca_crt() -> String {

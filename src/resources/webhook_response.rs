@@ -215,7 +215,7 @@ impl WebhookResponseStatus {
     ) -> Self {
         let record = response::finish(record, outcome, secrets);
         let message = match outcome {
-            Outcome::Failure { .. } => record.content.as_deref(),
+            Outcome::Failure { .. } | Outcome::TimedOut { .. } => record.content.as_deref(),
             Outcome::UrlRefused { .. } => record.url.as_deref(),
             Outcome::Answer { .. } | Outcome::Withheld => None,
         };
@@ -230,19 +230,20 @@ impl WebhookResponseStatus {
         Self::ended(record, outcome.is_success(), ended, vec![attempt])
     }
 
-    /// Adds the earlier attempts of the history to the status, and the attempt of the status to the history.
+    /// Adds the earlier attempts of the history to the status, and the attempt of the status to the history. `timed_out` says that it
+    /// was sent and not answered in time.
     #[must_use]
-    pub fn after(mut self, history: &mut AttemptHistory, redeliver: Option<&str>) -> Self {
+    pub fn after(mut self, history: &mut AttemptHistory, redeliver: Option<&str>, timed_out: bool) -> Self {
         let mut attempt = self.attempts.pop();
         if let Some(attempt) = &mut attempt {
             attempt.asked_for(redeliver);
         }
         let is_sent = attempt.is_some();
-        history.add((self.phase, self.status_code), attempt);
+        history.add((self.phase, self.status_code), attempt, timed_out);
         self.attempts = history.last().to_vec();
         self.attempt_count = history.count;
-        // The first attempt needs no round if it is the last.
-        self.round = history.round.filter(|_| !is_sent || history.count > 1);
+        // The first attempt needs no round if it is the last, and tells all of it unless it timed out.
+        self.round = history.round.filter(|round| !is_sent || history.count > 1 || round.timeouts > 0);
         self
     }
 
@@ -357,7 +358,7 @@ mod tests {
         // Another attempt replaces the outcome.
         let mut history = WebhookResponseStatus { phase: ResponsePhase::Succeeded, ..Default::default() }.history();
         let failed = WebhookResponseStatus::ended(ResponseRecord::default(), false, now, vec![attempt]);
-        let _ = failed.after(&mut history, None);
+        let _ = failed.after(&mut history, None, false);
         assert_eq!(history.outcome(), (ResponsePhase::Failed, None));
     }
 

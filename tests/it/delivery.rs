@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use oncall_webhooks::resources::{ResponsePhase, Webhook, WebhookResponse};
 use serde_json::json;
-use support::Answer;
+use support::{Answer, Received};
 
 use crate::harness::{LIMIT, World, eventually, names};
 

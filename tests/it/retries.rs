@@ -86,6 +86,53 @@ async fn what_is_final_or_over_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_slow_gets_a_request_a_few_times_far_apart_and_one_that_is_away_goes_on_getting_it() {
+    let world = World::with_receiver("slow", |request| match request.target.as_str() {
+        "/default" | "/few" => Answer { delay: LIMIT, ..Answer::new(200, "") },
+        _ => Answer::new(200, ""),
+    })
+    .await;
+    world.seen_webhook("default", "resolve", json!({"timeout": "500ms"})).await;
+    world.seen_webhook("away", "resolve", json!({"timeout": "500ms", "url": "http://127.0.0.1:9/"})).await;
+    let few = json!({"timeoutDelays": ["100ms", "200ms"], "initialDelay": "24h", "maxDelay": "24h"});
+    world.seen_webhook("few", "resolve", json!({"timeout": "500ms", "retry": few})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    let few = world.response_that("few", |status| status.phase == ResponsePhase::Failed).await;
+    let messages: Vec<_> = few.attempts.iter().map(|attempt| attempt.message.as_deref()).collect();
+    assert_eq!(messages, [Some("No answer from 127.0.0.1 within 0.5 s"); 3]);
+    assert_eq!(few.round.map(|round| (round.attempts, round.timeouts)), Some((3, 3)));
+
+    // How long after the end of the first attempt there is to be another, in seconds.
+    let waits = async |name: &str| {
+        let status = world.response_that(name, |status| status.phase == ResponsePhase::Retrying).await;
+        let (ended, next) = (status.timestamp.expect("a time"), status.next_attempt_time.expect("a time"));
+        let waits = next.duration_since(ended).as_secs_f64();
+        (status.attempt_count, status.round.map_or(0, |round| round.timeouts), waits)
+    };
+    let (attempts, timeouts, wait) = waits("default").await;
+    assert!((attempts, timeouts) == (1, 1) && (45.0..=60.0).contains(&wait), "{attempts} {timeouts} {wait}");
+    let (attempts, timeouts, wait) = waits("away").await;
+    assert!(attempts > 0 && timeouts == 0 && wait < 45.0, "{attempts} {timeouts} {wait}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_knows_how_often_a_receiver_did_not_answer_in_time() {
+    let slow = |_: &Received| Answer { delay: LIMIT, ..Answer::new(200, "") };
+    let mut world = World::with_receiver("slow-on", slow).await;
+    let retry = json!({"timeoutDelays": ["3s"]});
+    world.seen_webhook("one", "resolve", json!({"timeout": "500ms", "retry": retry})).await;
+    world.event("resolved", "resolve", "I1", json!({})).await;
+    world.response_that("one", |status| status.phase == ResponsePhase::Retrying).await;
+    world.kill_operator();
+    world.start_operator().await;
+    let event = world.completed("resolved", 1).await.status.expect("a status");
+    assert_eq!((event.succeeded, event.failed), (0, 1));
+    let status = world.response("one").await;
+    assert_eq!((status.attempt_count, status.round.map(|round| round.timeouts)), (2, Some(2)));
+    assert_eq!(world.receiver.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_asks_to_wait_is_left_alone_until_then() {
     let world = World::with_receiver("wait", |request| match request.header("x-none") {
         _ if request.target != "/busy" => Answer::new(200, ""),

@@ -171,6 +171,10 @@ pub struct Round {
     pub since: Timestamp,
     /// How many there were.
     pub attempts: u32,
+    /// How many of them were sent and not answered in time.
+    // Zero takes away that of an earlier round.
+    #[serde(default)]
+    pub timeouts: u32,
 }
 
 /// The attempts that were made for a delivery.
@@ -189,16 +193,18 @@ pub struct AttemptHistory {
 impl AttemptHistory {
     /// The history that a record tells: of `count` attempts, the `last`, and what came of them.
     pub fn new(count: u32, round: Option<Round>, last: Vec<Attempt>, outcome: (ResponsePhase, Option<u16>)) -> Self {
-        let round = round.or_else(|| Some(Round { since: last.first()?.time, attempts: count }));
+        let round = round.or_else(|| Some(Round { since: last.first()?.time, attempts: count, timeouts: 0 }));
         Self { count, round, last, outcome }
     }
 
-    /// Adds what came of the next try; `attempt` is None if nothing was sent.
-    pub fn add(&mut self, outcome: (ResponsePhase, Option<u16>), attempt: Option<Attempt>) {
+    /// Adds what came of the next try; `attempt` is None if nothing was sent. `timed_out` says that it was sent and not answered in
+    /// time.
+    pub fn add(&mut self, outcome: (ResponsePhase, Option<u16>), attempt: Option<Attempt>, timed_out: bool) {
         self.outcome = outcome;
         let Some(attempt) = attempt else { return };
-        let Round { since, attempts } = self.round.unwrap_or(Round { since: attempt.time, attempts: 0 });
-        self.round = Some(Round { since, attempts: attempts + 1 });
+        let round = self.round.unwrap_or(Round { since: attempt.time, attempts: 0, timeouts: 0 });
+        let (attempts, timeouts) = (round.attempts + 1, round.timeouts + u32::from(timed_out));
+        self.round = Some(Round { attempts, timeouts, ..round });
         self.count += 1;
         self.last.push(attempt);
         self.last.drain(..self.last.len().saturating_sub(ATTEMPTS));

@@ -85,6 +85,11 @@ pub enum Outcome {
         /// Whether an answer may come another time.
         retryable: bool,
     },
+    /// The request was sent, and no answer came in time: the receiver may have taken it.
+    TimedOut {
+        /// That, in one clause.
+        message: String,
+    },
     /// No request may go to the URL, or to one that it redirects to.
     UrlRefused {
         /// The reason, in OnCall's words.
@@ -112,7 +117,9 @@ pub fn finish(record: ResponseRecord, outcome: &Outcome, secrets: &[SecretString
             if *sent { record } else { ResponseRecord { request_headers: None, request_data: None, ..record } }
         }
         Outcome::Withheld => record,
-        Outcome::Failure { message, .. } => ResponseRecord { content: Some(masker.mask(message.clone())), ..record },
+        Outcome::Failure { message, .. } | Outcome::TimedOut { message } => {
+            ResponseRecord { content: Some(masker.mask(message.clone())), ..record }
+        }
         Outcome::Answer { status, body, announced, content_type, .. } => {
             let content = content(body, *announced, content_type.as_deref(), &masker);
             ResponseRecord { status_code: Some(*status), content: Some(content), ..record }

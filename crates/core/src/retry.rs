@@ -13,7 +13,13 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// together again.
 const JITTER: f64 = 0.25;
 
-/// Says when to try again. Delays double from one attempt to the next.
+/// How long to wait after the first, second … attempt that was sent and not answered in time, unless the webhook says. OnCall tries
+/// three more times, 10 seconds apart, and whoever is merely slow gets the same alert four times within a minute. Here it is two
+/// more: after a minute, which a short hang does not outlast, and after another half hour, which a person needs to restart what hangs.
+pub const TIMEOUT_DELAYS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(1800)];
+
+/// Says when to try again. Delays double from one attempt to the next; after attempts that were sent and not answered in time, they
+/// are listed: the receiver may have taken each of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// How long to try, from the first attempt on.
@@ -24,6 +30,9 @@ pub struct RetryPolicy {
     pub initial_delay: Duration,
     /// How long to wait at most, unless the receiver asks for more.
     pub max_delay: Duration,
+    /// How long to wait after the first, second … attempt that was sent and not answered in time. There is no other attempt after
+    /// one more than these.
+    pub timeout_delays: Vec<Duration>,
 }
 
 impl Default for RetryPolicy {
@@ -33,6 +42,7 @@ impl Default for RetryPolicy {
             max_attempts: None,
             initial_delay: Duration::from_secs(5),
             max_delay: Duration::from_secs(600),
+            timeout_delays: TIMEOUT_DELAYS.to_vec(),
         }
     }
 }
@@ -44,6 +54,8 @@ pub enum AttemptVerdict {
     Delivered,
     /// The receiver, or the way to it, may do better later. Holds the wait that the receiver asked for, if it did.
     RetryLater(Option<Duration>),
+    /// The receiver was sent the request, and did not answer in time: it may have taken it.
+    TimedOut,
     /// The receiver would answer the same again: there is no further attempt.
     Rejected,
     /// The receiver wants nothing of this webhook any more.
@@ -62,6 +74,7 @@ pub fn judge(outcome: &Outcome) -> AttemptVerdict {
         Outcome::Withheld | Outcome::Failure { retryable: true, .. } | Outcome::UrlRefused { retryable: true, .. } => {
             AttemptVerdict::RetryLater(None)
         }
+        Outcome::TimedOut { .. } => AttemptVerdict::TimedOut,
         Outcome::Failure { .. } | Outcome::UrlRefused { .. } => AttemptVerdict::Rejected,
     }
 }
@@ -78,11 +91,31 @@ impl RetryPolicy {
         retry_after: Option<Duration>,
         chance: f64,
     ) -> Option<Timestamp> {
+        let delay = self.delay(attempts, chance).max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
+        self.after(delay, attempts, first, now)
+    }
+
+    /// The time of the next attempt after one that was sent and not answered in time, as `timeouts` of the `attempts` were, this one
+    /// included; None if it was final. The other arguments are those of [`RetryPolicy::next`].
+    pub fn next_after_timeout(
+        &self,
+        attempts: u32,
+        timeouts: u32,
+        first: Timestamp,
+        now: Timestamp,
+        chance: f64,
+    ) -> Option<Timestamp> {
+        let index = usize::try_from(timeouts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let delay = self.timeout_delays.get(index)?;
+        self.after(shortened(*delay, chance), attempts, first, now)
+    }
+
+    /// The time of the next attempt, so long from `now`, if there may be one.
+    fn after(&self, delay: Duration, attempts: u32, first: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let end = self.end(first);
         if now >= end || self.max_attempts.is_some_and(|max| attempts >= max) {
             return None;
         }
-        let delay = self.delay(attempts, chance).max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
         Some(now.saturating_add(delay).map_or(end, |next| next.min(end)))
     }
 
@@ -100,8 +133,13 @@ impl RetryPolicy {
     pub fn delay(&self, attempts: u32, chance: f64) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let delay = self.initial_delay.saturating_mul(1 << doublings).min(self.max_delay);
-        delay.mul_f64(1.0 - JITTER * chance.clamp(0.0, 1.0))
+        shortened(delay, chance)
     }
+}
+
+/// A delay, shortened by as much as `chance` says, from 0 to 1.
+fn shortened(delay: Duration, chance: f64) -> Duration {
+    delay.mul_f64(1.0 - JITTER * chance.clamp(0.0, 1.0))
 }
 
 /// The wait that a `Retry-After` header asks for, given in seconds or as a date. None if it is neither.
@@ -151,6 +189,7 @@ mod tests {
             (answer(600, None), AttemptVerdict::Rejected),
             (failure(true), AttemptVerdict::RetryLater(None)),
             (failure(false), AttemptVerdict::Rejected),
+            (Outcome::TimedOut { message: String::new() }, AttemptVerdict::TimedOut),
             (refused(true), AttemptVerdict::RetryLater(None)),
             (refused(false), AttemptVerdict::Rejected),
         ];
@@ -161,11 +200,15 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_bound_and_end_with_the_deadline() {
-        let policy = RetryPolicy { max_delay: Duration::from_secs(60), ..RetryPolicy::default() };
+        let mk = |max_attempts, deadline| RetryPolicy {
+            deadline: Duration::from_secs(deadline),
+            max_attempts,
+            max_delay: Duration::from_secs(60),
+            ..RetryPolicy::default()
+        };
+        let policy = mk(None, 3600);
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
-        let limited = RetryPolicy { max_attempts: Some(3), ..policy };
-        let once = RetryPolicy { deadline: Duration::ZERO, ..policy };
-        let long = RetryPolicy { deadline: Duration::from_secs(86_400), ..policy };
+        let (limited, once, long) = (mk(Some(3), 3600), mk(None, 0), mk(None, 86_400));
         let cases = [
             (&policy, 1, 0, None, Some(at(5))),
             (&policy, 2, 10, None, Some(at(20))),
@@ -188,6 +231,64 @@ mod tests {
         ];
         for (policy, attempts, now, retry_after, expected) in cases {
             assert_eq!(policy.next(attempts, at(0), at(now), retry_after, 0.0), expected, "{attempts} {now}");
+        }
+    }
+
+    #[test]
+    fn who_is_sent_the_request_and_is_slow_gets_it_a_few_times_far_apart_and_who_is_away_until_the_deadline() {
+        // What a receiver that takes 7 s gets of a webhook that waits 4 s, and what one that is away for an hour does: the times at
+        // which attempts begin, with the longest delays and with the shortest.
+        let default = RetryPolicy::default();
+        let times = |policy: &RetryPolicy, timeout: i64, chance: f64, is_sent: bool| {
+            let mut times = vec![0];
+            while let Some(last) = times.last() {
+                let (count, ended) = (u32::try_from(times.len()).unwrap(), at(last + timeout));
+                let next = match is_sent {
+                    true => policy.next_after_timeout(count, count, at(0), ended, chance),
+                    false => policy.next(count, at(0), ended, None, chance),
+                };
+                let Some(next) = next else { break };
+                times.push(next.as_second() - at(0).as_second());
+            }
+            times
+        };
+        assert_eq!(times(&default, 4, 0.0, true), [0, 64, 1868]);
+        assert_eq!(times(&default, 4, 1.0, true), [0, 49, 1403]);
+        let away = times(&default, 4, 0.0, false);
+        assert_eq!((away.len(), away.last()), (13, Some(&3600)), "{away:?}");
+
+        let mk = |timeout_delays: &[u64], max_attempts, deadline| RetryPolicy {
+            timeout_delays: timeout_delays.iter().copied().map(Duration::from_secs).collect(),
+            max_attempts,
+            deadline: Duration::from_secs(deadline),
+            ..RetryPolicy::default()
+        };
+        let cases: [(RetryPolicy, &[i64]); 6] = [
+            // As OnCall does.
+            (mk(&[10, 10, 10], None, 3600), &[0, 14, 28, 42]),
+            (mk(&[], None, 3600), &[0]),
+            (mk(&[10, 10, 10], Some(2), 3600), &[0, 14]),
+            // The last attempt is at the deadline.
+            (mk(&[60, 1800], None, 30), &[0, 30]),
+            (mk(&[60, 1800], None, 600), &[0, 64, 600]),
+            (mk(&[60, 1800], None, 0), &[0]),
+        ];
+        for (policy, expected) in cases {
+            assert_eq!(times(&policy, 4, 0.0, true), expected, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_that_were_not_sent_use_up_nothing_of_what_is_for_those_that_time_out() {
+        let policy = RetryPolicy::default();
+        let cases =
+            [(1, 1, Some(at(160))), (9, 1, Some(at(160))), (9, 2, Some(at(1900))), (9, 3, None), (3, 0, Some(at(160)))];
+        for (attempts, timeouts, expected) in cases {
+            assert_eq!(
+                policy.next_after_timeout(attempts, timeouts, at(0), at(100), 0.0),
+                expected,
+                "{attempts} {timeouts}"
+            );
         }
     }
 
@@ -227,6 +328,7 @@ mod tests {
                 max_attempts,
                 initial_delay: Duration::from_millis(initial),
                 max_delay: Duration::from_millis(max),
+                timeout_delays: Vec::new(),
             };
             let (first, now) = (at(0), at(i64::try_from(elapsed).unwrap()));
             let asked = asked.map(Duration::from_secs);

@@ -115,7 +115,8 @@ pub(crate) async fn create_webhook(
         "data": r#"{"group": "{{ alert_group_id }}", "type": "{{ event.type }}"}"#,
         "forwardAll": false,
         "timeout": format!("{}s", TIMEOUT.as_secs()),
-        "retry": {"initialDelay": "200ms", "maxDelay": "2s", "deadline": "1h"},
+        // As far apart as other attempts, and more of them than are refused in any way.
+        "retry": {"initialDelay": "200ms", "maxDelay": "2s", "deadline": "1h", "timeoutDelays": vec!["500ms"; 20]},
     });
     let what = format!("create Webhook {name}");
     let object = object("Webhook", &name, &spec);

@@ -79,6 +79,7 @@ fn the_record_shows_the_answer_as_oncall_does() {
             "Response content 60000 exceeds 50000 character limit",
         ),
         (Outcome::Failure { message: "Connection refused".to_owned(), retryable: true }, None, "Connection refused"),
+        (Outcome::TimedOut { message: "No answer".to_owned() }, None, "No answer"),
     ];
     for (outcome, status_code, content) in cases {
         let expected = ResponseRecord { status_code, content: text(content), ..sent.clone() };
@@ -108,6 +109,7 @@ fn only_2xx_is_a_success() {
         (answer(302, ""), false),
         (answer(503, ""), false),
         (Outcome::Failure { message: String::new(), retryable: true }, false),
+        (Outcome::TimedOut { message: String::new() }, false),
     ] {
         assert_eq!(outcome.is_success(), expected, "{outcome:?}");
     }

@@ -390,7 +390,7 @@ impl World {
         let ends = phase != ResponsePhase::Retrying;
         let (time, status_code, message, duration_ms) = (self.now.time, None, None, 0);
         let attempt = Attempt { time, status_code, message, duration_ms, redeliver: redeliver.clone() };
-        delivery.history.add((phase, None), Some(attempt));
+        delivery.history.add((phase, None), Some(attempt), false);
         let again = time.saturating_add(Duration::from_secs(10)).unwrap();
         // A webhook that was deleted since has no records any more.
         if self.webhooks.contains_key(&*delivery.webhook) {
@@ -557,7 +557,8 @@ fn key_of(delivery: &Delivery) -> Key {
 }
 
 fn history_of(record: &Record) -> AttemptHistory {
-    let round = (record.count > 0).then(|| Round { since: time("2026-01-02T00:00:00Z"), attempts: record.count });
+    let round =
+        (record.count > 0).then(|| Round { since: time("2026-01-02T00:00:00Z"), attempts: record.count, timeouts: 0 });
     let phase = if record.ended { ResponsePhase::Succeeded } else { ResponsePhase::Retrying };
     AttemptHistory::new(record.count, round, Vec::new(), (phase, None))
 }
