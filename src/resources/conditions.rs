@@ -289,7 +289,7 @@ mod tests {
         let empty = fault("data", Some(2), FaultKind::EmptyData, "division by zero");
         let cases = [
             (
-                unusable(&[data.clone(), url.clone()]),
+                unusable(&[data, url.clone()]),
                 "TemplateError",
                 "spec.data, line 3: no such filter; spec.url: Malformed url",
             ),

@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn names_that_templates_never_see_are_found_with_what_was_meant() {
-        let cases: [(&str, &[(usize, &str, Option<&str>)]); 20] = [
+        /// Line, name in full, and what was meant.
+        type Expected = (usize, &'static str, Option<&'static str>);
+        let cases: [(&str, &[Expected]); 20] = [
             ("{{ event.type }}{{ user.id }}{{ user.phone }}{{ webhook.name }}{{ time() }}{{ alert_group_id }}", &[]),
             ("{{ alert_payload.anything.at.all }}{{ responses['WH1'].id }}{{ responses.WH1.id }}", &[]),
             (
