@@ -8,7 +8,9 @@ use oncall_webhooks::{
     core::{
         address::AddressPolicy,
         event::{EventData, WebhookContext},
+        hints::{self, Hint},
         json::Json,
+        judgement,
         request::{Preparation, prepare},
         response::{Outcome, ResponseRecord, finish},
         template::Mode,
@@ -317,4 +319,23 @@ async fn redirects_repeat_the_body_and_leave_secrets_behind() {
         (received[0].method.as_str(), received[0].body.as_str(), authorization(&received[0])),
         ("GET", "", None)
     );
+}
+
+#[test]
+fn no_recorded_webhook_that_sent_a_request_has_a_fault_or_a_hint_that_it_never_does() {
+    let recorded: Recorded = serde_json::from_str(include_str!("deliveries.json")).unwrap();
+    let differences: BTreeMap<String, Value> =
+        serde_json::from_str(include_str!("deliveries.differences.json")).unwrap();
+    let mut sent = 0;
+    let alike = recorded.cases.iter().filter(|case| !differences.contains_key(&case.name));
+    for case in alike.filter(|case| !case.requests.is_empty()) {
+        sent += 1;
+        let webhook = webhook(&case.webhook);
+        let faults: Vec<_> = judgement::judge(&webhook).into_iter().filter(|fault| !fault.kind.is_warning()).collect();
+        assert_eq!(faults, [], "{}", case.name);
+        let trigger = case.webhook["trigger_template"].as_str().unwrap_or_default();
+        let hints = hints::of_template("triggerTemplate", trigger);
+        assert!(!hints.iter().any(|hint| matches!(hint, Hint::NeverTriggers { .. })), "{}: {trigger}", case.name);
+    }
+    assert!(sent > 20, "{sent}");
 }

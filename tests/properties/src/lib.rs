@@ -14,13 +14,15 @@ use jiff::Timestamp;
 use oncall_core::{
     address::{AddressPolicy, AllowedAddress, AllowedHost},
     event::{EventData, TemplateContext, WebhookContext},
+    hints,
     json::Json,
+    judgement,
     request::{Header, HttpRequest, Preparation, prepare},
     request_url::{RequestUrl, UrlError as Refusal, check},
     response::{CONTENT_LIMIT, Outcome, READ_LIMIT, ResponseRecord, decode, finish},
     retry::{self, RETRY_AFTER_MAX},
     signing,
-    template::{LIMIT, Mode, Template, TemplateErrorKind},
+    template::{LIMIT, Mode, Template, TemplateErrorKind, Verdict},
     webhook::{CompiledTemplate, HttpMethod, TriggerType, UrlSource, Webhook},
 };
 use secrecy::SecretString;
@@ -53,7 +55,8 @@ fn context(mode: Mode) -> &'static TemplateContext {
 }
 
 /// Holds `data`, the text of a template, to this: it renders or fails in bounded time, to bounded text. A failure names a line
-/// that the template has. A text that does not compile can't be stored.
+/// that the template has. A text that does not compile can't be stored. What it rendered to is nothing that it is said never to render
+/// to.
 ///
 /// # Panics
 /// The property does not hold.
@@ -67,8 +70,13 @@ pub fn template(data: &[u8]) {
             assert_eq!(error.kind, TemplateErrorKind::Error);
             assert_eq!(Template::storable(source).as_ref(), Err(error));
         }
-        match compiled.and_then(|template| template.render(context(mode))) {
-            Ok(text) => assert!(text.chars().count() <= LIMIT + "..".len()),
+        match compiled.clone().and_then(|template| template.render(context(mode))) {
+            Ok(text) => {
+                assert!(text.chars().count() <= LIMIT + "..".len());
+                let lower = text.to_ascii_lowercase();
+                let is_short = lower.len() < 64 && lower.is_ascii();
+                assert!(!is_short || compiled.is_ok_and(|template| template.can_render(&lower, false)), "{text:?}");
+            }
             Err(error) => {
                 assert!(error.message.len() <= MADE);
                 assert!(error.line.is_none_or(|line| (1..=lines).contains(&line)), "line {:?} of {lines}", error.line);
@@ -76,9 +84,15 @@ pub fn template(data: &[u8]) {
         }
     }
     // Either answer is right; only a panic is not.
-    let _ = Template::storable(source);
+    let storable = Template::storable(source);
     let took = started.elapsed();
     assert!(took < SOON, "took {took:?}");
+    let started = Instant::now();
+    assert_eq!(Verdict::on(source).error(), storable.err().as_ref());
+    let _ = (judgement::judge_field("url", source), judgement::judge_field("headers", source));
+    let _ = hints::of_template("triggerTemplate", source);
+    let took = started.elapsed();
+    assert!(took < SOON, "judging it took {took:?}");
 }
 
 const PASSWORD: &str = "Pa55-w0rd";

@@ -1,7 +1,10 @@
 //! Whether a template can work, found out without an event: it is tried out with what OnCall's API tries it out with, and where
 //! that fails with other data too.
 
-use std::time::{Duration, Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use pyjinja::{ExceptionClass, Value};
 
@@ -20,6 +23,9 @@ pub enum Verdict {
 
 /// Bound on the literals of a template that are tried as data, and on the length of each, in bytes.
 const LITERALS: (usize, usize) = (16, 200);
+
+/// How often literals are dealt out among the names.
+const DEALS: u64 = 64;
 
 /// How often a limit may be reached before no more data is tried: each time takes as long as a rendering may.
 const STOPPED: usize = 2;
@@ -47,10 +53,20 @@ impl Verdict {
 /// certain that it does not.
 fn works_with_other_data(source: &str) -> bool {
     let Ok(compiled) = ENVIRONMENT.compile(source) else { return false };
-    let literals = compiled.literals().into_iter().filter(|text| text.len() <= LITERALS.1).take(LITERALS.0);
-    let data = [MadeUp::Number(10), MadeUp::Number(1000), MadeUp::Number(1_700_000_000), MadeUp::Word, MadeUp::Time];
+    if compiled.lookups().is_empty() {
+        // It looks at no data.
+        return false;
+    }
+    let literals: Rc<[String]> =
+        compiled.literals().into_iter().filter(|text| text.len() <= LITERALS.1).take(LITERALS.0).collect();
+    let numbers = [10, 1000, 1_700_000_000, 1].map(MadeUp::Number);
+    let texts = ["0.5", "-1", "true"].map(|text| MadeUp::Same(text.to_owned()));
+    let compared_with = literals.iter().cloned().map(MadeUp::Same);
+    let deals = if literals.len() > 1 { DEALS } else { 0 };
+    let dealt = (0..deals).map(|deal| MadeUp::Dealt(Rc::clone(&literals), deal));
+    let data = numbers.into_iter().chain([MadeUp::Word, MadeUp::Time]).chain(texts).chain(compared_with).chain(dealt);
     let (started, mut stopped, mut uncertain) = (Instant::now(), 0, false);
-    for made_up in data.into_iter().chain(literals.map(MadeUp::Fixed)) {
+    for made_up in data {
         let rendered = compiled.render_with(&[], |rendering| {
             rendering.define("payload", Value::None);
             rendering.stand_in(move |name| Value::from(made_up.value_of(name)));
@@ -60,6 +76,7 @@ fn works_with_other_data(source: &str) -> bool {
         match TemplateErrorKind::from(class) {
             // It does not fit the data that is made up: it may have come beyond what failed, or not to it.
             TemplateErrorKind::Warning => uncertain = true,
+            TemplateErrorKind::Error if class == ExceptionClass::AttributeError => uncertain = true,
             TemplateErrorKind::Error if class == ExceptionClass::LimitReached => {
                 stopped += 1;
                 if stopped == STOPPED {
@@ -94,7 +111,9 @@ enum MadeUp {
     /// A time, another one for each name.
     Time,
     /// The same text for each name.
-    Fixed(String),
+    Same(String),
+    /// One of these texts for each name, in another way for each number.
+    Dealt(Rc<[String]>, u64),
 }
 
 impl MadeUp {
@@ -107,7 +126,16 @@ impl MadeUp {
             Self::Number(least) => (least + hash % (least * 8)).to_string(),
             Self::Word => format!("word{}", hash % 1000),
             Self::Time => format!("2026-01-{:02}T12:00:00Z", 1 + hash % 28),
-            Self::Fixed(text) => text.clone(),
+            Self::Same(text) => text.clone(),
+            Self::Dealt(texts, deal) => {
+                // The end of MurmurHash3.
+                let mut mixed = hash.wrapping_add(deal.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+                mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+                mixed ^= mixed >> 33;
+                let index = usize::try_from(mixed).unwrap_or_default() % texts.len().max(1);
+                texts.get(index).cloned().unwrap_or_default()
+            }
         }
     }
 }
@@ -166,10 +194,19 @@ mod tests {
             ("{{ 1 / (alert_payload.a|int - alert_payload.b|int) }}", EMPTY),
             ("{{ 1 / (alert_payload.severity == 'critical')|int }}", EMPTY),
             ("{{ 1 / (alert_payload.code|int == 503)|int }}", EMPTY),
+            ("{{ 1 / (alert_payload.a == 'x' and alert_payload.b == 'y')|int }}", EMPTY),
+            ("{{ 1 / (alert_payload.a == 'x' and alert_payload.b == 'y' and alert_payload.c == 'x')|int }}", EMPTY),
+            ("{{ 1 / (0 < alert_payload.n|int < 4)|int }}", EMPTY),
+            ("{{ 1 / (0 < alert_payload.n|float < 1)|int }}", EMPTY),
+            ("{{ 1 / (alert_payload.n|int < 0)|int }}", EMPTY),
             ("{{ 1 / alert_payload.text|length }}", EMPTY),
             ("{{ 1 / (alert_payload.text | parse_json).total|default(0)|int }}", EMPTY),
             ("{% set l = alert_payload.labels %}{{ 1 / l.total|d(0)|int }}", EMPTY),
             ("{% set n = alert_payload.n|int %}{% if n > 5 %}{{ 1 / (n - 5) }}{% else %}{{ 1 / n }}{% endif %}", EMPTY),
+            // Filters of mappings, which a text is not.
+            ("{{ alert_payload.labels | dictsort }}", EMPTY),
+            ("{% for k, v in alert_payload.labels | dictsort %}{{ k }}{% endfor %}", EMPTY),
+            ("{{ 'x' | dictsort }}", NEVER),
             // Arguments of filters.
             ("{{ alert_payload.x | regex_search('*') }}", NEVER),
             ("{{ alert_payload.x.y | regex_replace('(', 'a') }}", NEVER),

@@ -109,8 +109,6 @@ impl Matcher<'_> {
                 self.expression(then, from) | otherwise
             }
             Expr::Concatenate(values) => values.iter().fold(from, |places, value| self.expression(value, places)),
-            // They are printed with brackets.
-            Expr::List(_) | Expr::Tuple(_) | Expr::Dict(_) => 0,
             _ => self.anything(from),
         }
     }
@@ -160,7 +158,7 @@ mod tests {
             ("{{ 'tr' ~ 'ue' }}", [true, true]),
             ("{{ a and 'true' or 'no' }}", [true, true]),
             ("{{ 'no' or 'yes' }}", [false, false]),
-            ("{{ [true] }}", [false, false]),
+            ("{{ [true] }}", [true, true]),
             ("{% for x in a %}{{ x }}{% endfor %}", [true, true]),
             ("{% for x in a %}t{% endfor %}rue", [true, true]),
             ("{% for x in a %} {% else %}true{% endfor %}", [true, true]),
