@@ -87,8 +87,10 @@ pub(crate) fn attribute(rendering: &Rendering, value: &Value, name: &str) -> PyR
 
 /// What stands for an attribute of a text that is not there, or is a method.
 fn stand_in_at_text(rendering: &Rendering, value: &Value, name: &str) -> Option<Value> {
-    let is_open = matches!(value, Value::Str(_)) && !is_unsafe(rendering, value, name);
-    is_open.then(|| rendering.stand_in_for(name)).flatten()
+    match value {
+        Value::Str(_) => rendering.stand_in_for(name).filter(|_| !is_unsafe(rendering, value, name)),
+        _ => None,
+    }
 }
 
 /// `x.name`, told apart so that a method which is called at once needs no value of its own.
