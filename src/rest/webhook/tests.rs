@@ -1,3 +1,4 @@
 mod input;
+mod judgement;
 mod manifest;
 mod recorded;
