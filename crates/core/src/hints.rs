@@ -19,8 +19,9 @@ pub const NAMES: [&str; 12] = [
     "webhook",
 ];
 
-/// The environment's globals.
-const GLOBALS: [&str; 8] = ["range", "dict", "lipsum", "cycler", "joiner", "namespace", "time", "self"];
+/// The environment's globals, and what macros see.
+const OTHERS: [&str; 11] =
+    ["range", "dict", "lipsum", "cycler", "joiner", "namespace", "time", "self", "varargs", "kwargs", "caller"];
 
 /// What has no other fields than these, by the path that leads there. Users, labels and payloads have whatever they were sent with.
 pub const FIELDS: [(&[&str], &[&str]); 5] = [
@@ -138,6 +139,10 @@ pub fn of_template(field: &str, source: &str) -> Vec<Hint> {
     for lookup in template.lookups() {
         let path: Vec<&str> = [&*lookup.name].into_iter().chain(lookup.path.iter().map(|key| &**key)).collect();
         let Some((depth, known)) = unseen(&path) else { continue };
+        // The template provides for it. `payload` is there, and None.
+        if lookup.is_optional && depth + 1 == path.len() && path != ["payload"] {
+            continue;
+        }
         let (of, name) = path.split_at(depth);
         let (of, name) = (of.join("."), name.first().copied().unwrap_or_default());
         let whole = if of.is_empty() { name.to_owned() } else { format!("{of}.{name}") };
@@ -159,7 +164,7 @@ fn says_yes(template: &Template, ignoring_space: bool) -> bool {
 /// The place in a path of the first name that templates never see, and those that there are in its place.
 fn unseen(path: &[&str]) -> Option<(usize, &'static [&'static str])> {
     let first = path.first()?;
-    if !NAMES.contains(first) && !GLOBALS.contains(first) {
+    if !NAMES.contains(first) && !OTHERS.contains(first) {
         return Some((0, &NAMES));
     }
     (1..path.len()).find_map(|depth| {
@@ -176,7 +181,7 @@ mod tests {
     fn names_that_templates_never_see_are_found_with_what_was_meant() {
         /// Line, name in full, and what was meant.
         type Expected = (usize, &'static str, Option<&'static str>);
-        let cases: [(&str, &[Expected]); 20] = [
+        let cases: [(&str, &[Expected]); 30] = [
             ("{{ event.type }}{{ user.id }}{{ user.phone }}{{ webhook.name }}{{ time() }}{{ alert_group_id }}", &[]),
             ("{{ alert_payload.anything.at.all }}{{ responses['WH1'].id }}{{ responses.WH1.id }}", &[]),
             (
@@ -186,6 +191,17 @@ mod tests {
             ("{{ alert_group.get('x') }}{% for k, v in alert_group.items() %}{{ k }}{% endfor %}", &[]),
             ("{% set title = alert_group.title %}{{ title }}{% for u in notified_users %}{{ u.x }}{% endfor %}", &[]),
             ("{% macro m(x) %}{{ x }}{% endmacro %}{{ m(1) }}{{ dict(a=1) }}{% set ns = namespace(a=1) %}", &[]),
+            ("{{ varargs }}{{ kwargs.x }}{% if caller is defined %}{{ caller() }}{% endif %}", &[]),
+            // What the template provides for.
+            ("{{ foo is defined }}{{ foo is undefined }}{% if foo is not defined %}{% endif %}", &[]),
+            ("{{ foo | default('x') }}{{ foo | d(1) | int }}{{ (foo | default({})).x }}", &[]),
+            ("{{ alert_group.ttile | default('x') }}{{ event['name'] is defined }}", &[]),
+            ("{{ foo is defined }}{{ foo }}", &[(1, "foo", None)]),
+            ("{{ foo.x | default('x') }}", &[(1, "foo", None)]),
+            ("{{ foo | upper | default('x') }}", &[(1, "foo", None)]),
+            ("{{ x | default(foo) }}", &[(1, "foo", None)]),
+            ("{{ foo is string }}", &[(1, "foo", None)]),
+            ("{{ payload | default('x') }}", &[(1, "payload", Some("alert_payload"))]),
             ("{{ payload.x }}", &[(1, "payload", Some("alert_payload"))]),
             ("{{ payload['x'] }}{{ payload }}", &[(1, "payload", Some("alert_payload"))]),
             ("\n{{ users_to_notify }}", &[(2, "users_to_notify", Some("users_to_be_notified"))]),

@@ -4,7 +4,8 @@
 //! ```text
 //! template ─► Verdict ─┬─ never works ───────────► Fault
 //!                      ├─ fails on empty data ───► Fault, which is no more than a warning where the object is there already
-//!                      └─ works ─► url, headers ─► Fault: no request can be made of what it begins with
+//!                      └─ works ─► url, headers ─► Fault: no request can be made of what it renders to with any data, or of
+//!                                                  what that begins with
 //! ```
 
 use secrecy::{ExposeSecret, SecretString};
@@ -39,9 +40,9 @@ pub enum FaultKind {
     Template,
     /// The template fails on empty data, with which OnCall's API tries it out. It may work with the data of events.
     EmptyData,
-    /// What the template begins with is no URL that a request could go to.
+    /// What the template renders to, with any data, is no URL that a request could go to.
     Url,
-    /// What the template begins with is no JSON object of headers.
+    /// What the template renders to, with any data, is no JSON object of headers.
     Headers,
 }
 
@@ -52,9 +53,17 @@ impl FaultKind {
     }
 }
 
-/// Judges all fields of a webhook that stand in its manifest. May take seconds: its templates are tried out.
+/// Judges all fields of a webhook that stand in its manifest and that it needs: a body's template that it never sends can't keep
+/// it from working. May take seconds: its templates are tried out.
 pub fn judge(webhook: &Webhook) -> Vec<Fault> {
-    webhook.templates().filter_map(|(field, template)| judge_field(field, template.source())).collect()
+    let sends_data = sends_data(webhook.method, webhook.forward_all);
+    let used = webhook.templates().filter(|(field, _)| sends_data || *field != "data");
+    used.filter_map(|(field, template)| judge_field(field, template.source())).collect()
+}
+
+/// Whether a webhook with this method ever sends what the template of its body, `data`, renders to.
+pub fn sends_data(method: HttpMethod, forward_all: bool) -> bool {
+    method.has_body() && !forward_all
 }
 
 /// Judges one template of a webhook. `field` is its name in a manifest. May take seconds.
@@ -89,11 +98,11 @@ pub fn judge_secret_url(source: &SecretString, key: &SecretKey) -> Option<Fault>
 
 /// Why no request can go to what a URL's template renders to; None if one may.
 fn refused_url(source: &str) -> Option<String> {
-    let (beginning, is_all) = Template::compile(source, Mode::Raw).ok()?.leading_text();
-    if is_all {
+    let template = Template::compile(source, Mode::Raw).ok()?;
+    if template.foregone().is_some() {
         return refused(source, None);
     }
-    (!may_begin_url(&beginning)).then(|| "Malformed url".to_owned())
+    (!may_begin_url(&template.leading_text())).then(|| "Malformed url".to_owned())
 }
 
 /// Whether a URL that OnCall's check takes may begin so.
@@ -112,13 +121,14 @@ fn may_begin_url(text: &str) -> bool {
 
 /// Why what a headers' template renders to is no JSON object of headers; None if it may be one.
 fn refused_headers(source: &str) -> Option<String> {
-    let (beginning, is_all) = Template::compile(source, Mode::Json).ok()?.leading_text();
-    if is_all && source.is_empty() {
+    if source.is_empty() {
         return None;
     }
-    if is_all {
+    let template = Template::compile(source, Mode::Json).ok()?;
+    if template.foregone().is_some() {
         return refused("http://receiver.invalid/", Some(CompiledTemplate::new(source, Mode::Json)));
     }
+    let beginning = template.leading_text();
     let mut tokens = beginning.chars().filter(|char| !matches!(char, ' ' | '\t' | '\n' | '\r'));
     let may_begin = tokens.next().is_none_or(|first| first == '{')
         && tokens.next().is_none_or(|second| matches!(second, '"' | '}'));
@@ -171,6 +181,34 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_never_sent_is_no_fault_of_its_webhook() {
+        let fault = ("data", FaultKind::Template);
+        let cases = [
+            (HttpMethod::Post, false, Some(fault)),
+            (HttpMethod::Put, false, Some(fault)),
+            (HttpMethod::Patch, false, Some(fault)),
+            (HttpMethod::Post, true, None),
+            (HttpMethod::Patch, true, None),
+            (HttpMethod::Get, false, None),
+            (HttpMethod::Delete, true, None),
+            (HttpMethod::Options, false, None),
+        ];
+        for (method, forward_all, expected) in cases {
+            let url = UrlSource::Template(CompiledTemplate::new("https://x.example/", Mode::Raw));
+            let webhook = Webhook {
+                method,
+                forward_all,
+                data: Some(CompiledTemplate::new("{% include 'x' %}", Mode::Json)),
+                headers: Some(CompiledTemplate::new("no json", Mode::Json)),
+                ..Webhook::bare(TriggerType::Resolve, url)
+            };
+            let met: Vec<_> = judge(&webhook).into_iter().map(|fault| (fault.field, fault.kind)).collect();
+            let expected: Vec<_> = [("headers", FaultKind::Headers)].into_iter().chain(expected).collect();
+            assert_eq!(met, expected, "{method:?} {forward_all}");
+        }
+    }
+
+    #[test]
     fn a_url_that_no_request_can_go_to_is_a_fault_whatever_is_filled_in() {
         let cases = [
             ("https://receiver.example/hook", true),
@@ -185,8 +223,25 @@ mod tests {
             ("mailto:a@b.example", false),
             ("{# why #}ftp://nope", false),
             ("{% raw %}https://receiver.example/{{ x }}{% endraw %}", true),
+            // It looks nothing up.
+            ("{{ \"ftp://nope\" }}", false),
+            ("{% set a = 1 %}ftp://nope", false),
+            ("{% set scheme = 'ftp' %}{{ scheme }}://nope", false),
+            ("{% if 1 %}nope{% endif %}", false),
+            ("{{ 'nope' | upper }}", false),
+            ("{% macro m(x) %}{{ x }}://nope{% endmacro %}{{ m('ftp') }}", false),
+            ("{{ namespace(url='ftp://nope').url }}", false),
+            ("{{ 1 + 'a' }}", false),
+            ("{{ \"https://receiver.example\" }}", true),
+            ("{% set a = 1 %}https://receiver.example/{{ a }}", true),
+            // Time or chance may make it one.
+            ("{{ ['ftp://nope', 'https://receiver.example'] | random }}", true),
+            ("{{ lipsum() }}", true),
+            ("{{ time() }}", true),
             // What is filled in may make it one.
             ("{{ alert_payload.url }}", true),
+            ("{% set url = alert_payload.url %}{{ url }}", true),
+            ("{% set alert_payload = alert_payload.x %}{{ alert_payload }}", true),
             ("{{ alert_payload.scheme }}://nope", true),
             ("http{{ alert_payload.s }}://nope", true),
             ("https:{{ alert_payload.rest }}", true),
@@ -197,6 +252,8 @@ mod tests {
             ("{% if alert_payload.x %}ftp://nope{% endif %}", true),
             // It may not.
             ("ftp://{{ alert_payload.host }}/x", false),
+            ("{% set host = alert_payload.host %}ftp://{{ host }}/x", false),
+            ("{{ 'ftp://' }}{{ alert_payload.host }}/x", false),
             ("receiver.example/{{ alert_payload.x }}", false),
             ("localhost:8080/{{ alert_payload.x }}", false),
             ("https:x{{ alert_payload.x }}", false),
@@ -222,6 +279,15 @@ mod tests {
             ("{'X-A': 'b'}", false),
             ("{\"X-A\": 1}", false),
             ("{\"X-A\": \"a\\nb\"}", false),
+            // It looks nothing up.
+            ("{{ \"no json\" }}", false),
+            ("{% set a = 1 %}no json", false),
+            ("{% set a = [1] %}{{ a | tojson }}", false),
+            ("{{ {'X-A': 'b'} }}", false),
+            ("{{ {'X-A': 'b'} | tojson }}", true),
+            ("{% set a = 'b' %}{\"X-A\": \"{{ a }}\"}", true),
+            // Time may make it one.
+            ("{{ time() }}", true),
             // What is filled in may make it one.
             ("{{ alert_payload.headers | tojson }}", true),
             ("{\"X-A\": \"{{ alert_payload.x }}\"}", true),
@@ -229,6 +295,7 @@ mod tests {
             ("\n{\n  {{ alert_payload.x }}", true),
             // It may not.
             ("X-A: {{ alert_payload.x }}", false),
+            ("{% set x = alert_payload.x %}X-A: {{ x }}", false),
             ("{'X-A': '{{ alert_payload.x }}'}", false),
             ("{X-A: {{ alert_payload.x }}}", false),
             ("[\"{{ alert_payload.x }}\"]", false),

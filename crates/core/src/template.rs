@@ -236,8 +236,8 @@ impl Template {
         self.compiled.lookups()
     }
 
-    /// The text that it begins with, whatever the data is, and whether there is nothing else in it.
-    pub fn leading_text(&self) -> (String, bool) {
+    /// The text that it begins with, whatever the data is.
+    pub fn leading_text(&self) -> String {
         self.compiled.leading_text()
     }
 

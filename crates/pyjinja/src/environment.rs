@@ -234,7 +234,7 @@ impl Environment {
 #[derive(Clone)]
 pub struct Template {
     pub(crate) program: Arc<Program>,
-    registry: SharedRegistry,
+    pub(crate) registry: SharedRegistry,
 }
 
 impl fmt::Debug for Template {
@@ -276,7 +276,12 @@ impl Template {
     pub fn render_with(&self, context: &[(Arc<str>, Json)], define: impl FnOnce(&Rendering)) -> Result<String, Error> {
         let rendering = Rendering::begin(&self.registry, context);
         define(&rendering);
-        let text = eval::render(&self.program, &rendering)?;
+        self.run(&rendering)
+    }
+
+    /// Runs it in a rendering that has begun.
+    pub(crate) fn run(&self, rendering: &Rendering) -> Result<String, Error> {
+        let text = eval::render(&self.program, rendering)?;
         let limit = self.registry.limits.output_chars;
         if text.len() > limit && text.chars().count() > limit {
             return Err(stopped(&format!("it renders to more than {limit} characters")).into());

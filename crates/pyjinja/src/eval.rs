@@ -4,11 +4,14 @@
 //! statements ─► expressions ─► access ─► rendering, registry, function, scope, budget
 //!      └───────────┴─► objects ────────────────┘
 //!      └─► blocks, output
+//!
+//! certainty: what a rendering must come to
 //! ```
 
 pub(crate) mod access;
 mod blocks;
 pub(crate) mod budget;
+mod certainty;
 pub(crate) mod expressions;
 pub(crate) mod function;
 pub(crate) mod objects;

@@ -20,7 +20,7 @@ use crate::core::{
     hints::{self, Hint},
     judgement::{self, Fault, FaultKind},
     tls,
-    webhook::{SecretKey, UrlSource},
+    webhook::{HttpMethod, SecretKey, UrlSource},
 };
 
 /// Says what to check.
@@ -69,7 +69,10 @@ fn templates(source: &ManifestSource, known: &HashSet<(&str, usize, &str)>, foun
             continue;
         }
         if let Some(fault) = judgement::judge_field(field, text) {
-            let (line, message) = located(fault.line, described(&fault), entry, *starts);
+            let unsent = why_unsent(source).filter(|_| field == "data");
+            let unsent = unsent.map(|why| format!(" (OnCall's API refuses it, though it {why})"));
+            let message = described(&fault) + &unsent.unwrap_or_default();
+            let (line, message) = located(fault.line, message, entry, *starts);
             found.push(source.finding(Severity::Fault, line, &path, message));
         }
         for hint in hints::of_template(field, text) {
@@ -114,20 +117,41 @@ fn unseen(of: Option<&str>, name: &str, meant: Option<&str>, known: &[&str]) -> 
     };
     match meant.or_else(|| nearest(name, known.iter().copied())) {
         Some(meant) => format!("{what}: did you mean {meant}?"),
+        None if known.len() > SHOWN => {
+            let (shown, rest) = known.split_at(SHOWN);
+            format!("{what}: there are {} and {} more", joined(shown), rest.len())
+        }
         None => format!("{what}: there are {}", joined(known)),
     }
 }
 
-/// Finds a body that is never sent, because the whole data is. OnCall's API stores such webhooks too.
+/// How many names a message lists.
+const SHOWN: usize = 6;
+
+/// Finds a body that is never sent. OnCall's API stores such webhooks too.
 fn unsent(source: &ManifestSource, found: &mut Vec<Finding>) {
-    let Some(spec) = source.node.at(&["spec"]).filter(|_| !source.is_oncall_json) else { return };
-    let forwards = spec.at(&["forwardAll"]).is_some_and(|node| matches!(node.data, Data::Bool(true)));
-    if let Some(entry) =
-        spec.get("data").filter(|entry| forwards && entry.node.text().is_some_and(|text| !text.is_empty()))
-    {
-        let message = "is not sent where forwardAll is true: remove it, or set forwardAll to false".to_owned();
-        found.push(source.finding(Severity::Hint, entry.line, "spec.data", message));
+    if source.is_oncall_json {
+        return;
     }
+    let Some((path, entry)) = source.webhook_field("data") else { return };
+    if let Some(why) = why_unsent(source).filter(|_| entry.node.text().is_some_and(|text| !text.is_empty())) {
+        let remedy = if why == FORWARDED { "remove it, or set forwardAll to false" } else { "remove it" };
+        found.push(source.finding(Severity::Hint, entry.line, &path, format!("{why}: {remedy}")));
+    }
+}
+
+const FORWARDED: &str = "is not sent where forwardAll is true";
+
+/// Why a webhook never sends its body; None if it may.
+fn why_unsent(source: &ManifestSource) -> Option<String> {
+    let field = |name| source.webhook_field(name).map(|(_, entry)| &entry.node);
+    let named = field("httpMethod").and_then(|node| serde_json::from_value(node.text()?.into()).ok());
+    let method: HttpMethod = named.unwrap_or_default();
+    if !method.has_body() {
+        return Some(format!("is not sent with {}", method.as_str()));
+    }
+    let forwards = field("forwardAll").map_or(source.is_oncall_json, |node| matches!(node.data, Data::Bool(true)));
+    forwards.then(|| FORWARDED.to_owned())
 }
 
 /// The line and the message of what is wrong in a line of a text. The line is that one where the text's lines are the file's;

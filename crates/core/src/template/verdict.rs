@@ -1,14 +1,7 @@
-//! Whether a template can work, found out without an event: it is tried out with what OnCall's API tries it out with, and where
-//! that fails with other data too.
+//! Whether a template can work, found out without an event: it is tried out as OnCall's API tries it out, and where that fails it is
+//! looked at whether it would with any data.
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
-
-use pyjinja::{ExceptionClass, Value};
-
-use super::{ENVIRONMENT, Template, TemplateError, TemplateErrorKind};
+use super::{ENVIRONMENT, Template, TemplateError};
 
 /// What trying a template out showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,27 +10,19 @@ pub enum Verdict {
     Works,
     /// It fails on empty data, with which OnCall's API tries templates out. With the data of an event it may work.
     FailsOnEmptyData(TemplateError),
-    /// It fails whatever the data is.
+    /// It fails whatever the data is. Nothing but certainty makes it this.
     NeverWorks(TemplateError),
 }
 
-/// Bound on the literals of a template that are tried as data, and on the length of each, in bytes.
-const LITERALS: (usize, usize) = (16, 200);
-
-/// How often literals are dealt out among the names.
-const DEALS: u64 = 64;
-
-/// How often a limit may be reached before no more data is tried: each time takes as long as a rendering may.
-const STOPPED: usize = 2;
-
-/// How long more and more data is tried. One rendering more may end after that.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The environment's globals that are the same in each rendering. None of them is a name of the data.
+const STEADY: [&str; 5] = ["cycler", "dict", "joiner", "namespace", "range"];
 
 impl Verdict {
     /// Tries a template of any field out. May take about four times as long as a rendering.
     pub fn on(source: &str) -> Self {
         let Err(error) = Template::storable(source) else { return Self::Works };
-        if works_with_other_data(source) { Self::FailsOnEmptyData(error) } else { Self::NeverWorks(error) }
+        let is_certain = ENVIRONMENT.compile(source).map_or(true, |compiled| compiled.surely_fails(&STEADY));
+        if is_certain { Self::NeverWorks(error) } else { Self::FailsOnEmptyData(error) }
     }
 
     /// Why it may not work; None if nothing is against it.
@@ -49,94 +34,11 @@ impl Verdict {
     }
 }
 
-/// Whether a template that fails on empty data may work on other: it does with some of the data that is made up here, or it is not
-/// certain that it does not.
-fn works_with_other_data(source: &str) -> bool {
-    let Ok(compiled) = ENVIRONMENT.compile(source) else { return false };
-    if compiled.lookups().is_empty() {
-        // It looks at no data.
-        return false;
-    }
-    let literals: Rc<[String]> =
-        compiled.literals().into_iter().filter(|text| text.len() <= LITERALS.1).take(LITERALS.0).collect();
-    let numbers = [10, 1000, 1_700_000_000, 1].map(MadeUp::Number);
-    let texts = ["0.5", "-1", "true"].map(|text| MadeUp::Same(text.to_owned()));
-    let compared_with = literals.iter().cloned().map(MadeUp::Same);
-    let deals = if literals.len() > 1 { DEALS } else { 0 };
-    let dealt = (0..deals).map(|deal| MadeUp::Dealt(Rc::clone(&literals), deal));
-    let data = numbers.into_iter().chain([MadeUp::Word, MadeUp::Time]).chain(texts).chain(compared_with).chain(dealt);
-    let (started, mut stopped, mut uncertain) = (Instant::now(), 0, false);
-    for made_up in data {
-        let rendered = compiled.render_with(&[], |rendering| {
-            rendering.define("payload", Value::None);
-            rendering.stand_in(move |name| Value::from(made_up.value_of(name)));
-        });
-        let Err(error) = rendered else { return true };
-        let class = error.class;
-        match TemplateErrorKind::from(class) {
-            // It does not fit the data that is made up: it may have come beyond what failed, or not to it.
-            TemplateErrorKind::Warning => uncertain = true,
-            TemplateErrorKind::Error if class == ExceptionClass::AttributeError => uncertain = true,
-            TemplateErrorKind::Error if class == ExceptionClass::LimitReached => {
-                stopped += 1;
-                if stopped == STOPPED {
-                    break;
-                }
-            }
-            TemplateErrorKind::Error => {}
-        }
-        if started.elapsed() > PATIENCE {
-            uncertain = true;
-            break;
-        }
-    }
-    uncertain && !fails_whatever_it_meets(source)
-}
-
-/// Whether the failure on empty data is of a kind that no data makes good: what a template asks for is not there at all.
-fn fails_whatever_it_meets(source: &str) -> bool {
-    let class = Template::tried(source).err().map(|error| error.class);
-    matches!(
-        class,
-        Some(ExceptionClass::SecurityError | ExceptionClass::TemplateNotFound | ExceptionClass::TemplateRuntimeError)
-    )
-}
-
-/// Data that is made up: every name, attribute and item is a text.
-enum MadeUp {
-    /// A whole number, from this on, another one for each name.
-    Number(u64),
-    /// A word, another one for each name.
-    Word,
-    /// A time, another one for each name.
-    Time,
-    /// The same text for each name.
-    Same(String),
-    /// One of these texts for each name, in another way for each number.
-    Dealt(Rc<[String]>, u64),
-}
-
-impl MadeUp {
-    fn value_of(&self, name: &str) -> String {
-        // FNV-1a: the same on each day and machine.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        match self {
-            Self::Number(least) => (least + hash % (least * 8)).to_string(),
-            Self::Word => format!("word{}", hash % 1000),
-            Self::Time => format!("2026-01-{:02}T12:00:00Z", 1 + hash % 28),
-            Self::Same(text) => text.clone(),
-            Self::Dealt(texts, deal) => {
-                // The end of MurmurHash3.
-                let mut mixed = hash.wrapping_add(deal.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-                mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-                mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-                mixed ^= mixed >> 33;
-                let index = usize::try_from(mixed).unwrap_or_default() % texts.len().max(1);
-                texts.get(index).cloned().unwrap_or_default()
-            }
-        }
+impl Template {
+    /// What it renders to or fails with, if it looks nothing up in its data and neither time nor chance play a part: the same with
+    /// any data. May take as long as a rendering.
+    pub fn foregone(&self) -> Option<Result<String, TemplateError>> {
+        Some(self.compiled.foregone(&STEADY)?.map_err(TemplateError::from))
     }
 }
 
@@ -210,10 +112,52 @@ mod tests {
             // Arguments of filters.
             ("{{ alert_payload.x | regex_search('*') }}", NEVER),
             ("{{ alert_payload.x.y | regex_replace('(', 'a') }}", NEVER),
-            ("{{ alert_payload.x | regex_match('[' ~ alert_payload.y) }}", NEVER),
+            ("{{ alert_payload.x | regex_match('[' ~ alert_payload.y) }}", EMPTY),
+            ("{{ alert_payload.x | regex_search('(' ~ alert_payload.y) }}", EMPTY),
+            ("{{ alert_payload.x | regex_search('*') }}{{ alert_payload.y }}", NEVER),
+            ("{% if alert_payload.x is defined %}{{ alert_payload.x | regex_search('*') }}{% endif %}", EMPTY),
+            ("{% set pattern = '*' %}{{ alert_payload.x | regex_search(pattern) }}", NEVER),
             ("{{ alert_payload.x | truncate(-1) }}", NEVER),
             ("{{ 'some text' | truncate(1) }}", NEVER),
             ("{{ 'some text' | truncate(alert_payload.n|int) }}", EMPTY),
+            ("{% for alert in alert_payload.get('alerts', [1]) %}{{ alert.x | truncate(-1) }}{% endfor %}", EMPTY),
+            // Data that is false, or a number, a flag, a list or a mapping.
+            (
+                "{% set ns = namespace(n=0) %}{% for a in alert_payload.alerts %}{% if not a.resolved %}\
+                 {% set ns.n = ns.n + 1 %}{% endif %}{% endfor %}{{ 100 / ns.n }}",
+                EMPTY,
+            ),
+            ("{{ 100 / (alert_payload.alerts | rejectattr('resolved') | list | length) }}", EMPTY),
+            ("{{ 100 / (alert_payload.alerts | selectattr('active', 'true') | list | length) }}", EMPTY),
+            ("{{ 100 / (1 if alert_payload.code == 503 else 0) }}", EMPTY),
+            ("{{ 100 / (alert_payload.n|float > 0.6 and alert_payload.n|float < 0.9)|int }}", EMPTY),
+            ("{{ 100 / (alert_payload.n is number)|int }}", EMPTY),
+            ("{{ 100 / (alert_payload.n is mapping and alert_payload.n is not string)|int }}", EMPTY),
+            ("{{ 100 / (alert_payload.n|int < -5)|int }}", EMPTY),
+            ("{{ 100 / (5 < alert_payload.n|int < 8)|int }}", EMPTY),
+            ("{{ 100 / (not alert_payload.x and alert_payload.y == 1)|int }}", EMPTY),
+            ("{{ 100 / alert_payload.n|int - 1 }}", EMPTY),
+            // Names that are data's at first.
+            ("{% set alert_payload = alert_payload.labels %}{{ 100 / alert_payload|length }}", EMPTY),
+            ("{{ 1 / alert_payload.n|int }}{% set alert_payload = {} %}", EMPTY),
+            // Chance.
+            ("{{ 1 / ([0, 0, 0] | random) }}", EMPTY),
+            // What is refused where data may not lead to it.
+            ("{% if not alert_payload.x %}{{ range(3) }}{% endif %}{{ alert_payload.y + 1 }}", EMPTY),
+            ("{% if not alert_payload.x %}{% include 'x' %}{% endif %}{{ alert_payload.y + 1 }}", EMPTY),
+            ("{% if not alert_payload.x %}{{ 1 | nope }}{% endif %}{{ alert_payload.y + 1 }}", EMPTY),
+            ("{% if not alert_payload.x %}{{ 1 is nope }}{% endif %}{{ alert_payload.y + 1 }}", EMPTY),
+            ("{% if not alert_payload.x %}{{ alert_payload.__class__.y }}{% endif %}", EMPTY),
+            ("{{ alert_payload.x or range(3) }}", EMPTY),
+            ("{{ not alert_payload.x and range(3) }}", EMPTY),
+            ("{{ alert_payload.x if alert_payload.x else range(3) }}", EMPTY),
+            ("{% for a in alert_payload.alerts %}{{ a }}{% else %}{{ range(3) }}{% endfor %}", EMPTY),
+            ("{% if alert_payload.x %}{{ range(3) }}{% else %}{% include 'x' %}{% endif %}", NEVER),
+            (
+                "{% macro m(n) %}{% for i in range(n) %}{{ i }}{% endfor %}{% endmacro %}{{ m(alert_payload.n|int) }}",
+                NEVER,
+            ),
+            ("{% set items = range(3) %}{{ alert_payload.x }}", NEVER),
             // Bounds.
             ("{{ 'x' * 1000000000 }}", NEVER),
             ("{{ 'x' * (1000000000 // (alert_payload.n|int + 1)) }}", EMPTY),

@@ -106,6 +106,7 @@ fn lipsum(rendering: &Rendering, args: Args) -> PyResult {
     else {
         return value_error(format!("empty range in randrange({least}, {most})"));
     };
+    rendering.note_chance();
     let mut paragraphs = Vec::new();
     for _ in 0..count {
         let words = usize::try_from(least).unwrap_or(0).saturating_add(below(spread)?);

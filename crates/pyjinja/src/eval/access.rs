@@ -79,18 +79,7 @@ impl Object for Method {
 
 /// `x.name` in a template: an attribute or method, or else an item.
 pub(crate) fn attribute(rendering: &Rendering, value: &Value, name: &str) -> PyResult {
-    if let Some(stand_in) = stand_in_at_text(rendering, value, name) {
-        return Ok(stand_in);
-    }
     Ok(attribute_or_method(rendering, value, name)?.of(value, name))
-}
-
-/// What stands for an attribute of a text that is not there, or is a method.
-fn stand_in_at_text(rendering: &Rendering, value: &Value, name: &str) -> Option<Value> {
-    match value {
-        Value::Str(_) => rendering.stand_in_for(name).filter(|_| !is_unsafe(rendering, value, name)),
-        _ => None,
-    }
 }
 
 /// `x.name`, told apart so that a method which is called at once needs no value of its own.
@@ -101,9 +90,9 @@ pub(crate) fn attribute_or_method(rendering: &Rendering, value: &Value, name: &s
     let found = match value {
         Value::Dict(dict) if dict.is_defaulting() => dict.subscript(rendering, &Value::from(name))?,
         Value::Dict(dict) => dict.get(name),
+        Value::Object(object) => object.item(&Value::from(name)),
         _ => None,
     };
-    let found = found.or_else(|| rendering.stand_in_for(name));
     Ok(Attribute::Value(
         found.unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_owned())))),
     ))
@@ -133,19 +122,11 @@ pub(crate) fn item(rendering: &Rendering, value: &Value, key: &Value) -> PyResul
     }
     let Value::Str(name) = key else {
         let shown = repr::repr(rendering, key)?;
-        if let Some(stand_in) = rendering.stand_in_for(&shown) {
-            return Ok(stand_in);
-        }
         return Ok(Value::Undefined(Rc::new(Undefined::Element(value.described(), shown))));
     };
-    if let Some(stand_in) = stand_in_at_text(rendering, value, name) {
-        return Ok(stand_in);
-    }
     Ok(match python_attribute(rendering, value, name)? {
         Some(found) => found.of(value, name),
-        None => rendering
-            .stand_in_for(name)
-            .unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string())))),
+        None => Value::Undefined(Rc::new(Undefined::Attribute(value.described(), name.to_string()))),
     })
 }
 
@@ -194,11 +175,16 @@ const INTERNAL_OF_CONTAINERS: &[&str] =
 const CHANGING_LISTS: &[&str] = &["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"];
 const CHANGING_DICTS: &[&str] = &["clear", "pop", "popitem", "setdefault", "update"];
 
+/// Whether the sandbox lets nobody reach an attribute of this name, whatever the value is.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
+
 /// Whether the sandbox lets nobody reach this attribute.
 fn is_unsafe(rendering: &Rendering, value: &Value, name: &str) -> bool {
     if name.starts_with("__") {
         let container = matches!(value, Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_));
-        return INTERNAL.contains(&name) || (container && INTERNAL_OF_CONTAINERS.contains(&name));
+        return is_internal(name) || (container && INTERNAL_OF_CONTAINERS.contains(&name));
     }
     match rendering.registry.sandbox {
         SandboxPolicy::Sandboxed => false,

@@ -69,8 +69,9 @@ impl Object for TemplateReference {
         Ok("<TemplateReference None>".to_owned())
     }
 
-    fn attribute(&self, name: &str) -> Option<Value> {
-        let block = self.program.blocks.iter().find(|block| *block.name == *name)?;
+    fn item(&self, key: &Value) -> Option<Value> {
+        let Value::Str(name) = key else { return None };
+        let block = self.program.blocks.iter().find(|block| *block.name == **name)?;
         let (program, scope) = (Arc::clone(&self.program), Rc::clone(&self.scope));
         Some(Value::object(BlockReference { block: Arc::clone(block), program, scope }))
     }

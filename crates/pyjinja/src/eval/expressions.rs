@@ -38,8 +38,7 @@ impl Evaluator<'_> {
             return value;
         }
         let Some(name) = self.program.names.get(symbol) else { return Value::None };
-        let known = self.rendering.variable(name).or_else(|| self.rendering.stand_in_for(name));
-        known.unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Name(Arc::clone(name)))))
+        self.rendering.variable(name).unwrap_or_else(|| Value::Undefined(Rc::new(Undefined::Name(Arc::clone(name)))))
     }
 
     fn all(&self, expressions: &[Expr]) -> PyResult<Vec<Value>> {
@@ -210,10 +209,6 @@ impl Evaluator<'_> {
             let receiver = self.expression(receiver)?;
             return match access::attribute_or_method(self.rendering, &receiver, name)? {
                 Attribute::Method => access::call_method(self.rendering, &receiver, name, args),
-                // What stands for an attribute stands for what a call of it gives, too.
-                Attribute::Value(Value::Str(text)) if self.rendering.stand_in_for(name).is_some() => {
-                    Ok(Value::Str(text))
-                }
                 Attribute::Value(value) => access::call(self.rendering, &value, args),
             };
         }

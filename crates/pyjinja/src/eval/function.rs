@@ -30,6 +30,11 @@ impl Filter {
         Self(Arc::new(Applied { takes_undefined: true, callback }))
     }
 
+    /// Whether both are the same one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Applies it, which counts as more work the more there is to look at.
     pub(crate) fn apply(&self, rendering: &Rendering, args: Args) -> PyResult {
         rendering.work(args.weight())?;

@@ -1,7 +1,7 @@
 //! One rendering: its data, and what it has used up of its limits.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::Arc,
 };
@@ -38,13 +38,10 @@ pub struct Rendering {
     nesting: Cell<usize>,
     pub(crate) autoescape: Cell<bool>,
     pub(crate) patterns: Patterns,
-    /// What stands for names, attributes and items that are not there.
-    stand_in: OnceCell<StandIn>,
+    /// Whether chance has played a part.
+    random: Cell<bool>,
     _budget: Budget,
 }
-
-/// The value for a name.
-type StandIn = Box<dyn Fn(&str) -> Value>;
 
 impl std::fmt::Debug for Rendering {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -67,7 +64,7 @@ impl Rendering {
             nesting: Cell::new(0),
             autoescape: Cell::new(registry.autoescape),
             patterns: Patterns::default(),
-            stand_in: OnceCell::new(),
+            random: Cell::new(false),
             _budget: Budget::begin(steps, time),
         }
     }
@@ -83,27 +80,16 @@ impl Rendering {
         self.known.borrow_mut().insert(0, (Arc::from(name), Some(value)));
     }
 
-    /// Has `value_of` give the value of every name, attribute and item that is not there, so that a template can be tried out
-    /// without its data. An attribute of a text is never a method then, unless it is called.
-    ///
-    /// ```
-    /// use pyjinja::{Environment, Value};
-    ///
-    /// let template = Environment::new().compile("{{ alert.labels.count|int + 1 }} {{ alert.labels.team.upper() }}")?;
-    /// let text = template.render_with(&[], |rendering| {
-    ///     rendering.stand_in(|name| Value::from(if name == "count" { "7" } else { "sre" }));
-    /// })?;
-    /// assert_eq!(text, "8 SRE");
-    /// # Ok::<(), pyjinja::Error>(())
-    /// ```
-    pub fn stand_in(&self, value_of: impl Fn(&str) -> Value + 'static) {
-        // The first one stays.
-        let _ = self.stand_in.set(Box::new(value_of));
+    /// Notes that what comes now is a matter of chance.
+    pub(crate) fn note_chance(&self) {
+        self.random.set(true);
     }
 
-    /// What stands for a name, attribute or item that is not there, if anything does.
-    pub(crate) fn stand_in_for(&self, name: &str) -> Option<Value> {
-        self.stand_in.get().map(|value_of| value_of(name))
+    /// Whether another rendering, with any data, would have done the same so far: chance has played no part, the time is not over,
+    /// and no variables were asked for but those of the template and these globals.
+    pub(crate) fn is_foregone(&self, steady: &[&str]) -> bool {
+        let asks_for_steady = || self.known.borrow().iter().all(|(name, _)| steady.contains(&&**name));
+        !self.random.get() && self.clock().is_ok() && asks_for_steady()
     }
 
     /// A variable of the data, or else of the environment: the same value, with the changes made to it, each time.

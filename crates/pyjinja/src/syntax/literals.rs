@@ -80,15 +80,21 @@ fn character(code: u32) -> Result<char, &'static str> {
     }
 }
 
-/// The character of this name or alias, in capitals or not.
+/// The character of this name or alias, in capitals or not. Python knows the same names; of aliases it refuses those whose blanks
+/// and hyphens are written otherwise.
 fn named(name: &str) -> Option<char> {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-');
+    // Others make the library panic.
+    if !name.starts_with(|first: char| first.is_ascii_alphabetic()) || !name.bytes().all(is_of_name) {
+        return None;
+    }
     let found = unicode_names2::character(name)?;
     // Names are found there without their blanks and hyphens too.
     let plain = |name: &str| name.replace(['-', ' ', '_'], "").to_ascii_uppercase();
     let exact = match unicode_names2::name(found).map(|known| known.to_string()) {
         Some(known) if plain(&known) == plain(name) => known.eq_ignore_ascii_case(name),
         // It was found by an alias.
-        _ => name.split(' ').all(|word| !word.is_empty()) && !name.contains('_'),
+        _ => name.split(' ').all(|word| !word.is_empty()),
     };
     exact.then_some(found)
 }
@@ -126,6 +132,9 @@ mod tests {
             (r"\\N{BULLET}", Ok(r"\N{BULLET}")),
             (r"\N{NOPE}", unknown),
             (r"\N{ BULLET}", unknown),
+            (r"\N{-BULLET}", unknown),
+            (r"\N{-}", unknown),
+            ("\\N{BULLET\t}", unknown),
             (r"\N{BLACKSTAR}", unknown),
             (r"\N{BLACK_STAR}", unknown),
             (r"\N{BLACK-STAR}", unknown),

@@ -1,10 +1,10 @@
 //! What a template looks up: names of its data, and the attributes and items of these.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     environment::Template,
-    eval::scope::Symbol,
+    eval::{function::Filter, scope::Symbol},
     syntax::program::{CallArguments, Const, Expr, Macro, Node, Program, Target},
 };
 
@@ -17,6 +17,9 @@ pub struct Lookup {
     pub path: Vec<Arc<str>>,
     /// Whether the last of them, or else the name itself, is called.
     pub is_called: bool,
+    /// Whether the last of them, or else the name itself, may well be missing: a test asks whether it is defined, or `default`
+    /// takes its place.
+    pub is_optional: bool,
     /// The line of the statement, from 1.
     pub line: usize,
 }
@@ -32,46 +35,50 @@ impl Template {
     /// # Ok::<(), pyjinja::Error>(())
     /// ```
     pub fn lookups(&self) -> Vec<Lookup> {
-        let mut reader = Reader::new(&self.program);
+        let registry = &self.registry;
+        let filters = ["default", "d"].iter().filter_map(|name| registry.filter(name));
+        let tests = ["defined", "undefined"].iter().filter_map(|name| registry.test(name));
+        let mut reader = Reader::new(&self.program, filters.chain(tests).collect());
         reader.body(&self.program.body);
         let Reader { set, lookups, .. } = reader;
         lookups.into_iter().filter(|(symbol, _)| !set.contains(symbol)).map(|(_, lookup)| lookup).collect()
     }
+}
 
-    /// The texts and whole numbers that stand in its expressions, as texts, each once.
-    ///
-    /// ```
-    /// let template = pyjinja::Environment::new().compile("{{ a == 'x' and b > 3 and c.d != 'x' }}")?;
-    /// assert_eq!(template.literals(), ["x", "3"]);
-    /// # Ok::<(), pyjinja::Error>(())
-    /// ```
-    pub fn literals(&self) -> Vec<String> {
-        let mut reader = Reader::new(&self.program);
-        reader.body(&self.program.body);
-        let mut found: Vec<String> = Vec::new();
-        for text in reader.texts {
-            if !found.iter().any(|known| *known == text) {
-                found.push(text.into_owned());
-            }
-        }
-        found
-    }
+/// The variables that these nodes of a program set, each as often as it is set, and the macros that they define.
+pub(crate) fn assigned<'a>(program: &'a Program, nodes: &'a [Node]) -> (Vec<Symbol>, Vec<&'a Macro>) {
+    let mut reader = Reader::new(program, Vec::new());
+    reader.body(nodes);
+    (reader.set, reader.macros)
+}
+
+/// What is done with what is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Its value is taken.
+    Plain,
+    /// It is called.
+    Called,
+    /// It may be missing.
+    Optional,
 }
 
 struct Reader<'a> {
     program: &'a Program,
     /// The variables that the template sets somewhere.
     set: Vec<Symbol>,
+    macros: Vec<&'a Macro>,
     lookups: Vec<(Symbol, Lookup)>,
-    texts: Vec<Cow<'a, str>>,
+    /// The filters and tests for which a value may be missing.
+    forgiving: Vec<&'a Filter>,
     line: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(program: &'a Program) -> Self {
+    fn new(program: &'a Program, forgiving: Vec<&'a Filter>) -> Self {
         // `self` is the template itself, where it has blocks.
         let set = program.self_symbol.into_iter().collect();
-        Self { program, set, lookups: Vec::new(), texts: Vec::new(), line: 1 }
+        Self { program, set, macros: Vec::new(), lookups: Vec::new(), forgiving, line: 1 }
     }
 
     fn body(&mut self, nodes: &'a [Node]) {
@@ -120,7 +127,10 @@ impl<'a> Reader<'a> {
                 self.set.extend(node.super_symbol);
                 self.body(&node.body);
             }
-            Node::Macro(node) => self.macro_definition(node),
+            Node::Macro(node) => {
+                self.macros.push(node);
+                self.macro_definition(node);
+            }
             Node::CallBlock { callee, arguments, caller, line } => {
                 self.at(*line, callee);
                 self.arguments(arguments);
@@ -162,12 +172,10 @@ impl<'a> Reader<'a> {
 
     fn expression(&mut self, expression: &'a Expr) {
         match expression {
-            Expr::Const(Const::Str(text)) => self.texts.push(Cow::Borrowed(&**text)),
-            Expr::Const(Const::Int(number)) => self.texts.push(Cow::Owned(number.to_string())),
             Expr::Const(_) | Expr::Unknown(..) => {}
-            Expr::Name(_) | Expr::Attribute(..) | Expr::Item(_) => self.chain(expression, false),
+            Expr::Name(_) | Expr::Attribute(..) | Expr::Item(_) => self.chain(expression, Use::Plain),
             Expr::Call { callee, arguments } => {
-                self.chain(callee, true);
+                self.chain(callee, Use::Called);
                 self.arguments(arguments);
             }
             Expr::List(items) | Expr::Tuple(items) | Expr::Concatenate(items) => self.all(items),
@@ -183,20 +191,31 @@ impl<'a> Reader<'a> {
                 self.all([&**test, &**then]);
                 self.all(otherwise.as_deref());
             }
-            Expr::Filter { value, arguments, .. } => {
-                self.all(value.as_deref());
+            Expr::Filter { function, value, arguments } => {
+                if let Some(value) = value {
+                    self.given_to(function, value);
+                }
                 self.arguments(arguments);
             }
-            Expr::Test { value, arguments, .. } => {
-                self.expression(value);
+            Expr::Test { function, value, arguments } => {
+                self.given_to(function, value);
                 self.arguments(arguments);
             }
         }
     }
 
+    /// Takes in what a filter or a test is applied to.
+    fn given_to(&mut self, function: &Filter, value: &'a Expr) {
+        let is_optional = self.forgiving.iter().any(|known| known.is(function));
+        match value {
+            Expr::Name(_) | Expr::Attribute(..) | Expr::Item(_) if is_optional => self.chain(value, Use::Optional),
+            _ => self.expression(value),
+        }
+    }
+
     /// Takes in an expression that may be a name with attributes and items. What is looked up by what is not constant ends the
     /// path.
-    fn chain(&mut self, expression: &'a Expr, is_called: bool) {
+    fn chain(&mut self, expression: &'a Expr, used: Use) {
         let mut keys: Vec<Option<&Arc<str>>> = Vec::new();
         let mut inner = expression;
         loop {
@@ -217,9 +236,10 @@ impl<'a> Reader<'a> {
                 }
                 Expr::Name(symbol) => {
                     let path: Vec<Arc<str>> = keys.iter().rev().map_while(|key| key.cloned()).collect();
-                    let is_called = is_called && path.len() == keys.len();
+                    let used = if path.len() == keys.len() { used } else { Use::Plain };
                     let Some(name) = self.program.names.get(*symbol).cloned() else { return };
-                    self.lookups.push((*symbol, Lookup { name, path, is_called, line: self.line }));
+                    let (is_called, is_optional) = (used == Use::Called, used == Use::Optional);
+                    self.lookups.push((*symbol, Lookup { name, path, is_called, is_optional, line: self.line }));
                     return;
                 }
                 other => return self.expression(other),
@@ -234,14 +254,20 @@ mod tests {
 
     #[test]
     fn a_template_tells_what_it_looks_up_and_nothing_that_it_sets_itself() {
-        let cases: [(&str, &[&str]); 23] = [
+        let cases: [(&str, &[&str]); 29] = [
             ("text {# {{ a }} #}{% raw %}{{ a }}{% endraw %}", &[]),
             ("{{ a }}", &["1 a"]),
             ("{{ a.b['c'][d].e }}", &["1 d", "1 a.b.c"]),
             ("{{ a[0].b }}", &["1 a"]),
             ("{{ a.b() }}{{ a() }}{{ a[0]() }}", &["1 a.b()", "1 a()", "1 a"]),
             ("{{ a.b().c }}", &["1 a.b()"]),
-            ("\n{{ a | default(b.c, boolean=d) }}", &["2 a", "2 b.c", "2 d"]),
+            ("\n{{ a | default(b.c, boolean=d) }}", &["2 a?", "2 b.c", "2 d"]),
+            ("{{ a.b is defined }}{{ a['c'] is undefined }}{{ not a is not defined }}", &["1 a.b?", "1 a.c?", "1 a?"]),
+            ("{{ (a | d(1)).b }}{{ a.b | d | upper }}{{ a | upper | d }}", &["1 a?", "1 a.b?", "1 a"]),
+            ("{{ a[b] | default(1) }}{{ a.c[0] is defined }}", &["1 b", "1 a", "1 a.c"]),
+            ("{{ a() is defined }}{{ a.b() | default(1) }}", &["1 a()", "1 a.b()"]),
+            ("{{ (a or b) is defined }}{{ [a] | d }}", &["1 a", "1 b", "1 a"]),
+            ("{{ a is string }}{{ a is number }}{{ a | tojson }}", &["1 a", "1 a", "1 a"]),
             (
                 "{% if a is divisibleby b %}\n{{ c }}{% elif d %}{% else %}{{ e }}{% endif %}",
                 &["1 a", "1 b", "2 c", "2 d", "2 e"],
@@ -275,7 +301,12 @@ mod tests {
                 .map(|lookup| {
                     let path: Vec<&str> =
                         [&*lookup.name].into_iter().chain(lookup.path.iter().map(|key| &**key)).collect();
-                    format!("{} {}{}", lookup.line, path.join("."), if lookup.is_called { "()" } else { "" })
+                    let used = match (lookup.is_called, lookup.is_optional) {
+                        (true, _) => "()",
+                        (_, true) => "?",
+                        _ => "",
+                    };
+                    format!("{} {}{used}", lookup.line, path.join("."))
                 })
                 .collect();
             assert_eq!(met, expected, "{source}");

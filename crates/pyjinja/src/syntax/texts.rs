@@ -1,29 +1,31 @@
 //! What a template can render to, as far as its own text tells.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use crate::{
     environment::Template,
-    syntax::program::{Const, Expr, Node},
+    syntax::program::{Const, Expr, For, Node},
 };
 
 impl Template {
-    /// The text that it begins with, whatever its data is, and whether there is nothing else in it.
+    /// The text that it begins with, whatever its data is.
     ///
     /// ```
     /// let leading = |source: &str| Ok::<_, pyjinja::Error>(pyjinja::Environment::new().compile(source)?.leading_text());
-    /// assert_eq!(leading("a{# b #}c {{- d }}e")?, ("ac".to_owned(), false));
-    /// assert_eq!(leading("a{% raw %}{{ b }}{% endraw %}")?, ("a{{ b }}".to_owned(), true));
+    /// assert_eq!(leading("a{# b #}c {{- d }}e")?, "ac");
+    /// assert_eq!(leading("{% set a = b %}c{% raw %}{{ d }}{% endraw %}{{ 'e' }}{{ f }}")?, "c{{ d }}e");
     /// # Ok::<(), pyjinja::Error>(())
     /// ```
-    pub fn leading_text(&self) -> (String, bool) {
-        let nodes = &self.program.body;
-        let texts = nodes.iter().map_while(|node| match node {
+    pub fn leading_text(&self) -> String {
+        // Text that is the same escaped.
+        let is_plain = |text: &str| !text.contains(['&', '<', '>', '"', '\'']);
+        let texts = self.program.body.iter().map_while(|node| match node {
             Node::Raw(text) => Some(&**text),
+            Node::Emit { value: Expr::Const(Const::Str(text)), .. } if is_plain(text) => Some(&**text),
+            Node::Set { .. } | Node::SetBlock { .. } | Node::Macro(_) => Some(""),
             _ => None,
         });
-        let is_all = nodes.iter().all(|node| matches!(node, Node::Raw(_)));
-        (texts.collect(), is_all)
+        texts.collect()
     }
 
     /// Whether it may render to exactly `text`, in capitals or not, with some data: false only where its own text rules that out.
@@ -38,7 +40,7 @@ impl Template {
     /// ```
     pub fn can_render(&self, text: &str, ignoring_space: bool) -> bool {
         let Some(end) = 1_u64.checked_shl(u32::try_from(text.len()).unwrap_or(u32::MAX)) else { return true };
-        Matcher { text, ignoring_space }.body(&self.program.body, 1) & end != 0
+        Matcher { text, ignoring_space, loops: HashMap::new() }.body(&self.program.body, 1) & end != 0
     }
 }
 
@@ -47,14 +49,37 @@ impl Template {
 struct Matcher<'a> {
     text: &'a str,
     ignoring_space: bool,
+    /// The places after one turn of a loop, by where the loop is and the place before: loops in loops would be followed again and
+    /// again.
+    loops: HashMap<(*const For, u32), u64>,
 }
 
 impl Matcher<'_> {
-    fn body(&self, nodes: &[Node], from: u64) -> u64 {
+    fn body(&mut self, nodes: &[Node], from: u64) -> u64 {
         nodes.iter().fold(from, |places, node| self.node(node, places))
     }
 
-    fn node(&self, node: &Node, from: u64) -> u64 {
+    /// The places after any number of turns of a loop.
+    fn turns(&mut self, node: &Arc<For>, from: u64) -> u64 {
+        let (mut places, mut followed) = (from, 0);
+        while places != followed {
+            let place = (places & !followed).trailing_zeros();
+            followed |= 1 << place;
+            let key = (Arc::as_ptr(node), place);
+            let after = match self.loops.get(&key) {
+                Some(known) => *known,
+                None => {
+                    let after = self.body(&node.body, 1 << place);
+                    self.loops.insert(key, after);
+                    after
+                }
+            };
+            places |= after;
+        }
+        places
+    }
+
+    fn node(&mut self, node: &Node, from: u64) -> u64 {
         match node {
             Node::Raw(text) if self.ignoring_space => {
                 let words: String = text.split_whitespace().collect();
@@ -63,16 +88,7 @@ impl Matcher<'_> {
             Node::Raw(text) => self.fixed(text, from),
             Node::Emit { value, .. } => self.expression(value, from),
             Node::If { then, otherwise, .. } => self.body(then, from) | self.body(otherwise, from),
-            Node::For(node) => {
-                let mut places = from;
-                loop {
-                    let further = places | self.body(&node.body, places);
-                    if further == places {
-                        break places | self.body(&node.otherwise, from);
-                    }
-                    places = further;
-                }
-            }
+            Node::For(node) => self.turns(node, from) | self.body(&node.otherwise, from),
             Node::With { body, .. } | Node::AutoEscape { body, .. } => self.body(body, from),
             Node::Block(node) => self.body(&node.body, from),
             Node::Set { .. } | Node::SetBlock { .. } | Node::Macro(_) | Node::Missing { .. } => from,
@@ -178,5 +194,18 @@ mod tests {
             ["1", "{{ 1 }}", "{{ 10 }}", "{{ 1 if a else 0 }}", "{{ a }}0"].map(one),
             [true, true, false, true, false]
         );
+    }
+
+    #[test]
+    fn loops_in_loops_are_followed_once() {
+        let depth = 90;
+        let opening: String = ["true", "t", "tru", "tr"]
+            .iter()
+            .cycle()
+            .take(depth)
+            .map(|text| format!("{{% for a in b %}}{text}"))
+            .collect();
+        let source = opening + &"{% if a %}x{% endif %}".repeat(500) + &"{% endfor %}".repeat(depth);
+        assert!(Environment::new().compile(&source).unwrap().can_render("true", true));
     }
 }

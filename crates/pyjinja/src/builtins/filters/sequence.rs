@@ -283,6 +283,7 @@ pub(super) fn random(rendering: &Rendering, args: Args) -> PyResult {
     if length == 0 {
         return Ok(Undefined::hint("No random item, sequence was empty."));
     }
+    rendering.note_chance();
     let at = Value::size(below(length)?);
     let picked = match &value {
         Value::Dict(dict) => dict.subscript(rendering, &at)?,
