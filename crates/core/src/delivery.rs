@@ -66,6 +66,12 @@ impl Delivery {
         NamespacedName::new(Arc::clone(&self.event.namespace), Arc::clone(&self.webhook))
     }
 
+    /// Takes in that a person asks for it anew, by this value of the annotation.
+    pub fn ask_anew(&mut self, value: Arc<str>) {
+        self.redeliver = Some(value);
+        self.history = std::mem::take(&mut self.history).anew();
+    }
+
     /// The summary of it in the status of its event. `response` is the name of its WebhookResponse, where there is one.
     pub fn summary(
         &self,

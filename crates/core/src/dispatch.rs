@@ -63,6 +63,8 @@ pub struct Queued<T> {
     pub group: Arc<str>,
     /// How often it was tried.
     pub attempts: u32,
+    /// Whether one of these was sent and not answered in time.
+    pub timed_out: bool,
     /// About how many bytes it will hold while it is in flight.
     pub bytes: usize,
     /// When to try it.
@@ -373,7 +375,7 @@ impl<T> Dispatcher<T> {
                 (Health::Failing { .. }, EndpointReport::Answered) => {
                     queue.health = Health::Healthy { failures: 0 };
                     queue.window = 2.min(bound);
-                    queue.release();
+                    queue.release_those_away();
                     Some(EndpointChange::Recovered)
                 }
                 (Health::Failing { probes, next, probing }, EndpointReport::Failed(asked)) => {
@@ -434,18 +436,14 @@ impl<T> Dispatcher<T> {
         out
     }
 
-    /// Makes a waiting delivery ready now; `change` may change it. False if it does not wait.
-    pub fn hurry(&mut self, webhook: &NamespacedName, number: u64, now: Instant, change: impl FnOnce(&mut T)) -> bool {
+    /// Takes out a delivery that waits; None if it does not.
+    pub fn withdraw(&mut self, webhook: &NamespacedName, number: u64, now: Instant) -> Option<T> {
         if !self.queues.contains_key(webhook) {
-            return false;
+            return None;
         }
-        self.change(webhook, now, |queue| {
-            let due = queue.later.keys().find(|(_, of)| *of == number).copied();
-            if let Some(waiting) = due.and_then(|key| queue.later.remove(&key)) {
-                queue.ready.insert(number, waiting);
-            }
-            queue.ready.get_mut(&number).map(|waiting| change(&mut waiting.item)).is_some()
-        })
+        let waiting = self.change(webhook, now, |queue| queue.withdraw(number))?;
+        self.waiting -= 1;
+        Some(waiting.item)
     }
 
     /// Wakes the webhooks whose time has come.

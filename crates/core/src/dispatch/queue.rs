@@ -112,6 +112,23 @@ impl<T> WebhookQueue<T> {
         self.ready.extend(later.into_values().map(|waiting| (waiting.number, waiting)));
     }
 
+    /// Makes the waiting deliveries ready whose receiver was away. One that was slow may have taken its request, and gets it again
+    /// no sooner since others were answered.
+    pub(super) fn release_those_away(&mut self) {
+        let (slow, away): (_, BTreeMap<_, _>) =
+            std::mem::take(&mut self.later).into_iter().partition(|(_, waiting)| waiting.timed_out);
+        self.later = slow;
+        self.ready.extend(away.into_values().map(|waiting| (waiting.number, waiting)));
+    }
+
+    /// Takes out a delivery that waits.
+    pub(super) fn withdraw(&mut self, number: u64) -> Option<Queued<T>> {
+        let due = self.later.keys().find(|(_, of)| *of == number).copied();
+        let waiting = due.and_then(|key| self.later.remove(&key)).or_else(|| self.ready.remove(&number))?;
+        self.ends.remove(&(waiting.give_up, number));
+        Some(waiting)
+    }
+
     /// The delivery to send next, by number: the earliest. For an endpoint that is down it is the one that was tried least, since
     /// the earliest may be the one that it fails at; but of an alert group the earliest, unless that was tried often.
     pub(super) fn next(&self) -> Option<u64> {

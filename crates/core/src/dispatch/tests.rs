@@ -36,7 +36,7 @@ impl World {
         let (due, give_up) = (self.start + Duration::from_secs(due), self.start + Duration::from_secs(3600));
         self.dispatcher.push(
             webhook,
-            Queued { item: number, number, group, attempts, due, give_up, bytes: 0 },
+            Queued { item: number, number, group, attempts, timed_out: false, due, give_up, bytes: 0 },
             self.now,
         );
     }
@@ -83,8 +83,16 @@ fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     let now = world.now;
     for (number, group) in [(1, "x"), (2, "x"), (3, "y")] {
-        let waiting =
-            Queued { item: number, number, group: Arc::from(group), attempts: 0, due: now, give_up: now, bytes: 0 };
+        let waiting = Queued {
+            item: number,
+            number,
+            group: Arc::from(group),
+            attempts: 0,
+            timed_out: false,
+            due: now,
+            give_up: now,
+            bytes: 0,
+        };
         world.dispatcher.push(&a, waiting, now);
     }
     let mut started = world.start();
@@ -166,6 +174,7 @@ fn of_an_alert_group_the_earliest_is_tried_first_where_an_endpoint_is_down_unles
             number,
             group: Arc::clone(&group),
             attempts,
+            timed_out: false,
             due: start + Duration::from_secs(due),
             give_up: start + Duration::from_secs(3600),
             bytes: 0,
@@ -206,7 +215,16 @@ fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
     let asked = EndpointReport::Failed(Some(Duration::from_secs(7 * 86_400)));
     assert_eq!(world.done(permit, asked), Some(EndpointChange::Failing));
     let [hour, day] = [3600, 86_400].map(|seconds| world.start + Duration::from_secs(seconds));
-    let waiting = Queued { item: 1, number: 1, group: Arc::from("1"), attempts: 1, due: hour, give_up: day, bytes: 0 };
+    let waiting = Queued {
+        item: 1,
+        number: 1,
+        group: Arc::from("1"),
+        attempts: 1,
+        timed_out: false,
+        due: hour,
+        give_up: day,
+        bytes: 0,
+    };
     world.dispatcher.push(&a, waiting, world.now);
     assert_eq!(world.dispatcher.wake_at(), Some(hour));
     world.at(3599);
@@ -255,7 +273,11 @@ fn a_deadline_is_kept_while_an_endpoint_asks_to_wait_for_longer_or_is_tried() {
     assert_eq!(world.done(started.remove(0).1, asked), Some(EndpointChange::Failing));
     for (number, due, give_up) in [(1, 100, 60), (2, 0, 70), (3, 0, 80), (4, 0, 130), (5, 0, 140), (6, 0, 500)] {
         let (group, due, give_up) = (Arc::from(number.to_string()), at(due), at(give_up));
-        world.dispatcher.push(&a, Queued { item: number, number, group, attempts: 1, due, give_up, bytes: 0 }, start);
+        world.dispatcher.push(
+            &a,
+            Queued { item: number, number, group, attempts: 1, timed_out: false, due, give_up, bytes: 0 },
+            start,
+        );
     }
     let mut seen = Vec::new();
     let mut probe = None;
@@ -315,6 +337,7 @@ fn where_one_of_an_alert_group_is_given_up_the_others_still_go_one_at_a_time() {
         number,
         group: Arc::from("x"),
         attempts: 0,
+        timed_out: false,
         due: start,
         give_up: start + Duration::from_secs(give_up),
         bytes: 0,
@@ -355,15 +378,34 @@ fn a_webhook_that_was_changed_begins_anew() {
 }
 
 #[test]
-fn one_delivery_can_be_hurried_and_all_of_a_webhook_taken_out() {
+fn what_was_slow_keeps_its_time_when_others_are_answered() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    for (number, timed_out) in [(1, true), (2, false)] {
+        let (due, give_up) = (world.start + Duration::from_secs(60), world.start + Duration::from_secs(3600));
+        let group = Arc::from(number.to_string());
+        let waiting = Queued { item: number, number, group, attempts: 1, timed_out, due, give_up, bytes: 0 };
+        world.dispatcher.push(&a, waiting, world.now);
+    }
+    world.fail(&a, 3..8);
+    world.at(30);
+    world.push(&a, 9);
+    let mut probe = world.start();
+    assert_eq!(items(&probe), [9]);
+    assert_eq!(world.done(probe.remove(0).1, EndpointReport::Answered), Some(EndpointChange::Recovered));
+    assert_eq!(items(&world.start()), [2]);
+    world.at(60);
+    assert_eq!(items(&world.start()), [1]);
+}
+
+#[test]
+fn one_delivery_can_be_taken_out_and_all_of_a_webhook() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     [1, 2, 3].into_iter().for_each(|number| world.push_later(&a, number, 1, 500));
-    assert!(world.dispatcher.hurry(&a, 2, world.now, |item| *item = 20));
-    assert!(!world.dispatcher.hurry(&a, 9, world.now, |_| ()));
-    let mut started = world.start();
-    assert_eq!(items(&started), [20]);
+    world.push(&a, 4);
+    assert_eq!([2, 4, 9].map(|number| world.dispatcher.withdraw(&a, number, world.now)), [Some(2), Some(4), None]);
+    assert_eq!(items(&world.start()), [0; 0]);
     assert_eq!(world.dispatcher.remove(&a, world.now), [1, 3]);
-    assert_eq!(world.done(started.remove(0).1, EndpointReport::NotSent), None);
+    assert_eq!((world.dispatcher.waiting, world.dispatcher.withdraw(&a, 1, world.now)), (0, None));
     assert!(world.dispatcher.queues.is_empty() && world.dispatcher.namespaces.is_empty());
 }
 
@@ -382,7 +424,7 @@ proptest! {
             let webhook = mk_name(&namespace.to_string(), &webhook.to_string());
             let waiting = Queued {
                 item: number as u64, number: number as u64, group: Arc::from(group.to_string()),
-                attempts: 0, due: world.now, give_up: world.now + Duration::from_secs(1_000_000), bytes: number % 7 * 100,
+                attempts: 0, timed_out: false, due: world.now, give_up: world.now + Duration::from_secs(1_000_000), bytes: number % 7 * 100,
             };
             world.dispatcher.push(&webhook, waiting, world.now);
         }
@@ -417,7 +459,7 @@ proptest! {
                 prop_assert!(delivered.insert(item));
             } else {
                 let (due, give_up) = (world.now + Duration::from_secs(3), world.now + Duration::from_secs(1_000_000));
-                let waiting = Queued { item, number: item, group, attempts: 1, due, give_up, bytes: 0 };
+                let waiting = Queued { item, number: item, group, attempts: 1, timed_out: false, due, give_up, bytes: 0 };
                 world.dispatcher.push(&webhook, waiting, world.now);
             }
         }
@@ -432,7 +474,7 @@ fn what_deliveries_hold_is_bounded_and_a_namespace_leaves_something_for_who_come
     let (a, b) = (mk_name("loud", "a"), mk_name("quiet", "b"));
     let waiting = |number: u64, bytes| {
         let group = Arc::from(number.to_string());
-        Queued { item: number, number, group, attempts: 0, due: now, give_up: now, bytes }
+        Queued { item: number, number, group, attempts: 0, timed_out: false, due: now, give_up: now, bytes }
     };
     (0..10).for_each(|number| world.dispatcher.push(&a, waiting(number, 150), now));
     // Of 1000 bytes: at most twice what is free.

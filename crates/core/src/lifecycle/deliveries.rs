@@ -70,6 +70,7 @@ impl Lifecycle {
             number: delivery.number,
             group: Arc::clone(&delivery.facts.alert_group_id),
             attempts: round.map_or(0, |round| round.attempts),
+            timed_out: round.is_some_and(|round| round.timeouts > 0),
             due: now.instant_of(due),
             give_up: now.instant_of(give_up),
             item: delivery,
@@ -201,7 +202,7 @@ impl Lifecycle {
         if let Some(run) = run {
             run.summary = Some(summary);
             if let Some(asked) = run.stage.take_redelivery() {
-                delivery.redeliver = Some(asked);
+                delivery.ask_anew(asked);
                 due = now.time;
             }
         }
@@ -214,9 +215,8 @@ impl Lifecycle {
         let Some(run) = event.runs.get_mut(&delivery.webhook) else { return };
         run.summary = Some(summary);
         let asked = run.stage.take_redelivery().filter(|asked| delivery.redeliver.as_ref() != Some(asked));
-        if asked.is_some() && self.webhook_of(&delivery).is_some() {
-            delivery.redeliver = asked;
-            delivery.history = std::mem::take(&mut delivery.history).anew();
+        if let Some(asked) = asked.filter(|_| self.webhook_of(&delivery).is_some()) {
+            delivery.ask_anew(asked);
             return self.queue(delivery, now.time, now);
         }
         self.end_run(delivery.number, &delivery.webhook, now);
@@ -235,12 +235,11 @@ impl Lifecycle {
             return false;
         };
         *asked = Some(Arc::clone(value));
-        let was_queued = self.dispatcher.hurry(&name, number, now.instant, |delivery| {
-            delivery.redeliver = Some(Arc::clone(value));
-        });
-        let run = self.events.get_mut(&number).and_then(|event| event.runs.get_mut(webhook));
-        if let Some(run) = run.filter(|_| was_queued) {
-            let _ = run.stage.take_redelivery();
+        if let Some(mut delivery) = self.dispatcher.withdraw(&name, number, now.instant) {
+            let run = self.events.get_mut(&number).and_then(|event| event.runs.get_mut(webhook));
+            let _ = run.and_then(|run| run.stage.take_redelivery());
+            delivery.ask_anew(Arc::clone(value));
+            self.queue(delivery, now.time, now);
         }
         true
     }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{event::Stage, *};
 use crate::{
-    delivery::{AttemptHistory, ResponsePhase},
+    delivery::{AttemptHistory, ResponsePhase, Round},
     event::EventFacts,
     id,
     template::Mode,
@@ -440,6 +440,41 @@ fn a_delivery_that_is_asked_for_while_it_is_on_its_way_is_sent_again_when_it_end
     assert_eq!(setting.progress("resolved"), ("ended", names(&["one"])));
     let runs = setting.lifecycle.events.values().flat_map(|event| event.runs.values());
     assert!(runs.into_iter().all(|run| run.stage == Stage::Ended));
+}
+
+#[test]
+fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_attempts_counts() {
+    // Asked for while it is on its way, and after that.
+    for is_early in [true, false] {
+        let mut setting = Setting::new();
+        setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
+        let (mut delivery, permit) = attempted(setting.list(&[mk_event("resolved", None)]));
+        setting.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
+        let ask = |setting: &mut Setting| {
+            setting.ask("again");
+            setting.handle(Input::ResponseRead(mk_asked("again")))
+        };
+        if is_early {
+            ask(&mut setting);
+        }
+        let round = Round { since: setting.now.time, attempts: 2, timeouts: 2 };
+        delivery.history = AttemptHistory::new(2, Some(round), Vec::new(), (ResponsePhase::Retrying, None));
+        let due = setting.now.time + seconds(1800);
+        let end = AttemptEnd {
+            next: Next::Again(due, mk_summary("one", ResponsePhase::Retrying)),
+            report: EndpointReport::Failed(None),
+            webhook: None,
+            is_gone: false,
+            chance: 0.0,
+        };
+        let mut effects = setting.handle(Input::AttemptEnded(delivery, permit, end));
+        if !is_early {
+            effects = ask(&mut setting);
+        }
+        let (delivery, _permit) = attempted(effects);
+        let met = (delivery.redeliver.as_deref(), delivery.history.count, delivery.history.round);
+        assert_eq!(met, (Some("again"), 2, None), "early: {is_early}");
+    }
 }
 
 #[test]
