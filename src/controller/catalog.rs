@@ -225,6 +225,12 @@ impl Catalog {
         self.namespaces.read().get(namespace)?.by_name.get(name).cloned()
     }
 
+    /// Whether this is a webhook as it is now.
+    pub(crate) fn is_current(&self, webhook: &Arc<WatchedWebhook>) -> bool {
+        let NamespacedName { namespace, name } = &webhook.name;
+        self.get(namespace, name).is_some_and(|now| Arc::ptr_eq(&now, webhook))
+    }
+
     /// The names of the webhooks of a namespace.
     pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Arc<str>> {
         let namespaces = self.namespaces.read();

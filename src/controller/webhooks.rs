@@ -1,6 +1,6 @@
 //! Writes the status of Webhooks: the id, whether they are ready and why not, and the last run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use kube::{ResourceExt, runtime::controller::Action};
 
@@ -151,16 +151,21 @@ fn findings(entry: &Arc<WatchedWebhook>, context: &Arc<Context>) -> Option<Findi
         Asked::Known(findings) => return Some(findings),
         Asked::Wait => {}
         Asked::Begin => {
-            let (entry, context) = (Arc::clone(entry), Arc::clone(context));
+            // A webhook that is changed again and again waits for one check at a time: what it was before is neither held nor checked.
+            let (name, entry, context) = (entry.name.clone(), Arc::downgrade(entry), Arc::clone(context));
             tokio::spawn(async move {
-                let checked = (Arc::clone(&entry), Arc::clone(&context));
-                let found =
-                    context.rendering.try_run(&entry.name.namespace, move || find(&checked.0, &checked.1)).await;
+                let (checked, of) = (Weak::clone(&entry), Arc::clone(&context));
+                let check = move || {
+                    checked.upgrade().filter(|entry| of.catalog.is_current(entry)).map(|entry| find(&entry, &of))
+                };
+                let found = context.rendering.try_run(&name.namespace, check).await;
+                let Some(entry) = entry.upgrade() else { return };
                 match found {
-                    Ok(findings) => {
+                    Ok(Some(findings)) => {
                         entry.check.done(findings);
-                        context.deliveries.review(&entry.name);
+                        context.deliveries.review(&name);
                     }
+                    Ok(None) => {}
                     // A bug: the panic is in the log.
                     Err(_) => entry.check.failed(),
                 }
