@@ -8,8 +8,9 @@ use std::{
 /// A rendering is quick if it takes less than this.
 const QUICK: Duration = Duration::from_micros(500);
 
-/// Data that is copied and sent as it is costs little up to this estimate of its size, in bytes.
-const LITTLE_DATA: usize = 256 << 10;
+/// Data that is copied and sent as it is costs little up to this estimate of its size, in bytes: so little is never cut in a record,
+/// though each of its bytes may be six there.
+const LITTLE_DATA: usize = 32 << 10;
 
 /// Templates that look at the data so often, in bytes looked at, cost little whatever is in it.
 const LITTLE_WORK: usize = 512 << 10;
@@ -66,8 +67,8 @@ mod tests {
         let cases = [
             ("loops or patterns, though quick before", None, KIB, 1 << 30, false),
             ("text alone", Some(0), KIB, 0, true),
-            ("text alone, and data to forward", Some(0), 256 * KIB, 0, true),
-            ("text alone, and much data to forward", Some(0), 257 * KIB, 0, false),
+            ("text alone, and data to forward", Some(0), 32 * KIB, 0, true),
+            ("text alone, and much data to forward", Some(0), 33 * KIB, 0, false),
             ("expressions for the first time", Some(3), KIB, 0, false),
             ("expressions that were quick", Some(3), 4 * KIB, 4 * KIB, true),
             ("expressions that were quick with less data", Some(3), 5 * KIB, 4 * KIB, false),
