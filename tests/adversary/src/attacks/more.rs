@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
-        Attack::new("wide-payloads", "60 events whose payloads have 400 000 numbers each, for 20 webhooks", |side| {
+        Attack::new("wide-payloads", "8 events whose payloads have 400 000 numbers each, for 20 webhooks", |side| {
             wide_payloads(side).boxed_local()
         }),
         Attack::new("long-outputs", "30 webhooks whose templates print 3 MB", |side| long_outputs(side).boxed_local()),
@@ -70,7 +70,7 @@ async fn wide_payloads(side: &Side) -> Result<Vec<String>> {
     let url = side.listen(|_| slow(20, "ok")).await?;
     side.create_all(20, |number| side.webhook(&format!("wide-{number}"), json!({"url": at(&url, number)}))).await?;
     let wide = vec![0; 400_000];
-    side.create_all(60, |number| event(&format!("wide-{number}"), &format!("I{number}"), json!({ "all": wide })))
+    side.create_all(8, |number| event(&format!("wide-{number}"), &format!("I{number}"), json!({ "all": wide })))
         .await?;
     Ok(NOTHING)
 }
