@@ -57,6 +57,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Makes a thread give way to all that is attacked: the attacker's receivers are on machines of his own, and here they are not.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        eprintln!("adversary: lower the priority of a thread: {error}");
+    }
+}
+
 fn run(args: &Args) -> Result<ExitCode> {
     let attacks = attacks::all();
     let is_asked =
@@ -81,7 +89,8 @@ fn run(args: &Args) -> Result<ExitCode> {
         operator_args: args.operator_args.clone(),
     };
     println!("operator {} MiB, API {} MiB, by {}", args.operator_memory, args.api_memory, setting.wall);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let runtime = threads.enable_all().on_thread_start(give_way).build().context("start threads")?;
     let mut rows: Vec<Row> = Vec::new();
     for attack in chosen {
         eprintln!("{}: {}", attack.name, attack.what);
