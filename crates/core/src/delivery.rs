@@ -66,10 +66,16 @@ impl Delivery {
         NamespacedName::new(Arc::clone(&self.event.namespace), Arc::clone(&self.webhook))
     }
 
-    /// Takes in that a person asks for it anew, by this value of the annotation.
-    pub fn ask_anew(&mut self, value: Arc<str>) {
+    /// Takes in that a person asks for it anew, by this value of the annotation. False if it was tried for that value already, by
+    /// another process perhaps: then it only goes on.
+    pub fn ask_anew(&mut self, value: Arc<str>) -> bool {
+        let last = self.history.last().last().and_then(|last| last.redeliver.as_deref());
+        let is_new = last != Some(redelivery_value(&value));
         self.redeliver = Some(value);
-        self.history = std::mem::take(&mut self.history).anew();
+        if is_new {
+            self.history = std::mem::take(&mut self.history).anew();
+        }
+        is_new
     }
 
     /// The summary of it in the status of its event. `response` is the name of its WebhookResponse, where there is one.

@@ -201,8 +201,9 @@ impl Lifecycle {
         let run = self.events.get_mut(&delivery.number).and_then(|event| event.runs.get_mut(&delivery.webhook));
         if let Some(run) = run {
             run.summary = Some(summary);
-            if let Some(asked) = run.stage.take_redelivery() {
-                delivery.ask_anew(asked);
+            if let Some(asked) = run.stage.take_redelivery()
+                && delivery.ask_anew(asked)
+            {
                 due = now.time;
             }
         }
@@ -216,7 +217,7 @@ impl Lifecycle {
         run.summary = Some(summary);
         let asked = run.stage.take_redelivery().filter(|asked| delivery.redeliver.as_ref() != Some(asked));
         if let Some(asked) = asked.filter(|_| self.webhook_of(&delivery).is_some()) {
-            delivery.ask_anew(asked);
+            let _ = delivery.ask_anew(asked);
             return self.queue(delivery, now.time, now);
         }
         self.end_run(delivery.number, &delivery.webhook, now);
@@ -238,7 +239,8 @@ impl Lifecycle {
         if let Some(mut delivery) = self.dispatcher.withdraw(&name, number, now.instant) {
             let run = self.events.get_mut(&number).and_then(|event| event.runs.get_mut(webhook));
             let _ = run.and_then(|run| run.stage.take_redelivery());
-            delivery.ask_anew(Arc::clone(value));
+            // One that only goes on is sent a little early.
+            let _ = delivery.ask_anew(Arc::clone(value));
             self.queue(delivery, now.time, now);
         }
         true

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{event::Stage, *};
 use crate::{
-    delivery::{AttemptHistory, ResponsePhase, Round},
+    delivery::{Attempt, AttemptHistory, ResponsePhase, Round},
     event::EventFacts,
     id,
     template::Mode,
@@ -444,8 +444,8 @@ fn a_delivery_that_is_asked_for_while_it_is_on_its_way_is_sent_again_when_it_end
 
 #[test]
 fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_attempts_counts() {
-    // Asked for while it is on its way, and after that.
-    for is_early in [true, false] {
+    // Asked for while it is on its way, and after that; and whether another process has begun with that.
+    for (is_early, has_begun) in [(true, false), (false, false), (false, true)] {
         let mut setting = Setting::new();
         setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
         let (mut delivery, permit) = attempted(setting.list(&[mk_event("resolved", None)]));
@@ -458,7 +458,14 @@ fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_a
             ask(&mut setting);
         }
         let round = Round { since: setting.now.time, attempts: 2, timeouts: 2 };
-        delivery.history = AttemptHistory::new(2, Some(round), Vec::new(), (ResponsePhase::Retrying, None));
+        let attempt = Attempt {
+            time: setting.now.time,
+            status_code: None,
+            message: None,
+            duration_ms: 0,
+            redeliver: has_begun.then(|| "again".to_owned()),
+        };
+        delivery.history = AttemptHistory::new(2, Some(round), vec![attempt], (ResponsePhase::Retrying, None));
         let due = setting.now.time + seconds(1800);
         let end = AttemptEnd {
             next: Next::Again(due, mk_summary("one", ResponsePhase::Retrying)),
@@ -473,7 +480,7 @@ fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_a
         }
         let (delivery, _permit) = attempted(effects);
         let met = (delivery.redeliver.as_deref(), delivery.history.count, delivery.history.round);
-        assert_eq!(met, (Some("again"), 2, None), "early: {is_early}");
+        assert_eq!(met, (Some("again"), 2, has_begun.then_some(round)), "early: {is_early}, begun: {has_begun}");
     }
 }
 
