@@ -129,6 +129,21 @@ fn a_rendering_holds_no_more_than_its_bytes_with_what_its_patterns_take() {
         assert!(kept <= (4 << 20) + SMALL, "{source} on {kind} text left {kept} bytes: {rendered:.80?}");
     }
     data_is_counted(&environment);
+    what_is_asked_of_a_template_is_bounded(&environment);
+}
+
+/// A template that sets long texts is looked through within the bytes of a rendering.
+fn what_is_asked_of_a_template_is_bounded(environment: &Environment) {
+    let sets: String = (0..60).map(|number| format!("{{% set a{number} = 'x' * 12000000 %}}")).collect();
+    let template = environment.compile(&format!("{{{{ 1 / n|int }}}}{sets}")).unwrap();
+    let held = thread::spawn(move || {
+        let before = ALLOCATOR.current_usage();
+        ALLOCATOR.reset_peak_usage();
+        assert!(!template.surely_fails(&[]));
+        ALLOCATOR.peak_usage().saturating_sub(before)
+    });
+    let (held, limit) = (held.join().unwrap(), environment.limits().bytes + SMALL);
+    assert!(held <= limit, "{held} bytes were held at a time");
 }
 
 /// What is made of long data counts too. A list may be twice as long as it must be while it grows.

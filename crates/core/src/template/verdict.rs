@@ -142,6 +142,8 @@ mod tests {
             ("{{ 1 / alert_payload.n|int }}{% set alert_payload = {} %}", EMPTY),
             // Chance.
             ("{{ 1 / ([0, 0, 0] | random) }}", EMPTY),
+            ("{{ 1 / (('2020' | datetimeparse('%Y')).now().year * 0) }}", EMPTY),
+            ("{{ 1 / (('2020' | datetimeparse('%Y')).date().today().year * 0) }}", EMPTY),
             // What is refused where data may not lead to it.
             ("{% if not alert_payload.x %}{{ range(3) }}{% endif %}{{ alert_payload.y + 1 }}", EMPTY),
             ("{% if not alert_payload.x %}{% include 'x' %}{% endif %}{{ alert_payload.y + 1 }}", EMPTY),

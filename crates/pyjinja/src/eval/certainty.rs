@@ -76,6 +76,9 @@ impl Template {
 /// How many levels deep is looked. Each takes stack, and at the deepest something may be computed.
 const LEVELS: usize = 100;
 
+/// Bound on what is remembered of a value that a template sets, in bytes: there may be thousands of them.
+const KNOWN_BYTES: usize = 1024;
+
 /// What is the same on all ways through a template.
 struct Ground<'a> {
     program: &'a Arc<Program>,
@@ -171,7 +174,11 @@ impl<'a> Course<'a> {
 
     fn node(&mut self, node: &Node) -> bool {
         match node {
-            Node::Raw(_) | Node::Macro(_) => false,
+            Node::Raw(_) => false,
+            Node::Macro(node) => {
+                self.known.remove(&node.symbol);
+                false
+            }
             Node::Emit { value, .. } => self.fails(value),
             Node::For(node) => self.for_loop(node),
             Node::If { test, then, otherwise, .. } => self.fails(test) || self.condition(test, then, otherwise),
@@ -201,7 +208,11 @@ impl<'a> Course<'a> {
                 self.fails(enabled)
                     || self.truth(enabled).is_some_and(|escapes| Self { escapes, ..self.inside() }.body(body))
             }
-            Node::FilterBlock { filter, body, .. } => self.inside().body(body) || self.fails(filter),
+            // Its arguments see what its body sets.
+            Node::FilterBlock { filter, body, .. } => {
+                let mut inside = self.inside();
+                inside.body(body) || inside.fails(filter)
+            }
             // It may stand in a loop, and be called too.
             Node::Block(block) => block.required || Self::begin(self.ground).body(&block.body),
             Node::CallBlock { callee, arguments, .. } => self.call_fails(callee, arguments),
@@ -250,7 +261,7 @@ impl<'a> Course<'a> {
 
     fn assign(&mut self, target: &Target, value: Option<Value>) {
         self.forget(target);
-        if let (Target::Name(symbol), Some(value)) = (target, value) {
+        if let (Target::Name(symbol), Some(value)) = (target, value.filter(|value| value.weight() <= KNOWN_BYTES)) {
             self.scope.set(*symbol, value);
             self.known.insert(*symbol);
         }
@@ -531,6 +542,8 @@ mod tests {
             ("{{ a }}{{ 'x' + 1 }}", true),
             ("{% set b = 0 %}{{ a }}{{ 1 / b }}", true),
             ("{% set b = 0 %}{% set b = a %}{{ 1 / b }}", false),
+            ("{% set b = 0 %}{% macro b() %}{% endmacro %}{% if b %}{% else %}{{ 1 / 0 }}{% endif %}", false),
+            ("{% set b = -1 %}{% filter truncate(b) %}{% set b = 5 %}x{% endfilter %}", false),
             ("{% set b = 0 %}{% if a %}{% set b = 1 %}{% endif %}{{ 1 / b }}", false),
             ("{% set b = 0 %}{% if a %}{% set c = 1 %}{% endif %}{{ 1 / b }}", true),
             ("{% set b = 0 %}{% for c in a %}{% set b = 1 %}{% endfor %}{{ 1 / b }}", true),

@@ -80,7 +80,7 @@ impl Rendering {
         self.known.borrow_mut().insert(0, (Arc::from(name), Some(value)));
     }
 
-    /// Notes that what comes now is a matter of chance.
+    /// Notes that what comes now is a matter of chance, or of the time.
     pub(crate) fn note_chance(&self) {
         self.random.set(true);
     }

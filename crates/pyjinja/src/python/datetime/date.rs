@@ -186,7 +186,7 @@ impl Object for Date {
         DATE_METHODS
     }
 
-    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
+    fn call_method(&self, rendering: &Rendering, name: &str, args: Args) -> PyResult {
         let civil = midnight(self.0);
         Ok(Self(match name {
             "isoformat" => {
@@ -199,6 +199,7 @@ impl Object for Date {
                 replaced_date(self.0, &bound)?
             }
             "today" => {
+                rendering.note_chance();
                 args.builtin("date.today", 0, 0)?;
                 timestamp::now().date()
             }

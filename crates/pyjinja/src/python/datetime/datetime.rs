@@ -287,7 +287,10 @@ impl Object for DateTime {
         ]
     }
 
-    fn call_method(&self, _rendering: &Rendering, name: &str, args: Args) -> PyResult {
+    fn call_method(&self, rendering: &Rendering, name: &str, args: Args) -> PyResult {
+        if matches!(name, "now" | "utcnow" | "today") {
+            rendering.note_chance();
+        }
         match name {
             "isoformat" => self.iso_format(args),
             "replace" => self.replaced(args),
