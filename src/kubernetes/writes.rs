@@ -38,7 +38,7 @@ pub(crate) enum Priority {
 }
 
 /// The writes of this process. Clones share them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Writes(Arc<Mutex<State<Waiting>>>);
 
 /// The right to make one write. It ends when it is dropped.
@@ -71,13 +71,6 @@ struct Writers {
 
 /// Where the turn of a write that waits goes to.
 type Waiting = oneshot::Sender<Turn>;
-
-impl Default for Writes {
-    fn default() -> Self {
-        let (first, later, writers) = Default::default();
-        Self(Arc::new(Mutex::new(State { first, later, in_a_row: 0, under_way: 0, writers })))
-    }
-}
 
 impl Writes {
     /// Waits until `namespace` may make a write.
@@ -112,6 +105,14 @@ impl Drop for Turn {
         let Some(writes) = self.writes.take() else { return };
         writes.0.lock().end(self);
         writes.grant();
+    }
+}
+
+// A derived one would ask for it of what waits.
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        let (first, later, writers) = Default::default();
+        Self { first, later, in_a_row: 0, under_way: 0, writers }
     }
 }
 
@@ -169,11 +170,6 @@ impl Writers {
 mod tests {
     use super::*;
 
-    fn mk_state() -> State<&'static str> {
-        let (first, later, writers) = Default::default();
-        State { first, later, in_a_row: 0, under_way: 0, writers }
-    }
-
     /// As many writes as may be under way, as they come.
     fn drain(state: &mut State<&'static str>, now: Instant) -> Vec<&'static str> {
         std::iter::from_fn(|| state.next(now)).map(|(_, _, write)| write).collect()
@@ -182,7 +178,7 @@ mod tests {
     #[test]
     fn namespaces_take_turns_and_writes_that_nobody_waits_for_yield_but_come_to_their_end() {
         use Priority::{First, Later};
-        let (mut state, now) = (mk_state(), Instant::now());
+        let (mut state, now) = (State::default(), Instant::now());
         for (namespace, priority, write) in [
             ("a", Later, "a status"),
             ("a", Later, "a status 2"),
@@ -208,7 +204,7 @@ mod tests {
             ("another, which is alone now", vec![("a", 0), ("b", 1), ("b", 2), ("b", 3)], MOST),
         ];
         for (case, asked, expected) in cases {
-            let (mut state, start) = (mk_state(), Instant::now());
+            let (mut state, start) = (State::default(), Instant::now());
             let mut now = start;
             for (namespace, second) in asked {
                 now = start + Duration::from_secs(second);
