@@ -1,4 +1,4 @@
-//! The three custom resources of group `oncall.dev`, their conversion to the values of [`crate::core`] and back, and their
+//! The custom resources of group `oncall.dev`, their conversion to the values of [`crate::core`] and back, and their
 //! conditions, labels and annotations.
 //!
 //! Their schemas are printed by `oncall-webhooks crds` and checked in under `crds/`. Every field has a description
@@ -7,6 +7,7 @@
 mod alert_group_event;
 mod condition;
 pub(crate) mod conditions;
+mod delivery_journal;
 mod manager;
 mod schema;
 mod webhook;
@@ -17,6 +18,7 @@ pub use alert_group_event::{
     AlertGroup, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventPhase, Integration, Permalinks, User,
 };
 pub use condition::{Condition, ConditionStatus, set as set_condition};
+pub use delivery_journal::{DeliveryJournal, DeliveryJournalSpec};
 pub use manager::Manager;
 pub use webhook::{
     HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
@@ -45,6 +47,8 @@ pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
 pub const EVENT_LABEL: &str = "oncall.dev/event";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
+/// Label of a DeliveryJournal: the namespaces that the operator which made it works in.
+pub const JOURNAL_SCOPE_LABEL: &str = "oncall.dev/journal-scope";
 /// Annotation of a WebhookResponse or an AlertGroupEvent that is to be sent again; any new value asks for it.
 pub const REDELIVER_ANNOTATION: &str = "oncall.dev/redeliver";
 
@@ -58,9 +62,9 @@ pub const CREATED_AT_ANNOTATION: &str = "oncall.dev/created-at";
 /// disabled since is just that.
 pub const BLANK_FIELDS_ANNOTATION: &str = "oncall.dev/blank-fields";
 
-/// The definitions of all three resources, in the order in which people meet them.
-pub fn definitions() -> [CustomResourceDefinition; 3] {
-    [Webhook::crd(), AlertGroupEvent::crd(), WebhookResponse::crd()].map(|mut crd| {
+/// The definitions of all resources, in the order in which people meet them.
+pub fn definitions() -> [CustomResourceDefinition; 4] {
+    [Webhook::crd(), AlertGroupEvent::crd(), WebhookResponse::crd(), DeliveryJournal::crd()].map(|mut crd| {
         let schemas =
             crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
         schemas.for_each(without_unsigned_formats);
