@@ -23,7 +23,7 @@ use crate::{
         delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
         dispatch::EndpointReport,
         event::{EventData, WebhookContext},
-        lifecycle::Next,
+        lifecycle::{self, Next},
         matching::SAME_APPLY,
         request::{self, Preparation},
         response::{Outcome, ResponseRecord},
@@ -95,6 +95,28 @@ pub(crate) enum Sent {
     Over(Next),
 }
 
+/// An answer whose meaning is known, and that is to be recorded.
+pub(crate) struct Judged {
+    webhook: Arc<WatchedWebhook>,
+    status: WebhookResponseStatus,
+    created: Result<Option<ResourceVersion>, objects::Error>,
+    recorded_attempts: u32,
+    is_new: bool,
+    report: EndpointReport,
+}
+
+impl Judged {
+    /// What it says of the endpoint.
+    pub(crate) fn answer(&self) -> lifecycle::Answer {
+        lifecycle::Answer {
+            report: self.report,
+            webhook: Arc::clone(&self.webhook.webhook),
+            is_gone: self.webhook.is_gone(),
+            chance: chance(),
+        }
+    }
+}
+
 /// The outcome of preparing and sending a request.
 pub(crate) struct Answer {
     /// The webhook as it was when the request was made.
@@ -103,6 +125,14 @@ pub(crate) struct Answer {
     verdict: AttemptVerdict,
     /// The version of the WebhookResponse that was created meanwhile.
     created: Result<Option<ResourceVersion>, objects::Error>,
+}
+
+impl Answer {
+    /// Decides what follows from it; how the delivery goes on, if the operator fails at that.
+    pub(crate) fn judge(self, delivery: &mut Delivery) -> Result<Judged, Next> {
+        let judged = std::panic::catch_unwind(AssertUnwindSafe(|| judge(delivery, self)));
+        judged.map_err(|_| Next::End(bug(delivery, "judge")))
+    }
 }
 
 impl Deliverer {
@@ -209,12 +239,11 @@ impl Deliverer {
         }
     }
 
-    /// Decides what follows from an answer, and records that. An answer that can't be recorded is logged, and counts as it came
-    /// out.
-    pub(crate) async fn record(&self, delivery: &mut Delivery, answer: Answer) -> (Next, EndpointReport) {
-        match AssertUnwindSafe(self.judge_and_record(delivery, answer)).catch_unwind().await {
-            Ok(end) => end,
-            Err(_) => (Next::End(bug(delivery, "record")), EndpointReport::NotSent),
+    /// Records an answer, and says how the delivery goes on. An answer that can't be recorded is logged, and counts as it came out.
+    pub(crate) async fn record(&self, delivery: &mut Delivery, judged: Judged) -> Next {
+        match AssertUnwindSafe(self.record_judged(delivery, judged)).catch_unwind().await {
+            Ok(next) => next,
+            Err(_) => Next::End(bug(delivery, "record")),
         }
     }
 
@@ -353,23 +382,8 @@ impl Deliverer {
         }
     }
 
-    async fn judge_and_record(
-        &self,
-        delivery: &mut Delivery,
-        Answer { webhook, status, verdict, created }: Answer,
-    ) -> (Next, EndpointReport) {
-        let (recorded_attempts, is_new) = (delivery.history.count, delivery.version.is_none());
-        let is_sent = !status.attempts.is_empty();
-        let timed_out = verdict == AttemptVerdict::TimedOut;
-        let status = status.after(&mut delivery.history, delivery.redeliver.as_deref(), timed_out);
-        if verdict == AttemptVerdict::Gone {
-            webhook.suspend();
-        }
-        let (report, next) = judged(&delivery.history, is_sent, verdict, &webhook, &status);
-        let status = match next {
-            Some(next) => status.until(next),
-            None => status.redelivered(delivery.redeliver.as_deref()),
-        };
+    async fn record_judged(&self, delivery: &mut Delivery, judged: Judged) -> Next {
+        let Judged { webhook, status, created, recorded_attempts, is_new, report: _ } = judged;
         let recorded = match created {
             Ok(version) => {
                 let record = AttemptRecord { status: &status, recorded_attempts, is_new };
@@ -388,8 +402,8 @@ impl Deliverer {
         self.note(delivery, &webhook, &status);
         let summary = delivery.summary(status.phase, status.status_code, response);
         match (status.phase, status.next_attempt_time) {
-            (ResponsePhase::Retrying, Some(next)) => (Next::Again(next, summary), report),
-            _ => (Next::End(summary), report),
+            (ResponsePhase::Retrying, Some(next)) => Next::Again(next, summary),
+            _ => Next::End(summary),
         }
     }
 
@@ -405,6 +419,23 @@ impl Deliverer {
             self.review(namespace, &webhook.name);
         }
     }
+}
+
+/// Decides what follows from an answer: for the delivery, the endpoint, and a webhook of which the receiver wants no more.
+fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict, created }: Answer) -> Judged {
+    let (recorded_attempts, is_new) = (delivery.history.count, delivery.version.is_none());
+    let is_sent = !status.attempts.is_empty();
+    let timed_out = verdict == AttemptVerdict::TimedOut;
+    let status = status.after(&mut delivery.history, delivery.redeliver.as_deref(), timed_out);
+    if verdict == AttemptVerdict::Gone {
+        webhook.suspend();
+    }
+    let (report, next) = judged(&delivery.history, is_sent, verdict, &webhook, &status);
+    let status = match next {
+        Some(next) => status.until(next),
+        None => status.redelivered(delivery.redeliver.as_deref()),
+    };
+    Judged { webhook, status, created, recorded_attempts, is_new, report }
 }
 
 /// Says how the endpoint does, and when the request is to be sent again; None if it is not.
@@ -438,7 +469,7 @@ fn bug(delivery: &Delivery, what: &str) -> DeliverySummary {
 }
 
 /// A random number from 0 to 1.
-pub(crate) fn chance() -> f64 {
+fn chance() -> f64 {
     // Without randomness, what failed together is tried together.
     getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -21,17 +21,16 @@ use tokio_util::task::TaskTracker;
 use super::{
     backlog,
     catalog::{Catalog, WatchedWebhook, WebhookChange},
-    deliver::{Deliverer, Sent, chance, estimated_weight},
+    deliver::{Deliverer, Sent, estimated_weight},
     history::History,
     recorder::redelivery_request,
 };
 use crate::{
     core::{
         delivery::{Delivery, EventKey, redelivery_value},
-        dispatch::{EndpointReport, Limits, Permit},
+        dispatch::{Limits, Permit},
         lifecycle::{
-            AttemptEnd, Effect, EventRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest,
-            SeenEvent,
+            Effect, EventRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest, SeenEvent,
         },
         name::NamespacedName,
         version::ResourceVersion,
@@ -262,17 +261,19 @@ impl Deliveries {
     async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, mut permit: Permit) {
         let webhook = self.webhook_of(&delivery);
         let has_room = |bytes| self.lifecycle.lock().weigh(&mut permit, bytes);
-        let (next, report) = match self.deliverer.send(&mut delivery, webhook.as_ref(), has_room).await {
-            Sent::Answered(answer) => {
-                self.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
-                self.deliverer.record(&mut delivery, *answer).await
-            }
-            Sent::Over(next) => (next, EndpointReport::NotSent),
+        let next = match self.deliverer.send(&mut delivery, webhook.as_ref(), has_room).await {
+            Sent::Answered(answer) => match answer.judge(&mut delivery) {
+                Ok(judged) => {
+                    let key = (delivery.number, Arc::clone(&delivery.webhook));
+                    // What it says of the endpoint counts at once, and the next request need not wait for the record.
+                    self.handle(Input::Answered(key, judged.answer()));
+                    self.deliverer.record(&mut delivery, judged).await
+                }
+                Err(next) => next,
+            },
+            Sent::Over(next) => next,
         };
-        let is_gone = webhook.as_ref().is_some_and(|webhook| webhook.is_gone());
-        let webhook = webhook.map(|webhook| Arc::clone(&webhook.webhook));
-        let end = AttemptEnd { next, report, webhook, is_gone, chance: chance() };
-        self.handle(Input::AttemptEnded(delivery, permit, end));
+        self.handle(Input::AttemptEnded(delivery, permit, next));
     }
 
     async fn give_up(self: Arc<Self>, mut delivery: Box<Delivery>) {

@@ -1,10 +1,15 @@
 //! Decides which of the waiting deliveries goes out next: bounded in all, shared fairly, and held back from endpoints that fail.
 //!
 //! ```text
-//! namespace ──► webhook ──► ready ──► in flight
-//!  in turn      in turn       ▲           │ failed
-//!                             └── later ◄─┘
+//! namespace ──► webhook ──► ready ──► asked ──► answered ──► recorded
+//!  in turn      in turn       ▲      (a slot)                    │ failed
+//!                             │      └── in flight: a permit ──┘ │
+//!                             └──────────── later ◄──────────────┘
 //! ```
+//! A webhook has a slot for each request that it may have under way, and gets it back with the answer. What is sent and not recorded is
+//! in flight: bounded in all, and one delivery of an alert group and webhook at a time, so that none overtakes another whatever is
+//! sent again after a kill.
+//!
 //! Nobody gets all there is: a namespace may have in flight at most twice what is free, and a webhook no more than what
 //! is left of that. So whoever comes next finds something free, however many endpoints hang. The same goes for the memory that
 //! deliveries in flight hold.
@@ -20,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::queue::{Health, WebhookQueue};
+use self::queue::{Flight, Health, WebhookQueue};
 use super::{name::NamespacedName, retry::RetryPolicy, shares::Shares};
 
 /// How many failures in a row it takes until an endpoint is taken to be down.
@@ -38,7 +43,7 @@ const MAX_GIVING_UP: usize = 8;
 pub struct Limits {
     /// In all.
     pub in_flight: usize,
-    /// Of one webhook.
+    /// Of one webhook without an answer.
     pub per_webhook: usize,
     /// What they hold in all, in bytes.
     pub bytes: usize,
@@ -76,7 +81,7 @@ pub struct Queued<T> {
 /// The next thing to do.
 #[derive(Debug)]
 pub enum Decision<T> {
-    /// Send it. The permit is given back by [`Dispatcher::done`].
+    /// Send it. The slot is given back by [`Dispatcher::answered`], the permit by [`Dispatcher::done`].
     Send(T, Permit),
     /// Its time is over. To be answered by [`Dispatcher::gave_up`].
     GiveUp(T),
@@ -88,7 +93,6 @@ pub enum Decision<T> {
 pub struct Permit {
     webhook: NamespacedName,
     group: Arc<str>,
-    probe: bool,
     bytes: usize,
 }
 
@@ -270,7 +274,7 @@ impl<T> Dispatcher<T> {
             let webhook = self.namespaces.get_mut(name)?.round.pop_front()?;
             let webhook = NamespacedName::new(Arc::clone(name), webhook);
             let Some(queue) = self.queues.get_mut(&webhook) else { continue };
-            if queue.is_willing(now) && queue.in_flight >= room {
+            if queue.is_willing(now) && queue.flights.len() >= room {
                 self.blocked = true;
                 self.namespaces.get_mut(name)?.round.push_back(webhook.name);
                 continue;
@@ -290,14 +294,14 @@ impl<T> Dispatcher<T> {
                 continue;
             }
             let Some(waiting) = queue.take(number) else { continue };
-            let probe = match &mut queue.health {
+            let is_probe = match &mut queue.health {
                 Health::Failing { probing, .. } => {
                     *probing = true;
                     true
                 }
                 Health::Healthy { .. } => false,
             };
-            let permit = self.begin(&webhook, &waiting.group, probe, bytes);
+            let permit = self.begin(&webhook, &waiting.group, is_probe, bytes);
             self.change(&webhook, now, |_| {});
             return Some(Decision::Send(waiting.item, permit));
         }
@@ -319,36 +323,32 @@ impl<T> Dispatcher<T> {
         true
     }
 
-    fn begin(&mut self, webhook: &NamespacedName, group: &Arc<str>, probe: bool, bytes: usize) -> Permit {
+    fn begin(&mut self, webhook: &NamespacedName, group: &Arc<str>, is_probe: bool, bytes: usize) -> Permit {
         self.waiting -= 1;
         self.in_flight += 1;
         self.shares.take(&webhook.namespace, bytes);
         self.namespaces.entry(Arc::clone(&webhook.namespace)).or_default().in_flight += 1;
         let queue = self.queues.entry(webhook.clone()).or_insert_with(|| WebhookQueue::new(self.limits.per_webhook));
-        queue.in_flight += 1;
-        queue.busy.insert(Arc::clone(group));
-        Permit { webhook: webhook.clone(), group: Arc::clone(group), probe, bytes }
+        queue.asked += 1;
+        queue.flights.insert(Arc::clone(group), Flight::Asked { is_probe });
+        Permit { webhook: webhook.clone(), group: Arc::clone(group), bytes }
     }
 
-    /// Takes a permit back. `policy` is the webhook's; `chance` is from 0 to 1.
-    pub fn done(
+    /// Frees the slot of a delivery whose request is answered, and takes note of what that says of the endpoint. `policy` is the
+    /// webhook's; `chance` is from 0 to 1.
+    pub fn answered(
         &mut self,
-        permit: Permit,
+        webhook: &NamespacedName,
+        group: &str,
         report: EndpointReport,
         policy: &RetryPolicy,
         now: Instant,
         chance: f64,
     ) -> Option<EndpointChange> {
-        let Permit { webhook, group, probe, bytes } = permit;
-        self.in_flight -= 1;
-        self.shares.give_back(&webhook.namespace, bytes);
-        if let Some(namespace) = self.namespaces.get_mut(&webhook.namespace) {
-            namespace.in_flight -= 1;
-        }
         let bound = self.limits.per_webhook;
-        self.change(&webhook, now, |queue| {
-            queue.in_flight -= 1;
-            queue.busy.remove(&group);
+        self.queues.contains_key(webhook).then_some(())?;
+        self.change(webhook, now, |queue| {
+            let is_probe = queue.answered(group)?;
             let delay = |probes: u32, asked: Option<Duration>| {
                 let pace = RetryPolicy {
                     initial_delay: PROBE_DELAYS.0.min(policy.initial_delay),
@@ -379,7 +379,7 @@ impl<T> Dispatcher<T> {
                     Some(EndpointChange::Recovered)
                 }
                 (Health::Failing { probes, next, probing }, EndpointReport::Failed(asked)) => {
-                    if probe {
+                    if is_probe {
                         *probing = false;
                         *probes += 1;
                         *next = delay(*probes, asked);
@@ -389,11 +389,30 @@ impl<T> Dispatcher<T> {
                     None
                 }
                 (Health::Failing { probing, .. }, EndpointReport::NotSent) => {
-                    *probing &= !probe;
+                    *probing &= !is_probe;
                     None
                 }
                 (Health::Healthy { .. }, _) => None,
             }
+        })
+    }
+
+    /// Takes a permit back: the delivery is recorded, or nothing was sent. Returns whether its endpoint has recovered since it was
+    /// answered: if it failed, it need not wait.
+    pub fn done(&mut self, permit: Permit, now: Instant) -> bool {
+        let Permit { webhook, group, bytes } = permit;
+        self.in_flight -= 1;
+        self.shares.give_back(&webhook.namespace, bytes);
+        if let Some(namespace) = self.namespaces.get_mut(&webhook.namespace) {
+            namespace.in_flight -= 1;
+        }
+        self.change(&webhook, now, |queue| {
+            if let Some(true) = queue.answered(&group)
+                && let Health::Failing { probing, .. } = &mut queue.health
+            {
+                *probing = false;
+            }
+            queue.flights.remove(&group) == Some(Flight::Answered { has_recovered: true })
         })
     }
 

@@ -25,8 +25,8 @@
 //! | Ordered, Preparing | [`WebhookGone`](Input::WebhookGone) | as it was; its attempt finds no webhook and ends it | – |
 //! | Queued | [`WebhookChanged`](Input::WebhookChanged) | Queued; held, or due at once | – |
 //! | Ordered to Closing | [`RedeliveryAsked`](Input::RedeliveryAsked) | as it was; due at once if Queued, else sent again when it ends | – |
-//! | Sending | [`Answered`](Input::Answered) | Answered | – |
-//! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): again | Queued; Ended, if the webhook is gone | – |
+//! | Sending | [`Answered`](Input::Answered): its webhook's slot is free, and what that says of the endpoint counts | Answered | [`EndpointFailing`](Effect::EndpointFailing), [`EndpointRecovered`](Effect::EndpointRecovered), [`ReviewWebhook`](Effect::ReviewWebhook) |
+//! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): again; the next delivery of its alert group and webhook may go | Queued; Ended, if the webhook is gone | – |
 //! | Sending | [`AttemptEnded`](Input::AttemptEnded): left, since the process stops | Sending, for ever: the next process looks it up | – |
 //! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): ended | Ended; Queued, if it was asked for again meanwhile | – |
 //! | Closing | [`GaveUp`](Input::GaveUp) | Ended; Queued, if it was asked for again meanwhile | – |
@@ -143,9 +143,9 @@ pub enum Input {
     /// A delivery is prepared.
     Prepared(Box<Delivery>, Found),
     /// The request of a delivery is answered, or could not be made; the record of that follows.
-    Answered(DeliveryKey),
-    /// An attempt has ended, record included.
-    AttemptEnded(Box<Delivery>, Permit, AttemptEnd),
+    Answered(DeliveryKey, Answer),
+    /// An attempt has ended, record included. Where nothing was sent, no [`Input::Answered`] came before.
+    AttemptEnded(Box<Delivery>, Permit, Next),
     /// A delivery that waited too long is closed, and so recorded.
     GaveUp(Box<Delivery>, DeliverySummary),
     /// A WebhookResponse of this name has this value of the annotation that asks to send it again.
@@ -173,15 +173,13 @@ pub enum Found {
     ToSend,
 }
 
-/// How an attempt ended.
+/// What an answer, or that there is none, says of the endpoint.
 #[derive(Debug)]
-pub struct AttemptEnd {
-    /// How the delivery goes on.
-    pub next: Next,
+pub struct Answer {
     /// How the endpoint did.
     pub report: EndpointReport,
-    /// The webhook as it was when the request was made; None if there was none.
-    pub webhook: Option<Arc<Webhook>>,
+    /// The webhook as it was when the request was made.
+    pub webhook: Arc<Webhook>,
     /// Whether the receiver has answered that it wants no more of this webhook (410).
     pub is_gone: bool,
     /// From 0 to 1: spreads what failed together.
@@ -398,8 +396,8 @@ impl Lifecycle {
             | Input::WebhookUnreadable(_) => {}
             Input::WebhooksInterrupted => self.none_forgotten_until = Some(now.instant + REMEMBERED),
             Input::Prepared(delivery, found) => self.prepared(delivery, found, now),
-            Input::Answered((number, webhook)) => self.answered(number, &webhook),
-            Input::AttemptEnded(delivery, permit, end) => self.attempt_ended(delivery, permit, end, now),
+            Input::Answered((number, webhook), answer) => self.answered(number, &webhook, &answer, now),
+            Input::AttemptEnded(delivery, permit, next) => self.attempt_ended(delivery, permit, next, now),
             Input::GaveUp(delivery, summary) => self.gave_up(delivery, summary, now),
             Input::RedeliveryAsked(response, value) => self.redelivery_asked(response, value),
             Input::ResponseRead(asked) => self.response_read(asked, now),

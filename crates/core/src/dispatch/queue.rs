@@ -1,7 +1,7 @@
 //! The deliveries that wait for one webhook, and how its endpoint does.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Instant,
 };
@@ -15,6 +15,21 @@ pub(super) enum Health {
     Failing { probes: u32, next: Instant, probing: bool },
 }
 
+/// How far a delivery is that is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flight {
+    /// Its request is not answered: it has a slot.
+    Asked {
+        /// Whether it shows how an endpoint does that is down.
+        is_probe: bool,
+    },
+    /// It is answered, and not recorded.
+    Answered {
+        /// Whether the endpoint has recovered with that, or since.
+        has_recovered: bool,
+    },
+}
+
 /// Holds the deliveries that wait for one webhook.
 #[derive(Debug)]
 pub(super) struct WebhookQueue<T> {
@@ -23,10 +38,11 @@ pub(super) struct WebhookQueue<T> {
     pub(super) later: BTreeMap<(Instant, u64), Queued<T>>,
     /// The times at which deliveries are due, by the time to give them up and the number of the event.
     pub(super) ends: BTreeMap<(Instant, u64), Instant>,
-    /// Alert groups of the deliveries that are in flight.
-    pub(super) busy: HashSet<Arc<str>>,
-    pub(super) in_flight: usize,
-    /// How many may be in flight: less than the bound while an endpoint recovers.
+    /// The deliveries that are in flight, by alert group.
+    pub(super) flights: HashMap<Arc<str>, Flight>,
+    /// How many of these have no answer.
+    pub(super) asked: usize,
+    /// How many may be without an answer: less than the bound while an endpoint recovers.
     pub(super) window: usize,
     pub(super) health: Health,
     pub(super) held: bool,
@@ -41,8 +57,8 @@ impl<T> WebhookQueue<T> {
             ready: BTreeMap::new(),
             later: BTreeMap::new(),
             ends: BTreeMap::new(),
-            busy: HashSet::new(),
-            in_flight: 0,
+            flights: HashMap::new(),
+            asked: 0,
             window,
             health: Health::Healthy { failures: 0 },
             held: false,
@@ -58,7 +74,7 @@ impl<T> WebhookQueue<T> {
     pub(super) fn is_idle(&self, window: usize) -> bool {
         self.ready.is_empty()
             && self.later.is_empty()
-            && self.in_flight == 0
+            && self.flights.is_empty()
             && self.window == window
             && self.health == Health::Healthy { failures: 0 }
             && !self.held
@@ -67,7 +83,7 @@ impl<T> WebhookQueue<T> {
     /// Whether a delivery may go, as far as its webhook alone can say.
     pub(super) fn is_willing(&self, now: Instant) -> bool {
         let healthy = match self.health {
-            Health::Healthy { .. } => self.in_flight < self.window,
+            Health::Healthy { .. } => self.asked < self.window,
             Health::Failing { next, probing, .. } => !probing && next <= now,
         };
         healthy && !self.held && !self.ready.is_empty()
@@ -112,13 +128,27 @@ impl<T> WebhookQueue<T> {
         self.ready.extend(later.into_values().map(|waiting| (waiting.number, waiting)));
     }
 
-    /// Makes the waiting deliveries ready whose receiver was away. One that was slow may have taken its request, and gets it again
-    /// no sooner since others were answered.
+    /// Frees the slot of a delivery. Returns whether it was a probe; None if it has no slot.
+    pub(super) fn answered(&mut self, group: &str) -> Option<bool> {
+        let flight = self.flights.get_mut(group)?;
+        let Flight::Asked { is_probe } = *flight else { return None };
+        *flight = Flight::Answered { has_recovered: false };
+        self.asked -= 1;
+        Some(is_probe)
+    }
+
+    /// Makes the deliveries ready whose receiver was away: those that wait, and those that will when they are recorded. One that was
+    /// slow may have taken its request, and gets it again no sooner since others were answered.
     pub(super) fn release_those_away(&mut self) {
         let (slow, away): (_, BTreeMap<_, _>) =
             std::mem::take(&mut self.later).into_iter().partition(|(_, waiting)| waiting.timed_out);
         self.later = slow;
         self.ready.extend(away.into_values().map(|waiting| (waiting.number, waiting)));
+        for flight in self.flights.values_mut() {
+            if let Flight::Answered { has_recovered } = flight {
+                *has_recovered = true;
+            }
+        }
     }
 
     /// Takes out a delivery that waits.
@@ -135,7 +165,7 @@ impl<T> WebhookQueue<T> {
         match self.health {
             Health::Healthy { .. } => {
                 let mut ready = self.ready.values();
-                Some(ready.find(|waiting| !self.busy.contains(&waiting.group))?.number)
+                Some(ready.find(|waiting| !self.flights.contains_key(&waiting.group))?.number)
             }
             Health::Failing { .. } => {
                 let mut all: Vec<&Queued<T>> = self.ready.values().chain(self.later.values()).collect();
@@ -146,7 +176,7 @@ impl<T> WebhookQueue<T> {
                     if waiting.attempts < FAILURES {
                         taken.insert(&waiting.group);
                     }
-                    is_first && !self.busy.contains(&waiting.group) && self.ready.contains_key(&waiting.number)
+                    is_first && !self.flights.contains_key(&waiting.group) && self.ready.contains_key(&waiting.number)
                 });
                 Some(all.into_iter().min_by_key(|waiting| (waiting.attempts, waiting.number))?.number)
             }

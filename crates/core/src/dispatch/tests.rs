@@ -51,8 +51,16 @@ impl World {
             .collect()
     }
 
+    /// A request is answered.
+    fn answered(&mut self, permit: &Permit, report: EndpointReport) -> Option<EndpointChange> {
+        self.dispatcher.answered(&permit.webhook, &permit.group, report, &self.policy, self.now, 0.0)
+    }
+
+    /// A request is answered, and that is recorded.
     fn done(&mut self, permit: Permit, report: EndpointReport) -> Option<EndpointChange> {
-        self.dispatcher.done(permit, report, &self.policy, self.now, 0.0)
+        let change = self.answered(&permit, report);
+        self.dispatcher.done(permit, self.now);
+        change
     }
 
     fn fail(&mut self, webhook: &NamespacedName, numbers: std::ops::Range<u64>) -> Vec<Option<EndpointChange>> {
@@ -79,6 +87,62 @@ fn a_webhook_has_no_more_in_flight_than_its_bound_and_goes_in_order() {
 }
 
 #[test]
+fn what_is_answered_leaves_its_slot_to_the_next_and_counts_until_it_is_recorded() {
+    let (mut world, a) = (World::new(6, 2), mk_name("team", "a"));
+    (0..8).for_each(|number| world.push(&a, number));
+    let mut started = world.start();
+    assert_eq!(items(&started), [0, 1]);
+    assert_eq!(world.answered(&started[0].1, EndpointReport::Answered), None);
+    // It has one slot, however often that is said.
+    assert_eq!(world.answered(&started[0].1, EndpointReport::Answered), None);
+    started.extend(world.start());
+    assert_eq!(items(&started), [0, 1, 2]);
+    // Of six that may be unrecorded, one webhook leaves some to others.
+    (1..3).for_each(|at| assert_eq!(world.answered(&started[at].1, EndpointReport::Answered), None));
+    started.extend(world.start());
+    assert_eq!((items(&started), world.dispatcher.is_blocked()), (vec![0, 1, 2], true));
+    // A record makes room, and nothing is said twice of the endpoint.
+    assert!(!world.dispatcher.done(started.remove(0).1, world.now));
+    started.extend(world.start());
+    assert_eq!((items(&started), world.dispatcher.in_flight()), (vec![1, 2, 3], 3));
+}
+
+#[test]
+fn what_was_not_sent_leaves_its_slot_with_its_permit_and_says_nothing_of_the_endpoint() {
+    let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
+    world.fail(&a, 0..5);
+    [5, 6].into_iter().for_each(|number| world.push(&a, number));
+    world.at(1);
+    let (_, probe) = world.start().remove(0);
+    assert!(!world.dispatcher.done(probe, world.now));
+    let (item, probe) = world.start().remove(0);
+    assert_eq!((item, world.done(probe, EndpointReport::Answered)), (6, Some(EndpointChange::Recovered)));
+}
+
+#[test]
+fn an_endpoint_is_found_to_be_down_by_its_answers_whenever_they_are_recorded() {
+    let (mut world, a) = (World::new(100, 8), mk_name("team", "a"));
+    (0..20).for_each(|number| world.push(&a, number));
+    let started = world.start();
+    let changes: Vec<_> = started[..5].iter().map(|(_, it)| world.answered(it, EndpointReport::Failed(None))).collect();
+    assert_eq!(changes, [None, None, None, None, Some(EndpointChange::Failing)]);
+    assert!(world.start().is_empty());
+    // The next one is tried after its answer too, and when that is good, what failed before need not wait when it is recorded.
+    let mut probes = Vec::new();
+    for (second, expected, report) in [(1, 8, EndpointReport::Failed(None)), (3, 9, EndpointReport::Answered)] {
+        world.at(second);
+        let (item, probe) = world.start().remove(0);
+        assert_eq!(item, expected);
+        world.answered(&probe, report);
+        probes.push(probe);
+    }
+    world.answered(&started[5].1, EndpointReport::Failed(None));
+    let permits = started.into_iter().map(|(_, permit)| permit).chain(probes);
+    let need_not_wait: Vec<bool> = permits.map(|permit| world.dispatcher.done(permit, world.now)).collect();
+    assert_eq!(need_not_wait, [true, true, true, true, true, false, false, false, true, true]);
+}
+
+#[test]
 fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     let now = world.now;
@@ -97,7 +161,9 @@ fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
     }
     let mut started = world.start();
     assert_eq!(items(&started), [1, 3]);
-    assert_eq!(world.done(started.remove(0).1, EndpointReport::Answered), None);
+    assert_eq!(world.answered(&started[0].1, EndpointReport::Answered), None);
+    assert!(world.start().is_empty());
+    assert!(!world.dispatcher.done(started.remove(0).1, world.now));
     assert_eq!(items(&world.start()), [2]);
 }
 
@@ -417,6 +483,7 @@ proptest! {
         reports in proptest::collection::vec(0_u8..4, 200),
         in_flight in 1_usize..20,
         per_webhook in 1_usize..6,
+        records_behind in 0_usize..10,
     ) {
         let mut world = World::new(in_flight, per_webhook);
         let policy = RetryPolicy::default();
@@ -430,17 +497,34 @@ proptest! {
         }
         let mut reports = reports.into_iter();
         let (mut flying, mut delivered): (Vec<(u64, Permit)>, HashSet<u64>) = (Vec::new(), HashSet::new());
+        let mut unrecorded: VecDeque<(u64, Permit, EndpointReport)> = VecDeque::new();
         for _ in 0..10_000 {
             flying.extend(world.start());
-            prop_assert_eq!(flying.len(), world.dispatcher.in_flight());
-            prop_assert!(flying.len() <= in_flight);
+            let permits = || flying.iter().map(|(_, permit)| permit).chain(unrecorded.iter().map(|(_, permit, _)| permit));
+            prop_assert_eq!(permits().count(), world.dispatcher.in_flight());
+            prop_assert!(permits().count() <= in_flight);
             let mut of_webhook: HashMap<NamespacedName, usize> = HashMap::new();
             let mut of_group: HashSet<(NamespacedName, Arc<str>)> = HashSet::new();
             for (_, permit) in &flying {
                 *of_webhook.entry(permit.webhook.clone()).or_default() += 1;
+            }
+            for permit in permits() {
                 prop_assert!(of_group.insert((permit.webhook.clone(), Arc::clone(&permit.group))));
             }
             prop_assert!(of_webhook.values().all(|count| *count <= per_webhook));
+            // Some are recorded long after they are answered.
+            if (flying.is_empty() || unrecorded.len() > records_behind)
+                && let Some((item, permit, report)) = unrecorded.pop_front()
+            {
+                let (webhook, group) = (permit.webhook.clone(), Arc::clone(&permit.group));
+                world.dispatcher.done(permit, world.now);
+                if report != EndpointReport::Answered {
+                    let (due, give_up) = (world.now + Duration::from_secs(3), world.now + Duration::from_secs(1_000_000));
+                    let waiting = Queued { item, number: item, group, attempts: 1, timed_out: false, due, give_up, bytes: 0 };
+                    world.dispatcher.push(&webhook, waiting, world.now);
+                }
+                continue;
+            }
             let Some((item, permit)) = (!flying.is_empty()).then(|| flying.remove(0)) else {
                 match world.dispatcher.wake_at() {
                     Some(at) => world.now = at.max(world.now),
@@ -448,20 +532,16 @@ proptest! {
                 }
                 continue;
             };
-            let (webhook, group) = (permit.webhook.clone(), Arc::clone(&permit.group));
             let report = match reports.next() {
                 Some(0) => EndpointReport::Failed(None),
                 Some(1) => EndpointReport::Failed(Some(Duration::from_secs(2))),
                 _ => EndpointReport::Answered,
             };
-            world.dispatcher.done(permit, report, &policy, world.now, 0.5);
+            world.dispatcher.answered(&permit.webhook, &permit.group, report, &policy, world.now, 0.5);
             if report == EndpointReport::Answered {
                 prop_assert!(delivered.insert(item));
-            } else {
-                let (due, give_up) = (world.now + Duration::from_secs(3), world.now + Duration::from_secs(1_000_000));
-                let waiting = Queued { item, number: item, group, attempts: 1, timed_out: false, due, give_up, bytes: 0 };
-                world.dispatcher.push(&webhook, waiting, world.now);
             }
+            unrecorded.push_back((item, permit, report));
         }
         prop_assert_eq!(delivered.len(), deliveries.len());
         prop_assert_eq!(world.dispatcher.waiting(), 0);

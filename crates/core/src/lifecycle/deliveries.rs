@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Effect, Found, KnownWebhook, Lifecycle, Next, Now, RedeliveryRequest,
+    Answer, Effect, Found, Lifecycle, Next, Now, RedeliveryRequest,
     event::{Origin, Stage, Step},
 };
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
     dispatch::{Decision, EndpointReport, Permit, Queued},
     name::NamespacedName,
     order::DeliveryKey,
-    retry::RetryPolicy,
 };
 
 impl Lifecycle {
@@ -102,33 +101,33 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn answered(&mut self, number: u64, webhook: &str) {
-        if let Some(event) = self.events.get_mut(&number) {
-            event.set_step(webhook, Step::Answered);
-        }
-    }
-
-    pub(super) fn attempt_ended(&mut self, delivery: Box<Delivery>, permit: Permit, end: AttemptEnd, now: Now) {
-        let AttemptEnd { next, report, webhook: sent, is_gone, chance } = end;
-        let webhook = delivery.webhook_name();
+    /// Takes note of what an answer says of its endpoint, before it is recorded: whoever fails is not asked so often until then.
+    pub(super) fn answered(&mut self, number: u64, webhook: &Arc<str>, answer: &Answer, now: Now) {
+        let Some(event) = self.events.get_mut(&number) else { return };
+        event.set_step(webhook, Step::Answered);
+        let Some(uid) = event.runs.get(webhook).map(|run| Arc::clone(&run.uid)) else { return };
+        let group = Arc::clone(&event.facts.alert_group_id);
+        let webhook = NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook));
         // The answer to a webhook that is gone says nothing of one that has its name now.
-        let known = self.webhook_of(&delivery);
-        let report = if known.is_some() { report } else { EndpointReport::NotSent };
-        let none = RetryPolicy::default();
-        let policy = sent.as_ref().map_or(&none, |sent| &sent.retry);
-        let change = self.dispatcher.done(permit, report, policy, now.instant, chance);
+        let known = self.webhooks.get(&webhook.namespace, &webhook.name).filter(|known| known.uid == uid);
+        let report = if known.is_some() { answer.report } else { EndpointReport::NotSent };
         // One that was changed since is not the one that the receiver wants no more of.
-        let is_unchanged = |known: &KnownWebhook| sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &known.webhook));
-        if is_gone && known.is_some_and(|known| is_unchanged(&known)) {
+        let is_unwanted = answer.is_gone && known.is_some_and(|known| Arc::ptr_eq(&answer.webhook, &known.webhook));
+        let (retry, chance) = (&answer.webhook.retry, answer.chance);
+        let change = self.dispatcher.answered(&webhook, &group, report, retry, now.instant, chance);
+        if is_unwanted {
             self.hold(&webhook, true, now);
         }
+        self.endpoint_changed(&webhook, change, now);
+    }
+
+    pub(super) fn attempt_ended(&mut self, mut delivery: Box<Delivery>, permit: Permit, next: Next, now: Now) {
+        let has_recovered = self.dispatcher.done(permit, now.instant);
         match next {
             Next::Leave => {}
             Next::Heavier(bytes) => {
-                let mut delivery = delivery;
                 delivery.weight = bytes;
                 self.queue(delivery, now.time, now);
-                return self.endpoint_changed(&webhook, change, now);
             }
             Next::End(summary) => {
                 self.tried(&delivery, now);
@@ -136,10 +135,11 @@ impl Lifecycle {
             }
             Next::Again(next, summary) => {
                 self.tried(&delivery, now);
+                let was_away = delivery.history.round.is_none_or(|round| round.timeouts == 0);
+                let next = if has_recovered && was_away { next.min(now.time) } else { next };
                 self.retry_later(delivery, next, summary, now);
             }
         }
-        self.endpoint_changed(&webhook, change, now);
     }
 
     pub(super) fn gave_up(&mut self, delivery: Box<Delivery>, summary: DeliverySummary, now: Now) {

@@ -1,5 +1,6 @@
 //! Tables of what follows from what, and a world in which anything may happen in any order.
 
+mod answers;
 mod backlog;
 mod world;
 
@@ -157,6 +158,16 @@ fn attempted(effects: Vec<Effect>) -> (Box<Delivery>, Permit) {
     attempt.unwrap()
 }
 
+/// The answer to a request of a webhook as it was then.
+fn mk_answer(report: EndpointReport, webhook: &Arc<Webhook>) -> Answer {
+    Answer { report, webhook: Arc::clone(webhook), is_gone: false, chance: 0.0 }
+}
+
+/// What has happened when a delivery is answered.
+fn answered(delivery: &Delivery, answer: Answer) -> Input {
+    Input::Answered((delivery.number, Arc::clone(&delivery.webhook)), answer)
+}
+
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -177,18 +188,15 @@ fn a_process_that_stops_waits_for_no_time() {
 #[test]
 fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
     let mut setting = Setting::new();
-    setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
+    let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
+    let answer = mk_answer(EndpointReport::Failed(Some(seconds(5))), &asked.webhook);
+    setting.appear(asked);
     let effects = setting.list(&[mk_event("resolved", None)]);
     let (delivery, permit) = attempted(effects);
     setting.handle(Input::WebhookGone(NamespacedName::new("team", "one")));
-    let end = AttemptEnd {
-        next: Next::Again(Timestamp::MAX, mk_summary("one", ResponsePhase::Retrying)),
-        report: EndpointReport::Failed(Some(seconds(5))),
-        webhook: None,
-        is_gone: false,
-        chance: 0.0,
-    };
-    setting.handle(Input::AttemptEnded(delivery, permit, end));
+    setting.handle(answered(&delivery, answer));
+    let again = Next::Again(Timestamp::MAX, mk_summary("one", ResponsePhase::Retrying));
+    setting.handle(Input::AttemptEnded(delivery, permit, again));
     let Load { in_flight, waiting, failing, .. } = setting.lifecycle.load();
     let load = (in_flight, waiting, failing);
     assert_eq!((load, setting.lifecycle.wake_at()), ((0, 0, 0), None));
@@ -420,21 +428,17 @@ fn a_response_that_the_operator_did_not_make_has_nothing_sent_again() {
 #[test]
 fn a_delivery_that_is_asked_for_while_it_is_on_its_way_is_sent_again_when_it_ends() {
     let mut setting = Setting::new();
-    setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
+    let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
+    let webhook = Arc::clone(&asked.webhook);
+    setting.appear(asked);
     let mut effects = setting.list(&[mk_event("resolved", None)]);
     for expected in [None, Some("again")] {
         let (delivery, permit) = attempted(effects);
         assert_eq!(delivery.redeliver.as_deref(), expected);
-        setting.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
+        setting.handle(answered(&delivery, mk_answer(EndpointReport::Answered, &webhook)));
         setting.ask("again");
         assert!(setting.handle(Input::ResponseRead(mk_asked("again"))).is_empty());
-        let end = AttemptEnd {
-            next: Next::End(mk_summary("one", ResponsePhase::Succeeded)),
-            report: EndpointReport::Answered,
-            webhook: None,
-            is_gone: false,
-            chance: 0.0,
-        };
+        let end = Next::End(mk_summary("one", ResponsePhase::Succeeded));
         effects = setting.handle(Input::AttemptEnded(delivery, permit, end));
     }
     assert_eq!(setting.progress("resolved"), ("ended", names(&["one"])));
@@ -447,9 +451,11 @@ fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_a
     // Asked for while it is on its way, and after that; and whether another process has begun with that.
     for (is_early, has_begun) in [(true, false), (false, false), (false, true)] {
         let mut setting = Setting::new();
-        setting.appear(KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) });
+        let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
+        let answer = mk_answer(EndpointReport::Failed(None), &asked.webhook);
+        setting.appear(asked);
         let (mut delivery, permit) = attempted(setting.list(&[mk_event("resolved", None)]));
-        setting.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
+        setting.handle(answered(&delivery, answer));
         let ask = |setting: &mut Setting| {
             setting.ask("again");
             setting.handle(Input::ResponseRead(mk_asked("again")))
@@ -467,14 +473,8 @@ fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_a
         };
         delivery.history = AttemptHistory::new(2, Some(round), vec![attempt], (ResponsePhase::Retrying, None));
         let due = setting.now.time + seconds(1800);
-        let end = AttemptEnd {
-            next: Next::Again(due, mk_summary("one", ResponsePhase::Retrying)),
-            report: EndpointReport::Failed(None),
-            webhook: None,
-            is_gone: false,
-            chance: 0.0,
-        };
-        let mut effects = setting.handle(Input::AttemptEnded(delivery, permit, end));
+        let again = Next::Again(due, mk_summary("one", ResponsePhase::Retrying));
+        let mut effects = setting.handle(Input::AttemptEnded(delivery, permit, again));
         if !is_early {
             effects = ask(&mut setting);
         }
@@ -542,29 +542,4 @@ fn of_two_values_that_ask_for_a_response_the_later_one_counts_though_the_earlier
     setting.handle(Input::EventRead(mk_asked("second"), completed()));
     assert_eq!(setting.take_queued("one").redeliver.as_deref(), Some("second"));
     assert!(setting.lifecycle.latest_redeliveries.is_empty());
-}
-
-#[test]
-fn a_receiver_that_wants_no_more_holds_the_webhook_as_it_was_asked_and_not_as_it_was_changed_since() {
-    for is_changed in [false, true] {
-        let mut setting = Setting::new();
-        let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
-        let sent = Arc::clone(&asked.webhook);
-        setting.appear(asked);
-        let (delivery, permit) = attempted(setting.list(&[mk_event("resolved", None)]));
-        if is_changed {
-            let changed = KnownWebhook { is_held: false, ..mk_webhook("one", |webhook| webhook.forward_all = true) };
-            setting.handle(Input::WebhookChanged(Arc::new(changed)));
-        }
-        let end = AttemptEnd {
-            next: Next::End(mk_summary("one", ResponsePhase::Failed)),
-            report: EndpointReport::Answered,
-            webhook: Some(sent),
-            is_gone: true,
-            chance: 0.0,
-        };
-        setting.handle(Input::AttemptEnded(delivery, permit, end));
-        let is_held = setting.lifecycle.dispatcher.is_stuck(&NamespacedName::new("team", "one"));
-        assert_eq!(is_held, !is_changed, "changed: {is_changed}");
-    }
 }

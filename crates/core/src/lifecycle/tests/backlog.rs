@@ -23,9 +23,7 @@ fn run_all(setting: &mut Setting, events: &mut [SeenEvent], mut effects: Vec<Eff
                     got.push(delivery.event.name.clone());
                 }
                 let summary = mk_summary(&delivery.webhook, ResponsePhase::Succeeded);
-                let (next, report) = (Next::End(summary), EndpointReport::Answered);
-                let end = AttemptEnd { next, report, webhook: None, is_gone: false, chance: 0.0 };
-                effects.extend(setting.handle(Input::AttemptEnded(delivery, permit, end)));
+                effects.extend(setting.handle(Input::AttemptEnded(delivery, permit, Next::End(summary))));
             }
             Effect::ReviewEvent(key) => {
                 let summary = match setting.lifecycle.progress(&key.uid) {
@@ -150,9 +148,7 @@ fn an_event_that_is_to_be_sent_again_and_for_which_a_list_has_no_room_is_read_la
             Effect::ReadBacklog { with_completed: is_asked, .. } => with_completed.push(is_asked),
             Effect::Attempt(delivery, permit) => {
                 let summary = mk_summary(&delivery.webhook, ResponsePhase::Succeeded);
-                let (next, report) = (Next::End(summary), EndpointReport::Answered);
-                let end = AttemptEnd { next, report, webhook: None, is_gone: false, chance: 0.0 };
-                effects.extend(setting.handle(Input::AttemptEnded(delivery, permit, end)));
+                effects.extend(setting.handle(Input::AttemptEnded(delivery, permit, Next::End(summary))));
             }
             Effect::ReviewEvent(key) => {
                 if let Progress::Ended { summary, .. } = setting.lifecycle.progress(&key.uid) {

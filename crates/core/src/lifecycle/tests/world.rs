@@ -30,7 +30,7 @@ enum Happens {
     /// An event of this alert group is created, and seen.
     Event(u8),
     /// One of the effects that wait is carried out, or an answer recorded. The number chooses it.
-    Effect(u16, Answer),
+    Effect(u16, Reply),
     /// So many seconds pass.
     Time(u8),
     /// A webhook is held, or let go.
@@ -47,12 +47,14 @@ enum Happens {
     Redeliver(u16),
 }
 
+const LIMITS: Limits = Limits { in_flight: 4, per_webhook: 2, bytes: 1000 };
+
 /// How many events are read at a time.
 const PAGE: usize = 2;
 
 /// What a receiver answers.
 #[derive(Clone, Copy, Debug)]
-enum Answer {
+enum Reply {
     Success,
     Failure,
     /// It wants no more of the webhook.
@@ -62,7 +64,7 @@ enum Answer {
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         6 => (0_u8..3).prop_map(Happens::Event),
-        20 => (any::<u16>(), answer()).prop_map(|(which, answer)| Happens::Effect(which, answer)),
+        20 => (any::<u16>(), reply()).prop_map(|(which, reply)| Happens::Effect(which, reply)),
         3 => (1_u8..60).prop_map(Happens::Time),
         2 => (0_u8..3, any::<bool>()).prop_map(|(which, held)| Happens::Hold(which, held)),
         1 => (0_u8..3).prop_map(Happens::Delete),
@@ -73,8 +75,8 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
-    prop_oneof![14 => Just(Answer::Success), 5 => Just(Answer::Failure), 1 => Just(Answer::Gone)]
+fn reply() -> impl Strategy<Value = Reply> {
+    prop_oneof![14 => Just(Reply::Success), 5 => Just(Reply::Failure), 1 => Just(Reply::Gone)]
 }
 
 /// A delivery: the number of its event, which is the event's name and uid too, and the webhook.
@@ -89,8 +91,8 @@ struct Record {
     redelivered: Option<String>,
 }
 
-/// An answer that is not recorded, and the webhook as it was sent; None if there was none any more.
-type Unrecorded = (Box<Delivery>, Permit, Answer, Option<Arc<Webhook>>);
+/// A delivery that is not recorded, and what it was answered; None if there was no webhook any more.
+type Unrecorded = (Box<Delivery>, Permit, Option<Reply>);
 
 /// Events of a backlog that are read and not yet taken in.
 type Read = (Arc<str>, Vec<SeenEvent>, Option<Position>);
@@ -120,7 +122,7 @@ struct World {
 
 fn mk_lifecycle(memory: usize, records: &BTreeMap<Key, Record>) -> Lifecycle {
     let listed = records.keys().map(|(event, webhook)| (event.to_string(), webhook.clone())).collect();
-    Lifecycle::new(Limits { in_flight: 4, per_webhook: 2, bytes: 1000 }, memory, Arc::new(Listed(listed)))
+    Lifecycle::new(LIMITS, memory, Arc::new(Listed(listed)))
 }
 
 impl World {
@@ -149,6 +151,7 @@ impl World {
     fn handle(&mut self, input: Input) {
         let effects = self.lifecycle.handle(input, self.now);
         self.effects.extend(effects);
+        self.was_stuck |= self.lifecycle.load().failing > 0;
     }
 
     /// A webhook as it is shown now.
@@ -188,12 +191,12 @@ impl World {
     fn step(&mut self, happens: &Happens) {
         match *happens {
             Happens::Event(group) => self.create_event(group),
-            Happens::Effect(which, answer) => {
+            Happens::Effect(which, reply) => {
                 let (effects, unrecorded, reads) = (self.effects.len(), self.unrecorded.len(), self.reads.len());
                 match usize::from(which).checked_rem(effects + unrecorded + reads) {
                     Some(at) if at < effects => {
                         let effect = self.effects.swap_remove(at);
-                        self.carry_out(effect, answer);
+                        self.carry_out(effect, reply);
                     }
                     Some(at) if at >= effects + unrecorded => {
                         let read = self.reads.swap_remove(at - effects - unrecorded);
@@ -270,13 +273,13 @@ impl World {
         self.handle(Input::Woken);
     }
 
-    fn carry_out(&mut self, effect: Effect, answer: Answer) {
+    fn carry_out(&mut self, effect: Effect, reply: Reply) {
         match effect {
             Effect::Prepare { mut delivery, look_up } => {
                 let found = if look_up { self.look_up(&mut delivery) } else { Found::ToSend };
                 self.handle(Input::Prepared(delivery, found));
             }
-            Effect::Attempt(delivery, permit) => self.send(delivery, permit, answer),
+            Effect::Attempt(delivery, permit) => self.send(delivery, permit, reply),
             Effect::GiveUp(delivery) => {
                 let redelivered = delivery.redeliver.as_deref().map(str::to_owned);
                 let record = Record { ended: true, next: None, redelivered, count: delivery.history.count };
@@ -344,48 +347,45 @@ impl World {
         }
     }
 
-    /// Sends a request. The process may end before the answer is recorded.
-    fn send(&mut self, delivery: Box<Delivery>, mut permit: Permit, answer: Answer) {
+    /// Sends a request, and has its answer. The process may end before that is recorded.
+    fn send(&mut self, delivery: Box<Delivery>, mut permit: Permit, reply: Reply) {
         let bytes = delivery.number as usize % 5 * 200;
         if !self.lifecycle.weigh(&mut permit, bytes) {
-            let (next, report) = (Next::Heavier(bytes), EndpointReport::NotSent);
-            let end = AttemptEnd { next, report, webhook: None, is_gone: false, chance: 0.0 };
-            return self.handle(Input::AttemptEnded(delivery, permit, end));
+            return self.handle(Input::AttemptEnded(delivery, permit, Next::Heavier(bytes)));
         }
-        let sent = self.webhooks.contains_key(&*delivery.webhook).then(|| Arc::clone(&self.shown[&*delivery.webhook]));
-        if sent.is_some() {
-            self.check_is_due(&delivery);
+        if !self.webhooks.contains_key(&*delivery.webhook) {
+            return self.unrecorded.push((delivery, permit, None));
         }
-        self.handle(Input::Answered((delivery.number, Arc::clone(&delivery.webhook))));
-        self.unrecorded.push((delivery, permit, answer, sent));
-    }
-
-    fn record(&mut self, (mut delivery, permit, answer, sent): (Box<Delivery>, Permit, Answer, Option<Arc<Webhook>>)) {
-        let is_gone = sent.is_some() && matches!(answer, Answer::Gone);
-        let (next, report) = if sent.is_none() {
-            (Next::End(delivery.summary(ResponsePhase::Skipped, None, None)), EndpointReport::NotSent)
-        } else {
-            self.record_attempt(&mut delivery, answer)
-        };
-        // As the catalog has it: only the webhook that was answered so is held.
-        if let Some(sent) = sent.as_ref().filter(|_| is_gone)
-            && let Some(is_held) = self.webhooks.get_mut(&*delivery.webhook)
-            && Arc::ptr_eq(sent, &self.shown[&*delivery.webhook])
-        {
+        self.check_is_due(&delivery);
+        let (key, webhook) =
+            ((delivery.number, Arc::clone(&delivery.webhook)), Arc::clone(&self.shown[&*delivery.webhook]));
+        let is_gone = matches!(reply, Reply::Gone);
+        if let Some(is_held) = self.webhooks.get_mut(&*delivery.webhook).filter(|_| is_gone) {
             *is_held = true;
             self.was_stuck = true;
         }
-        let end = AttemptEnd { next, report, webhook: sent, is_gone, chance: 0.0 };
-        self.handle(Input::AttemptEnded(delivery, permit, end));
-        self.was_stuck |= self.lifecycle.load().failing > 0;
+        let report = match reply {
+            Reply::Success | Reply::Gone => EndpointReport::Answered,
+            Reply::Failure => EndpointReport::Failed(None),
+        };
+        self.unrecorded.push((delivery, permit, Some(reply)));
+        self.handle(Input::Answered(key, Answer { report, webhook, is_gone, chance: 0.0 }));
     }
 
-    fn record_attempt(&mut self, delivery: &mut Delivery, answer: Answer) -> (Next, EndpointReport) {
+    fn record(&mut self, (mut delivery, permit, reply): Unrecorded) {
+        let next = match reply {
+            Some(reply) => self.record_attempt(&mut delivery, reply),
+            None => Next::End(delivery.summary(ResponsePhase::Skipped, None, None)),
+        };
+        self.handle(Input::AttemptEnded(delivery, permit, next));
+    }
+
+    fn record_attempt(&mut self, delivery: &mut Delivery, reply: Reply) -> Next {
         let redeliver = delivery.redeliver.as_deref().map(str::to_owned);
-        let phase = match answer {
-            Answer::Success => ResponsePhase::Succeeded,
-            Answer::Failure => ResponsePhase::Retrying,
-            Answer::Gone => ResponsePhase::Failed,
+        let phase = match reply {
+            Reply::Success => ResponsePhase::Succeeded,
+            Reply::Failure => ResponsePhase::Retrying,
+            Reply::Gone => ResponsePhase::Failed,
         };
         let ends = phase != ResponsePhase::Retrying;
         let (time, status_code, message, duration_ms) = (self.now.time, None, None, 0);
@@ -403,11 +403,7 @@ impl World {
             }
         }
         let summary = delivery.summary(phase, None, None);
-        if ends {
-            (Next::End(summary), EndpointReport::Answered)
-        } else {
-            (Next::Again(again, summary), EndpointReport::Failed(None))
-        }
+        if ends { Next::End(summary) } else { Next::Again(again, summary) }
     }
 
     /// Checks that a delivery that is sent is not recorded as ended, and does not come before its time in the alert group.
@@ -489,7 +485,7 @@ impl World {
                 continue;
             }
             match self.effects.pop() {
-                Some(effect) => self.carry_out(effect, Answer::Success),
+                Some(effect) => self.carry_out(effect, Reply::Success),
                 None => match self.lifecycle.wake_at() {
                     Some(at) => self.pass(at.saturating_duration_since(self.now.instant)),
                     None => return,
@@ -497,6 +493,24 @@ impl World {
             }
         }
         panic!("it never ends");
+    }
+
+    /// What is sent and not recorded is bounded, as are the requests of each webhook that have no answer; and of one alert group
+    /// and webhook it is one delivery, so that none that is sent again after a kill comes after a later one.
+    fn check_flights(&self) {
+        let asked = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Attempt(delivery, _) => Some(delivery),
+            _ => None,
+        });
+        let mut unanswered: BTreeMap<&str, usize> = BTreeMap::new();
+        asked.clone().for_each(|delivery| *unanswered.entry(&delivery.webhook).or_default() += 1);
+        assert!(unanswered.values().all(|count| *count <= LIMITS.per_webhook), "{unanswered:?} have no answer");
+        let unrecorded = asked.chain(self.unrecorded.iter().map(|(delivery, ..)| delivery));
+        let of_groups: Vec<_> =
+            unrecorded.map(|delivery| (&delivery.webhook, &delivery.facts.alert_group_id)).collect();
+        assert!(of_groups.len() <= LIMITS.in_flight, "{of_groups:?} are in flight");
+        let distinct: BTreeSet<_> = of_groups.iter().collect();
+        assert_eq!(distinct.len(), of_groups.len(), "{of_groups:?} are in flight");
     }
 
     /// The steps of deliveries agree with the counts of the dispatcher.
@@ -574,6 +588,7 @@ proptest! {
         for step in steps {
             world.step(&step);
             world.check_steps();
+            world.check_flights();
         }
         world.finish();
         world.check_all_is_done();
