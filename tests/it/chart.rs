@@ -15,7 +15,7 @@ use support::{Installation, output};
 use crate::harness::{TestNamespace, cluster};
 
 /// What might be asked for, as `group/resource`, and what is the cluster's alone.
-const RESOURCES: [&str; 15] = [
+const RESOURCES: [&str; 16] = [
     "oncall.dev/webhooks",
     "oncall.dev/webhooks/status",
     "oncall.dev/alertgroupevents",
@@ -29,6 +29,7 @@ const RESOURCES: [&str; 15] = [
     "/serviceaccounts/token",
     "discovery.k8s.io/endpointslices",
     "coordination.k8s.io/leases",
+    "oncall.dev/deliveryjournals",
     "events.k8s.io/events",
     "rbac.authorization.k8s.io/rolebindings",
 ];
@@ -66,6 +67,12 @@ fn pairs(table: &str) -> BTreeSet<(String, String)> {
 }
 
 async fn admin() -> Client {
+/// What the operator may do in the release's namespace alone.
+const OF_RELEASE: &str = "
+coordination.k8s.io/leases: create
+oncall.dev/deliveryjournals: get list create delete
+";
+
     let kubeconfig = Kubeconfig::read_from(cluster().0.kubeconfig()).expect("read the kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     Client::try_from(config.expect("make a configuration")).expect("make a client")
@@ -131,10 +138,10 @@ async fn in_one_pod_the_service_account_has_the_rights_of_both() {
     install(release, &["api.placement=sidecar"]).await;
     let both: BTreeSet<_> = pairs(OPERATOR).union(&pairs(API)).cloned().collect();
     assert_eq!(rights(release, release, Some(&team.namespace)).await, both);
-    // The Lease is in the release's namespace, and no other can be touched there.
+    // The Lease and the journal are in the release's namespace, and no other Lease can be touched there.
     let in_release = rights(release, release, Some(release)).await;
     let more: BTreeSet<_> = in_release.difference(&both).cloned().collect();
-    assert_eq!(more, pairs("coordination.k8s.io/leases: create"));
+    assert_eq!(more, pairs(OF_RELEASE));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,6 +157,8 @@ async fn for_one_namespace_no_secret_of_another_can_be_read() {
     for elsewhere in [Some(other.namespace.as_str()), None] {
         assert_eq!(rights(release, release, elsewhere).await, BTreeSet::new());
         assert_eq!(rights(release, &api, elsewhere).await, reviews);
+    assert_eq!(rights(release, release, Some(release)).await, pairs(OF_RELEASE));
+    assert_eq!(rights(release, &api, Some(release)).await, reviews);
     }
 }
 
