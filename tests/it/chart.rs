@@ -1,18 +1,25 @@
 //! What the chart renders: rights that are enough and no more, values that are spelled right, and ports that lead somewhere.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    flowcontrol::v1::FlowSchema,
+};
 use kube::{
-    Api, Client, Config,
-    api::PostParams,
+    Api, Client, Config, ResourceExt,
+    api::{ListParams, PostParams},
+    client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::Value;
 use support::{Installation, output};
 
-use crate::harness::{TestNamespace, cluster};
+use crate::harness::{TestNamespace, cluster, eventually};
 
 /// What might be asked for, as `group/resource`, and what is the cluster's alone.
 const RESOURCES: [&str; 16] = [
@@ -22,6 +29,7 @@ const RESOURCES: [&str; 16] = [
     "oncall.dev/alertgroupevents/status",
     "oncall.dev/webhookresponses",
     "oncall.dev/webhookresponses/status",
+    "oncall.dev/deliveryjournals",
     "/secrets",
     "/services",
     "/configmaps",
@@ -29,7 +37,6 @@ const RESOURCES: [&str; 16] = [
     "/serviceaccounts/token",
     "discovery.k8s.io/endpointslices",
     "coordination.k8s.io/leases",
-    "oncall.dev/deliveryjournals",
     "events.k8s.io/events",
     "rbac.authorization.k8s.io/rolebindings",
 ];
@@ -60,6 +67,12 @@ authentication.k8s.io/tokenreviews: create
 authorization.k8s.io/subjectaccessreviews: create
 ";
 
+/// What the operator may do in the release's namespace alone.
+const OF_RELEASE: &str = "
+coordination.k8s.io/leases: create
+oncall.dev/deliveryjournals: get list create delete
+";
+
 /// Every pair of resource and verb of a table.
 fn pairs(table: &str) -> BTreeSet<(String, String)> {
     let rows = table.lines().filter_map(|line| line.split_once(": "));
@@ -67,13 +80,11 @@ fn pairs(table: &str) -> BTreeSet<(String, String)> {
 }
 
 async fn admin() -> Client {
-/// What the operator may do in the release's namespace alone.
-const OF_RELEASE: &str = "
-coordination.k8s.io/leases: create
-oncall.dev/deliveryjournals: get list create delete
-";
+    client(cluster().0.kubeconfig()).await
+}
 
-    let kubeconfig = Kubeconfig::read_from(cluster().0.kubeconfig()).expect("read the kubeconfig");
+async fn client(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("read the kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     Client::try_from(config.expect("make a configuration")).expect("make a client")
 }
@@ -157,8 +168,59 @@ async fn for_one_namespace_no_secret_of_another_can_be_read() {
     for elsewhere in [Some(other.namespace.as_str()), None] {
         assert_eq!(rights(release, release, elsewhere).await, BTreeSet::new());
         assert_eq!(rights(release, &api, elsewhere).await, reviews);
+    }
     assert_eq!(rights(release, release, Some(release)).await, pairs(OF_RELEASE));
     assert_eq!(rights(release, &api, Some(release)).await, reviews);
+    assert_eq!(flow_schemas(release).await, BTreeMap::new());
+}
+
+/// The FlowSchemas of a release: their names by their uids.
+async fn flow_schemas(release: &str) -> BTreeMap<String, String> {
+    let schemas: Api<FlowSchema> = Api::all(admin().await);
+    let of_release = ListParams::default().labels(&format!("app.kubernetes.io/instance={release}"));
+    let schemas = schemas.list(&of_release).await.expect("list FlowSchemas");
+    schemas.into_iter().map(|schema| (schema.uid().unwrap_or_default(), schema.name_any())).collect()
+}
+
+/// Makes a call with the rights of a kubeconfig, and tells which FlowSchema the API server has taken it for. It tells that also
+/// where it refuses the call.
+async fn flow_schema_of(kubeconfig: &Path, method: &str, path: &str) -> String {
+    let request = http::Request::builder().method(method).uri(path).header("Content-Type", "application/json");
+    let request = request.body(Body::from(b"{}".to_vec())).expect("a request");
+    let response = client(kubeconfig).await.send(request).await.expect("an answer");
+    let uid = response.headers().get("X-Kubernetes-PF-FlowSchema-UID").expect("a FlowSchema");
+    uid.to_str().expect("a uid").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_api_server_takes_the_lease_and_what_deliveries_wait_for_before_what_can_wait() {
+    let release = "flow-oncall-webhooks";
+    let Installation { kubeconfig, api_kubeconfig, .. } = install(release, &[]).await;
+    let names = flow_schemas(release).await;
+    let [deliveries, lease] = ["deliveries", "lease"].map(|what| format!("{release}.{release}.{what}"));
+    assert_eq!(names.values().collect::<BTreeSet<_>>(), BTreeSet::from([&deliveries, &lease]));
+    let of_lease = format!("/apis/coordination.k8s.io/v1/namespaces/{release}/leases/{release}");
+    let of = |namespace: &str, resource: &str| format!("/apis/oncall.dev/v1alpha1/namespaces/{namespace}/{resource}");
+    let (events, responses) = (of("default", "alertgroupevents"), of("default", "webhookresponses"));
+    let record = format!("{responses}/none/status");
+    let calls = [
+        (&kubeconfig, "GET", &of_lease, Some(&lease)),
+        (&kubeconfig, "PUT", &of_lease, Some(&lease)),
+        (&kubeconfig, "POST", &of(release, "deliveryjournals"), Some(&deliveries)),
+        (&kubeconfig, "POST", &events, Some(&deliveries)),
+        (&api_kubeconfig, "POST", &events, Some(&deliveries)),
+        (&kubeconfig, "GET", &events, None),
+        (&kubeconfig, "POST", &responses, None),
+        (&kubeconfig, "PATCH", &record, None),
+        (&api_kubeconfig, "GET", &of_lease, None),
+    ];
+    for (kubeconfig, method, path, expected) in calls {
+        // The API server learns of FlowSchemas a moment after they are there.
+        eventually(&format!("{method} {path} as {expected:?}"), || async {
+            let found = flow_schema_of(kubeconfig, method, path).await;
+            (names.get(&found) == expected).then_some(())
+        })
+        .await;
     }
 }
 
@@ -179,6 +241,7 @@ async fn a_value_that_is_misspelled_is_refused() {
         "networkPolicy.apiFrom=all",
         "image.digest=sha256:12",
         "watchNamespaces=team",
+        "flowSchemas.enable=true",
         "controller.defaultTimeout=4",
         "controller.defaultTimeout=soon",
     ] {
@@ -187,6 +250,9 @@ async fn a_value_that_is_misspelled_is_refused() {
     let rendered = template("api.placement=sidecar,api.replicas=2,controller.defaultTimeout=1.5s").await.expect("join");
     let rendered = rendered.expect("render the chart");
     assert!(rendered.contains("- --default-timeout=1.5s\n"), "{rendered}");
+    assert!(rendered.contains("kind: FlowSchema\n"), "{rendered}");
+    let without = template("flowSchemas.enabled=false").await.expect("join").expect("render the chart");
+    assert!(!without.contains("kind: FlowSchema\n"), "{without}");
 }
 
 /// The objects of one kind that a release has.

@@ -207,3 +207,8 @@ volumes:
 {{- define "oncall-webhooks.reviewer" -}}
 {{- printf "%s:%s:reviewer" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
 {{- end }}
+
+{{/* FlowSchemas belong to no namespace, and their names have no colons. */}}
+{{- define "oncall-webhooks.flowSchema" -}}
+{{- printf "%s.%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
+{{- end }}
