@@ -20,13 +20,16 @@ mod api_server_guard;
 mod backlog;
 mod catalog;
 mod check;
+mod definitions;
 mod deliver;
 mod deliveries;
 mod election;
 mod events;
 mod history;
+mod journal;
 mod metrics;
 mod payloads;
+mod record;
 mod recorder;
 mod responses;
 mod retention;
@@ -49,7 +52,7 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Client,
+    Client, ResourceExt,
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ReconcilerConfig,
@@ -61,10 +64,11 @@ use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
     api_server_guard::ApiServerGuard,
-    catalog::{Catalog, WebhookChange, WebhookIndex},
+    catalog::{Catalog, WatchedWebhook, WebhookChange, WebhookIndex},
     deliver::{Deliverer, Parts},
     deliveries::{Deliveries, EventIndex},
-    history::History,
+    history::{History, ResponseContent},
+    journal::{Appends, Journal, JournalPlace, JournalRecord},
     metrics::Metrics,
     payloads::Payloads,
     secrets::{SecretIndex, Secrets},
@@ -77,9 +81,11 @@ use crate::{
     kubernetes::{
         index::Fold,
         lease::{self, Leadership},
+        name::name_of,
         objects::Objects,
         probes::{Health, Ready},
         watch::{Selection, on_listed, valid, watch, watch_metadata},
+        writes::Priority,
     },
     memory::{ControllerBudget, MemoryLimit},
     rendering::RenderingPool,
@@ -128,6 +134,10 @@ async fn work(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let mut stop = pin!(stop);
+    tokio::select! {
+        () = definitions::current(&client) => {}
+        () = &mut stop => return Ok(()),
+    }
     // The first says where the API server is.
     policies.changed().await.context("look where the API server is")?;
     let proxies = ProxySettings::from(settings.config.proxy.clone()).or_environment();
@@ -166,7 +176,7 @@ async fn lead(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let (leader, changes) = Leader::new(client, settings, sender, lease, ready)?;
-    metrics.show(&leader.deliveries);
+    metrics.show(&leader.deliveries, &leader.journal);
     leader.run(changes, stop).await
 }
 
@@ -177,6 +187,7 @@ struct Leader {
     objects: Objects,
     catalog: Arc<Catalog>,
     history: Arc<History>,
+    journal: Arc<Journal>,
     secrets: Secrets,
     /// Bound on a page of a list, in bytes.
     page: u64,
@@ -201,6 +212,8 @@ struct Changes {
     ran: UnboundedReceiver<ObjectRef<Webhook>>,
     /// Events whose statuses may have to be written, without their content; and those that are forgotten, as deleted.
     reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
+    /// Records to be added to the journal.
+    appends: Appends,
 }
 
 impl Leader {
@@ -214,13 +227,24 @@ impl Leader {
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::default());
         let secrets = Secrets::new(budget.secrets);
-        let history = Arc::new(History::new(objects.clone(), budget.contents));
+        let of_lease = config.election.lease.as_ref().map(|(namespace, _)| namespace.as_str());
+        let place = of_lease.or(config.namespace.as_deref()).unwrap_or_else(|| client.default_namespace());
+        let (journal, appends) = Journal::new(
+            // With bounds of their own: segments wait for nothing else.
+            Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads()),
+            objects.clone().with_priority(Priority::Journaled),
+            Arc::clone(&catalog),
+            JournalPlace::new(place, config.namespace.as_deref()),
+            budget.journal,
+        );
+        let history = Arc::new(History::new(objects.clone(), Arc::clone(&journal), budget.contents));
         let rendering = RenderingPool::new(budget.renderings()).context("start threads for renderings")?;
         let parts = Parts {
             objects: objects.clone(),
             sender,
             secrets: secrets.clone(),
             history: Arc::clone(&history),
+            journal: Arc::clone(&journal),
             payloads: Payloads::new(budget.payloads),
             lease,
             rendering: rendering.clone(),
@@ -243,6 +267,7 @@ impl Leader {
             objects,
             catalog,
             history,
+            journal,
             secrets,
             page,
             secret_reads,
@@ -251,7 +276,7 @@ impl Leader {
             ready,
             listed,
         };
-        Ok((leader, Changes { ran, reviewed }))
+        Ok((leader, Changes { ran, reviewed, appends }))
     }
 
     /// Works until `stop` resolves, then finishes what is on the way.
@@ -261,6 +286,7 @@ impl Leader {
         let mut parts = JoinSet::new();
         parts.spawn(self.reconcile_webhooks(changes.ran, secret_changed));
         parts.spawn(self.watch_responses());
+        parts.spawn(Arc::clone(&self.journal).run(changes.appends, self.adopted()));
         parts.spawn(self.reconcile_events(changes.reviewed));
         parts.spawn(Arc::clone(&deliveries).drive());
         parts.spawn(Arc::clone(&deliveries).watch_bound());
@@ -359,10 +385,11 @@ impl Leader {
         let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
         let objects = self.objects.clone().yielding();
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
-        let page = self.page;
+        let (page, journal, adopted) = (self.page, Arc::clone(&self.journal), self.adopted());
         async move {
             listed.webhooks.wait().await;
             listed.responses.wait().await;
+            journal.open(adopted).await;
             ready.set();
             tracing::info!("ready");
             let (store, writer) = reflector::store::<AlertGroupEvent>();
@@ -390,6 +417,30 @@ impl Leader {
                 .run(events::reconcile, events::failed, Arc::new(events::Context { objects, deliveries }))
                 .for_each(|_| future::ready(()))
                 .await;
+        }
+    }
+
+    /// Takes in a record that another process has left in the journal: templates see it, and a receiver that wants no more of a
+    /// webhook as it is now (410) gets no more.
+    fn adopted(&self) -> impl Fn(&JournalRecord) + Send + Sync + use<> {
+        let (catalog, history) = (Arc::clone(&self.catalog), Arc::clone(&self.history));
+        let deliveries = Arc::clone(&self.deliveries);
+        move |record| {
+            let response = &record.response;
+            let (name, spec) = (name_of(response), &response.spec);
+            let webhook = &spec.webhook_ref.name;
+            let content = ResponseContent::of(response.clone());
+            history.note(&name.namespace, &spec.alert_group_id, webhook, &name.name, content);
+            let is_of = |known: &WatchedWebhook| {
+                known.generation == record.webhook_generation
+                    && response.owner_references().iter().any(|owner| *owner.uid == *known.uid)
+            };
+            if record.is_gone()
+                && let Some(known) = catalog.get(&name.namespace, webhook).filter(|known| is_of(known))
+            {
+                known.suspend();
+                deliveries.webhook_changed(WebhookChange::Changed(known));
+            }
         }
     }
 

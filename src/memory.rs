@@ -122,6 +122,8 @@ pub struct ControllerBudget {
     pub payloads: u64,
     /// What responses said, kept at hand for templates that see `responses`.
     pub contents: u64,
+    /// Records that are in the journal, compressed, and a few segments of it as text.
+    pub journal: u64,
     /// The keys of Secrets that webhooks refer to.
     pub secrets: u64,
     /// Pages of lists that are under way, as text and as objects.
@@ -137,13 +139,14 @@ impl ControllerBudget {
             limit,
             base,
             rendering,
-            in_flight: percent(30),
-            waiting: percent(18),
+            in_flight: percent(26),
+            waiting: percent(16),
             webhooks: percent(12),
-            payloads: percent(12),
-            contents: percent(8),
+            payloads: percent(10),
+            contents: percent(7),
+            journal: percent(11),
             secrets: percent(8),
-            lists: percent(12),
+            lists: percent(10),
         }
     }
 
@@ -164,7 +167,8 @@ impl ControllerBudget {
 
     /// Writes it to the log.
     pub fn log(&self) {
-        let Self { limit, base, rendering, in_flight, waiting, webhooks, payloads, contents, secrets, lists } = *self;
+        let Self { limit, base, rendering, in_flight, waiting, webhooks, payloads, contents, journal, secrets, lists } =
+            *self;
         let MemoryLimit { bytes: limit, source } = limit;
         tracing::info!(
             limit,
@@ -176,6 +180,7 @@ impl ControllerBudget {
             webhooks,
             payloads,
             contents,
+            journal,
             secrets,
             lists,
             "memory, in bytes"

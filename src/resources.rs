@@ -64,7 +64,10 @@ pub const BLANK_FIELDS_ANNOTATION: &str = "oncall.dev/blank-fields";
 
 /// The definitions of all resources, in the order in which people meet them.
 pub fn definitions() -> [CustomResourceDefinition; 4] {
-    [Webhook::crd(), AlertGroupEvent::crd(), WebhookResponse::crd(), DeliveryJournal::crd()].map(|mut crd| {
+    let mut response = WebhookResponse::crd();
+    // It is created together with its status: one call costs the API server a third of what two do.
+    response.spec.versions.iter_mut().for_each(|version| version.subresources = None);
+    [Webhook::crd(), AlertGroupEvent::crd(), response, DeliveryJournal::crd()].map(|mut crd| {
         let schemas =
             crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
         schemas.for_each(without_unsigned_formats);
@@ -177,8 +180,8 @@ mod tests {
             let crd = serde_json::to_value(&crd).unwrap();
             let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
             let properties = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
-            for part in ["spec", "status"] {
-                faults(&format!("{kind}.{part}"), &properties[part], &mut found);
+            for (part, schema) in properties.as_object().unwrap() {
+                faults(&format!("{kind}.{part}"), schema, &mut found);
             }
         }
         assert_eq!(found, Vec::<String>::new());

@@ -65,6 +65,11 @@ impl<T> Turns<T> {
         }
     }
 
+    /// How many namespaces have something to do, or something under way.
+    pub(crate) fn namespaces(&self) -> usize {
+        self.queues.len()
+    }
+
     /// How many things wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {

@@ -76,7 +76,7 @@ pub(crate) struct WatchedWebhook {
     /// When the watch first showed it.
     pub(crate) appeared: Instant,
     pub(crate) last_run: Arc<PendingLastRun>,
-    generation: Option<i64>,
+    pub(crate) generation: Option<i64>,
     created: Timestamp,
     /// The receiver of this generation answered 410: it wants nothing more.
     gone: AtomicBool,
@@ -223,6 +223,16 @@ impl Catalog {
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<WatchedWebhook>> {
         self.namespaces.read().get(namespace)?.by_name.get(name).cloned()
+    }
+
+    /// Whether there is no webhook of this name and uid any more. One that can't be read may be it.
+    pub(crate) fn is_gone(&self, namespace: &str, name: &str, uid: &str) -> bool {
+        let namespaces = self.namespaces.read();
+        let Some(webhooks) = namespaces.get(namespace) else { return true };
+        match webhooks.by_name.get(name) {
+            Some(known) => *known.uid != *uid,
+            None => !webhooks.unreadable.contains(name),
+        }
     }
 
     /// Whether this is a webhook as it is now.

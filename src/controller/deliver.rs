@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     catalog::WatchedWebhook,
     history::{History, ResponseContent},
+    journal::Journal,
     payloads::Payloads,
-    recorder::{AttemptRecord, Recorder, log},
+    recorder::{RecordedBefore, Recorder, log},
     secrets::Secrets,
 };
 use crate::{
@@ -35,7 +36,6 @@ use crate::{
     kubernetes::{
         lease::Leadership,
         objects::{self, Objects},
-        resource_version::ResourceVersion,
     },
     rendering::RenderingPool,
     resources::{AlertGroupEvent, LastRun, Webhook, WebhookResponseStatus, cut_record},
@@ -80,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) sender: Sender,
     pub(crate) secrets: Secrets,
     pub(crate) history: Arc<History>,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) payloads: Payloads,
     pub(crate) lease: Leadership,
     pub(crate) rendering: RenderingPool,
@@ -99,9 +100,7 @@ pub(crate) enum Sent {
 pub(crate) struct Judged {
     webhook: Arc<WatchedWebhook>,
     status: WebhookResponseStatus,
-    created: Result<Option<ResourceVersion>, objects::Error>,
-    recorded_attempts: u32,
-    is_new: bool,
+    before: RecordedBefore,
     report: EndpointReport,
 }
 
@@ -123,8 +122,6 @@ pub(crate) struct Answer {
     webhook: Arc<WatchedWebhook>,
     status: WebhookResponseStatus,
     verdict: AttemptVerdict,
-    /// The version of the WebhookResponse that was created meanwhile.
-    created: Result<Option<ResourceVersion>, objects::Error>,
 }
 
 impl Answer {
@@ -138,11 +135,11 @@ impl Answer {
 impl Deliverer {
     /// Also returns the webhooks that have run, or whose status may have to change.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
-        let Parts { objects, sender, secrets, history, payloads, lease, rendering, default_timeout } = parts;
+        let Parts { objects, sender, secrets, history, journal, payloads, lease, rendering, default_timeout } = parts;
         let (ran, webhooks) = mpsc::unbounded();
         let stop = CancellationToken::new();
         let deliverer = Self {
-            recorder: Recorder::new(objects.clone(), stop.clone()),
+            recorder: Recorder::new(objects.clone(), journal, stop.clone()),
             objects,
             sender,
             secrets,
@@ -283,7 +280,6 @@ impl Deliverer {
             Preparation::Failed(record) => Sent::Answered(Box::new(Answer {
                 status: WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
                 verdict: AttemptVerdict::Rejected,
-                created: self.recorder.create(delivery, webhook).await,
                 webhook: Arc::clone(webhook),
             })),
             Preparation::Send(request, record) => match self.request(delivery, webhook, &request, record).await {
@@ -340,7 +336,7 @@ impl Deliverer {
         }
     }
 
-    /// Sends the request, and creates the WebhookResponse meanwhile. None if this process stops before anything is sent.
+    /// Sends the request. None if this process stops before anything is sent.
     async fn request(
         &self,
         delivery: &Delivery,
@@ -351,11 +347,8 @@ impl Deliverer {
         if !self.may_send().await {
             return None;
         }
-        // In this order: the request does not wait until the other call has left.
-        let sent = self.send_when_allowed(delivery, webhook, request, record);
-        let (sent, created) = tokio::join!(sent, self.recorder.create(delivery, webhook));
-        let (status, verdict) = sent?;
-        Some(Answer { webhook: Arc::clone(webhook), status, verdict, created })
+        let (status, verdict) = self.send_when_allowed(delivery, webhook, request, record).await?;
+        Some(Answer { webhook: Arc::clone(webhook), status, verdict })
     }
 
     async fn send_when_allowed(
@@ -383,14 +376,8 @@ impl Deliverer {
     }
 
     async fn record_judged(&self, delivery: &mut Delivery, judged: Judged) -> Next {
-        let Judged { webhook, status, created, recorded_attempts, is_new, report: _ } = judged;
-        let recorded = match created {
-            Ok(version) => {
-                let record = AttemptRecord { status: &status, recorded_attempts, is_new };
-                self.recorder.record(delivery, version, record).await
-            }
-            Err(error) => Err(error),
-        };
+        let Judged { webhook, mut status, before, report: _ } = judged;
+        let recorded = self.recorder.record(delivery, &webhook, &mut status, before).await;
         let (status, response) = match recorded {
             Ok(theirs) => (theirs.unwrap_or(status), Some(delivery.response_name())),
             Err(error) => {
@@ -422,8 +409,8 @@ impl Deliverer {
 }
 
 /// Decides what follows from an answer: for the delivery, the endpoint, and a webhook of which the receiver wants no more.
-fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict, created }: Answer) -> Judged {
-    let (recorded_attempts, is_new) = (delivery.history.count, delivery.version.is_none());
+fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict }: Answer) -> Judged {
+    let before = RecordedBefore::of(delivery);
     let is_sent = !status.attempts.is_empty();
     let timed_out = verdict == AttemptVerdict::TimedOut;
     let status = status.after(&mut delivery.history, delivery.redeliver.as_deref(), timed_out);
@@ -435,7 +422,7 @@ fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict, created }: 
         Some(next) => status.until(next),
         None => status.redelivered(delivery.redeliver.as_deref()),
     };
-    Judged { webhook, status, created, recorded_attempts, is_new, report }
+    Judged { webhook, status, before, report }
 }
 
 /// Says how the endpoint does, and when the request is to be sent again; None if it is not.

@@ -18,6 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use quick_cache::{Weighter, sync::Cache};
 use serde::Deserialize;
 
+use super::journal::Journal;
 use crate::{
     core::{
         delivery::EventKey,
@@ -68,6 +69,14 @@ pub(crate) enum Recorded {
 pub(crate) struct ResponseContent {
     pub(crate) webhook_id: String,
     pub(crate) content: Option<String>,
+}
+
+impl ResponseContent {
+    /// The part of a response that templates see.
+    pub(crate) fn of(response: WebhookResponse) -> Self {
+        let content = response.status.and_then(|status| status.content);
+        Self { webhook_id: response.spec.webhook_ref.id, content }
+    }
 }
 
 /// The same as a value, which all templates that see it share.
@@ -142,6 +151,7 @@ pub(crate) struct ListedHashes {
 /// The latest responses, and which responses the last list has named.
 pub(crate) struct History {
     objects: Objects,
+    journal: Arc<Journal>,
     /// Hashes of the names of the responses that the last list named, but for those that are gone; and of the names of the
     /// events of all that it named.
     listed: RwLock<HashSet<u64>>,
@@ -155,9 +165,10 @@ pub(crate) struct History {
 
 impl History {
     /// Keeps contents of up to `budget` bytes at hand.
-    pub(crate) fn new(objects: Objects, budget: u64) -> Self {
+    pub(crate) fn new(objects: Objects, journal: Arc<Journal>, budget: u64) -> Self {
         Self {
             objects,
+            journal,
             listed: RwLock::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
@@ -294,29 +305,42 @@ impl History {
             }
             Err(guard) => guard,
         };
-        let read = || self.objects.get_part::<WebhookResponse, ContentPart>(&response.namespace, &response.name);
-        let found = match objects::persist(read).await {
-            Ok(found) => found?,
-            Err(error) => {
-                tracing::error!(error = error_chain(&error), "leave a response out of what templates see");
-                return None;
-            }
-        };
-        let content = found.status.and_then(|status| status.content);
-        let value = Arc::new(ResponseValue::from(&ResponseContent { webhook_id: found.spec.webhook_ref.id, content }));
+        let value = Arc::new(ResponseValue::from(&self.read(&response).await?));
         // It fails where the response was removed, or noted again, meanwhile.
         let _ = guard.insert(Content::Value(Arc::clone(&value)));
         Some(value)
     }
 }
 
+impl History {
+    /// Reads the content of a response: from the journal, if that has it, else from its object. None if it is gone, or can't be read.
+    async fn read(&self, response: &NamespacedName) -> Option<ResponseContent> {
+        if let Some(pending) = self.journal.get(response).await {
+            return Some(ResponseContent::of(pending));
+        }
+        let read = || self.objects.get_part::<WebhookResponse, ContentPart>(&response.namespace, &response.name);
+        match objects::persist(read).await {
+            Ok(found) => found.map(|found| {
+                let content = found.status.and_then(|status| status.content);
+                ResponseContent { webhook_id: found.spec.webhook_ref.id, content }
+            }),
+            Err(error) => {
+                tracing::error!(error = error_chain(&error), "leave a response out of what templates see");
+                None
+            }
+        }
+    }
+}
+
 impl ListedResponses for History {
     fn has(&self, event: &EventKey, webhook: &str) -> bool {
-        self.was_there(&event.namespace, &id::response_name(&event.uid, webhook))
+        let response = NamespacedName::new(Arc::clone(&event.namespace), id::response_name(&event.uid, webhook));
+        self.was_there(&response.namespace, &response.name) || self.journal.is_pending(&response)
     }
 
     fn has_any(&self, event: &EventKey) -> bool {
-        self.had_responses(&event.namespace, &event.name)
+        let name = || NamespacedName::new(Arc::clone(&event.namespace), event.name.as_str());
+        self.had_responses(&event.namespace, &event.name) || self.journal.has_event(&name())
     }
 }
 
@@ -340,7 +364,9 @@ mod tests {
     async fn a_list_removes_what_it_does_not_name_but_not_what_is_newer_than_it() {
         // It is never called.
         let client = Client::try_from(Config::new(Uri::from_static("http://127.0.0.1:1"))).unwrap();
-        let history = History::new(Objects::new(client, "test"), 1024);
+        let objects = Objects::new(client, "test");
+        let (journal, _) = Journal::for_tests(&objects);
+        let history = History::new(objects, journal, 1024);
         let began = history.now();
         history.retain(["a", "b"].map(|webhook| history.found(&response(webhook, 1))).into(), &began);
         let began = history.now();

@@ -11,18 +11,21 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::deliveries::Deliveries;
+use super::{deliveries::Deliveries, journal::Journal};
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of this process. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Metrics(Arc<RwLock<Option<Arc<Deliveries>>>>);
+pub(crate) struct Metrics(Arc<RwLock<Option<Shown>>>);
+
+/// The parts of a process that works.
+type Shown = (Arc<Deliveries>, Arc<Journal>);
 
 impl Metrics {
     /// Shows what this process does, from the time on that it works.
-    pub(crate) fn show(&self, deliveries: &Arc<Deliveries>) {
-        *self.0.write() = Some(Arc::clone(deliveries));
+    pub(crate) fn show(&self, deliveries: &Arc<Deliveries>, journal: &Arc<Journal>) {
+        *self.0.write() = Some((Arc::clone(deliveries), Arc::clone(journal)));
     }
 
     /// The route.
@@ -50,10 +53,11 @@ impl fmt::Debug for Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let deliveries = self.0.read().clone();
-        let load = deliveries.as_ref().map(|deliveries| deliveries.load()).unwrap_or_default();
+        let shown = self.0.read().clone();
+        let load = shown.as_ref().map(|(deliveries, _)| deliveries.load()).unwrap_or_default();
+        let journal = shown.as_ref().map(|(_, journal)| journal.load()).unwrap_or_default();
         let gauges = [
-            ("working", "Whether this replica works: 1, or 0 while it stands by", usize::from(deliveries.is_some())),
+            ("working", "Whether this replica works: 1, or 0 while it stands by", usize::from(shown.is_some())),
             ("deliveries_in_flight", "Deliveries that are sent and not yet recorded", load.in_flight),
             ("deliveries_in_flight_limit", "The bound on these, at which sending waits", load.limit),
             (
@@ -61,6 +65,13 @@ impl Collector for Metrics {
                 "Whether something would be sent but for what is in flight already: 1 or 0",
                 usize::from(load.blocked),
             ),
+            (
+                "records_pending",
+                "Records that are in the journal, and not in their WebhookResponses yet",
+                journal.records,
+            ),
+            ("records_pending_bytes", "Memory of these: an estimate", journal.bytes),
+            ("journal_segments", "DeliveryJournals that are known, and not deleted yet", journal.segments),
             (
                 "deliveries_waiting",
                 "Deliveries that wait: for their turn, their next attempt, or their webhook",

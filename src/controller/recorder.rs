@@ -1,6 +1,12 @@
 //! Writes what came of deliveries into WebhookResponses, and reads what other processes have written there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -8,16 +14,21 @@ use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::catalog::WatchedWebhook;
+use super::{
+    catalog::WatchedWebhook,
+    journal::Journal,
+    record::{self, Written},
+};
 use crate::{
     core::{
-        delivery::{AttemptHistory, Delivery, DeliverySummary, ResponsePhase},
+        delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
         lifecycle::{Found, RedeliveryRequest},
         name::NamespacedName,
         response::ResponseRecord,
     },
     errors::error_chain,
     kubernetes::{
+        name::name_of,
         objects::{self, Objects},
         resource_version::{ResourceVersion, version_of},
     },
@@ -27,42 +38,66 @@ use crate::{
 /// How long to wait before an object that can't be read is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
 
-/// The outcome of writing a status.
-enum Written {
-    /// It is there.
-    Ours(ResourceVersion),
-    /// There is no such object any more.
-    Gone,
-    /// Another replica's is there, and stays.
-    Theirs(ResourceVersion, Box<WebhookResponseStatus>),
+/// How many records may be on the way to their objects before those that come are journaled.
+const DIRECT: usize = 32;
+
+/// What was recorded of a delivery before an attempt.
+#[derive(Clone, Copy)]
+pub(super) struct RecordedBefore {
+    /// How many attempts.
+    pub(super) attempts: u32,
+    /// Whether there was no WebhookResponse.
+    pub(super) nothing: bool,
 }
 
-/// An attempt that is to be recorded, and what was recorded before it.
-pub(super) struct AttemptRecord<'a> {
-    /// The status that the WebhookResponse is to have.
-    pub(super) status: &'a WebhookResponseStatus,
-    /// How many attempts were recorded before.
-    pub(super) recorded_attempts: u32,
-    /// Whether there was no WebhookResponse before.
-    pub(super) is_new: bool,
+impl RecordedBefore {
+    /// What is recorded of a delivery now.
+    pub(super) fn of(delivery: &Delivery) -> Self {
+        let attempts = delivery.history.count;
+        Self { attempts, nothing: attempts == 0 && delivery.version.is_none() }
+    }
 }
 
 /// Writes and reads WebhookResponses.
 pub(crate) struct Recorder {
     objects: Objects,
+    journal: Arc<Journal>,
+    /// How many records are on the way to their objects.
+    direct: AtomicUsize,
     stop: CancellationToken,
+}
+
+/// A record on the way to its object.
+struct Direct<'a>(&'a AtomicUsize);
+
+impl<'a> Direct<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Direct<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Recorder {
     /// Gives up reading what can't be read when `stop` is cancelled.
-    pub(crate) fn new(objects: Objects, stop: CancellationToken) -> Self {
-        Self { objects, stop }
+    pub(crate) fn new(objects: Objects, journal: Arc<Journal>, stop: CancellationToken) -> Self {
+        Self { objects, journal, direct: AtomicUsize::new(0), stop }
     }
 
     /// Reads what another process may have recorded of a delivery. What can't be read is not taken for nothing: it is tried
     /// again. None if this process stops before.
     pub(crate) async fn look_up(&self, delivery: &mut Delivery) -> Option<Found> {
         let (namespace, name) = (&*delivery.event.namespace, delivery.response_name());
+        if let Some(mut response) = self.journal.get(&NamespacedName::new(namespace, &*name)).await {
+            // It will have another one.
+            response.metadata.resource_version = None;
+            return Some(found(delivery, response));
+        }
         loop {
             match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &name)).await {
                 Ok(Some(response)) => return Some(found(delivery, response)),
@@ -76,42 +111,24 @@ impl Recorder {
         }
     }
 
-    /// Creates the WebhookResponse of a delivery, where it is not there yet. Returns its version; None if it was there after
-    /// all.
-    pub(super) async fn create(
-        &self,
-        delivery: &Delivery,
-        webhook: &WatchedWebhook,
-    ) -> Result<Option<ResourceVersion>, objects::Error> {
-        if delivery.version.is_some() {
-            return Ok(delivery.version.clone());
-        }
-        let (namespace, name) = (&*delivery.event.namespace, delivery.response_name());
-        let object = pending(delivery, webhook, &name);
-        match objects::persist(|| self.objects.create(namespace, &name, &object)).await {
-            Ok(version) => Ok(Some(version)),
-            // A call that seemed to fail had worked, or another replica was there.
-            Err(error) if error.is_already_exists() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Records what came of an attempt. Returns what another replica has recorded in the meantime, if one has: that stays.
+    /// Records what came of an attempt: in its object, or in the journal if many others are on the way. Returns what another replica
+    /// has recorded in the meantime, if one has: that stays.
     pub(super) async fn record(
         &self,
         delivery: &mut Delivery,
-        version: Option<ResourceVersion>,
-        AttemptRecord { status, recorded_attempts, is_new }: AttemptRecord<'_>,
+        webhook: &WatchedWebhook,
+        status: &mut WebhookResponseStatus,
+        before: RecordedBefore,
     ) -> Result<Option<WebhookResponseStatus>, objects::Error> {
-        let (event, name) = (Arc::clone(&delivery.event), delivery.response_name());
-        let patch = if is_new { serde_json::to_value(status) } else { status.replacing() };
-        let is_untouched = |theirs: &WebhookResponseStatus| {
-            theirs.attempt_count == recorded_attempts && (!is_new || theirs.phase == ResponsePhase::Pending)
-        };
-        let patch = patch.unwrap_or_default();
-        let theirs = match self.write(&event.namespace, &name, version, &patch, is_untouched).await? {
+        let name = delivery.response_name();
+        let mut response = bare(delivery, webhook, &name);
+        response.metadata.resource_version = delivery.version.as_ref().map(ToString::to_string);
+        response.status = Some(std::mem::take(status));
+        let recorded = self.record_response(delivery, webhook, &mut response, before).await;
+        *status = response.status.unwrap_or_default();
+        let theirs = match recorded? {
             Written::Ours(version) => {
-                delivery.version = Some(version);
+                delivery.version = version;
                 return Ok(None);
             }
             // Its webhook was deleted, and it with it.
@@ -126,9 +143,46 @@ impl Recorder {
             return Ok(None);
         }
         delivery.history = theirs.history();
-        let (namespace, event) = (&*event.namespace, &event.name);
-        tracing::warn!(namespace, response = name, event, "another replica recorded an attempt");
+        let EventKey { namespace, name: event, .. } = &*delivery.event;
+        tracing::warn!(namespace = &**namespace, response = name, event, "another replica recorded an attempt");
         Ok(Some(theirs))
+    }
+
+    async fn record_response(
+        &self,
+        delivery: &Delivery,
+        webhook: &WatchedWebhook,
+        response: &mut WebhookResponse,
+        before: RecordedBefore,
+    ) -> Result<Written, objects::Error> {
+        let name = name_of(response);
+        let is_pending = self.journal.is_pending(&name);
+        let attempts = response.status.as_ref().map_or(0, |status| status.attempt_count);
+        // One that tells of no more attempts than another would count for nothing there.
+        let may_be_journaled = before.nothing || attempts > before.attempts;
+        if may_be_journaled
+            && (is_pending || self.direct.load(Ordering::Relaxed) >= DIRECT)
+            && self.journal.append(response, webhook.generation).await.is_ok()
+        {
+            return Ok(Written::Ours(None));
+        }
+        if is_pending {
+            self.journal.settle(&name).await;
+        }
+        let _direct = Direct::begin(&self.direct);
+        response.metadata.resource_version = None;
+        if before.nothing
+            && let Some(version) = objects::persist(|| record::create(&self.objects, response)).await?
+        {
+            return Ok(Written::Ours(Some(version)));
+        }
+        let is_untouched = |theirs: &WebhookResponseStatus| {
+            theirs.attempt_count == before.attempts && (!before.nothing || theirs.phase == ResponsePhase::Pending)
+        };
+        let patch = response.status.as_ref().map(WebhookResponseStatus::replacing).transpose();
+        let patch = patch.ok().flatten().unwrap_or_default();
+        let version = delivery.version.clone().filter(|_| !is_pending);
+        record::write(&self.objects, &name.namespace, &name.name, version, &patch, is_untouched).await
     }
 
     /// Records the end of a delivery of which nothing more is sent, and `why`. `webhook` makes a record where there is none.
@@ -141,15 +195,15 @@ impl Recorder {
         if delivery.history.count == 0 && delivery.version.is_none() {
             return self.close_unsent(delivery, webhook, why).await;
         }
-        let (namespace, name) = (&*delivery.event.namespace, delivery.response_name());
+        let response = NamespacedName::new(Arc::clone(&delivery.event.namespace), delivery.response_name());
         let patch = closing_patch(&delivery.history, Timestamp::now(), delivery.redeliver.as_deref(), why);
         let attempts = delivery.history.count;
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == attempts;
-        if let Err(error) = self.write(namespace, &name, delivery.version.clone(), &patch, is_untouched).await {
+        if let Err(error) = self.write(&response, delivery.version.clone(), &patch, is_untouched).await {
             log(delivery, &error_chain(&error), "record");
         }
         let (outcome, status_code) = delivery.history.outcome();
-        delivery.summary(outcome, status_code, Some(name))
+        delivery.summary(outcome, status_code, Some(response.name.to_string()))
     }
 
     async fn close_unsent(
@@ -162,15 +216,9 @@ impl Recorder {
             return delivery.summary(ResponsePhase::Skipped, None, None);
         };
         let record = ResponseRecord { content: Some(why.to_owned()), ..ResponseRecord::default() };
-        let status = WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new());
-        let recorded = match self.create(delivery, webhook).await {
-            Ok(version) => {
-                let record = AttemptRecord { status: &status, recorded_attempts: 0, is_new: true };
-                self.record(delivery, version, record).await
-            }
-            Err(error) => Err(error),
-        };
-        match recorded {
+        let mut status = WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new());
+        let before = RecordedBefore::of(delivery);
+        match self.record(delivery, webhook, &mut status, before).await {
             Ok(theirs) => summary_of(delivery, &theirs.unwrap_or(status)),
             Err(error) => {
                 log(delivery, &error_chain(&error), "record");
@@ -189,13 +237,14 @@ impl Recorder {
             return;
         }
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == asked.history.count;
-        if let Err(error) = self.write(namespace, name, Some(asked.version.clone()), &patch, is_untouched).await {
+        if let Err(error) = self.write(&asked.name, Some(asked.version.clone()), &patch, is_untouched).await {
             tracing::error!(error = error_chain(&error), "record");
         }
     }
 
     /// Reads a WebhookResponse; None if it is gone, or can't be read.
     pub(crate) async fn response(&self, name: &NamespacedName) -> Option<WebhookResponse> {
+        self.journal.settle(name).await;
         logged(objects::persist(|| self.objects.get(&name.namespace, &name.name)).await)
     }
 
@@ -204,41 +253,24 @@ impl Recorder {
         logged(objects::persist(|| self.objects.get(namespace, name)).await)
     }
 
-    /// Patches the status of a WebhookResponse at a version, read first if there is none; and at a later one if
-    /// `is_untouched` says that what is there now can be written over.
+    /// Patches the status of a WebhookResponse, after what the journal has of it.
     async fn write(
         &self,
-        namespace: &str,
-        name: &str,
-        mut version: Option<ResourceVersion>,
+        response: &NamespacedName,
+        version: Option<ResourceVersion>,
         patch: &Value,
         is_untouched: impl Fn(&WebhookResponseStatus) -> bool,
     ) -> Result<Written, objects::Error> {
-        loop {
-            if version.is_some() {
-                let write = || self.objects.patch_status::<WebhookResponse>(namespace, name, version.as_ref(), patch);
-                match objects::persist(write).await {
-                    Ok(version) => return Ok(Written::Ours(version)),
-                    Err(error) if error.is_not_found() => return Ok(Written::Gone),
-                    Err(error) if error.is_conflict() => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            let found = objects::persist(|| self.objects.get::<WebhookResponse>(namespace, name)).await?;
-            let Some(found) = found else { return Ok(Written::Gone) };
-            let now = version_of(&found);
-            let theirs = found.status.unwrap_or_default();
-            if !is_untouched(&theirs) {
-                return Ok(Written::Theirs(now, Box::new(theirs)));
-            }
-            version = Some(now);
-        }
+        let is_pending = self.journal.is_pending(response);
+        self.journal.settle(response).await;
+        let version = version.filter(|_| !is_pending);
+        record::write(&self.objects, &response.namespace, &response.name, version, patch, is_untouched).await
     }
 }
 
 /// Reads a record into a delivery.
 fn found(delivery: &mut Delivery, response: WebhookResponse) -> Found {
-    delivery.version = Some(version_of(&response));
+    delivery.version = response.resource_version().map(|_| version_of(&response));
     let Some(status) = response.status else { return Found::ToSend };
     let summary = summary_of(delivery, &status);
     delivery.history = status.history();
@@ -258,12 +290,11 @@ fn summary_of(delivery: &Delivery, status: &WebhookResponseStatus) -> DeliverySu
     delivery.summary(status.phase, status.status_code, Some(delivery.response_name()))
 }
 
-/// Makes the WebhookResponse of a delivery, before anything came of it.
-fn pending(delivery: &Delivery, watched: &WatchedWebhook, name: &str) -> WebhookResponse {
+/// Makes the WebhookResponse of a delivery, without a status.
+fn bare(delivery: &Delivery, watched: &WatchedWebhook, name: &str) -> WebhookResponse {
     let (event, webhook) = (&*delivery.event, &watched.webhook);
     let reference = EventRef { name: event.name.clone(), uid: event.uid.clone() };
-    let mut object =
-        WebhookResponse::pending(name, &event.namespace, reference, &delivery.facts.alert_group_id, webhook);
+    let mut object = WebhookResponse::bare(name, &event.namespace, reference, &delivery.facts.alert_group_id, webhook);
     object.metadata.owner_references = Some(vec![OwnerReference {
         api_version: Webhook::api_version(&()).into_owned(),
         kind: Webhook::kind(&()).into_owned(),

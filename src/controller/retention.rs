@@ -10,7 +10,10 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time},
+};
 use kube::{
     Resource,
     api::{ObjectMeta, Preconditions},
@@ -18,7 +21,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
 
-use super::catalog::Catalog;
+use super::{FIELD_MANAGER, catalog::Catalog};
 use crate::{
     config::Retention,
     core::{
@@ -174,9 +177,12 @@ fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
     let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
     let is_asked = meta.annotations.is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION));
     let writes = meta.managed_fields.unwrap_or_default();
-    // Writes of other fields, such as labels, do not tell when it ended.
-    let last = |status_only: bool| {
-        let writes = writes.iter().filter(|write| !status_only || write.subresource.as_deref() == Some("status"));
+    // What people write, such as labels, does not tell when it ended. Of events the operator writes the status only.
+    let is_ours = |write: &ManagedFieldsEntry| {
+        write.subresource.as_deref() == Some("status") || write.manager.as_deref() == Some(FIELD_MANAGER)
+    };
+    let last = |ours_only: bool| {
+        let writes = writes.iter().filter(|write| !ours_only || is_ours(write));
         writes.filter_map(|write| write.time.as_ref()).map(|Time(time)| *time).fold(created, Timestamp::max)
     };
     StoredObject {
@@ -205,8 +211,8 @@ mod tests {
                 "namespace": "team", "name": "one", "uid": "u", "resourceVersion": "7",
                 "creationTimestamp": "2026-01-01T00:00:00Z",
                 "managedFields": [
-                    {"manager": "oncall-webhooks", "time": "2026-01-01T00:00:01Z"},
-                    {"manager": "oncall-webhooks", "subresource": "status", "time": "2026-01-01T00:00:02Z"},
+                    {"manager": "oncall-webhooks", "time": "2026-01-01T00:00:02Z"},
+                    {"manager": "kubectl-edit", "subresource": "status", "time": "2026-01-01T00:00:01Z"},
                     {"manager": "kubectl-annotate", "time": "2026-01-01T00:00:03Z"},
                 ],
             });

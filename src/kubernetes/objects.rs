@@ -99,7 +99,7 @@ impl Error {
     }
 
     /// Whether the call is not allowed. That may pass: an API server that has just started does not know its rules yet.
-    fn is_forbidden(&self) -> bool {
+    pub(crate) fn is_forbidden(&self) -> bool {
         let ends = |status: &Status| {
             let causes = status.details.iter().flat_map(|details| &details.causes);
             causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
@@ -154,9 +154,19 @@ impl Objects {
     }
 
     /// The same calls, whose writes yield to the others: nobody waits for them.
-    pub(crate) fn yielding(mut self) -> Self {
-        self.priority = Priority::Later;
+    pub(crate) fn yielding(self) -> Self {
+        self.with_priority(Priority::Later)
+    }
+
+    /// The same calls, whose writes have this priority.
+    pub(crate) fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
+    }
+
+    /// Bounds how many writes may be under way that nobody waits for.
+    pub(crate) fn pace(&self, unawaited: usize) {
+        self.writes.pace(unawaited);
     }
 
     /// Reads one object; None if it does not exist.
@@ -312,16 +322,45 @@ impl Objects {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         let call = async {
-            let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
+            let (patch, params) = (Self::status_patch(version, status)?, self.patch_params());
             let request = Request::new(K::url_path(&(), Some(namespace)));
-            let mut patch = serde_json::json!({"status": serde_json::to_value(status)?});
-            if let Some(version) = version {
-                patch["metadata"] = serde_json::json!({"resourceVersion": version.to_string()});
-            }
-            let patch = Patch::Merge(patch);
             self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
         };
         self.write::<K, _>("patch status of", namespace, name, call).await
+    }
+
+    /// The same for a kind whose status is a part of the object, as all else is.
+    pub(crate) async fn patch_own_status<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: Option<&ResourceVersion>,
+        status: &impl Serialize,
+    ) -> Result<ResourceVersion, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let call = async {
+            let (patch, params) = (Self::status_patch(version, status)?, self.patch_params());
+            let request = Request::new(K::url_path(&(), Some(namespace)));
+            self.send::<K>(request.patch(name, &params, &patch)?).await
+        };
+        self.write::<K, _>("patch", namespace, name, call).await
+    }
+
+    fn patch_params(&self) -> PatchParams {
+        PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() }
+    }
+
+    fn status_patch(
+        version: Option<&ResourceVersion>,
+        status: &impl Serialize,
+    ) -> Result<Patch<Value>, serde_json::Error> {
+        let mut patch = serde_json::json!({"status": serde_json::to_value(status)?});
+        if let Some(version) = version {
+            patch["metadata"] = serde_json::json!({"resourceVersion": version.to_string()});
+        }
+        Ok(Patch::Merge(patch))
     }
 
     /// Creates one object, given as its manifest, and reads what became of it.
@@ -338,7 +377,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
+        let params = self.patch_params();
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let call = async { api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Cause::from) };
         self.write::<K, _>("patch", namespace, name, call).await
@@ -408,7 +447,7 @@ where
 }
 
 /// How long a call that is not allowed is tried again.
-const FORBIDDEN: Duration = Duration::from_secs(20);
+pub(crate) const FORBIDDEN: Duration = Duration::from_secs(20);
 
 /// Makes a call until it succeeds or will fail again.
 pub(crate) async fn persist<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>

@@ -2,8 +2,9 @@
 //! waits for yield to the others.
 //!
 //! ```text
-//! first (records)   ─► turns by namespace ─┐
-//! later (statuses)  ─► turns by namespace ─┴─► under way
+//! first (records that deliveries wait for)      ─► turns by namespace ─┐
+//! journaled (records that are in the journal)   ─► turns by namespace ─┼─► under way
+//! later (statuses)                              ─► turns by namespace ─┘
 //! ```
 //! A namespace that alone has something to write may have all of them: many at a time cost the API server less each. While others
 //! write too it has a share only, since what waits in the API server makes everybody's calls and watches late.
@@ -24,8 +25,8 @@ const MOST: usize = 64;
 const EACH: usize = 8;
 /// How long a namespace counts as one that writes, after it asked for that.
 const RECENTLY: Duration = Duration::from_secs(2);
-/// How many writes go first, at most, while one that yields to them waits: so it comes to its end, too.
-const FIRST_IN_A_ROW: u32 = 3;
+/// How many writes of one priority go at most while one of the next waits: so it comes to its end, too.
+const IN_A_ROW: u32 = 3;
 
 /// Which writes go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum Priority {
     /// A delivery waits for it, or somebody who called.
     #[default]
     First,
+    /// It is in the journal, and written out.
+    Journaled,
     /// Nobody waits for it.
     Later,
 }
@@ -53,10 +56,17 @@ pub(crate) struct Turn {
 /// Decides who makes a write now. A waiting write is a `T`.
 struct State<T> {
     first: Turns<T>,
+    journaled: Turns<T>,
     later: Turns<T>,
-    /// How many went first since one came later.
-    in_a_row: u32,
+    /// How many went first since another one went.
+    first_in_a_row: u32,
+    /// How many of the journal went since one came later.
+    journaled_in_a_row: u32,
     under_way: usize,
+    /// How many of those that nobody waits for.
+    unawaited: usize,
+    /// The bound on these.
+    unawaited_limit: usize,
     writers: Writers,
 }
 
@@ -80,6 +90,12 @@ impl Writes {
         self.grant();
         // Senders end by sending only. Without one, the write would not count.
         receiver.await.unwrap_or_else(|_| Turn::new(None, Arc::from(namespace), priority))
+    }
+
+    /// Bounds how many writes may be under way that nobody waits for.
+    pub(crate) fn pace(&self, unawaited: usize) {
+        self.0.lock().unawaited_limit = unawaited.max(1);
+        self.grant();
     }
 
     /// Gives turns to writes that wait, as long as more may be under way.
@@ -111,8 +127,18 @@ impl Drop for Turn {
 // A derived one would ask for it of what waits.
 impl<T> Default for State<T> {
     fn default() -> Self {
-        let (first, later, writers) = Default::default();
-        Self { first, later, in_a_row: 0, under_way: 0, writers }
+        let (first, journaled, later, writers) = Default::default();
+        Self {
+            first,
+            journaled,
+            later,
+            first_in_a_row: 0,
+            journaled_in_a_row: 0,
+            under_way: 0,
+            unawaited: 0,
+            unawaited_limit: MOST,
+            writers,
+        }
     }
 }
 
@@ -120,6 +146,7 @@ impl<T> State<T> {
     fn turns(&mut self, priority: Priority) -> &mut Turns<T> {
         match priority {
             Priority::First => &mut self.first,
+            Priority::Journaled => &mut self.journaled,
             Priority::Later => &mut self.later,
         }
     }
@@ -135,20 +162,36 @@ impl<T> State<T> {
             return None;
         }
         let each = if self.writers.are_several(now) { EACH } else { MOST };
-        let order = match self.in_a_row < FIRST_IN_A_ROW {
-            true => [Priority::First, Priority::Later],
-            false => [Priority::Later, Priority::First],
-        };
         let (priority, (namespace, write)) =
-            order.into_iter().find_map(|priority| Some((priority, self.turns(priority).next(each)?)))?;
-        self.in_a_row = if priority == Priority::First { self.in_a_row + 1 } else { 0 };
+            self.order().iter().find_map(|priority| Some((*priority, self.turns(*priority).next(each)?)))?;
+        match priority {
+            Priority::First => self.first_in_a_row += 1,
+            Priority::Journaled => (self.first_in_a_row, self.journaled_in_a_row) = (0, self.journaled_in_a_row + 1),
+            Priority::Later => (self.first_in_a_row, self.journaled_in_a_row) = (0, 0),
+        }
         self.under_way += 1;
+        self.unawaited += usize::from(priority != Priority::First);
         Some((namespace, priority, write))
+    }
+
+    /// Which writes may go now, those that are to go first before the others.
+    fn order(&self) -> &'static [Priority] {
+        use Priority::{First, Journaled, Later};
+        if self.unawaited >= self.unawaited_limit {
+            return &[First];
+        }
+        match (self.first_in_a_row < IN_A_ROW, self.journaled_in_a_row < IN_A_ROW) {
+            (true, true) => &[First, Journaled, Later],
+            (true, false) => &[First, Later, Journaled],
+            (false, true) => &[Journaled, Later, First],
+            (false, false) => &[Later, Journaled, First],
+        }
     }
 
     /// Takes in that a write is over.
     fn end(&mut self, turn: &Turn) {
         self.under_way -= 1;
+        self.unawaited -= usize::from(turn.priority != Priority::First);
         self.turns(turn.priority).done(&turn.namespace);
     }
 }
@@ -191,6 +234,22 @@ mod tests {
             state.push(namespace, priority, write, now);
         }
         assert_eq!(drain(&mut state, now), ["a1", "b1", "a2", "a status", "b2", "a3", "a status 2"]);
+    }
+
+    #[test]
+    fn of_those_that_nobody_waits_for_records_go_before_statuses_and_no_more_than_the_bound() {
+        use Priority::{First, Journaled, Later};
+        let (mut state, now) = (State::default(), Instant::now());
+        for write in ["r1", "r2", "r3", "r4", "r5"] {
+            state.push("a", Journaled, write, now);
+        }
+        state.push("a", Later, "status", now);
+        state.unawaited_limit = 5;
+        assert_eq!(drain(&mut state, now), ["r1", "r2", "r3", "status", "r4"]);
+        state.push("a", First, "first", now);
+        assert_eq!(drain(&mut state, now), ["first"]);
+        state.unawaited_limit = 6;
+        assert_eq!(drain(&mut state, now), ["r5"]);
     }
 
     #[test]

@@ -150,9 +150,19 @@ fn the_parts_are_within_the_limit_and_grow_with_it() {
         let limit = MemoryLimit { bytes: mib * MIB, source: LimitSource::Flag };
         let (controller, api) = (ControllerBudget::of(limit), ApiBudget::of(limit));
         let ControllerBudget {
-            base, rendering, in_flight, waiting, webhooks, payloads, contents, secrets, lists, ..
+            base,
+            rendering,
+            in_flight,
+            waiting,
+            webhooks,
+            payloads,
+            contents,
+            journal,
+            secrets,
+            lists,
+            ..
         } = controller;
-        let parts = [in_flight, waiting, webhooks, payloads, contents, secrets, lists];
+        let parts = [in_flight, waiting, webhooks, payloads, contents, journal, secrets, lists];
         assert!(base + rendering + parts.iter().sum::<u64>() <= limit.bytes, "{controller:?}");
         assert!(parts.iter().all(|part| *part >= MIB), "{controller:?}");
         let ApiBudget { base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists, .. } = api;
@@ -169,10 +179,12 @@ fn the_parts_are_within_the_limit_and_grow_with_it() {
 fn the_limits_of_the_chart_give_these_budgets() {
     let limit = |mib| MemoryLimit { bytes: mib * MIB, source: LimitSource::Cgroup };
     let mib = |bytes: u64| bytes / MIB;
-    let ControllerBudget { base, rendering, in_flight, waiting, webhooks, payloads, contents, secrets, lists, .. } =
-        ControllerBudget::of(limit(512));
-    let parts = [base, rendering, in_flight, waiting, webhooks, payloads, contents, secrets, lists].map(mib);
-    assert_eq!(parts, [170, 72, 80, 48, 32, 32, 21, 21, 32]);
+    let controller = ControllerBudget::of(limit(512));
+    let ControllerBudget { base, rendering, in_flight, waiting, webhooks, payloads, contents, .. } = controller;
+    let parts = [base, rendering, in_flight, waiting, webhooks, payloads, contents].map(mib);
+    assert_eq!(parts, [170, 72, 70, 43, 32, 26, 18]);
+    let ControllerBudget { journal, secrets, lists, .. } = controller;
+    assert_eq!([journal, secrets, lists].map(mib), [29, 21, 26]);
     let ApiBudget { base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists, .. } =
         ApiBudget::of(limit(256));
     let parts = [base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists].map(mib);

@@ -175,8 +175,8 @@ pub fn closing_patch(history: &AttemptHistory, now: Timestamp, redeliver: Option
 }
 
 impl WebhookResponse {
-    /// The object of one webhook's run before its first attempt.
-    pub fn pending(name: &str, namespace: &str, event: EventRef, alert_group_id: &str, webhook: &Webhook) -> Self {
+    /// The object of one webhook's run, without a status.
+    pub fn bare(name: &str, namespace: &str, event: EventRef, alert_group_id: &str, webhook: &Webhook) -> Self {
         let labels = [
             (WEBHOOK_LABEL, label_value(&webhook.name)),
             (EVENT_LABEL, label_value(&event.name)),

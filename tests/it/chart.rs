@@ -49,8 +49,7 @@ const OPERATOR: &str = "
 discovery.k8s.io/endpointslices: get list
 oncall.dev/alertgroupevents: get list watch delete
 oncall.dev/alertgroupevents/status: patch
-oncall.dev/webhookresponses: get list watch create delete
-oncall.dev/webhookresponses/status: patch
+oncall.dev/webhookresponses: get list watch create patch delete
 oncall.dev/webhooks: list watch
 oncall.dev/webhooks/status: patch
 /secrets: list watch

@@ -74,12 +74,15 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
             Installation::new(&cluster, &chart, "oncall-webhooks", &[&values[0]]).expect("install the chart");
         output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"]))
             .expect("wait for the CRDs");
-        // Each test's operator has a Lease of its own, beside the chart's.
+        // Each test's operator has a Lease and a journal of its own, beside the chart's.
         let account = "--serviceaccount=oncall-webhooks:oncall-webhooks";
         let verbs = "--verb=get,list,watch,create,update";
+        let of_journal = "--verb=get,list,create,delete";
         for args in [
             ["create", "clusterrole", "leases", verbs, "--resource=leases.coordination.k8s.io"],
             ["create", "clusterrolebinding", "leases", "--clusterrole=leases", account],
+            ["create", "clusterrole", "journals", of_journal, "--resource=deliveryjournals.oncall.dev"],
+            ["create", "clusterrolebinding", "journals", "--clusterrole=journals", account],
         ] {
             output(cluster.kubectl().args(args)).expect("allow Leases");
         }

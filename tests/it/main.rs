@@ -8,6 +8,7 @@ mod columns;
 mod delivery;
 mod examples;
 mod harness;
+mod journal;
 mod memory;
 mod neighbours;
 mod payload;

@@ -33,9 +33,14 @@ async fn create<K: Namespaced + serde::Serialize>(world: &World, manifests: Vec<
     let created = stream::iter(manifests).map(Ok::<_, kube::Error>).try_for_each_concurrent(4, |manifest| {
         let api = api.clone();
         async move {
+            let mut manifest = manifest;
+            if let Some(status) = status {
+                // Only a kind whose status is its own part takes it at once.
+                manifest["status"] = status.clone();
+            }
             let object: K = serde_json::from_value(manifest).expect("an object");
             let created = api.create(&PostParams::default(), &object).await?;
-            if let Some(status) = status {
+            if let Some(status) = status.as_ref().filter(|_| K::kind(&()) != "WebhookResponse") {
                 let (name, patch) = (created.meta().name.clone(), json!({"status": status}));
                 api.patch_status(&name.unwrap_or_default(), &PatchParams::default(), &Patch::Merge(patch)).await?;
             }

@@ -59,7 +59,7 @@ async fn response(world: &World, webhook: &str, event: &str, group: &str, phase:
     if let Some(phase) = phase {
         let status = Patch::Merge(json!({"status": {"phase": phase}}));
         let name = format!("{webhook}-{event}");
-        responses.patch_status(&name, &PatchParams::default(), &status).await.expect("patch status");
+        responses.patch(&name, &PatchParams::default(), &status).await.expect("patch WebhookResponse");
     }
 }
 

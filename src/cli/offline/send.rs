@@ -113,7 +113,7 @@ async fn deliver(
         }
     };
     let event_ref = EventRef { name: event.name.clone().unwrap_or_default(), uid };
-    let mut response = WebhookResponse::pending(&name, namespace, event_ref, &event.alert_group_id, webhook);
+    let mut response = WebhookResponse::bare(&name, namespace, event_ref, &event.alert_group_id, webhook);
     response.status = Some(status);
     Some(response)
 }

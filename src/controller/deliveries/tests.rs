@@ -14,6 +14,7 @@ use crate::{
         catalog::WebhookIndex,
         deliver::{Deliverer, Parts},
         history::History,
+        journal::Journal,
         payloads::Payloads,
         secrets::Secrets,
     },
@@ -61,12 +62,15 @@ impl Setting {
         let secrets = Secrets::new(1 << 20);
         let lease = Leadership::unopposed();
         let (payloads, rendering) = (Payloads::new(1 << 20), RenderingPool::new(2).unwrap());
-        let (history, default_timeout) = (Arc::new(History::new(objects.clone(), 1 << 20)), Duration::from_secs(4));
+        let (journal, _) = Journal::for_tests(&objects);
+        let (history, default_timeout) =
+            (Arc::new(History::new(objects.clone(), Arc::clone(&journal), 1 << 20)), Duration::from_secs(4));
         let parts = Parts {
             objects,
             sender,
             secrets,
             history: Arc::clone(&history),
+            journal,
             payloads,
             lease,
             rendering,

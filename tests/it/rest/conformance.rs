@@ -112,7 +112,7 @@ async fn seed(place: &TestNamespace) -> String {
     for (number, (trigger, timestamp)) in responses.into_iter().enumerate() {
         let name = format!("delivered-{number}");
         let event = EventRef { name: format!("event-{number}"), uid: format!("uid-{number}") };
-        let mut response = WebhookResponse::pending(&name, &place.namespace, event, "I1", &compiled);
+        let mut response = WebhookResponse::bare(&name, &place.namespace, event, "I1", &compiled);
         response.spec.trigger_type = serde_json::from_value(trigger.into()).expect("a trigger type");
         response.metadata.owner_references = serde_json::from_value(owner.clone()).expect("an owner");
         let api = place.api::<WebhookResponse>();
@@ -121,7 +121,7 @@ async fn seed(place: &TestNamespace) -> String {
             "phase": "Succeeded", "timestamp": timestamp, "statusCode": 200 + number,
             "content": format!("{{\"n\": {number}}}"), "eventData": format!("{{\"i\": {number}}}"),
         }});
-        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await.expect("patch status");
+        api.patch(&name, &PatchParams::default(), &Patch::Merge(&status)).await.expect("patch WebhookResponse");
     }
     compiled.id
 }

@@ -1,0 +1,300 @@
+//! The journal: takes many records in one write when so many come that each can't have its own at once.
+//!
+//! ```text
+//!                ┌─► append ─► segment (DeliveryJournal) ─► recorded: nobody sends it again
+//! record of an   │                └─► pending ─► write_out ─► WebhookResponse ─► the segment is deleted
+//! attempt ───────┤                       ▲
+//!                └─► WebhookResponse     └── replay: segments that other processes have left
+//! ```
+//! A segment is created once and never changed. What it holds stays in memory, compressed, until it is written out, so that a
+//! segment that somebody deletes meanwhile is no loss. Records are written out as fast as the API server can without holding up
+//! those who create events ([`pending::pace`]).
+//!
+//! Without the kind, or the right to it, every record is written directly.
+
+mod append;
+mod pending;
+mod replay;
+mod segment;
+mod write_out;
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+use quick_cache::{Weighter, sync::Cache};
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use self::segment::JournalRecord;
+use self::{
+    append::Appended,
+    pending::{JournalLimits, NewRecord, PendingRecords, Place, Rate, SegmentId},
+    segment::{Lines, SegmentError},
+};
+use super::catalog::Catalog;
+use crate::{
+    errors::error_chain,
+    kubernetes::{
+        name::NamespacedName,
+        objects::{self, Objects},
+    },
+    memory::{CACHE_ENTRY, cache},
+    resources::{DeliveryJournal, WebhookResponse, label_value},
+};
+
+/// Bound on the records that are pending.
+const MOST_RECORDS: usize = 20_000;
+/// Bound on what they take, compressed, in bytes; less where there is less memory.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Bound on the segments that are held as text, in bytes.
+const LINES: u64 = 4 * 1024 * 1024;
+
+/// Where the segments of an operator are.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalPlace {
+    /// Their namespace.
+    pub(crate) namespace: String,
+    /// The namespaces that it works in: segments of other scopes are left alone.
+    pub(crate) scope: String,
+}
+
+impl JournalPlace {
+    /// The place of the segments of an operator that works in one namespace, or in all.
+    pub(crate) fn new(namespace: &str, works_in: Option<&str>) -> Self {
+        let scope = works_in.map_or_else(|| "all".to_owned(), |works_in| format!("in.{works_in}"));
+        Self { namespace: namespace.to_owned(), scope: label_value(&scope).to_lowercase() }
+    }
+}
+
+/// How much is in the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JournalLoad {
+    /// Records that are not written out.
+    pub(crate) records: usize,
+    /// About how many bytes they take.
+    pub(crate) bytes: usize,
+    /// Segments.
+    pub(crate) segments: usize,
+}
+
+/// The records that are in the journal.
+pub(crate) struct Journal {
+    /// Makes the calls for segments. They wait for no other writes.
+    objects: Objects,
+    /// Writes records out.
+    records: Objects,
+    catalog: Arc<Catalog>,
+    place: JournalPlace,
+    /// Tells the segments of this process from those of others.
+    nonce: String,
+    state: Mutex<State>,
+    lines: Cache<SegmentId, Arc<Lines>, LinesWeight>,
+    appended: mpsc::UnboundedSender<Appended>,
+    /// There is something to write out.
+    work: Notify,
+    /// Something was written out.
+    written: Notify,
+}
+
+struct State {
+    pending: PendingRecords,
+    segments: HashMap<SegmentId, Segment>,
+    /// Segments that are of no use and could not be deleted, by name.
+    doomed: Vec<String>,
+    /// How many segments this process has known.
+    count: SegmentId,
+    /// How many it has created.
+    created: u64,
+    /// How many records are added.
+    rate: Rate,
+    /// When segments may be created; None before it is known that they may be.
+    open: Option<Instant>,
+}
+
+struct Segment {
+    name: String,
+    /// None where there was no room for it: it is read when it is needed.
+    data: Option<Arc<[u8]>>,
+}
+
+/// Records that are to be added to the journal.
+pub(crate) struct Appends(mpsc::UnboundedReceiver<Appended>);
+
+#[derive(Clone)]
+struct LinesWeight;
+
+impl Weighter<SegmentId, Arc<Lines>> for LinesWeight {
+    fn weight(&self, _: &SegmentId, lines: &Arc<Lines>) -> u64 {
+        CACHE_ENTRY + lines.size() as u64
+    }
+}
+
+/// A record that can't be read from its segment.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("read DeliveryJournal {name}")]
+    Segment { name: String, source: SegmentError },
+    #[error(transparent)]
+    Object(#[from] objects::Error),
+    #[error("DeliveryJournal {0} was deleted before all of it was written out")]
+    Gone(String),
+}
+
+impl Journal {
+    /// Holds records of up to `budget` bytes. `objects` makes the calls for segments, `records` those that write records out.
+    pub(crate) fn new(
+        objects: Objects,
+        records: Objects,
+        catalog: Arc<Catalog>,
+        place: JournalPlace,
+        budget: u64,
+    ) -> (Arc<Self>, Appends) {
+        let (appended, appends) = mpsc::unbounded_channel();
+        let bytes = usize::try_from(budget.min(MOST_BYTES)).unwrap_or(usize::MAX);
+        let state = State {
+            pending: PendingRecords::new(JournalLimits { records: MOST_RECORDS, bytes }),
+            segments: HashMap::new(),
+            doomed: Vec::new(),
+            count: 0,
+            created: 0,
+            rate: Rate::new(Instant::now()),
+            open: None,
+        };
+        let journal = Self {
+            objects,
+            records,
+            catalog,
+            place,
+            // Without randomness another process may have the same name, whose segment is not replaced.
+            nonce: format!("{:016x}", getrandom::u64().unwrap_or_default()),
+            state: Mutex::new(state),
+            lines: cache(LINES, 512 * 1024, LinesWeight),
+            appended,
+            work: Notify::new(),
+            written: Notify::new(),
+        };
+        (Arc::new(journal), Appends(appends))
+    }
+
+    /// Adds records, writes them out, and looks for segments of other processes, for ever. `adopted` is told of each record of
+    /// those.
+    pub(crate) async fn run(self: Arc<Self>, appends: Appends, adopted: impl Fn(&JournalRecord) + Send + Sync) {
+        tokio::join!(
+            Arc::clone(&self).append_all(appends.0),
+            Arc::clone(&self).write_all_out(),
+            self.look_for_segments(adopted)
+        );
+    }
+
+    /// Whether a record of a response is pending.
+    pub(crate) fn is_pending(&self, response: &NamespacedName) -> bool {
+        self.state.lock().pending.place(response).is_some()
+    }
+
+    /// Whether a record of an event is pending.
+    pub(crate) fn has_event(&self, event: &NamespacedName) -> bool {
+        self.state.lock().pending.has_event(event)
+    }
+
+    /// The pending record of a response; None if there is none.
+    pub(crate) async fn get(&self, response: &NamespacedName) -> Option<WebhookResponse> {
+        loop {
+            let place = self.state.lock().pending.place(response)?;
+            match self.read(place).await {
+                Ok(record) => return Some(record.response),
+                // It was written out meanwhile, or replaced.
+                Err(_) if self.state.lock().pending.place(response) != Some(place) => {}
+                Err(error) => {
+                    tracing::error!(error = error_chain(&error), "read a record from the journal");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// How much is in the journal.
+    pub(crate) fn load(&self) -> JournalLoad {
+        let state = self.state.lock();
+        JournalLoad { records: state.pending.count(), bytes: state.pending.bytes(), segments: state.segments.len() }
+    }
+
+    /// Reads a record from its segment.
+    async fn read(&self, place: Place) -> Result<JournalRecord, ReadError> {
+        let lines = match self.lines.get_value_or_guard_async(&place.segment).await {
+            Ok(lines) => lines,
+            Err(guard) => {
+                let (name, data) = self.data(place.segment).await?;
+                let lines = Lines::inflate(&data).map_err(|source| ReadError::Segment { name, source })?;
+                let lines = Arc::new(lines);
+                // It fails where it was removed meanwhile.
+                let _ = guard.insert(Arc::clone(&lines));
+                lines
+            }
+        };
+        lines.record(place.line).map_err(|source| ReadError::Segment { name: self.name_of(place.segment), source })
+    }
+
+    fn name_of(&self, segment: SegmentId) -> String {
+        self.state.lock().segments.get(&segment).map(|segment| segment.name.clone()).unwrap_or_default()
+    }
+
+    /// The name and the data of a segment, read again where there was no room for it.
+    async fn data(&self, segment: SegmentId) -> Result<(String, Arc<[u8]>), ReadError> {
+        let known = self.state.lock().segments.get(&segment).map(|known| (known.name.clone(), known.data.clone()));
+        let (name, data) = known.unwrap_or_default();
+        if let Some(data) = data {
+            return Ok((name, data));
+        }
+        let found = objects::persist(|| self.objects.get::<DeliveryJournal>(&self.place.namespace, &name)).await?;
+        let Some(found) = found else { return Err(ReadError::Gone(name)) };
+        let data = segment::from_text(&found.spec.data);
+        let data = data.map_err(|source| ReadError::Segment { name: name.clone(), source })?;
+        Ok((name, Arc::from(data)))
+    }
+
+    /// Takes in a segment that is there, and its records. `data` is None where it is not held.
+    fn add(&self, name: String, data: Option<Arc<[u8]>>, records: Vec<NewRecord>) -> Vec<String> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        state.count += 1;
+        let id = state.count;
+        state.segments.insert(id, Segment { name, data });
+        let ended = state.pending.add(id, records);
+        self.work.notify_one();
+        ended.into_iter().filter_map(|ended| self.end(state, ended)).collect()
+    }
+
+    /// Forgets a segment. Returns its name.
+    fn end(&self, state: &mut State, segment: SegmentId) -> Option<String> {
+        self.lines.remove(&segment);
+        state.segments.remove(&segment).map(|segment| segment.name)
+    }
+
+    /// Deletes segments that are of no use any more.
+    async fn delete(&self, segments: Vec<String>) {
+        for name in segments {
+            match self.objects.delete::<DeliveryJournal>(&self.place.namespace, &name, Default::default()).await {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "will try again within a minute");
+                    self.state.lock().doomed.push(name);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Journal {
+    /// A journal that no record is added to.
+    pub(crate) fn for_tests(objects: &Objects) -> (Arc<Self>, Appends) {
+        let place = JournalPlace::new("operator", None);
+        Self::new(objects.clone(), objects.clone(), Arc::default(), place, 1 << 20)
+    }
+}
+
+/// Splits the bytes of a segment among its records, by the lengths of their texts.
+fn parts(data: usize, texts: &[usize]) -> impl Iterator<Item = usize> {
+    let all = texts.iter().sum::<usize>().max(1);
+    texts.iter().map(move |text| data.saturating_mul(*text) / all)
+}

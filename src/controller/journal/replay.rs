@@ -1,0 +1,183 @@
+//! Takes over the segments that other processes have left.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::{ResourceExt, api::ObjectMeta};
+use tokio::time::sleep;
+
+use super::{
+    Journal, JournalRecord, NewRecord, parts,
+    segment::{self, Lines, SegmentError},
+};
+use crate::{
+    errors::error_chain,
+    kubernetes::{
+        name::name_of,
+        objects::{self, Cause},
+        resource_version::ResourceVersion,
+    },
+    resources::{DeliveryJournal, JOURNAL_SCOPE_LABEL},
+};
+
+/// How often to look for segments.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long to wait after a list that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How many segments are read at a time.
+const READS: usize = 4;
+
+/// The segments can't be listed or read.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error("list DeliveryJournals")]
+    List(#[source] Cause),
+    #[error(transparent)]
+    Read(#[from] objects::Error),
+}
+
+impl LookError {
+    fn code(&self) -> Option<u16> {
+        match self {
+            Self::List(Cause::Client(kube::Error::Api(status))) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// Whether there is no such kind.
+    fn is_unknown_kind(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// Whether there is no right to it. An API server that has just started does not know its rules yet.
+    fn is_forbidden(&self) -> bool {
+        matches!(self.code(), Some(401 | 403))
+    }
+}
+
+impl Journal {
+    /// Takes over all segments that are there. `adopted` is told of each record. From then on records may be added; where there is
+    /// no such kind, or no right to it, they are written directly until there is.
+    pub(crate) async fn open(&self, adopted: impl Fn(&JournalRecord) + Sync) {
+        let since = Instant::now();
+        let mut unreadable = HashSet::new();
+        loop {
+            match self.look(&adopted, &mut unreadable).await {
+                Ok(()) => return,
+                Err(error)
+                    if error.is_unknown_kind() || (error.is_forbidden() && since.elapsed() > objects::FORBIDDEN) =>
+                {
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "there is no journal, so alert storms are slow: apply the chart's crds/ and its rights to deliveryjournals"
+                    );
+                    return;
+                }
+                Err(error) => tracing::warn!(error = error_chain(&error), "will try again in {AGAIN:?}"),
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Looks for segments of other processes, for ever.
+    pub(super) async fn look_for_segments(&self, adopted: impl Fn(&JournalRecord) + Sync) {
+        let mut unreadable = HashSet::new();
+        loop {
+            sleep(LOOK).await;
+            let doomed = std::mem::take(&mut self.state.lock().doomed);
+            self.delete(doomed).await;
+            if let Err(error) = self.look(&adopted, &mut unreadable).await
+                && !error.is_unknown_kind()
+                && !error.is_forbidden()
+            {
+                tracing::warn!(error = error_chain(&error), "will try again in {LOOK:?}");
+            }
+        }
+    }
+
+    /// Looks once. `unreadable` are the names of those that can't be read.
+    async fn look(
+        &self,
+        adopted: &(impl Fn(&JournalRecord) + Sync),
+        unreadable: &mut HashSet<String>,
+    ) -> Result<(), LookError> {
+        let selector = format!("{JOURNAL_SCOPE_LABEL}={}", self.place.scope);
+        let own = format!("{}-{}-", self.place.scope, self.nonce);
+        let known: HashSet<String> = {
+            let state = self.state.lock();
+            state.segments.values().map(|segment| segment.name.clone()).chain(state.doomed.iter().cloned()).collect()
+        };
+        let is_unknown = |meta: &ObjectMeta| {
+            let name = meta.name.as_deref().unwrap_or_default();
+            !name.starts_with(&own) && !known.contains(name) && !unreadable.contains(name)
+        };
+        let listed = self.objects.list_metadata::<DeliveryJournal>(Some(&self.place.namespace), &selector, is_unknown);
+        let mut found = listed.await.map_err(LookError::List)?;
+        // In the order of their creation: of two records of a webhook for an alert group, templates see the later one.
+        found.sort_by_key(|meta| ResourceVersion::from(meta.resource_version.as_deref().unwrap_or_default()));
+        let read = |meta: ObjectMeta| async move {
+            let name = meta.name.unwrap_or_default();
+            objects::persist(|| self.objects.get::<DeliveryJournal>(&self.place.namespace, &name)).await
+        };
+        let mut segments = stream::iter(found.into_iter().map(read)).buffered(READS);
+        let mut count = 0;
+        while let Some(segment) = segments.try_next().await? {
+            // Whoever made it may have deleted it.
+            let Some(segment) = segment else { continue };
+            match self.adopt(&segment, adopted) {
+                Ok((records, ended)) => {
+                    count += records;
+                    self.delete(ended).await;
+                }
+                Err(error) => {
+                    let (namespace, name) = (&self.place.namespace, segment.name_any());
+                    tracing::error!(
+                        error = error_chain(&error),
+                        "DeliveryJournal {namespace}/{name} can't be read, and stays: what it alone holds is sent again"
+                    );
+                    unreadable.insert(name);
+                }
+            }
+        }
+        if count > 0 {
+            tracing::info!(records = count, "took over what another process has left in the journal");
+        }
+        self.state.lock().open.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Takes a segment over, if all of it can be read. Returns how many records it has, and the segments that are of no use any
+    /// more.
+    fn adopt(
+        &self,
+        segment: &DeliveryJournal,
+        adopted: &impl Fn(&JournalRecord),
+    ) -> Result<(usize, Vec<String>), SegmentError> {
+        let data = segment::from_text(&segment.spec.data)?;
+        let lines = Lines::inflate(&data)?;
+        let texts: Vec<usize> = (0..lines.count()).map(|line| lines.line(line).len()).collect();
+        let mut added = Vec::new();
+        for (line, bytes) in parts(data.len(), &texts).enumerate() {
+            let record = lines.record(line)?;
+            added.push((
+                NewRecord {
+                    response: name_of(&record.response),
+                    event: Arc::from(record.response.spec.event_ref.name.as_str()),
+                    attempts: record.attempts(),
+                    bytes,
+                    line,
+                },
+                record,
+            ));
+        }
+        let (records, all): (Vec<NewRecord>, Vec<JournalRecord>) = added.into_iter().unzip();
+        let may_hold = self.state.lock().pending.may_hold(data.len());
+        let ended = self.add(segment.name_any(), may_hold.then(|| Arc::from(data)), records);
+        all.iter().for_each(adopted);
+        Ok((texts.len(), ended))
+    }
+}

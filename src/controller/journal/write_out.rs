@@ -1,0 +1,148 @@
+//! Writes the records of the journal into their objects.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::ResourceExt;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::{
+    Journal, JournalRecord, ReadError,
+    pending::{Taken, WrittenOut, pace},
+};
+use crate::{
+    controller::record::{self, Written},
+    errors::error_chain,
+    kubernetes::{name::NamespacedName, objects},
+    resources::{ResponsePhase, WebhookResponseStatus},
+};
+
+/// How often to look how fast records may be written out, while others are added.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait after a call that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How many writes may be under way, and how many of one namespace while others have something to write too.
+const MOST: usize = 64;
+const EACH: usize = 16;
+
+impl Journal {
+    /// Writes all records out, for ever.
+    pub(super) async fn write_all_out(self: Arc<Self>) {
+        let mut writes = JoinSet::new();
+        loop {
+            let limit = self.limit();
+            self.records.pace(limit);
+            while writes.len() < limit
+                && let Some(taken) = self.next()
+            {
+                writes.spawn(Arc::clone(&self).write_out(taken));
+            }
+            tokio::select! {
+                Some(_) = writes.join_next() => {}
+                () = self.work.notified() => {}
+                () = tokio::time::sleep(LOOK), if limit < MOST => {}
+            }
+        }
+    }
+
+    fn limit(&self) -> usize {
+        let mut state = self.state.lock();
+        pace(state.rate.get(Instant::now()), state.pending.fill())
+    }
+
+    fn next(&self) -> Option<Taken> {
+        let mut state = self.state.lock();
+        let each = if state.pending.namespaces() > 1 { EACH } else { MOST };
+        state.pending.next(each)
+    }
+
+    /// Resolves when the record of a response is written out, if one is pending: before all others.
+    pub(crate) async fn settle(self: &Arc<Self>, response: &NamespacedName) {
+        loop {
+            let written = self.written.notified();
+            let taken = {
+                let mut state = self.state.lock();
+                if state.pending.place(response).is_none() {
+                    return;
+                }
+                state.pending.take(response)
+            };
+            match taken {
+                Some(taken) => Arc::clone(self).write_out(taken).await,
+                None => written.await,
+            }
+        }
+    }
+
+    async fn write_out(self: Arc<Self>, taken: Taken) {
+        let written = self.try_to_write_out(&taken).await;
+        let ended = {
+            let mut state = self.state.lock();
+            let ended = state.pending.done(&taken, written);
+            ended.and_then(|ended| self.end(&mut state, ended))
+        };
+        self.written.notify_waiters();
+        self.work.notify_one();
+        self.delete(ended.into_iter().collect()).await;
+    }
+
+    async fn try_to_write_out(&self, taken: &Taken) -> WrittenOut {
+        let record = match self.read(taken.place).await {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(error = error_chain(&error), "write a record of the journal out");
+                return if matches!(error, ReadError::Object(_)) { WrittenOut::Again } else { WrittenOut::Done };
+            }
+        };
+        match self.write(record).await {
+            Ok(()) => WrittenOut::Done,
+            Err(error) => {
+                let since = taken.forbidden_since.unwrap_or_else(Instant::now);
+                let is_early = error.is_forbidden() && since.elapsed() < objects::FORBIDDEN;
+                if error.is_final() && !is_early {
+                    tracing::error!(error = error_chain(&error), "write a record of the journal out");
+                    return WrittenOut::Done;
+                }
+                tracing::warn!(error = error_chain(&error), "will try again in {AGAIN:?}");
+                tokio::time::sleep(AGAIN).await;
+                if is_early { WrittenOut::Forbidden(since) } else { WrittenOut::Again }
+            }
+        }
+    }
+
+    /// Writes a record into its object.
+    async fn write(&self, JournalRecord { mut response, .. }: JournalRecord) -> Result<(), objects::Error> {
+        let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
+        let owner = response.owner_references().first().map(|owner| owner.uid.clone()).unwrap_or_default();
+        if self.catalog.is_gone(&namespace, &response.spec.webhook_ref.name, &owner) {
+            // The object would go with it.
+            return Ok(());
+        }
+        let status = response.status.take().unwrap_or_default();
+        let known = response.metadata.resource_version.take().map(|version| version.as_str().into());
+        let (version, is_new) = match known {
+            Some(version) => (Some(version), false),
+            None => {
+                let created = record::create(&self.records, &response).await?;
+                let is_new = created.is_some();
+                (created, is_new)
+            }
+        };
+        let patch = if is_new { serde_json::to_value(&status) } else { status.replacing() };
+        // Nothing in it is what JSON can't express.
+        let patch = patch.unwrap_or(Value::Null);
+        let is_untouched = |theirs: &WebhookResponseStatus| is_older(theirs, &status);
+        match record::write(&self.records, &namespace, &name, version, &patch, is_untouched).await? {
+            Written::Ours(_) | Written::Gone | Written::Theirs(..) => Ok(()),
+        }
+    }
+}
+
+/// Whether a status tells less than one that is to be written.
+fn is_older(theirs: &WebhookResponseStatus, ours: &WebhookResponseStatus) -> bool {
+    theirs.attempt_count < ours.attempt_count
+        || (theirs.attempt_count == ours.attempt_count && theirs.phase == ResponsePhase::Pending)
+}
