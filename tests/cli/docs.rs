@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -10,6 +10,7 @@ const DOCUMENTS: [&str; 8] = [
     "SECURITY.md",
     "crates/pyjinja/README.md",
     "docs/guarantees.md",
+    "docs/performance.md",
     "docs/security.md",
 ];
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -14,7 +14,11 @@ use axum::{
     http::{HeaderMap, Method, Response, Uri},
 };
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -58,6 +62,9 @@ impl Answer {
     }
 }
 
+/// Bound on what closing and opening may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 type Respond = dyn Fn(&Received) -> Answer + Send + Sync;
 
 struct Shared {
@@ -66,11 +73,13 @@ struct Shared {
     respond: Box<Respond>,
 }
 
-/// Listens until it is dropped.
+/// Listens until it is dropped, but for the time between [`Receiver::close`] and [`Receiver::open`].
 pub struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
+    /// Ends the listening and the connections when it is dropped.
+    open: Option<oneshot::Sender<()>>,
 }
 
 impl Receiver {
@@ -83,12 +92,40 @@ impl Receiver {
         let address = listener.local_addr()?;
         let shared =
             Arc::new(Shared { received: Mutex::default(), count: watch::Sender::new(0), respond: Box::new(respond) });
-        let routes = Router::new().fallback(receive).with_state(Arc::clone(&shared));
-        let server = tokio::spawn(async move {
-            // Ends when the receiver is dropped; until then, tests notice what does not arrive.
-            let _ = axum::serve(listener, routes).await;
-        });
-        Ok(Self { address, shared, server })
+        let (server, open) = serve(listener, Arc::clone(&shared));
+        Ok(Self { address, shared, server, open: Some(open) })
+    }
+
+    /// Ends the listening and, when what is on its way is answered, all connections, as a restart of a receiver does. Returns
+    /// when they have ended.
+    ///
+    /// # Errors
+    /// They have not within a minute.
+    pub async fn close(&mut self) -> Result<()> {
+        self.open = None;
+        tokio::time::timeout(PATIENCE, &mut self.server)
+            .await
+            .context("close the receiver")?
+            .context("close the receiver")
+    }
+
+    /// Listens again, at the same address.
+    ///
+    /// # Errors
+    /// The port is somebody else's for a minute.
+    pub async fn open(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                // A connection of somebody else's may have been given the port meanwhile.
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => return Err(anyhow!(error).context("get the receiver's port back")),
+            }
+        };
+        let (server, open) = serve(listener, Arc::clone(&self.shared));
+        (self.server, self.open) = (server, Some(open));
+        Ok(())
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -124,6 +161,18 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.server.abort();
     }
+}
+
+/// Serves until the sender that it returns is dropped.
+fn serve(listener: TcpListener, shared: Arc<Shared>) -> (JoinHandle<()>, oneshot::Sender<()>) {
+    let routes = Router::new().fallback(receive).with_state(shared);
+    let (open, closed) = oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        // Ends when the receiver is closed or dropped; until then, tests notice what does not arrive.
+        let closing = async move { drop(closed.await) };
+        let _ = axum::serve(listener, routes).with_graceful_shutdown(closing).await;
+    });
+    (server, open)
 }
 
 async fn receive(
