@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use accounting::{Duplicates, OperatorUnderTest, Report, Settings, run};
+use accounting::{Duplicates, JournalFaults, OperatorUnderTest, Report, Settings, run};
 use tokio::sync::Mutex;
 
 /// Each takes all the cores.
@@ -29,7 +29,7 @@ async fn account(settings: &Settings) -> Report {
     let Duplicates { at_kill, at_pause, at_hand_over, .. } = report.duplicates;
     let all = at_kill + at_pause + at_hand_over;
     let expected = Report {
-        events: settings.events,
+        events: settings.all_events(),
         open: 0,
         deliveries: settings.deliveries(),
         requests: settings.deliveries() + retries + all,
@@ -39,6 +39,9 @@ async fn account(settings: &Settings) -> Report {
         duplicates: Duplicates { all, at_kill, at_pause, at_hand_over, unexplained: 0 },
         out_of_order: 0,
         overtaken,
+        repeated_out_of_order: 0,
+        segments_left: 0,
+        segments_unnamed: 0,
         strange: 0,
         misrecorded: 0,
         faults: report.faults.clone(),
@@ -60,11 +63,13 @@ async fn whatever_is_killed_nothing_is_lost_or_out_of_order_and_only_what_was_in
         writers: 16,
         backlog: 200,
         refused_per_mille: 60,
+        burst: 60,
         kills: 2,
         pauses: 1,
         api_server_restarts: 1,
         etcd_restarts: 1,
         receiver_restarts: 2,
+        journal: JournalFaults { kills_at_segments: 1, kills_at_write_out: 1, deletions: 1, broken: 1 },
         standby: false,
         lease_seconds: 15,
         patience: Duration::from_secs(60),
@@ -83,11 +88,13 @@ async fn whichever_replica_leads_nothing_is_lost_or_out_of_order_and_only_what_w
         writers: 16,
         backlog: 100,
         refused_per_mille: 60,
+        burst: 60,
         kills: 1,
         pauses: 1,
         api_server_restarts: 0,
         etcd_restarts: 0,
         receiver_restarts: 1,
+        journal: JournalFaults { kills_at_segments: 1, ..JournalFaults::default() },
         standby: true,
         lease_seconds: 4,
         patience: Duration::from_secs(60),

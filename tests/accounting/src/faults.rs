@@ -17,10 +17,47 @@ pub enum Fault {
     Etcd,
     /// The receiver is restarted.
     Receiver,
+    /// The operator, or the leader, is killed with -9 when a segment of its journal appears, in a storm: others are being created.
+    KilledAtSegment,
+    /// The same when a segment is removed: others are being written out.
+    KilledAtWriteOut,
+    /// The segments are deleted as they appear, while a leader lives.
+    SegmentsDeleted,
+    /// A segment that can't be read is put among the others, and the operator is killed, so that another process finds it.
+    BrokenSegment,
     /// The Lease went over while its holder ran, since an outage took too long. Nobody did this on purpose.
     HandOver,
     /// An operator ended by itself, and was started again. Nobody did this on purpose.
     Ended,
+}
+
+impl Fault {
+    /// Whether the operator, or the leader, is killed.
+    pub(crate) fn kills(self) -> bool {
+        matches!(self, Self::Kill | Self::KilledAtSegment | Self::KilledAtWriteOut | Self::BrokenSegment)
+    }
+
+    /// Whether it comes in a storm of its own, so that there is a journal.
+    pub(crate) fn is_of_the_journal(self) -> bool {
+        use Fault::{BrokenSegment, KilledAtSegment, KilledAtWriteOut, SegmentsDeleted};
+        matches!(self, KilledAtSegment | KilledAtWriteOut | SegmentsDeleted | BrokenSegment)
+    }
+
+    /// All that are done on purpose, each with how often.
+    pub(crate) fn planned(settings: &Settings) -> [(Self, usize); 9] {
+        let journal = settings.journal;
+        [
+            (Self::Kill, settings.kills),
+            (Self::Pause, settings.pauses),
+            (Self::ApiServer, settings.api_server_restarts),
+            (Self::Etcd, settings.etcd_restarts),
+            (Self::Receiver, settings.receiver_restarts),
+            (Self::KilledAtSegment, journal.kills_at_segments),
+            (Self::KilledAtWriteOut, journal.kills_at_write_out),
+            (Self::SegmentsDeleted, journal.deletions),
+            (Self::BrokenSegment, journal.broken),
+        ]
+    }
 }
 
 impl fmt::Display for Fault {
@@ -31,6 +68,10 @@ impl fmt::Display for Fault {
             Self::ApiServer => "API server restarted",
             Self::Etcd => "etcd restarted",
             Self::Receiver => "receiver restarted",
+            Self::KilledAtSegment => "operator killed as a journal segment appeared",
+            Self::KilledAtWriteOut => "operator killed as a journal segment was written out",
+            Self::SegmentsDeleted => "journal segments deleted",
+            Self::BrokenSegment => "broken journal segment put there, and operator killed",
             Self::HandOver => "lease went over in an outage",
             Self::Ended => "operator ended by itself",
         })
@@ -50,19 +91,13 @@ pub(crate) struct Disturbance {
     pub(crate) resumed: Option<Duration>,
 }
 
-/// The faults, each with the number of deliveries that have arrived before it comes. They come one after another, between
-/// the first twentieth of the deliveries and the last fifth.
+/// The faults, each with the number of deliveries, those of bursts aside, that have arrived before it comes. They come one after
+/// another, between the first twentieth of these deliveries and the last fifth.
 pub(crate) fn schedule(settings: &Settings, chance: &mut fastrand::Rng) -> Vec<(usize, Fault)> {
-    let counts = [
-        (Fault::Kill, settings.kills),
-        (Fault::Pause, settings.pauses),
-        (Fault::ApiServer, settings.api_server_restarts),
-        (Fault::Etcd, settings.etcd_restarts),
-        (Fault::Receiver, settings.receiver_restarts),
-    ];
-    let mut faults: Vec<Fault> = counts.into_iter().flat_map(|(fault, count)| vec![fault; count]).collect();
+    let planned = Fault::planned(settings).into_iter();
+    let mut faults: Vec<Fault> = planned.flat_map(|(fault, count)| vec![fault; count]).collect();
     chance.shuffle(&mut faults);
-    let (first, last) = (settings.deliveries() / 20, settings.deliveries() * 4 / 5);
+    let (first, last) = (settings.deliveries_aside() / 20, settings.deliveries_aside() * 4 / 5);
     // One in each of as many equal parts: a machine that is slow to restart something has time for the others.
     let part = (last - first) as f64 / faults.len().max(1) as f64;
     let moments = (0..faults.len()).map(|number| first + ((number as f64 + chance.f64()) * part) as usize);
@@ -72,6 +107,7 @@ pub(crate) fn schedule(settings: &Settings, chance: &mut fastrand::Rng) -> Vec<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::JournalFaults;
 
     #[test]
     fn the_seed_decides_when_which_fault_comes_and_all_come_in_time() {
@@ -83,7 +119,9 @@ mod tests {
             writers: 4,
             backlog: 100,
             refused_per_mille: 50,
+            burst: 100,
             kills: 5,
+            journal: JournalFaults { kills_at_segments: 1, kills_at_write_out: 0, deletions: 2, broken: 0 },
             pauses: 2,
             api_server_restarts: 3,
             etcd_restarts: 1,
@@ -96,11 +134,18 @@ mod tests {
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
         let moments: Vec<usize> = of(1).into_iter().map(|(moment, _)| moment).collect();
-        assert!(moments.is_sorted() && moments[0] >= 100 && moments[14] <= 1600, "{moments:?}");
+        assert!(moments.is_sorted() && moments[0] >= 100 && moments[17] <= 1600, "{moments:?}");
         let mut faults: Vec<Fault> = of(1).into_iter().map(|(_, fault)| fault).collect();
         faults.sort();
-        let expected =
-            [(Fault::Kill, 5), (Fault::Pause, 2), (Fault::ApiServer, 3), (Fault::Etcd, 1), (Fault::Receiver, 4)];
+        let expected = [
+            (Fault::Kill, 5),
+            (Fault::Pause, 2),
+            (Fault::ApiServer, 3),
+            (Fault::Etcd, 1),
+            (Fault::Receiver, 4),
+            (Fault::KilledAtSegment, 1),
+            (Fault::SegmentsDeleted, 2),
+        ];
         assert_eq!(faults, expected.into_iter().flat_map(|(fault, count)| vec![fault; count]).collect::<Vec<_>>());
     }
 }

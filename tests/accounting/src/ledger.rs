@@ -16,6 +16,9 @@ use crate::{
     report::{Duplicates, Injected, Report},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// How long a process that goes on after a pause may take to notice that it does not lead any more.
 const WAKING: Duration = Duration::from_secs(1);
 /// How many requests such a process may have been about to write when it was paused: nothing held them back any more. It has
@@ -38,6 +41,10 @@ pub(crate) struct Evidence {
     pub(crate) records: HashMap<Delivery, Record>,
     /// How many deliveries an operator may have sent and not recorded.
     pub(crate) max_unrecorded: usize,
+    /// Segments of the journal that are left in the end, though all is recorded.
+    pub(crate) segments_left: usize,
+    /// Broken segments that are gone, or that no operator's log names.
+    pub(crate) segments_unnamed: usize,
 }
 
 /// Draws up the report.
@@ -84,6 +91,9 @@ pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
         duplicates,
         out_of_order,
         overtaken,
+        repeated_out_of_order: repeated_out_of_order(evidence, &by_delivery, &mut cases),
+        segments_left: evidence.segments_left,
+        segments_unnamed: evidence.segments_unnamed,
         strange: evidence.received.strange + strange(evidence, &by_delivery, requests),
         misrecorded,
         faults,
@@ -155,8 +165,8 @@ fn duplicates(
     // One process that is paused is the same process when it goes on.
     let ends_a_process = |fault: Fault| match fault {
         Fault::Pause => settings.standby,
-        Fault::Kill | Fault::HandOver | Fault::Ended => true,
-        Fault::ApiServer | Fault::Etcd | Fault::Receiver => false,
+        Fault::HandOver | Fault::Ended => true,
+        fault => fault.kills(),
     };
     let ends: Vec<_> = evidence.disturbances.iter().filter(|fault| ends_a_process(fault.fault)).enumerate().collect();
     for (delivery, requests) in by_delivery {
@@ -175,7 +185,7 @@ fn duplicates(
                 })
             });
             match explained.map(|(_, fault)| fault.fault) {
-                Some(Fault::Kill) => duplicates.at_kill += 1,
+                Some(fault) if fault.kills() => duplicates.at_kill += 1,
                 Some(Fault::Pause) => duplicates.at_pause += 1,
                 Some(Fault::HandOver | Fault::Ended) => duplicates.at_hand_over += 1,
                 _ => {
@@ -210,6 +220,48 @@ fn was_woken(evidence: &Evidence, fault: &Disturbance, taken: &LoggedRequest, ag
     was_there && fault.from <= taken.arrived && (is_woken(taken) || is_woken(again))
 }
 
+/// How many deliveries came again, though they had been answered well, after the first request of a later event of their alert
+/// group for the same webhook that should have waited until they were recorded. An event waits for the first attempt only: what
+/// was refused before, and what came while the receiver was away and is recorded so, held up nobody any more. Nor is what a
+/// paused process wrote when it went on counted here.
+fn repeated_out_of_order(
+    evidence: &Evidence,
+    by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>,
+    cases: &mut Cases,
+) -> usize {
+    let mut count = 0;
+    for (delivery, requests) in by_delivery {
+        let Some(taken) = requests.iter().position(|request| request.answered.is_some()) else { continue };
+        let (before, taken, again) = (&requests[..taken], requests[taken], &requests[taken + 1..]);
+        let record = evidence.records.get(delivery).and_then(|record| record.first_attempt);
+        let held_up_others = before.iter().all(|request| request.planned == PlannedAnswer::Taken)
+            && record.is_some_and(|(_, ended)| ended >= taken.arrived);
+        let woken = |again: &LoggedRequest| {
+            evidence
+                .disturbances
+                .iter()
+                .any(|fault| fault.fault == Fault::Pause && was_woken(evidence, fault, taken, again))
+        };
+        let came_between = |again: &LoggedRequest| {
+            first_of_later(by_delivery, *delivery).is_some_and(|later| taken.arrived <= later && later < again.arrived)
+        };
+        if held_up_others && again.iter().any(|again| came_between(again) && !woken(again)) {
+            count += 1;
+            cases.add("out of order when it came again", *delivery, requests);
+        }
+    }
+    count
+}
+
+/// When the first request of a later event of the same alert group came to the same webhook.
+fn first_of_later(by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>, delivery: Delivery) -> Option<Duration> {
+    let later = (delivery.event.step + 1..STEPS.len()).filter_map(|step| {
+        let later = Delivery { event: EventId { step, ..delivery.event }, ..delivery };
+        by_delivery.get(&later)?.first()
+    });
+    later.map(|later| later.arrived).min()
+}
+
 /// How many deliveries arrived first when a later event of their alert group had at the same webhook; and how many of these
 /// only because the receiver was away at their first attempt.
 fn order(
@@ -220,11 +272,7 @@ fn order(
     let (mut out_of_order, mut overtaken) = (0, 0);
     for (delivery, requests) in by_delivery {
         let Some(first) = requests.first() else { continue };
-        let later = (delivery.event.step + 1..STEPS.len()).filter_map(|step| {
-            let later = Delivery { event: EventId { step, ..delivery.event }, ..*delivery };
-            by_delivery.get(&later)?.first()
-        });
-        let Some(overtaker) = later.map(|later| later.arrived).min().filter(|later| *later < first.arrived) else {
+        let Some(overtaker) = first_of_later(by_delivery, *delivery).filter(|later| *later < first.arrived) else {
             continue;
         };
         if was_away(evidence, *delivery, overtaker, first.arrived) {
@@ -248,248 +296,9 @@ fn was_away(evidence: &Evidence, delivery: Delivery, overtaker: Duration, arrive
             record.is_some_and(|(began, ended)| began < overtaker && began <= outage.to && ended >= outage.from);
         // An attempt whose record went with a process.
         let forgotten = || {
-            let killed =
-                |fault: &Disturbance| fault.fault == Fault::Kill && fault.from <= arrived && fault.to >= overtaker;
+            let killed = |fault: &Disturbance| fault.fault.kills() && fault.from <= arrived && fault.to >= overtaker;
             created <= outage.to && evidence.disturbances.iter().any(killed)
         };
         attempted || forgotten()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KILL: Fault = Fault::Kill;
-
-    fn s(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn settings() -> Settings {
-        Settings {
-            events: 2,
-            webhooks: 1,
-            fan_out: 1,
-            seed: 1,
-            writers: 1,
-            backlog: 1,
-            refused_per_mille: 0,
-            kills: 0,
-            pauses: 0,
-            api_server_restarts: 0,
-            etcd_restarts: 0,
-            receiver_restarts: 0,
-            standby: false,
-            lease_seconds: 15,
-            patience: s(1),
-        }
-    }
-
-    fn delivery(step: usize) -> Delivery {
-        Delivery { webhook: 0, event: EventId { group: 0, step } }
-    }
-
-    /// A request of the event of that step, which arrived then.
-    fn mk(step: usize, arrived: u64, planned: PlannedAnswer) -> LoggedRequest {
-        let answered = (planned == PlannedAnswer::Taken).then(|| s(arrived));
-        LoggedRequest { delivery: delivery(step), id: format!("id-{step}"), arrived: s(arrived), planned, answered }
-    }
-
-    fn cut(step: usize, arrived: u64) -> LoggedRequest {
-        LoggedRequest { answered: None, ..mk(step, arrived, PlannedAnswer::Taken) }
-    }
-
-    fn mk_fault(fault: Fault, from: u64, to: u64) -> Disturbance {
-        Disturbance { fault, from: s(from), to: s(to), resumed: None }
-    }
-
-    fn paused(from: u64, resumed: u64) -> Disturbance {
-        Disturbance { fault: Fault::Pause, from: s(from), to: s(from), resumed: Some(s(resumed)) }
-    }
-
-    /// Two events of one alert group for one webhook, both recorded as succeeded at last.
-    fn evidence(requests: Vec<LoggedRequest>, disturbances: Vec<Disturbance>) -> Evidence {
-        let record = Record { phase: "Succeeded".to_owned(), first_attempt: None };
-        Evidence {
-            created: [0, 1].map(|step| (EventId { group: 0, step }, s(0))).into(),
-            received: RequestLog { requests, ..RequestLog::default() },
-            disturbances,
-            records: [0, 1].map(|step| (delivery(step), record.clone())).into(),
-            max_unrecorded: 1,
-            ..Evidence::default()
-        }
-    }
-
-    /// The report when all went well, in as many requests as there are deliveries.
-    fn good() -> Report {
-        Report { events: 2, deliveries: 2, requests: 2, ..Report::default() }
-    }
-
-    /// The report without its cases, which are for people.
-    fn counted(settings: &Settings, evidence: &Evidence) -> Report {
-        Report { cases: Vec::new(), ..judge(settings, evidence) }
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_with_all_that_arrived_of_it() {
-        let report = judge(&settings(), &evidence(vec![cut(0, 1), mk(0, 2, PlannedAnswer::Error)], Vec::new()));
-        let expected = [
-            "lost: event-00000-0 to webhook-000: 1.000 s: 200 (cut off), 2.000 s: 500",
-            "lost: event-00000-1 to webhook-000: ",
-            "misrecorded as Succeeded: event-00000-0 to webhook-000: 1.000 s: 200 (cut off), 2.000 s: 500",
-            "misrecorded as Succeeded: event-00000-1 to webhook-000: ",
-        ];
-        assert_eq!(report.cases, expected);
-    }
-
-    #[test]
-    fn a_single_operator_that_is_paused_is_the_same_after_it() {
-        let requests =
-            vec![mk(0, 10, PlannedAnswer::Taken), mk(0, 40, PlannedAnswer::Taken), mk(1, 90, PlannedAnswer::Taken)];
-        let report = judge(&settings(), &evidence(requests, vec![paused(12, 30)]));
-        assert_eq!(report.duplicates, duplicates(1, 0, 0, 1));
-    }
-
-    fn duplicates(all: usize, at_kill: usize, at_pause: usize, unexplained: usize) -> Duplicates {
-        Duplicates { all, at_kill, at_pause, unexplained, ..Duplicates::default() }
-    }
-
-    #[test]
-    fn each_request_is_what_it_is() {
-        use PlannedAnswer::{Busy, Error, HangUp, Silence, Taken};
-        let injected = |errors, busy, silences, hang_ups| Injected { errors, busy, silences, hang_ups };
-        let cases = [
-            ("all well", vec![mk(0, 1, Taken), mk(1, 2, Taken)], good()),
-            (
-                "retries, in whatever order they come, are neither duplicates nor out of order",
-                vec![
-                    mk(0, 1, Error),
-                    mk(1, 2, Busy),
-                    mk(1, 3, Silence),
-                    mk(1, 4, Taken),
-                    mk(0, 5, HangUp),
-                    mk(0, 6, Taken),
-                ],
-                Report { requests: 6, retries: 4, injected: injected(1, 1, 1, 1), ..good() },
-            ),
-            (
-                "an answer that was not given is none: what follows is a retry",
-                vec![cut(0, 1), mk(0, 2, Taken), mk(1, 3, Taken)],
-                Report { requests: 3, retries: 1, ..good() },
-            ),
-            (
-                "what never came is lost, and recorded as if it had",
-                vec![mk(0, 1, Taken)],
-                Report { requests: 1, lost: 1, misrecorded: 1, ..good() },
-            ),
-            (
-                "what was never answered well is lost too",
-                vec![mk(0, 1, Taken), mk(1, 2, Error)],
-                Report { lost: 1, misrecorded: 1, injected: injected(1, 0, 0, 0), ..good() },
-            ),
-            ("out of order", vec![mk(1, 1, Taken), mk(0, 2, Taken)], Report { out_of_order: 1, ..good() }),
-            (
-                "what is repeated for no reason",
-                vec![mk(0, 1, Taken), mk(1, 2, Taken), mk(1, 3, Taken)],
-                Report { requests: 3, duplicates: duplicates(1, 0, 0, 1), ..good() },
-            ),
-            (
-                "another id for the same delivery, and the same id for another delivery",
-                vec![mk(0, 1, Error), LoggedRequest { id: "id-1".to_owned(), ..mk(0, 2, Taken) }, mk(1, 3, Taken)],
-                Report { requests: 3, retries: 1, strange: 1, injected: injected(1, 0, 0, 0), ..good() },
-            ),
-            (
-                "the same id for another delivery",
-                vec![mk(0, 1, Taken), LoggedRequest { id: "id-0".to_owned(), ..mk(1, 2, Taken) }],
-                Report { strange: 1, ..good() },
-            ),
-            (
-                "a delivery that is not due",
-                vec![mk(0, 1, Taken), mk(1, 2, Taken), mk(2, 3, Taken)],
-                Report { strange: 1, ..good() },
-            ),
-        ];
-        for (what, requests, expected) in cases {
-            assert_eq!(counted(&settings(), &evidence(requests, Vec::new())), expected, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_duplicate_is_explained_only_by_a_process_that_ended_between_before_its_record_was_seen() {
-        let both = |first, second| {
-            vec![
-                mk(0, first, PlannedAnswer::Taken),
-                mk(0, second, PlannedAnswer::Taken),
-                mk(1, 90, PlannedAnswer::Taken),
-            ]
-        };
-        let seen = |at| HashMap::from([("id-0".to_owned(), s(at))]);
-        let none = HashMap::new;
-        let cases = [
-            ("in flight at a kill", both(10, 20), mk_fault(KILL, 12, 13), none(), duplicates(1, 1, 0, 0)),
-            ("booked while it was killed", both(13, 20), mk_fault(KILL, 12, 13), none(), duplicates(1, 1, 0, 0)),
-            (
-                "recorded after the kill, by the next",
-                both(10, 20),
-                mk_fault(KILL, 12, 13),
-                seen(21),
-                duplicates(1, 1, 0, 0),
-            ),
-            ("recorded before the kill", both(10, 20), mk_fault(KILL, 12, 13), seen(11), duplicates(1, 0, 0, 1)),
-            ("killed before the first", both(15, 20), mk_fault(KILL, 12, 13), none(), duplicates(1, 0, 0, 1)),
-            ("killed after the second", both(10, 11), mk_fault(KILL, 12, 13), none(), duplicates(1, 0, 0, 1)),
-            ("no process ended", both(10, 20), mk_fault(Fault::ApiServer, 12, 13), none(), duplicates(1, 0, 0, 1)),
-            ("in flight at a pause", both(10, 40), paused(12, 60), none(), duplicates(1, 0, 1, 0)),
-            ("written at the end of a pause", both(40, 60), paused(12, 60), none(), duplicates(1, 0, 1, 0)),
-            (
-                "written at the end of a pause, and then by the other",
-                both(60, 70),
-                paused(12, 60),
-                none(),
-                duplicates(1, 0, 1, 0),
-            ),
-            ("written long after a pause", both(40, 62), paused(12, 60), none(), duplicates(1, 0, 0, 1)),
-        ];
-        for (what, requests, fault, succeeded, duplicates) in cases {
-            let settings = Settings { standby: fault.resumed.is_some(), ..settings() };
-            let evidence = Evidence { succeeded, ..evidence(requests, vec![fault]) };
-            let faults = [(fault.fault, 1)].into();
-            let expected = Report { requests: 3, duplicates, faults, ..good() };
-            assert_eq!(counted(&settings, &evidence), expected, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_kill_explains_no_more_duplicates_than_may_be_unrecorded() {
-        let requests = [(0, 1), (1, 2), (0, 20), (1, 21)].map(|(step, at)| mk(step, at, PlannedAnswer::Taken)).to_vec();
-        let kills = vec![mk_fault(KILL, 10, 11)];
-        let report = judge(&settings(), &evidence(requests.clone(), kills.clone()));
-        assert_eq!(report.duplicates, duplicates(2, 1, 0, 1));
-        let report = judge(&settings(), &Evidence { max_unrecorded: 2, ..evidence(requests, kills) });
-        assert_eq!(report.duplicates, duplicates(2, 2, 0, 0));
-    }
-
-    #[test]
-    fn one_event_overtakes_another_only_while_the_receiver_is_away() {
-        let requests = || vec![mk(1, 20, PlannedAnswer::Taken), mk(0, 30, PlannedAnswer::Taken)];
-        let away = mk_fault(Fault::Receiver, 10, 12);
-        let first = |began, ended| Some((s(began), s(ended)));
-        let cases = [
-            ("refused while it was away", vec![away], first(11, 11), 0, 1),
-            ("cut off when it went", vec![away], first(9, 10), 0, 1),
-            ("tried when it was there", vec![away], first(13, 14), 1, 0),
-            ("tried after the other", vec![away], first(25, 25), 1, 0),
-            ("no attempt known", vec![away], None, 1, 0),
-            ("never away", vec![], first(11, 11), 1, 0),
-            ("the record went with the process", vec![away, mk_fault(KILL, 22, 23)], first(30, 30), 0, 1),
-            ("killed before the other came", vec![away, mk_fault(KILL, 14, 15)], first(30, 30), 1, 0),
-        ];
-        for (what, faults, first_attempt, out_of_order, overtaken) in cases {
-            let mut evidence = evidence(requests(), faults);
-            evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt });
-            let report = judge(&settings(), &evidence);
-            assert_eq!((report.out_of_order, report.overtaken), (out_of_order, overtaken), "{what}");
-        }
-    }
 }

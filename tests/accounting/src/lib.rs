@@ -14,6 +14,7 @@
 mod answers;
 mod clock;
 mod faults;
+mod journal;
 mod ledger;
 mod load;
 mod operators;
@@ -32,7 +33,7 @@ pub use self::{
 /// The size of a run, and the faults in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many events are created. They belong to alert groups of five.
+    /// How many events are created, those of bursts aside. They belong to alert groups of five.
     pub events: usize,
     /// How many webhooks there are.
     pub webhooks: usize,
@@ -46,6 +47,8 @@ pub struct Settings {
     pub backlog: usize,
     /// How many of 1000 attempts the receiver does not answer well; from the fourth attempt on it does.
     pub refused_per_mille: u32,
+    /// How many alert groups are written at once, all their events one after the other, when a fault of the journal comes.
+    pub burst: usize,
     /// How often the operator, or the leader, is killed with -9.
     pub kills: usize,
     /// How often it is stopped and continued; with a standby, for longer than its lease.
@@ -56,6 +59,8 @@ pub struct Settings {
     pub etcd_restarts: usize,
     /// How often the receiver is restarted.
     pub receiver_restarts: usize,
+    /// How often what is done to the operator's journal, each in a burst of its own.
+    pub journal: JournalFaults,
     /// Whether there is a second operator, which stands by for the Lease.
     pub standby: bool,
     /// How long the Lease is good for after it was written, in seconds.
@@ -64,10 +69,44 @@ pub struct Settings {
     pub patience: Duration,
 }
 
+/// How often what is done to the operator's journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalFaults {
+    /// The operator, or the leader, is killed with -9 when a segment appears.
+    pub kills_at_segments: usize,
+    /// It is killed when a segment is removed, since it is written out.
+    pub kills_at_write_out: usize,
+    /// For some seconds, segments are deleted as they appear.
+    pub deletions: usize,
+    /// A segment that can't be read is put there, and the operator killed.
+    pub broken: usize,
+}
+
+impl JournalFaults {
+    fn all(self) -> usize {
+        self.kills_at_segments + self.kills_at_write_out + self.deletions + self.broken
+    }
+}
+
 impl Settings {
-    /// How many deliveries are due.
+    /// How many events are due, those of bursts included.
+    #[must_use]
+    pub fn all_events(&self) -> usize {
+        self.events + self.journal.all() * self.events_of_burst()
+    }
+
+    /// How many deliveries are due, those of bursts included.
     #[must_use]
     pub fn deliveries(&self) -> usize {
+        self.all_events() * self.fan_out
+    }
+
+    fn events_of_burst(&self) -> usize {
+        self.burst * load::STEPS.len()
+    }
+
+    /// Those of bursts aside.
+    fn deliveries_aside(&self) -> usize {
         self.events * self.fan_out
     }
 }

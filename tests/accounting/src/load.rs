@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -138,7 +139,7 @@ impl Created {
     }
 }
 
-/// Creates the events. `arrived` is how many deliveries have arrived.
+/// Creates the events that belong to no burst. `arrived` is how many deliveries have arrived.
 pub(crate) async fn write(
     api: Api<DynamicObject>,
     settings: &Settings,
@@ -161,13 +162,42 @@ pub(crate) async fn write(
                 for step in 0..STEPS.len().min(settings.events - first) {
                     let room = |arrived: &usize| created.count() * settings.fan_out < arrived + settings.backlog;
                     arrived.wait_for(room).await.context("wait for the receiver")?;
-                    let id = EventId { group, step };
-                    create_event(&api, &settings, id).await;
-                    created.0.lock().insert(id, clock.now());
+                    create_event(&api, &settings, EventId { group, step }, clock, &created).await;
                 }
             }
         });
     }
+    joined(writers).await
+}
+
+/// The alert groups of the burst of that number, after all others.
+pub(crate) fn groups_of_burst(settings: &Settings, number: usize) -> Range<usize> {
+    let first = settings.events.div_ceil(STEPS.len()) + number * settings.burst;
+    first..first + settings.burst
+}
+
+/// Creates the events of some alert groups, all groups at once.
+pub(crate) async fn write_at_once(
+    api: Api<DynamicObject>,
+    settings: &Settings,
+    clock: Clock,
+    created: Arc<Created>,
+    groups: Range<usize>,
+) -> Result<()> {
+    let mut writers = JoinSet::new();
+    for group in groups {
+        let (settings, api, created) = (settings.clone(), api.clone(), Arc::clone(&created));
+        writers.spawn(async move {
+            for step in 0..STEPS.len() {
+                create_event(&api, &settings, EventId { group, step }, clock, &created).await;
+            }
+            Ok(())
+        });
+    }
+    joined(writers).await
+}
+
+async fn joined(mut writers: JoinSet<Result<()>>) -> Result<()> {
     while let Some(ended) = writers.join_next().await {
         ended.context("join a writer")??;
     }
@@ -176,7 +206,7 @@ pub(crate) async fn write(
 
 /// Creates an event, however often the API server is away. A call without an answer may have had its effect: then the event
 /// is there already.
-async fn create_event(api: &Api<DynamicObject>, settings: &Settings, id: EventId) {
+async fn create_event(api: &Api<DynamicObject>, settings: &Settings, id: EventId, clock: Clock, created: &Created) {
     let spec = json!({
         "type": STEPS[id.step],
         "alertGroup": {
@@ -189,11 +219,12 @@ async fn create_event(api: &Api<DynamicObject>, settings: &Settings, id: EventId
     let object = object("AlertGroupEvent", &id.to_string(), &spec);
     loop {
         match timeout(CALL, api.create(&PostParams::default(), &object)).await {
-            Ok(Ok(_)) => return,
-            Ok(Err(kube::Error::Api(status))) if status.is_already_exists() => return,
+            Ok(Ok(_)) => break,
+            Ok(Err(kube::Error::Api(status))) if status.is_already_exists() => break,
             _ => tokio::time::sleep(AGAIN).await,
         }
     }
+    created.0.lock().insert(id, clock.now());
 }
 
 fn integration(number: usize) -> String {

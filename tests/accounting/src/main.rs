@@ -8,7 +8,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use accounting::{OperatorUnderTest, Settings, run};
+use accounting::{JournalFaults, OperatorUnderTest, Settings, run};
 use anyhow::{Context, Result};
 use clap::Parser;
 
@@ -37,6 +37,9 @@ struct Args {
     /// Of 1000 attempts, those that are answered with 500, 503, silence or the end of the connection
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1000))]
     refused: u32,
+    /// Alert groups that are written at once when something is done to the operator's journal
+    #[arg(long, default_value_t = 150)]
+    burst: usize,
     /// How often the operator is killed (-9)
     #[arg(long, default_value_t = 10)]
     kills: usize,
@@ -52,6 +55,18 @@ struct Args {
     /// How often the receiver is restarted
     #[arg(long, default_value_t = 10)]
     receiver_restarts: usize,
+    /// How often the operator is killed when a segment of its journal appears
+    #[arg(long, default_value_t = 3)]
+    kills_at_segments: usize,
+    /// How often it is killed when a segment is removed, since it is written out
+    #[arg(long, default_value_t = 3)]
+    kills_at_write_out: usize,
+    /// How often segments are deleted as they appear, for some seconds
+    #[arg(long, default_value_t = 2)]
+    segment_deletions: usize,
+    /// How often a segment that can't be read is put there, and the operator killed
+    #[arg(long, default_value_t = 2)]
+    broken_segments: usize,
     /// Run a second operator that stands by: the leader is killed, and paused until the other has taken over
     #[arg(long)]
     standby: bool,
@@ -84,11 +99,18 @@ fn account(args: &Args) -> Result<ExitCode> {
         writers: args.writers,
         backlog: args.backlog,
         refused_per_mille: args.refused,
+        burst: args.burst,
         kills: args.kills,
         pauses: args.pauses,
         api_server_restarts: args.api_server_restarts,
         etcd_restarts: args.etcd_restarts,
         receiver_restarts: args.receiver_restarts,
+        journal: JournalFaults {
+            kills_at_segments: args.kills_at_segments,
+            kills_at_write_out: args.kills_at_write_out,
+            deletions: args.segment_deletions,
+            broken: args.broken_segments,
+        },
         standby: args.standby,
         lease_seconds: args.lease_seconds,
         patience: Duration::from_secs(args.patience),

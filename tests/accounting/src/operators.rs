@@ -173,6 +173,12 @@ impl Operators {
         Ok(None)
     }
 
+    /// Whether one of them has logged a warning or an error that has this word.
+    pub(crate) fn warned_of(&self, word: &str) -> bool {
+        let warns = |line: &&str| line.contains(r#""WARN""#) || line.contains(r#""ERROR""#);
+        self.running.iter().any(|operator| operator.log().lines().filter(warns).any(|line| line.contains(word)))
+    }
+
     /// The warnings and errors that the operators logged, each with how often. Those that differ only in names and numbers count
     /// as one.
     pub(crate) fn complaints(&self) -> BTreeMap<String, usize> {

@@ -30,6 +30,12 @@ pub struct Report {
     pub out_of_order: usize,
     /// The same, but the receiver was away at the first attempt: the later event waits for an attempt, not for its success.
     pub overtaken: usize,
+    /// Deliveries that came again after a later event of the same alert group had come, which should have waited for them.
+    pub repeated_out_of_order: usize,
+    /// Segments of the journal that are left in the end, though all is recorded.
+    pub segments_left: usize,
+    /// Broken segments of the journal that are gone, or that no operator's log names.
+    pub segments_unnamed: usize,
     /// Requests that belong to no delivery that is due, or whose `webhook-id` is not that of their delivery alone.
     pub strange: usize,
     /// Deliveries that were made and are not recorded as succeeded, or the other way round.
@@ -78,22 +84,18 @@ impl Report {
         let counts = [
             (self.lost, "deliveries are lost"),
             (self.out_of_order, "deliveries are out of order"),
+            (self.repeated_out_of_order, "deliveries are out of order when they come again"),
+            (self.segments_left, "segments of the journal are left"),
+            (self.segments_unnamed, "broken segments of the journal are gone, or named in no log"),
             (self.duplicates.unexplained, "duplicates were not in flight at a kill, a pause or a hand-over"),
             (self.strange, "requests belong to no delivery, or their webhook-id is not that of their delivery"),
             (self.misrecorded, "records don't say what happened"),
             (self.open, "events are not completed"),
-            (settings.events - self.events, "events were not created"),
+            (settings.all_events() - self.events, "events were not created"),
         ];
         let mut broken: Vec<String> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-        let planned = [
-            (Fault::Kill, settings.kills),
-            (Fault::Pause, settings.pauses),
-            (Fault::ApiServer, settings.api_server_restarts),
-            (Fault::Etcd, settings.etcd_restarts),
-            (Fault::Receiver, settings.receiver_restarts),
-        ];
-        for (fault, planned) in planned {
+        for (fault, planned) in Fault::planned(settings) {
             let came = self.faults.get(&fault).copied().unwrap_or_default();
             if came != planned {
                 broken.push(format!("{fault} {came} times, not {planned}"));
@@ -128,10 +130,11 @@ impl fmt::Display for Report {
                 ),
             ),
             (self.out_of_order, "out of order", format!("overtaken while the receiver was away: {}", self.overtaken)),
+            (self.repeated_out_of_order, "again, out of order", String::new()),
             (self.misrecorded, "misrecorded", String::new()),
         ];
         for (count, what, more) in rows {
-            writeln!(f, "{}", format!("{what:<14}{count:>8}   {more}").trim_end())?;
+            writeln!(f, "{}", format!("{what:<20}{count:>8}   {more}").trim_end())?;
         }
         writeln!(f, "\nfaults")?;
         for (fault, count) in &self.faults {

@@ -1,5 +1,7 @@
 //! One run, from a control plane of its own to the report.
 
+mod bursts;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,6 +26,7 @@ use crate::{
     answers::Odds,
     clock::Clock,
     faults::{Disturbance, Fault, schedule},
+    journal::Journal,
     ledger::{Evidence, judge},
     load::{self, Created},
     operators::Operators,
@@ -31,6 +34,8 @@ use crate::{
     records,
 };
 
+/// The chart's release, and its namespace.
+const RELEASE: &str = "oncall-webhooks";
 /// The namespace that a run uses.
 const NAMESPACE: &str = "accounting";
 /// How many deliveries may be unrecorded where the chart's values say nothing.
@@ -69,6 +74,12 @@ struct Experiment<'a> {
     receiver: Receiver,
     client: Client,
     max_unrecorded: usize,
+    journal: Journal,
+    created: Arc<Created>,
+    /// How many bursts there were.
+    bursts: usize,
+    /// The broken segments that were put into the journal.
+    broken_segments: Vec<String>,
     disturbances: Vec<Disturbance>,
     chance: fastrand::Rng,
     clock: Clock,
@@ -84,7 +95,7 @@ impl<'a> Experiment<'a> {
         let kept = ["events", "responses"].map(|kind| format!("controller.retention.{kind}=unlimited"));
         let values =
             ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false", &kept[0], &kept[1], &lease_seconds];
-        let installed = block_in_place(|| Installation::new(&cluster, &operator.chart, "oncall-webhooks", &values));
+        let installed = block_in_place(|| Installation::new(&cluster, &operator.chart, RELEASE, &values));
         let Installation { kubeconfig, args, .. } = installed?;
         block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
         let client = client(cluster.kubeconfig()).await?;
@@ -98,6 +109,9 @@ impl<'a> Experiment<'a> {
         let receiver = Receiver::start(odds, clock).await?;
         let stated = args.iter().find_map(|arg| arg.strip_prefix("--max-unrecorded="));
         let max_unrecorded = stated.map_or(Ok(MAX_UNRECORDED), str::parse).context("read --max-unrecorded")?;
+        // Where the operator's Lease is; without one, where its ServiceAccount is, which is the same in the chart.
+        let lease = args.iter().find_map(|arg| arg.strip_prefix("--lease=")?.split_once('/'));
+        let journal = Journal::new(client.clone(), lease.map_or(RELEASE, |(namespace, _)| namespace));
         let standby = (client.clone(), settings.standby);
         let operators =
             Operators::start(cluster.processes(), operator.binary.clone(), kubeconfig, args, standby, clock).await?;
@@ -107,6 +121,10 @@ impl<'a> Experiment<'a> {
             receiver,
             client,
             max_unrecorded,
+            journal,
+            created: Arc::default(),
+            bursts: 0,
+            broken_segments: Vec::new(),
             disturbances: Vec::new(),
             chance: fastrand::Rng::with_seed(settings.seed),
             clock,
@@ -146,24 +164,28 @@ impl<'a> Experiment<'a> {
 
     /// Writes, disturbs, waits for the end and collects what there is to know.
     async fn play(&mut self, settings: &Settings) -> Result<Evidence> {
-        let created = Arc::new(Created::default());
         let succeeded = records::Succeeded::default();
         let following = records::follow(self.api("WebhookResponse"), self.clock, Arc::clone(&succeeded));
         let following = tokio::spawn(following);
         let writing = {
             let (events, settings, arrived) = (self.api("AlertGroupEvent"), settings.clone(), self.receiver.arrived());
-            let (clock, created) = (self.clock, Arc::clone(&created));
+            let (clock, created) = (self.clock, Arc::clone(&self.created));
             tokio::spawn(async move { load::write(events, &settings, clock, created, arrived).await })
         };
 
         self.say("begin");
         for (arrivals, fault) in schedule(settings, &mut self.chance) {
+            // Those of bursts have all arrived when the next fault comes.
+            let arrivals = arrivals + self.bursts * settings.events_of_burst() * settings.fan_out;
             let arrived = self.receiver.arrived();
             if !self.watch(settings.patience, LOOK / 10, async || Ok(*arrived.borrow() >= arrivals)).await? {
                 self.say(&format!("too little arrives: {fault} does not come"));
                 continue;
             }
-            self.disturb(fault).await.with_context(|| format!("{fault}, at {arrivals} deliveries"))?;
+            let came = async {
+                if fault.is_of_the_journal() { self.burst(fault, settings).await } else { self.disturb(fault).await }
+            };
+            came.await.with_context(|| format!("{fault}, at {arrivals} deliveries"))?;
         }
         let all_written = self.watch(settings.patience, LOOK, async || Ok(writing.is_finished())).await?;
         self.say(if all_written { "all events are written" } else { "not all events were written" });
@@ -176,6 +198,7 @@ impl<'a> Experiment<'a> {
             writing.await.context("join the writers")??;
         }
 
+        let (segments_left, segments_unnamed) = self.account_for_segments(settings).await?;
         // What is on its way arrives, or never will.
         if let Some(operators) = self.operators.take() {
             for (complaint, count) in operators.complaints() {
@@ -188,13 +211,15 @@ impl<'a> Experiment<'a> {
         self.receiver.close().await;
         let succeeded = succeeded.lock().clone();
         Ok(Evidence {
-            created: created.events(),
+            created: self.created.events(),
             open,
             received: self.receiver.request_log(),
             disturbances: self.disturbances.clone(),
             succeeded,
             records,
             max_unrecorded: self.max_unrecorded,
+            segments_left,
+            segments_unnamed,
         })
     }
 
@@ -249,7 +274,8 @@ impl<'a> Experiment<'a> {
                 self.receiver.open().await?;
                 Disturbance { fault, from, to: self.clock.now(), resumed: None }
             }
-            Fault::HandOver | Fault::Ended => return Ok(()),
+            // These are not done to it here.
+            _ => return Ok(()),
         };
         self.disturbances.push(came);
         let after = self.clock.now() - from;
