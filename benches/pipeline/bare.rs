@@ -9,22 +9,27 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use kube::{Api, Client, api::ObjectMeta};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
 use oncall_webhooks::{
     core::id::response_name,
-    resources::{WebhookResponse, WebhookResponseStatus},
+    resources::{WebhookResponse, WebhookResponseStatus, definitions},
 };
-use serde_json::Value;
-use support::{Samples, ms};
+use serde_json::{Value, json};
+use support::{Samples, ms, output};
 
 use crate::{
     IN_FLIGHT,
-    ground::{Candidate, Ground, create, patch_status, stop},
+    ground::{ACCOUNT, Candidate, Ground, create_at, patch_status_at, stop},
     scene::{Load, Scene},
 };
 
 /// How long bare writes are measured at a time.
 const WINDOW: Duration = Duration::from_secs(4);
+/// The group of the kind that is written.
+const GROUP: &str = "bare.oncall.dev";
 /// Bytes of the status that a bare pair writes, as JSON.
 const STATUS: usize = 2048;
 
@@ -61,6 +66,7 @@ impl Window {
 impl Bare {
     /// Has an operator make one delivery, and takes its record as the sample, cut or filled up to [`STATUS`].
     pub(crate) async fn new(ground: &Ground<'_>, candidate: &Candidate) -> Result<Self> {
+        define(ground).await?;
         let operator = ground.start(candidate).await?;
         let scene = Scene::new(ground, Load::new(1, 1, 4.0)).await?;
         scene.until_ready().await?;
@@ -100,6 +106,12 @@ impl Bare {
         Ok(Self { client: ground.operator.clone(), object, status, next: Arc::default(), sizes })
     }
 
+    /// Where the pairs are.
+    fn path(&self) -> String {
+        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+        format!("/apis/{GROUP}/v1alpha1/namespaces/{namespace}/webhookresponses")
+    }
+
     /// Has the operator's rights.
     pub(crate) fn client(&self) -> &Client {
         &self.client
@@ -119,10 +131,12 @@ impl Bare {
         let (mut object, started) = (self.object.clone(), Instant::now());
         let name = format!("webhook-0-bare-{}", self.next.fetch_add(1, Ordering::Relaxed));
         object.metadata.name = Some(name.clone());
-        create(&self.client, &object).await?;
+        let path = self.path();
+        let mut object = serde_json::to_value(&object)?;
+        object["apiVersion"] = Value::from(format!("{GROUP}/v1alpha1"));
+        create_at(&self.client, &path, &object).await?;
         let created = Instant::now();
-        let namespace = object.metadata.namespace.unwrap_or_default();
-        patch_status::<WebhookResponse>(&self.client, &namespace, &name, &self.status).await?;
+        patch_status_at(&self.client, &path, &name, &self.status).await?;
         Ok([ms(created.duration_since(started)), ms(created.elapsed())])
     }
 
@@ -161,6 +175,33 @@ impl Bare {
 
     /// Removes what the pairs have made.
     pub(crate) async fn clear(&self, ground: &Ground<'_>) -> Result<()> {
-        ground.remove::<WebhookResponse>(self.object.metadata.namespace.as_deref().unwrap_or_default()).await
+        let request = http::Request::delete(self.path()).body(Vec::new())?;
+        ground.admin.request_text(request).await.context("delete what the pairs have made").map(drop)
     }
+}
+
+/// Has the cluster know the kind that is written: a WebhookResponse with a status of its own, whatever that of the operator has.
+async fn define(ground: &Ground<'_>) -> Result<()> {
+    let all = definitions();
+    let mut kind =
+        all.into_iter().find(|crd| crd.spec.names.kind == "WebhookResponse").context("find the definition")?;
+    let name = format!("{}.{GROUP}", kind.spec.names.plural);
+    kind.spec.group = GROUP.to_owned();
+    kind.metadata.name = Some(name.clone());
+    for version in &mut kind.spec.versions {
+        version.subresources = Some(serde_json::from_value(json!({"status": {}}))?);
+    }
+    Api::all(ground.admin.clone())
+        .create(&PostParams::default(), &kind)
+        .await
+        .context("define the kind of bare pairs")?;
+    output(ground.cluster.kubectl().args(["wait", "--for=condition=Established", "crd", &name]))?;
+    let resources = format!("--resource=webhookresponses.{GROUP},webhookresponses.{GROUP}/status");
+    for args in [
+        ["create", "clusterrole", "bare", "--verb=create,patch", &resources],
+        ["create", "clusterrolebinding", "bare", "--clusterrole=bare", ACCOUNT],
+    ] {
+        output(ground.cluster.kubectl().args(args))?;
+    }
+    Ok(())
 }

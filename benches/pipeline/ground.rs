@@ -22,19 +22,28 @@ use kube::{
 use oncall_webhooks::resources::{AlertGroupEvent, Webhook, WebhookResponse};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use support::{Installation, Operator};
+use support::{Installation, Operator, output};
 
 use crate::{IN_FLIGHT, PATIENCE, usage::Usage};
 
 /// How many objects are listed at a time to be removed.
 const PAGE: u32 = 2000;
 
-/// An operator to be measured: what it is called in the results, and its binary.
+/// An operator to be measured: what it is called in the results, its binary, and the folder of its definitions.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) name: String,
     pub(crate) binary: PathBuf,
+    pub(crate) definitions: PathBuf,
 }
+
+/// What operators of other versions may do, beside what this one's chart lets them do.
+const OTHER_RIGHTS: [&[&str]; 2] = [
+    &["create", "clusterrole", "others", "--verb=patch,update", "--resource=webhookresponses.oncall.dev/status"],
+    &["create", "clusterrolebinding", "others", "--clusterrole=others", ACCOUNT],
+];
+/// The operator's, as kubectl is given it.
+pub(crate) const ACCOUNT: &str = "--serviceaccount=oncall-webhooks:oncall-webhooks";
 
 /// The things that every phase uses.
 pub(crate) struct Ground<'a> {
@@ -56,13 +65,22 @@ impl<'a> Ground<'a> {
             "controller.retention.responses=unlimited",
         ];
         let installation = Installation::new(cluster, &chart, "oncall-webhooks", &values)?;
+        for args in OTHER_RIGHTS {
+            output(cluster.kubectl().args(args))?;
+        }
         let admin = client(cluster.kubeconfig()).await?;
         let operator = client(&installation.kubeconfig).await?;
         Ok(Self { cluster, installation, admin, operator })
     }
 
-    /// Starts an operator and waits until it is ready. Its log goes to the file of its name.
+    /// Has the cluster know the definitions of this folder.
+    pub(crate) fn define(&self, definitions: &Path) -> Result<()> {
+        output(self.cluster.kubectl().args(["apply", "--filename"]).arg(definitions)).map(drop)
+    }
+
+    /// Starts an operator with its definitions and waits until it is ready. Its log goes to the file of its name.
     pub(crate) async fn start(&self, candidate: &Candidate) -> Result<Operator> {
+        self.define(&candidate.definitions)?;
         let Installation { kubeconfig, args, .. } = &self.installation;
         let group = self.cluster.processes();
         Operator::start(&candidate.binary, group, &candidate.name, kubeconfig, args).await
@@ -167,19 +185,22 @@ where
     send::<K>(client, request.create(&PostParams::default(), serde_json::to_vec(object)?)?).await
 }
 
-/// Merges `status` into the status of one object, as the operator does.
-pub(crate) async fn patch_status<K>(
+/// Creates one object of the kind at `path`, in the same way.
+pub(crate) async fn create_at(client: &Client, path: &str, object: &impl Serialize) -> Result<ObjectMeta> {
+    send::<WebhookResponse>(client, Request::new(path).create(&PostParams::default(), serde_json::to_vec(object)?)?)
+        .await
+}
+
+/// Merges `status` into the status of one object of the kind at `path`.
+pub(crate) async fn patch_status_at(
     client: &Client,
-    namespace: &str,
+    path: &str,
     name: &str,
     status: &impl Serialize,
-) -> Result<ObjectMeta>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    let request = Request::new(K::url_path(&(), Some(namespace)));
+) -> Result<ObjectMeta> {
     let patch = Patch::Merge(json!({"status": serde_json::to_value(status)?}));
-    send::<K>(client, request.patch_subresource("status", name, &PatchParams::default(), &patch)?).await
+    let request = Request::new(path).patch_subresource("status", name, &PatchParams::default(), &patch)?;
+    send::<WebhookResponse>(client, request).await
 }
 
 async fn send<K>(client: &Client, mut request: http::Request<Vec<u8>>) -> Result<ObjectMeta>

@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use kube::{Api, api::ListParams};
-use oncall_webhooks::resources::{EVENT_LABEL, WEBHOOK_LABEL, Webhook, WebhookResponse};
+use oncall_webhooks::resources::{EVENT_LABEL, WEBHOOK_LABEL, Webhook};
 use parking_lot::Mutex;
 use support::{Footprint, Operator};
 use tokio::task::JoinHandle;
 
 use crate::{
     bare::Bare,
-    ground::{Candidate, Ground, at_once, create, patch_status, stop},
+    ground::{Candidate, Ground, at_once, create, stop},
     paced::paced,
     report::{Figures, quantiles},
     scene::{Load, Scene, webhook},
@@ -133,9 +133,8 @@ impl Stored {
             object.spec.webhook_ref.name = webhook;
             object.spec.event_ref.name = event.clone();
             object.spec.event_ref.uid = event;
-            create(bare.client(), &object).await?;
-            patch_status::<WebhookResponse>(bare.client(), namespace, &name, status).await?;
-            Ok(())
+            object.status = Some(status.clone());
+            create(bare.client(), &object).await.map(drop)
         });
         written.await.map(drop)
     }

@@ -11,7 +11,7 @@
 //! writes; what a phase needs for each delivery is in its [`Load`], and tells what the bare writes allow. Rates are counted
 //! from the first call that creates an event.
 //!
-//! `cargo bench --bench pipeline -- --operator before=PATH --operator after=PATH` has these take turns in each phase, in the same
+//! `cargo bench --bench pipeline -- --operator before=PATH,CRDS --operator after=PATH` has these take turns in each phase, in the same
 //! run, with this tree's chart. Progress goes to stderr, results to stdout. The exit status is 0 only if every request came once
 //! with its id, everything was recorded as it was, and no operator logged an error. Linux only: what a process uses is read from
 //! /proc. docs/performance.md says what the figures mean.
@@ -79,9 +79,9 @@ struct Args {
     /// The same as another phase `stored`, which takes minutes
     #[arg(long)]
     stored: bool,
-    /// An operator to measure: its name in the results, and its binary. Given more than once, they take turns. By default the
-    /// one that is built with this
-    #[arg(long, value_name = "NAME=PATH", value_parser = candidate)]
+    /// An operator to measure: its name in the results, its binary, and the folder of its definitions, if these are not those of
+    /// this tree. Given more than once, they take turns. By default the one that is built with this
+    #[arg(long, value_name = "NAME=PATH[,CRDS]", value_parser = candidate)]
     operator: Vec<Candidate>,
     /// How often everything is measured, one time after another
     #[arg(long, default_value_t = 1)]
@@ -116,10 +116,19 @@ struct Args {
 }
 
 fn candidate(text: &str) -> Result<Candidate> {
-    let (name, path) = text.split_once('=').context("it is not NAME=PATH")?;
-    let binary = PathBuf::from(path);
-    ensure!(binary.is_file(), "there is no file {path}");
-    Ok(Candidate { name: name.to_owned(), binary })
+    let (name, paths) = text.split_once('=').context("it is not NAME=PATH")?;
+    let (binary, definitions) = match paths.split_once(',') {
+        Some((binary, definitions)) => (PathBuf::from(binary), PathBuf::from(definitions)),
+        None => (PathBuf::from(paths), definitions()),
+    };
+    ensure!(binary.is_file(), "there is no file {}", binary.display());
+    ensure!(definitions.is_dir(), "there is no folder {}", definitions.display());
+    Ok(Candidate { name: name.to_owned(), binary, definitions })
+}
+
+/// The folder of this tree's definitions.
+fn definitions() -> PathBuf {
+    support::repository().join("crds")
 }
 
 fn main() -> ExitCode {
@@ -144,7 +153,7 @@ fn run(mut args: Args) -> Result<ExitCode> {
     args.phases.dedup();
     if args.operator.is_empty() {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_oncall-webhooks"));
-        args.operator.push(Candidate { name: "operator".to_owned(), binary });
+        args.operator.push(Candidate { name: "operator".to_owned(), binary, definitions: definitions() });
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
     eprintln!("starting the control plane, with fsync");
@@ -334,6 +343,8 @@ impl Run<'_> {
         let title = format!("{webhooks} webhooks and {responses} responses stored");
         eprintln!("{title}");
         let stored = Stored::new(&self.ground, webhooks).await?;
+        // With another definition they would have no status.
+        self.ground.define(&definitions())?;
         stored.create_responses(&self.bare, responses).await?;
         for candidate in &self.args.operator {
             let scene = self.begin(&title, candidate, Load::new(0, 0, 4.0)).await?;
