@@ -45,8 +45,8 @@ use crate::{
 const MOST_RECORDS: usize = 20_000;
 /// Bound on what they take, compressed, in bytes; less where there is less memory.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
-/// Bound on the segments that are held as text, in bytes.
-const LINES: u64 = 4 * 1024 * 1024;
+/// Bounds on the segments that are held as text, in bytes: one at least, and at most.
+const LINES: (u64, u64) = (640 * 1024, 4 * 1024 * 1024);
 
 /// Where the segments of an operator are.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ enum ReadError {
 }
 
 impl Journal {
-    /// Holds records of up to `budget` bytes. `objects` makes the calls for segments, `records` those that write records out.
+    /// Holds records of up to half of `budget` bytes, and some of them as text. `objects` makes the calls for segments, `records` those that write records out.
     pub(crate) fn new(
         objects: Objects,
         records: Objects,
@@ -149,7 +149,7 @@ impl Journal {
         budget: u64,
     ) -> (Arc<Self>, Appends) {
         let (appended, appends) = mpsc::unbounded_channel();
-        let bytes = usize::try_from(budget.min(MOST_BYTES)).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(MOST_BYTES.min(budget / 2)).unwrap_or(usize::MAX);
         let state = State {
             pending: PendingRecords::new(JournalLimits { records: MOST_RECORDS, bytes }),
             segments: HashMap::new(),
@@ -167,7 +167,7 @@ impl Journal {
             // Without randomness another process may have the same name, whose segment is not replaced.
             nonce: format!("{:016x}", getrandom::u64().unwrap_or_default()),
             state: Mutex::new(state),
-            lines: cache(LINES, 512 * 1024, LinesWeight),
+            lines: cache((budget / 2).clamp(LINES.0, LINES.1), 256 * 1024, LinesWeight),
             appended,
             work: Notify::new(),
             written: Notify::new(),

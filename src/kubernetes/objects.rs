@@ -100,11 +100,13 @@ impl Error {
 
     /// Whether the call is not allowed. That may pass: an API server that has just started does not know its rules yet.
     pub(crate) fn is_forbidden(&self) -> bool {
-        let ends = |status: &Status| {
-            let causes = status.details.iter().flat_map(|details| &details.causes);
-            causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
-        };
-        matches!(self.code(), Some(401 | 403)) && !self.status().is_some_and(ends)
+        matches!(self.code(), Some(401 | 403)) && !self.is_in_ending_namespace()
+    }
+
+    /// Whether the namespace is being deleted, with all that is in it.
+    pub(crate) fn is_in_ending_namespace(&self) -> bool {
+        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
+        causes.into_iter().flatten().any(|cause| cause.reason == "NamespaceTerminating")
     }
 
     /// Whether the object would be larger than etcd takes.

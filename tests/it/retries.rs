@@ -343,8 +343,7 @@ async fn a_dead_endpoint_with_a_thousand_events_that_wait_holds_up_nobody_else()
         *attempts.entry((webhook, attempted)).or_default() += 1;
     }
     // Not one of the dead ones has ended its first attempt by then.
-    let expected = [(("dead".to_owned(), 0), 32), (("sound".to_owned(), 1), 50)];
-    assert_eq!(attempts, BTreeMap::from(expected));
+    assert_eq!(attempts, BTreeMap::from([(("sound".to_owned(), 1), 50)]));
     let targets: Vec<String> = world.receiver.received().into_iter().map(|request| request.target).collect();
     let count = |target: &str| targets.iter().filter(|other| *other == target).count();
     assert_eq!((count("/dead"), count("/sound")), (32, 50));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::resources::WebhookResponse;
 
 /// Bound on the text of a segment, in bytes.
-pub(super) const MOST_TEXT: usize = 1024 * 1024;
+pub(super) const MOST_TEXT: usize = 512 * 1024;
 /// Bound on its data, in bytes. The records that are being added when it is reached are added still.
 pub(super) const MOST_DATA: usize = 224 * 1024;
 /// Bound on one record, in bytes: a longer one is written directly.
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(from_text("§").unwrap_err().to_string(), "it is not base64");
         assert_eq!(message(b"text"), "it is not compressed text");
         let (_, bomb) = deflate([vec![b' '; 3 * MOST_TEXT].as_slice()]).unwrap();
-        assert_eq!(message(&bomb), "it has more than 2097152 bytes of text");
+        assert_eq!(message(&bomb), "it has more than 1048576 bytes of text");
         let (_, other) = deflate([b"{}".as_slice(), b"nonsense"]).unwrap();
         let error = Lines::inflate(&other).unwrap().record(1).unwrap_err();
         assert_eq!(error.to_string(), "line 2 is no record that this version can read");

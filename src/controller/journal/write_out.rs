@@ -6,7 +6,6 @@ use std::{
 };
 
 use kube::ResourceExt;
-use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
     pending::{Taken, WrittenOut, pace},
 };
 use crate::{
-    controller::record::{self, Written},
+    controller::record,
     errors::error_chain,
     kubernetes::{name::NamespacedName, objects},
     resources::{ResponsePhase, WebhookResponseStatus},
@@ -99,6 +98,8 @@ impl Journal {
         };
         match self.write(record).await {
             Ok(()) => WrittenOut::Done,
+            // Its namespace is gone, or goes with all that is in it.
+            Err(error) if error.is_not_found() || error.is_in_ending_namespace() => WrittenOut::Done,
             Err(error) => {
                 let since = taken.forbidden_since.unwrap_or_else(Instant::now);
                 let is_early = error.is_forbidden() && since.elapsed() < objects::FORBIDDEN;
@@ -121,23 +122,15 @@ impl Journal {
             // The object would go with it.
             return Ok(());
         }
-        let status = response.status.take().unwrap_or_default();
-        let known = response.metadata.resource_version.take().map(|version| version.as_str().into());
-        let (version, is_new) = match known {
-            Some(version) => (Some(version), false),
-            None => {
-                let created = record::create(&self.records, &response).await?;
-                let is_new = created.is_some();
-                (created, is_new)
-            }
-        };
-        let patch = if is_new { serde_json::to_value(&status) } else { status.replacing() };
-        // Nothing in it is what JSON can't express.
-        let patch = patch.unwrap_or(Value::Null);
-        let is_untouched = |theirs: &WebhookResponseStatus| is_older(theirs, &status);
-        match record::write(&self.records, &namespace, &name, version, &patch, is_untouched).await? {
-            Written::Ours(_) | Written::Gone | Written::Theirs(..) => Ok(()),
+        let version = response.metadata.resource_version.take().map(|version| version.as_str().into());
+        if version.is_none() && record::create(&self.records, &response).await?.is_some() {
+            return Ok(());
         }
+        let status = response.status.unwrap_or_default();
+        // Nothing in it is what JSON can't express.
+        let patch = status.replacing().unwrap_or_default();
+        let is_untouched = |theirs: &WebhookResponseStatus| is_older(theirs, &status);
+        record::write(&self.records, &namespace, &name, version, &patch, is_untouched).await.map(drop)
     }
 }
 
