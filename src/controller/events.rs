@@ -67,7 +67,7 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     }
     // What has changed since, by another replica's hand too, the watch will show.
     let version = version_of(&*event);
-    match context.objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
+    match context.objects.replace_status::<AlertGroupEvent>(&namespace, &name, &version, &status).await {
         Err(error) if error.is_not_found() => {
             context.deliveries.event_gone(&uid);
             Ok(Action::await_change())
@@ -90,7 +90,7 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
     };
     let (namespace, name) = (event.namespace().unwrap_or_default(), event.name_any());
     let version = version_of(&event);
-    match objects.patch_status::<AlertGroupEvent>(&namespace, &name, Some(&version), &status).await {
+    match objects.replace_status::<AlertGroupEvent>(&namespace, &name, &version, &status).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => {
             tracing::error!(error = error_chain(&error), "say why nothing is sent");
         }

@@ -365,6 +365,38 @@ impl Objects {
         Ok(Patch::Merge(patch))
     }
 
+    /// Puts `status` in the place of the status of one object, which must still have this version. That costs the API server less
+    /// than a patch does, which has it decode and encode the object once more.
+    pub(crate) async fn replace_status<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: &ResourceVersion,
+        status: &impl Serialize,
+    ) -> Result<ResourceVersion, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let call = async {
+            let mut status = serde_json::to_value(status)?;
+            if let Value::Object(fields) = &mut status {
+                // In a patch null takes a field away; here it would be kept.
+                fields.retain(|_, value| !value.is_null());
+            }
+            // The API server takes all else from the object that it has.
+            let object = serde_json::json!({
+                "apiVersion": K::api_version(&()),
+                "kind": K::kind(&()),
+                "metadata": {"namespace": namespace, "name": name, "resourceVersion": version.to_string()},
+                "status": status,
+            });
+            let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
+            let (request, object) = (Request::new(K::url_path(&(), Some(namespace))), serde_json::to_vec(&object)?);
+            self.send::<K>(request.replace_subresource("status", name, &params, object)?).await
+        };
+        self.write::<K, _>("replace status of", namespace, name, call).await
+    }
+
     /// Creates one object, given as its manifest, and reads what became of it.
     pub(crate) async fn insert<K>(&self, namespace: &str, name: &str, manifest: &impl Serialize) -> Result<K, Error>
     where

@@ -48,7 +48,7 @@ const VERBS: [&str; 9] =
 const OPERATOR: &str = "
 discovery.k8s.io/endpointslices: get list
 oncall.dev/alertgroupevents: get list watch delete
-oncall.dev/alertgroupevents/status: patch
+oncall.dev/alertgroupevents/status: update
 oncall.dev/webhookresponses: get list watch create patch delete
 oncall.dev/webhooks: list watch
 oncall.dev/webhooks/status: patch
