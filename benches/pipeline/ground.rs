@@ -39,9 +39,10 @@ pub(crate) struct Candidate {
 
 /// What operators of other versions may do, beside what this one's chart lets them do.
 const OTHER_RIGHTS: [&[&str]; 2] = [
-    &["create", "clusterrole", "others", "--verb=patch,update", "--resource=webhookresponses.oncall.dev/status"],
+    &["create", "clusterrole", "others", "--verb=patch,update", OTHER_RESOURCES],
     &["create", "clusterrolebinding", "others", "--clusterrole=others", ACCOUNT],
 ];
+const OTHER_RESOURCES: &str = "--resource=webhookresponses.oncall.dev/status,alertgroupevents.oncall.dev/status";
 /// The operator's, as kubectl is given it.
 pub(crate) const ACCOUNT: &str = "--serviceaccount=oncall-webhooks:oncall-webhooks";
 
