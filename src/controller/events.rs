@@ -8,7 +8,7 @@ use kube::{ResourceExt, api::ObjectMeta, runtime::controller::Action};
 use super::deliveries::Deliveries;
 use crate::{
     core::{
-        delivery::redelivery_value,
+        delivery::{DeliverySummary, ResponsePhase, redelivery_value},
         event::EventFacts,
         lifecycle::{EventSummary, Progress},
     },
@@ -24,9 +24,10 @@ use crate::{
     },
 };
 
-/// An event that is done sooner is written once, when it is. Under load more of them take long, and writing that down would
-/// make them take longer.
+/// An event that is done sooner is written once, when it is.
 const SOON: Duration = Duration::from_secs(10);
+/// When it is written that an event's deliveries fail, at the latest, while the API server has other writes to make.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The parts that a reconciliation needs.
 pub(crate) struct Context {
@@ -41,12 +42,12 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
     let (summary, unknown, held) = match context.deliveries.progress(&uid) {
         Progress::Settled => return Ok(Action::await_change()),
         Progress::Running { since, summary, waits_for_unreadable, is_parked } => {
-            let age = since.elapsed();
+            let is_news = waits_for_unreadable || tells_more_than_that_it_waits(&summary);
             // One that is parked is kept until its status says so.
-            if age < SOON && !is_parked {
-                return Ok(Action::requeue(SOON - age));
+            match wait_before_saying_how_far(since.elapsed(), is_news, context.objects.are_busy()) {
+                Some(wait) if !is_parked => return Ok(Action::requeue(wait)),
+                _ => (summary, Vec::new(), waits_for_unreadable),
             }
-            (summary, Vec::new(), waits_for_unreadable)
         }
         Progress::Ended { summary, unknown } => (summary, unknown, false),
     };
@@ -79,6 +80,23 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
         }
         result => result.map(|_| Action::await_change()),
     }
+}
+
+/// How long to wait before the status of an event says how far it is, which has been under way for `age`. While writes are many, one
+/// more for each event would make all of them take longer, and what only waits for its turn needs none.
+fn wait_before_saying_how_far(age: Duration, is_news: bool, is_busy: bool) -> Option<Duration> {
+    let soonest = match (is_busy, is_news) {
+        (false, _) => SOON,
+        (true, true) => LATE,
+        (true, false) => age.max(SOON) + SOON,
+    };
+    soonest.checked_sub(age).filter(|wait| !wait.is_zero()).map(|wait| wait.min(SOON))
+}
+
+/// Whether a summary tells of more than deliveries that wait, and that were made.
+fn tells_more_than_that_it_waits(summary: &EventSummary) -> bool {
+    let is_retrying = |delivery: &DeliverySummary| delivery.outcome == ResponsePhase::Retrying;
+    summary.failed > 0 || summary.redelivering.is_some() || summary.deliveries.iter().any(is_retrying)
 }
 
 /// Says of an event that can't be read why nothing comes of it. What was said of it before stays.
@@ -157,4 +175,55 @@ fn with_condition(
 /// The time in the precision that Kubernetes keeps.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_says_how_far_it_is_soon_and_while_writes_are_many_later_or_only_if_it_fails() {
+        let seconds = Duration::from_secs;
+        // The age, whether it fails, whether writes are many; how long to wait.
+        let cases = [
+            (0, false, false, Some(10)),
+            (4, true, false, Some(6)),
+            (10, false, false, None),
+            (70, true, false, None),
+            (4, false, true, Some(10)),
+            (70, false, true, Some(10)),
+            (4, true, true, Some(10)),
+            (55, true, true, Some(5)),
+            (60, true, true, None),
+        ];
+        for (age, is_news, is_busy, expected) in cases {
+            let found = wait_before_saying_how_far(seconds(age), is_news, is_busy);
+            assert_eq!(found, expected.map(seconds), "{age} {is_news} {is_busy}");
+        }
+    }
+
+    #[test]
+    fn deliveries_that_wait_or_were_made_are_no_news() {
+        let summary = |outcomes: &[ResponsePhase]| EventSummary {
+            is_completed: false,
+            matched: 2,
+            succeeded: 0,
+            failed: 0,
+            skipped: 0,
+            redelivered: None,
+            redelivering: None,
+            seen_version: None,
+            deliveries: outcomes.iter().map(|outcome| DeliverySummary::without_response("one", *outcome)).collect(),
+        };
+        let waits = summary(&[ResponsePhase::Pending, ResponsePhase::Succeeded]);
+        let cases = [
+            (EventSummary { succeeded: 1, ..waits.clone() }, false),
+            (EventSummary { failed: 1, ..waits.clone() }, true),
+            (EventSummary { redelivering: Some(Arc::from("again")), ..waits }, true),
+            (summary(&[ResponsePhase::Pending, ResponsePhase::Retrying]), true),
+        ];
+        for (summary, expected) in cases {
+            assert_eq!(tells_more_than_that_it_waits(&summary), expected, "{summary:?}");
+        }
+    }
 }

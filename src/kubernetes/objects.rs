@@ -10,6 +10,7 @@ use kube::{
     core::{PartialObjectMeta, Request, Status},
     runtime::controller::Action,
 };
+use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
@@ -141,12 +142,19 @@ pub(crate) struct Objects {
     reads: Arc<Semaphore>,
     writes: Writes,
     priority: Priority,
+    /// When a write last had to wait for others.
+    held_up: Arc<Mutex<Option<Instant>>>,
 }
+
+/// How long a write waits for its turn where there are too many of them, and for how long after that it counts.
+const HELD_UP: Duration = Duration::from_millis(100);
+const RECENTLY: Duration = Duration::from_secs(2);
 
 impl Objects {
     pub(crate) fn new(client: Client, manager: &'static str) -> Self {
         let reads = Arc::new(Semaphore::new(READS));
-        Self { client, manager, reads, writes: Writes::default(), priority: Priority::First }
+        let (writes, held_up) = Default::default();
+        Self { client, manager, reads, writes, priority: Priority::First, held_up }
     }
 
     /// The same calls, but with a bound of their own on the reads that are under way at a time.
@@ -169,6 +177,11 @@ impl Objects {
     /// Bounds how many writes may be under way that nobody waits for.
     pub(crate) fn pace(&self, unawaited: usize) {
         self.writes.pace(unawaited);
+    }
+
+    /// Whether writes have to wait for each other, so that one more makes others late.
+    pub(crate) fn are_busy(&self) -> bool {
+        self.held_up.lock().is_some_and(|at| at.elapsed() < RECENTLY)
     }
 
     /// Reads one object; None if it does not exist.
@@ -439,7 +452,11 @@ impl Objects {
     where
         K: Resource<DynamicType = ()>,
     {
+        let asked = Instant::now();
         let _turn = self.writes.turn(namespace, self.priority).await;
+        if asked.elapsed() >= HELD_UP {
+            *self.held_up.lock() = Some(Instant::now());
+        }
         named::<K, _>(verb, namespace, name, call).await
     }
 
