@@ -25,7 +25,8 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use cookie_store::CookieStore;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
 
 use self::{
     clients::ClientPool,
@@ -46,6 +47,9 @@ use crate::core::{
     request_url::UrlError,
     response::{MASK, Outcome, is_secret_host},
 };
+
+/// How long a connection may take to an endpoint that could not be connected to before.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sends requests, over connections that are kept for a while. Clones share them.
 #[derive(Clone)]
@@ -120,7 +124,11 @@ impl Sender {
                         false => refused("This url is not supported for outgoing webhooks", false),
                     };
                 }
-                Ok(Err(ExchangeError::Failed(message))) => return Outcome::Failure { message, retryable: true },
+                // After a redirect, somebody was sent a request.
+                Ok(Err(ExchangeError::Unreached(message))) if redirects == 0 => return Outcome::Unreached { message },
+                Ok(Err(ExchangeError::Failed(message) | ExchangeError::Unreached(message))) => {
+                    return Outcome::Failure { message, retryable: true };
+                }
                 Ok(Err(ExchangeError::UnusableResponse(message))) => {
                     return Outcome::Failure { message, retryable: false };
                 }
@@ -170,6 +178,13 @@ impl Sender {
         let through = proxy.map_or_else(String::new, |proxy| format!(" through proxy {}", proxy.name()));
         let message = format!("No answer from {host}{through} within {limit} s");
         if progress.is_sent() { Outcome::TimedOut { message } } else { Outcome::Failure { message, retryable: true } }
+    }
+
+    /// Whether a connection can be made to an origin, such as `https://receiver.example:8443`, for a namespace that sent there. Nothing
+    /// is sent over it, and none is made that goes through a proxy.
+    pub async fn can_connect(&self, namespace: &str, origin: &str) -> bool {
+        let Ok(url) = Url::parse(origin) else { return false };
+        timeout(KNOCK_TIMEOUT, self.clients.can_connect(namespace, &url)).await.unwrap_or(false)
     }
 }
 

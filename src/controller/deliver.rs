@@ -22,7 +22,7 @@ use super::{
 use crate::{
     core::{
         delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
-        dispatch::EndpointReport,
+        dispatch::{Door, EndpointReport},
         event::{EventData, WebhookContext},
         lifecycle::{self, Next},
         matching::SAME_APPLY,
@@ -108,7 +108,7 @@ impl Judged {
     /// What it says of the endpoint.
     pub(crate) fn answer(&self) -> lifecycle::Answer {
         lifecycle::Answer {
-            report: self.report,
+            report: self.report.clone(),
             webhook: Arc::clone(&self.webhook.webhook),
             is_gone: self.webhook.is_gone(),
             chance: chance(),
@@ -122,6 +122,8 @@ pub(crate) struct Answer {
     webhook: Arc<WatchedWebhook>,
     status: WebhookResponseStatus,
     verdict: AttemptVerdict,
+    /// The scheme, host and port that could not be connected to, such as `https://receiver.example:8443`; empty if they could.
+    origin: String,
 }
 
 impl Answer {
@@ -244,6 +246,14 @@ impl Deliverer {
         }
     }
 
+    /// Whether an endpoint that could not be connected to is there again.
+    pub(crate) async fn is_open(&self, door: &Door) -> bool {
+        tokio::select! {
+            is_open = self.sender.can_connect(&door.namespace, &door.origin) => is_open,
+            () = self.stopped() => false,
+        }
+    }
+
     /// Ends a delivery that waited too long for an endpoint that is down.
     pub(crate) async fn give_up(&self, delivery: &mut Delivery, webhook: Option<&WatchedWebhook>) -> DeliverySummary {
         let why = "Not sent: the endpoint had failed before, and did not answer others until the deadline";
@@ -280,6 +290,7 @@ impl Deliverer {
             Preparation::Failed(record) => Sent::Answered(Box::new(Answer {
                 status: WebhookResponseStatus::ended(record, false, Timestamp::now(), Vec::new()),
                 verdict: AttemptVerdict::Rejected,
+                origin: String::new(),
                 webhook: Arc::clone(webhook),
             })),
             Preparation::Send(request, record) => match self.request(delivery, webhook, &request, record).await {
@@ -348,7 +359,8 @@ impl Deliverer {
             return None;
         }
         let (status, verdict) = self.send_when_allowed(delivery, webhook, request, record).await?;
-        Some(Answer { webhook: Arc::clone(webhook), status, verdict })
+        let origin = if verdict == AttemptVerdict::Unreached { request.first.url.origin() } else { String::new() };
+        Some(Answer { webhook: Arc::clone(webhook), status, verdict, origin })
     }
 
     async fn send_when_allowed(
@@ -409,15 +421,15 @@ impl Deliverer {
 }
 
 /// Decides what follows from an answer: for the delivery, the endpoint, and a webhook of which the receiver wants no more.
-fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict }: Answer) -> Judged {
+fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict, origin }: Answer) -> Judged {
     let before = RecordedBefore::of(delivery);
-    let is_sent = !status.attempts.is_empty();
+    let took = status.attempts.last().map(|attempt| Duration::from_millis(attempt.duration_ms));
     let timed_out = verdict == AttemptVerdict::TimedOut;
     let status = status.after(&mut delivery.history, delivery.redeliver.as_deref(), timed_out);
     if verdict == AttemptVerdict::Gone {
         webhook.suspend();
     }
-    let (report, next) = judged(&delivery.history, is_sent, verdict, &webhook, &status);
+    let (report, next) = judged(&delivery.history, took, verdict, &origin, &webhook, &status);
     let status = match next {
         Some(next) => status.until(next),
         None => status.redelivered(delivery.redeliver.as_deref()),
@@ -425,27 +437,26 @@ fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict }: Answer) -
     Judged { webhook, status, before, report }
 }
 
-/// Says how the endpoint does, and when the request is to be sent again; None if it is not.
+/// Says how the endpoint does, and when the request is to be sent again; None if it is not. `took` is None if nothing was sent.
 fn judged(
     history: &AttemptHistory,
-    is_sent: bool,
+    took: Option<Duration>,
     verdict: AttemptVerdict,
+    origin: &str,
     webhook: &WatchedWebhook,
     status: &WebhookResponseStatus,
 ) -> (EndpointReport, Option<Timestamp>) {
-    match (verdict, history.round.filter(|_| is_sent)) {
-        (AttemptVerdict::RetryLater(asked), Some(round)) => {
-            let ended = status.timestamp.unwrap_or_else(Timestamp::now);
-            let next = webhook.webhook.retry.next(round.attempts, round.since, ended, asked, chance());
-            (EndpointReport::Failed(asked), next)
-        }
-        (AttemptVerdict::TimedOut, Some(round)) => {
-            let (retry, ended) = (&webhook.webhook.retry, status.timestamp.unwrap_or_else(Timestamp::now));
+    let (Some(round), Some(cost)) = (history.round, took) else { return (EndpointReport::NotSent, None) };
+    let (retry, ended) = (&webhook.webhook.retry, status.timestamp.unwrap_or_else(Timestamp::now));
+    let next = |asked| retry.next(round.attempts, round.since, ended, asked, chance());
+    match verdict {
+        AttemptVerdict::Unreached => (EndpointReport::Away(Arc::from(origin)), next(None)),
+        AttemptVerdict::RetryLater(asked) => (EndpointReport::Failed { asked, cost }, next(asked)),
+        AttemptVerdict::TimedOut => {
             let next = retry.next_after_timeout(round.attempts, round.timeouts, round.since, ended, chance());
-            (EndpointReport::Failed(None), next)
+            (EndpointReport::Failed { asked: None, cost }, next)
         }
-        (_, Some(_)) => (EndpointReport::Answered, None),
-        (_, None) => (EndpointReport::NotSent, None),
+        AttemptVerdict::Delivered | AttemptVerdict::Rejected | AttemptVerdict::Gone => (EndpointReport::Answered, None),
     }
 }
 
@@ -456,7 +467,7 @@ fn bug(delivery: &Delivery, what: &str) -> DeliverySummary {
 }
 
 /// A random number from 0 to 1.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     // Without randomness, what failed together is tried together.
     getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     backlog,
     catalog::{Catalog, WatchedWebhook, WebhookChange},
-    deliver::{Deliverer, Sent, estimated_weight},
+    deliver::{Deliverer, Sent, chance, estimated_weight},
     history::History,
     recorder::redelivery_request,
 };
@@ -121,6 +121,12 @@ impl Deliveries {
         match effect {
             Effect::Prepare { delivery, look_up } => self.prepare(delivery, look_up),
             Effect::Attempt(delivery, permit) => drop(self.tasks.spawn(this.attempt(delivery, permit))),
+            Effect::Knock(door) => {
+                self.tasks.spawn(async move {
+                    let is_open = this.deliverer.is_open(&door).await;
+                    this.handle(Input::Knocked(door, is_open, chance()));
+                });
+            }
             Effect::GiveUp(delivery) => drop(self.tasks.spawn(this.give_up(delivery))),
             Effect::ReadResponse(name, value) => drop(self.tasks.spawn(this.read_response(name, value))),
             Effect::ReadEvent(asked) => drop(self.tasks.spawn(this.read_event(asked))),

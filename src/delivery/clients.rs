@@ -8,6 +8,7 @@
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy,
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use reqwest::{Body, redirect};
 use rustls::{ClientConfig, client::Resumption};
+use tokio::net::TcpStream;
 use tower::util::AndThenLayer;
 use url::{Host, Url};
 
@@ -42,6 +44,9 @@ const IDLE: Duration = Duration::from_secs(4);
 
 /// Bound on the idle connections of one client to one host: as many as requests are in flight by default.
 const IDLE_OF_HOST: usize = 256;
+
+/// Bound on the addresses of one host that are tried at a time, to see whether there is anybody.
+const MAX_KNOCKED: usize = 4;
 
 /// Bound on the namespaces that have clients. With more of these, some make their connections anew.
 const NAMESPACES: usize = 1000;
@@ -119,13 +124,7 @@ impl ClientPool {
     /// The URL's host is none, or what the request names is refused; or there is no client.
     pub(super) fn get(&self, namespace: &str, hop: &HttpRequest, url: &Url) -> Result<HttpClient, ExchangeError> {
         let policy = self.policy();
-        let judge = |address| policy.judge(Some(namespace), None, address, false).map_err(Refusal::Address);
-        match url.host() {
-            Some(Host::Domain(name)) => policy.judge_host(namespace, name).map_err(Refusal::Host)?,
-            Some(Host::Ipv4(address)) => judge(IpAddr::from(address))?,
-            Some(Host::Ipv6(address)) => judge(IpAddr::from(address))?,
-            None => return Err(ExchangeError::InvalidHost),
-        }
+        judge_host(&policy, namespace, url)?;
         for value in hop.stated_hosts() {
             policy.judge_host_header(namespace, value).map_err(Refusal::Host)?;
         }
@@ -141,6 +140,32 @@ impl ClientPool {
         let Ok(clients) = self.namespaces.get_or_insert_with(&namespace, new);
         let client = clients.get_or_insert_with(&key, || self.make(&namespace, &key, identity));
         client.map_err(|error| ExchangeError::Failed(format!("No HTTP client: {}", last_cause(&*error))))
+    }
+
+    /// Whether a connection can be made to the host and port of `url`, judged as for a request of `namespace`, without a proxy.
+    pub(super) async fn can_connect(&self, namespace: &str, url: &Url) -> bool {
+        let policy = self.policy();
+        if !self.may_send() || self.proxy(url).is_some() || judge_host(&policy, namespace, url).is_err() {
+            return false;
+        }
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else { return false };
+        let addresses: Vec<IpAddr> = match host {
+            Host::Ipv4(address) => vec![IpAddr::from(address)],
+            Host::Ipv6(address) => vec![IpAddr::from(address)],
+            Host::Domain(name) => {
+                let resolver = GuardedResolver { namespace: Arc::from(namespace), ..self.resolver.clone() };
+                let found = resolver.addresses(name).await.unwrap_or_default();
+                found.into_iter().map(|address| address.ip()).take(MAX_KNOCKED).collect()
+            }
+        };
+        let mut connections: FuturesUnordered<_> =
+            addresses.into_iter().map(|address| TcpStream::connect((address, port))).collect();
+        while let Some(connection) = connections.next().await {
+            if connection.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     fn make(
@@ -183,6 +208,18 @@ impl ClientPool {
         let proxied = self.proxied.as_ref()?;
         proxied.proxies.of(&url.as_str().parse().ok()?, &self.resolver.policy())
     }
+}
+
+/// Judges the host of a URL, as far as it can be before a name is looked up.
+fn judge_host(policy: &AddressPolicy, namespace: &str, url: &Url) -> Result<(), ExchangeError> {
+    let judge = |address| policy.judge(Some(namespace), None, address, false).map_err(Refusal::Address);
+    match url.host() {
+        Some(Host::Domain(name)) => policy.judge_host(namespace, name).map_err(Refusal::Host)?,
+        Some(Host::Ipv4(address)) => judge(IpAddr::from(address))?,
+        Some(Host::Ipv6(address)) => judge(IpAddr::from(address))?,
+        None => return Err(ExchangeError::InvalidHost),
+    }
+    Ok(())
 }
 
 /// A client without a proxy.

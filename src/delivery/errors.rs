@@ -29,6 +29,8 @@ pub(super) enum ExchangeError {
     UnresolvedHost,
     /// The request may not go there.
     Refused(RefusedName),
+    /// The host refused the connection, or there is no way to it. In one clause.
+    Unreached(String),
     /// In one clause. Another time it may work.
     Failed(String),
     /// In one clause. An answer came that can't be used, nor would another one.

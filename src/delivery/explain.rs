@@ -23,7 +23,15 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeErro
     if let Some(TunnelError(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {
         return ExchangeError::Failed(message.clone());
     }
-    ExchangeError::Failed(because(error, host))
+    let message = because(error, host);
+    if is_unreached(error) { ExchangeError::Unreached(message) } else { ExchangeError::Failed(message) }
+}
+
+/// Whether the host said at once that there is no connection, or somebody on the way to it did.
+fn is_unreached(error: &(dyn Error + 'static)) -> bool {
+    let is_connect = causes(error).any(|cause| cause.downcast_ref().is_some_and(legacy::Error::is_connect));
+    let kinds = [io::ErrorKind::ConnectionRefused, io::ErrorKind::HostUnreachable, io::ErrorKind::NetworkUnreachable];
+    is_connect && io_kind(error).is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// Why the body of an answer from `host` did not come to its end.

@@ -106,7 +106,7 @@ impl GuardedResolver {
     }
 
     /// The addresses of a name, none of which is refused. Their ports are the connector's to set.
-    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
+    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
         let addresses = match self.own_service(name).await? {
             Some(addresses) => addresses,
             None => self.answers(name).await?,

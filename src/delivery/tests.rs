@@ -5,6 +5,7 @@ mod dns;
 mod fixtures;
 mod gate;
 mod identities;
+mod knocks;
 mod proxies;
 mod responses;
 mod spellings;

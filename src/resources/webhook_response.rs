@@ -215,7 +215,7 @@ impl WebhookResponseStatus {
     ) -> Self {
         let record = response::finish(record, outcome, secrets);
         let message = match outcome {
-            Outcome::Failure { .. } | Outcome::TimedOut { .. } => record.content.as_deref(),
+            Outcome::Failure { .. } | Outcome::TimedOut { .. } | Outcome::Unreached { .. } => record.content.as_deref(),
             Outcome::UrlRefused { .. } => record.url.as_deref(),
             Outcome::Answer { .. } | Outcome::Withheld => None,
         };

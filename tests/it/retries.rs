@@ -7,14 +7,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use oncall_webhooks::resources::{ResponsePhase, Webhook, WebhookResponse};
 use parking_lot::Mutex;
 use serde_json::json;
-use support::{Answer, Received};
+use support::{Answer, Received, Receiver};
+use tokio::net::TcpSocket;
 
 use crate::harness::{LIMIT, World};
 
@@ -266,6 +267,50 @@ async fn what_waits_for_an_endpoint_that_was_down_goes_out_in_order_when_it_answ
     assert_eq!(taken.len(), groups);
     for (group, events) in taken {
         assert_eq!(events, ["0", "1", "2"], "{group}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_was_away_gets_all_that_waits_as_soon_as_it_is_back_however_far_off_the_next_attempt_is() {
+    // Once it is taken to be down after so many failures, and once it is not.
+    for (name, count) in [("few-away", 3), ("many-away", 20)] {
+        let world = World::new(name).await;
+        let port = TcpSocket::new_v4().expect("a socket");
+        port.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let url = format!("http://{}/", port.local_addr().expect("an address"));
+        // Held until all of them wait: they go together, and fail together.
+        let away =
+            json!({"url": url, "suspend": true, "retry": {"initialDelay": "1h", "maxDelay": "1h", "deadline": "24h"}});
+        world.seen_webhook("away", "resolve", away).await;
+        for number in 0..count {
+            world.event(&format!("event-{number}"), "resolve", &format!("I{number}"), json!({})).await;
+        }
+        let patch = Patch::Merge(json!({"spec": {"suspend": false}}));
+        world.api::<Webhook>().patch("away", &PatchParams::default(), &patch).await.expect("patch Webhook");
+        world
+            .objects_that("all have failed", |responses: &BTreeMap<String, WebhookResponse>| {
+                let statuses = responses.values().filter_map(|response| response.status.as_ref());
+                let failed = statuses.filter(|status| status.phase == ResponsePhase::Retrying);
+                (failed.count() == count).then_some(())
+            })
+            .await;
+        if count > 5 {
+            world.condition("away", "Failing", Some("EndpointFailing")).await;
+        }
+        let back = Instant::now();
+        let receiver = Receiver::on(port.listen(1024).expect("listen"), |_| Answer::new(200, "")).expect("a receiver");
+        let received = receiver.wait_for(count, LIMIT).await.expect("all that waits");
+        let [first, last] = [0, count - 1].map(|index| received[index].at - back);
+        println!("{count} waited: the first came after {first:?}, the last after {last:?}");
+        // It takes two seconds until it is seen, and by their own delays it would take three quarters of an hour.
+        assert!(last < Duration::from_secs(10), "{count} waited: {first:?} {last:?}");
+        for number in 0..count {
+            let event = world.completed(&format!("event-{number}"), 1).await.status.expect("a status");
+            assert_eq!((event.succeeded, event.failed), (1, 0));
+        }
+        // Nobody has used up attempts to see whether it is there.
+        let attempts = world.responses().await.into_values().map(|response| response.status.map(|it| it.attempt_count));
+        assert_eq!(attempts.collect::<Vec<_>>(), vec![Some(2); count]);
     }
 }
 

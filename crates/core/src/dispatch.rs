@@ -14,9 +14,12 @@
 //! is left of that. So whoever comes next finds something free, however many endpoints hang. The same goes for the memory that
 //! deliveries in flight hold.
 //!
-//! An endpoint that fails some times in a row, or asks to wait, is tried with one delivery at a time, another each time. When it answers,
-//! what waits for it goes out at once, in order: one request, two, four, and so on.
+//! An endpoint that fails some times in a row, or asks to wait, is tried with one delivery at a time, another each time: less and less
+//! often, and no sooner than it takes to ask it. One that can't be connected to is also knocked at, every two seconds ([`Door`]). When it
+//! answers, what waits for it goes out at once, in order: one request, two, four, and so on.
 
+mod doors;
+mod health;
 mod queue;
 
 use std::{
@@ -25,14 +28,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::queue::{Flight, Health, WebhookQueue};
+pub use self::doors::Door;
+use self::{
+    doors::Doors,
+    health::{Health, knock_at},
+    queue::{Flight, WebhookQueue},
+};
 use super::{name::NamespacedName, retry::RetryPolicy, shares::Shares};
 
 /// How many failures in a row it takes until an endpoint is taken to be down.
 const FAILURES: u32 = 5;
-
-/// How long to wait between one delivery and the next while an endpoint is down, unless the webhook's policy says less.
-const PROBE_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// How many deliveries that waited too long are given up at a time. There may be thousands at once, each of which costs
 /// writes that the records of others need.
@@ -97,14 +102,27 @@ pub struct Permit {
 }
 
 /// How an endpoint did, as an attempt showed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointReport {
     /// It answers.
     Answered,
-    /// It may do better later; it may have said when.
-    Failed(Option<Duration>),
+    /// It could not be connected to, by that scheme, host and port: nothing was sent, and it cost it nothing.
+    Away(Arc<str>),
+    /// It may do better later.
+    Failed {
+        /// How long it asks to wait.
+        asked: Option<Duration>,
+        /// How long it took to ask it.
+        cost: Duration,
+    },
     /// Nothing was sent.
     NotSent,
+}
+
+impl EndpointReport {
+    fn asks_to_wait(&self) -> bool {
+        matches!(self, Self::Failed { asked: Some(_), .. })
+    }
 }
 
 /// A change of an endpoint.
@@ -139,6 +157,7 @@ pub struct Dispatcher<T> {
     /// How many of those that were given up are under way.
     giving_up: usize,
     wakes: BTreeSet<(Instant, NamespacedName)>,
+    doors: Doors,
     blocked: bool,
 }
 
@@ -156,6 +175,7 @@ impl<T> Dispatcher<T> {
             given_up: VecDeque::new(),
             giving_up: 0,
             wakes: BTreeSet::new(),
+            doors: Doors::default(),
             blocked: false,
         }
     }
@@ -195,9 +215,10 @@ impl<T> Dispatcher<T> {
         self.blocked
     }
 
-    /// When to ask for the next one, if nothing happens before.
+    /// When to ask for the next one, and where to knock, if nothing happens before.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.wakes.first().map(|(at, _)| *at)
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        wake.into_iter().chain(self.doors.wake_at()).min()
     }
 
     /// Whether the deliveries of a webhook may wait long: its endpoint is down, or it is held.
@@ -340,7 +361,7 @@ impl<T> Dispatcher<T> {
         &mut self,
         webhook: &NamespacedName,
         group: &str,
-        report: EndpointReport,
+        report: &EndpointReport,
         policy: &RetryPolicy,
         now: Instant,
         chance: f64,
@@ -349,52 +370,24 @@ impl<T> Dispatcher<T> {
         self.queues.contains_key(webhook).then_some(())?;
         self.change(webhook, now, |queue| {
             let is_probe = queue.answered(group)?;
-            let delay = |probes: u32, asked: Option<Duration>| {
-                let pace = RetryPolicy {
-                    initial_delay: PROBE_DELAYS.0.min(policy.initial_delay),
-                    max_delay: PROBE_DELAYS.1.min(policy.max_delay),
-                    ..RetryPolicy::default()
-                };
-                let asked = asked.unwrap_or_default().min(super::retry::RETRY_AFTER_MAX);
-                now + pace.delay(probes + 1, chance).max(asked)
-            };
-            match (&mut queue.health, report) {
-                (Health::Healthy { failures }, EndpointReport::Answered) => {
-                    *failures = 0;
-                    queue.window = (queue.window + 1).min(bound);
-                    None
-                }
-                (Health::Healthy { failures }, EndpointReport::Failed(asked)) if policy.tries_again() => {
-                    *failures += 1;
-                    if *failures < FAILURES && asked.is_none() {
-                        return None;
-                    }
-                    queue.health = Health::Failing { probes: 0, next: delay(0, asked), probing: false };
-                    Some(EndpointChange::Failing)
-                }
-                (Health::Failing { .. }, EndpointReport::Answered) => {
-                    queue.health = Health::Healthy { failures: 0 };
-                    queue.window = 2.min(bound);
-                    queue.release_those_away();
-                    Some(EndpointChange::Recovered)
-                }
-                (Health::Failing { probes, next, probing }, EndpointReport::Failed(asked)) => {
-                    if is_probe {
-                        *probing = false;
-                        *probes += 1;
-                        *next = delay(*probes, asked);
-                    } else if asked.is_some() {
-                        *next = delay(*probes, asked).max(*next);
-                    }
-                    None
-                }
-                (Health::Failing { probing, .. }, EndpointReport::NotSent) => {
-                    *probing &= !is_probe;
-                    None
-                }
-                (Health::Healthy { .. }, _) => None,
-            }
+            queue.reported(report, is_probe, bound, policy, now, chance)
         })
+    }
+
+    /// The next endpoint that is to be knocked at: whether a connection can be made. To be answered by [`Dispatcher::knocked`].
+    pub fn next_knock(&mut self, now: Instant) -> Option<Door> {
+        self.doors.next(now)
+    }
+
+    /// Takes note of a knock: whether a connection could be made. `chance` is from 0 to 1.
+    pub fn knocked(&mut self, door: &Door, is_open: bool, now: Instant, chance: f64) {
+        for webhook in self.doors.knocked(door, is_open, knock_at(0, now, chance)) {
+            let webhook = NamespacedName::new(Arc::clone(&door.namespace), webhook);
+            self.change(&webhook, now, |queue| {
+                queue.door = None;
+                queue.door_opened(now);
+            });
+        }
     }
 
     /// Takes a permit back: the delivery is recorded, or nothing was sent. Returns whether its endpoint has recovered since it was
@@ -429,8 +422,7 @@ impl<T> Dispatcher<T> {
         self.queues.contains_key(webhook).then_some(())?;
         self.change(webhook, now, |queue| {
             let failing = queue.is_failing();
-            queue.health = Health::Healthy { failures: 0 };
-            queue.window = bound;
+            queue.begin_anew(bound);
             queue.release();
             failing.then_some(EndpointChange::Recovered)
         })
@@ -445,8 +437,7 @@ impl<T> Dispatcher<T> {
         let out = self.change(webhook, now, |queue| {
             queue.release();
             queue.held = false;
-            queue.health = Health::Healthy { failures: 0 };
-            queue.window = bound;
+            queue.begin_anew(bound);
             queue.ends.clear();
             std::mem::take(&mut queue.ready)
         });
@@ -493,6 +484,17 @@ impl<T> Dispatcher<T> {
             }
             self.wakes.extend(wake.map(|at| (at, webhook.clone())));
             queue.wake = wake;
+        }
+        let away = queue.door();
+        if queue.door.as_ref().map(|door| &door.origin) != away.map(|away| &away.origin) {
+            let door = away.map(|away| {
+                let door = Door { namespace: Arc::clone(&webhook.namespace), origin: Arc::clone(&away.origin) };
+                self.doors.join(&door, &webhook.name, away.knock_at.max(now));
+                door
+            });
+            if let Some(old) = std::mem::replace(&mut queue.door, door) {
+                self.doors.leave(&old, &webhook.name);
+            }
         }
         if willing && !queue.in_round {
             queue.in_round = true;

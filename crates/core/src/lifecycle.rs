@@ -26,6 +26,8 @@
 //! | Queued | [`WebhookChanged`](Input::WebhookChanged) | Queued; held, or due at once | – |
 //! | Ordered to Closing | [`RedeliveryAsked`](Input::RedeliveryAsked) | as it was; due at once if Queued, else sent again when it ends | – |
 //! | Sending | [`Answered`](Input::Answered): its webhook's slot is free, and what that says of the endpoint counts | Answered | [`EndpointFailing`](Effect::EndpointFailing), [`EndpointRecovered`](Effect::EndpointRecovered), [`ReviewWebhook`](Effect::ReviewWebhook) |
+//! | Queued, after an attempt that could not connect | the time to knock comes | as it was | [`Knock`](Effect::Knock) |
+//! | Queued, after an attempt that could not connect | [`Knocked`](Input::Knocked), and a connection could be made | Queued, due at once | – |
 //! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): again; the next delivery of its alert group and webhook may go | Queued; Ended, if the webhook is gone | – |
 //! | Sending | [`AttemptEnded`](Input::AttemptEnded): left, since the process stops | Sending, for ever: the next process looks it up | – |
 //! | Sending, Answered | [`AttemptEnded`](Input::AttemptEnded): ended | Ended; Queued, if it was asked for again meanwhile | – |
@@ -69,7 +71,7 @@ use self::{
 };
 use crate::{
     delivery::{Delivery, DeliverySummary, EventKey},
-    dispatch::{Dispatcher, EndpointReport, Limits, Permit},
+    dispatch::{Dispatcher, Door, EndpointReport, Limits, Permit},
     matching::SAME_APPLY,
     name::NamespacedName,
     order::{AlertGroupOrder, DeliveryKey},
@@ -146,6 +148,8 @@ pub enum Input {
     Answered(DeliveryKey, Answer),
     /// An attempt has ended, record included. Where nothing was sent, no [`Input::Answered`] came before.
     AttemptEnded(Box<Delivery>, Permit, Next),
+    /// Somebody has knocked: whether a connection could be made. With a number from 0 to 1, which spreads what is knocked at together.
+    Knocked(Door, bool, f64),
     /// A delivery that waited too long is closed, and so recorded.
     GaveUp(Box<Delivery>, DeliverySummary),
     /// A WebhookResponse of this name has this value of the annotation that asks to send it again.
@@ -212,6 +216,8 @@ pub enum Effect {
     },
     /// Send the request and record what came of it. Answered by [`Input::Answered`] and [`Input::AttemptEnded`].
     Attempt(Box<Delivery>, Permit),
+    /// See whether a connection can be made. Answered by [`Input::Knocked`].
+    Knock(Door),
     /// Record that a delivery waited too long. Answered by [`Input::GaveUp`].
     GiveUp(Box<Delivery>),
     /// The status of an event may have to be written ([`Lifecycle::progress`]).
@@ -398,6 +404,7 @@ impl Lifecycle {
             Input::Prepared(delivery, found) => self.prepared(delivery, found, now),
             Input::Answered((number, webhook), answer) => self.answered(number, &webhook, &answer, now),
             Input::AttemptEnded(delivery, permit, next) => self.attempt_ended(delivery, permit, next, now),
+            Input::Knocked(door, is_open, chance) => self.dispatcher.knocked(&door, is_open, now.instant, chance),
             Input::GaveUp(delivery, summary) => self.gave_up(delivery, summary, now),
             Input::RedeliveryAsked(response, value) => self.redelivery_asked(response, value),
             Input::ResponseRead(asked) => self.response_read(asked, now),

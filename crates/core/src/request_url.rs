@@ -159,6 +159,11 @@ impl RequestUrl {
         if self.https { "https" } else { "http" }
     }
 
+    /// The scheme, host and port, such as `https://receiver.example:8443`; without a port that the URL does not state.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority())
+    }
+
     /// The host alone, in lower case; an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.host

@@ -78,6 +78,11 @@ pub enum Outcome {
     },
     /// The request was not sent, or not to the URL of a redirect: this process may not send for now.
     Withheld,
+    /// The host refused the connection, or there is no way to it. Nothing was sent.
+    Unreached {
+        /// Why, in one clause.
+        message: String,
+    },
     /// No answer came.
     Failure {
         /// Why, in one clause.
@@ -117,7 +122,7 @@ pub fn finish(record: ResponseRecord, outcome: &Outcome, secrets: &[SecretString
             if *sent { record } else { ResponseRecord { request_headers: None, request_data: None, ..record } }
         }
         Outcome::Withheld => record,
-        Outcome::Failure { message, .. } | Outcome::TimedOut { message } => {
+        Outcome::Failure { message, .. } | Outcome::TimedOut { message } | Outcome::Unreached { message } => {
             ResponseRecord { content: Some(masker.mask(message.clone())), ..record }
         }
         Outcome::Answer { status, body, announced, content_type, .. } => {

@@ -52,6 +52,8 @@ impl Default for RetryPolicy {
 pub enum AttemptVerdict {
     /// The receiver took the request.
     Delivered,
+    /// The receiver could not be connected to, so that nothing was sent, and asking it cost it nothing. It may be there later.
+    Unreached,
     /// The receiver, or the way to it, may do better later. Holds the wait that the receiver asked for, if it did.
     RetryLater(Option<Duration>),
     /// The receiver was sent the request, and did not answer in time: it may have taken it.
@@ -71,6 +73,9 @@ pub fn judge(outcome: &Outcome) -> AttemptVerdict {
             410 => AttemptVerdict::Gone,
             _ => AttemptVerdict::Rejected,
         },
+        Outcome::Unreached { .. } | Outcome::UrlRefused { retryable: true, sent: false, .. } => {
+            AttemptVerdict::Unreached
+        }
         Outcome::Withheld | Outcome::Failure { retryable: true, .. } | Outcome::UrlRefused { retryable: true, .. } => {
             AttemptVerdict::RetryLater(None)
         }
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn an_attempt_is_repeated_if_another_may_succeed_and_only_then() {
         let failure = |retryable| Outcome::Failure { message: String::new(), retryable };
-        let refused = |retryable| Outcome::UrlRefused { message: String::new(), sent: false, retryable };
+        let refused = |retryable, sent| Outcome::UrlRefused { message: String::new(), sent, retryable };
         let cases = [
             (answer(200, None), AttemptVerdict::Delivered),
             (answer(299, Some(9)), AttemptVerdict::Delivered),
@@ -190,8 +195,11 @@ mod tests {
             (failure(true), AttemptVerdict::RetryLater(None)),
             (failure(false), AttemptVerdict::Rejected),
             (Outcome::TimedOut { message: String::new() }, AttemptVerdict::TimedOut),
-            (refused(true), AttemptVerdict::RetryLater(None)),
-            (refused(false), AttemptVerdict::Rejected),
+            (Outcome::Unreached { message: String::new() }, AttemptVerdict::Unreached),
+            (refused(true, false), AttemptVerdict::Unreached),
+            // Another host was sent a request before.
+            (refused(true, true), AttemptVerdict::RetryLater(None)),
+            (refused(false, false), AttemptVerdict::Rejected),
         ];
         for (outcome, expected) in cases {
             assert_eq!(judge(&outcome), expected, "{outcome:?}");

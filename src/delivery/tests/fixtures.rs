@@ -193,9 +193,10 @@ pub(super) async fn get_from(namespace: &str, sender: &Sender, url: &str) -> Str
     let request = mk_request(uri, None);
     match sender.send(Requester { namespace, webhook: "hook" }, &request, "id", LIMIT).await {
         Outcome::Answer { status, body, .. } => format!("{status} {}", String::from_utf8(body).unwrap()),
-        Outcome::Failure { message, .. } | Outcome::TimedOut { message } | Outcome::UrlRefused { message, .. } => {
-            message
-        }
+        Outcome::Failure { message, .. }
+        | Outcome::TimedOut { message }
+        | Outcome::Unreached { message }
+        | Outcome::UrlRefused { message, .. } => message,
         Outcome::Withheld => panic!("the gate is open"),
     }
 }
@@ -217,7 +218,7 @@ pub(super) async fn answer(sender: &Sender, url: &str, identity: Option<&Arc<Tls
     match outcome(sender, url, identity).await {
         Outcome::Answer { status, .. } => Ok(status),
         Outcome::Failure { message, retryable: true } => Err(message),
-        Outcome::UrlRefused { message, .. } => Err(message),
+        Outcome::UrlRefused { message, .. } | Outcome::Unreached { message } => Err(message),
         other @ (Outcome::Failure { .. } | Outcome::TimedOut { .. } | Outcome::Withheld) => panic!("{other:?}"),
     }
 }

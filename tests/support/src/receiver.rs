@@ -88,7 +88,14 @@ impl Receiver {
     /// # Errors
     /// No port is free.
     pub async fn start(respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listen on loopback")?;
+        Self::on(TcpListener::bind(("127.0.0.1", 0)).await.context("listen on loopback")?, respond)
+    }
+
+    /// Answers each request that comes to `listener` with what `respond` gives.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn on(listener: TcpListener, respond: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared =
             Arc::new(Shared { received: Mutex::default(), count: watch::Sender::new(0), respond: Box::new(respond) });

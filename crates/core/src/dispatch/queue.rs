@@ -6,14 +6,11 @@ use std::{
     time::Instant,
 };
 
-use super::{FAILURES, Queued};
-
-/// How an endpoint does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
-    Healthy { failures: u32 },
-    Failing { probes: u32, next: Instant, probing: bool },
-}
+use super::{
+    FAILURES, Queued,
+    doors::Door,
+    health::{Away, Health},
+};
 
 /// How far a delivery is that is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +42,12 @@ pub(super) struct WebhookQueue<T> {
     /// How many may be without an answer: less than the bound while an endpoint recovers.
     pub(super) window: usize,
     pub(super) health: Health,
+    /// It could not be connected to.
+    pub(super) away: Option<Away>,
+    /// How often its door was found open since it was last known to be there, or not to be.
+    pub(super) opened: u32,
+    /// The door before which it waits.
+    pub(super) door: Option<Door>,
     pub(super) held: bool,
     /// Whether it is in the round of its namespace.
     pub(super) in_round: bool,
@@ -61,6 +64,9 @@ impl<T> WebhookQueue<T> {
             asked: 0,
             window,
             health: Health::Healthy { failures: 0 },
+            away: None,
+            opened: 0,
+            door: None,
             held: false,
             in_round: false,
             wake: None,

@@ -1,8 +1,18 @@
+mod probing;
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;
 
 use super::*;
+
+/// It may do better later, and was asked in no time.
+const FAILED: EndpointReport = EndpointReport::Failed { asked: None, cost: Duration::ZERO };
+
+/// The same, and it asks to wait for so many seconds.
+fn asked(seconds: u64) -> EndpointReport {
+    EndpointReport::Failed { asked: Some(Duration::from_secs(seconds)), cost: Duration::ZERO }
+}
 
 fn mk_name(namespace: &str, name: &str) -> NamespacedName {
     NamespacedName::new(namespace, name)
@@ -52,12 +62,12 @@ impl World {
     }
 
     /// A request is answered.
-    fn answered(&mut self, permit: &Permit, report: EndpointReport) -> Option<EndpointChange> {
+    fn answered(&mut self, permit: &Permit, report: &EndpointReport) -> Option<EndpointChange> {
         self.dispatcher.answered(&permit.webhook, &permit.group, report, &self.policy, self.now, 0.0)
     }
 
     /// A request is answered, and that is recorded.
-    fn done(&mut self, permit: Permit, report: EndpointReport) -> Option<EndpointChange> {
+    fn done(&mut self, permit: Permit, report: &EndpointReport) -> Option<EndpointChange> {
         let change = self.answered(&permit, report);
         self.dispatcher.done(permit, self.now);
         change
@@ -67,7 +77,7 @@ impl World {
         numbers.clone().for_each(|number| self.push(webhook, number));
         let started = self.start();
         assert_eq!(started.iter().map(|(item, _)| *item).collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
-        started.into_iter().map(|(_, permit)| self.done(permit, EndpointReport::Failed(None))).collect()
+        started.into_iter().map(|(_, permit)| self.done(permit, &FAILED)).collect()
     }
 }
 
@@ -81,7 +91,7 @@ fn a_webhook_has_no_more_in_flight_than_its_bound_and_goes_in_order() {
     [3, 1, 4, 2].into_iter().for_each(|number| world.push(&a, number));
     let mut started = world.start();
     assert_eq!(items(&started), [1, 2]);
-    assert_eq!(world.done(started.remove(1).1, EndpointReport::Answered), None);
+    assert_eq!(world.done(started.remove(1).1, &EndpointReport::Answered), None);
     assert_eq!(items(&world.start()), [3]);
     assert_eq!((world.dispatcher.in_flight(), world.dispatcher.waiting()), (2, 1));
 }
@@ -92,13 +102,13 @@ fn what_is_answered_leaves_its_slot_to_the_next_and_counts_until_it_is_recorded(
     (0..8).for_each(|number| world.push(&a, number));
     let mut started = world.start();
     assert_eq!(items(&started), [0, 1]);
-    assert_eq!(world.answered(&started[0].1, EndpointReport::Answered), None);
+    assert_eq!(world.answered(&started[0].1, &EndpointReport::Answered), None);
     // It has one slot, however often that is said.
-    assert_eq!(world.answered(&started[0].1, EndpointReport::Answered), None);
+    assert_eq!(world.answered(&started[0].1, &EndpointReport::Answered), None);
     started.extend(world.start());
     assert_eq!(items(&started), [0, 1, 2]);
     // Of six that may be unrecorded, one webhook leaves some to others.
-    (1..3).for_each(|at| assert_eq!(world.answered(&started[at].1, EndpointReport::Answered), None));
+    (1..3).for_each(|at| assert_eq!(world.answered(&started[at].1, &EndpointReport::Answered), None));
     started.extend(world.start());
     assert_eq!((items(&started), world.dispatcher.is_blocked()), (vec![0, 1, 2], true));
     // A record makes room, and nothing is said twice of the endpoint.
@@ -116,7 +126,7 @@ fn what_was_not_sent_leaves_its_slot_with_its_permit_and_says_nothing_of_the_end
     let (_, probe) = world.start().remove(0);
     assert!(!world.dispatcher.done(probe, world.now));
     let (item, probe) = world.start().remove(0);
-    assert_eq!((item, world.done(probe, EndpointReport::Answered)), (6, Some(EndpointChange::Recovered)));
+    assert_eq!((item, world.done(probe, &EndpointReport::Answered)), (6, Some(EndpointChange::Recovered)));
 }
 
 #[test]
@@ -124,19 +134,19 @@ fn an_endpoint_is_found_to_be_down_by_its_answers_whenever_they_are_recorded() {
     let (mut world, a) = (World::new(100, 8), mk_name("team", "a"));
     (0..20).for_each(|number| world.push(&a, number));
     let started = world.start();
-    let changes: Vec<_> = started[..5].iter().map(|(_, it)| world.answered(it, EndpointReport::Failed(None))).collect();
+    let changes: Vec<_> = started[..5].iter().map(|(_, it)| world.answered(it, &FAILED)).collect();
     assert_eq!(changes, [None, None, None, None, Some(EndpointChange::Failing)]);
     assert!(world.start().is_empty());
     // The next one is tried after its answer too, and when that is good, what failed before need not wait when it is recorded.
     let mut probes = Vec::new();
-    for (second, expected, report) in [(1, 8, EndpointReport::Failed(None)), (3, 9, EndpointReport::Answered)] {
+    for (second, expected, report) in [(1, 8, FAILED), (3, 9, EndpointReport::Answered)] {
         world.at(second);
         let (item, probe) = world.start().remove(0);
         assert_eq!(item, expected);
-        world.answered(&probe, report);
+        world.answered(&probe, &report);
         probes.push(probe);
     }
-    world.answered(&started[5].1, EndpointReport::Failed(None));
+    world.answered(&started[5].1, &FAILED);
     let permits = started.into_iter().map(|(_, permit)| permit).chain(probes);
     let need_not_wait: Vec<bool> = permits.map(|permit| world.dispatcher.done(permit, world.now)).collect();
     assert_eq!(need_not_wait, [true, true, true, true, true, false, false, false, true, true]);
@@ -161,7 +171,7 @@ fn of_one_alert_group_one_delivery_is_in_flight_at_a_time() {
     }
     let mut started = world.start();
     assert_eq!(items(&started), [1, 3]);
-    assert_eq!(world.answered(&started[0].1, EndpointReport::Answered), None);
+    assert_eq!(world.answered(&started[0].1, &EndpointReport::Answered), None);
     assert!(world.start().is_empty());
     assert!(!world.dispatcher.done(started.remove(0).1, world.now));
     assert_eq!(items(&world.start()), [2]);
@@ -205,14 +215,14 @@ fn an_endpoint_that_fails_is_tried_with_one_delivery_at_a_time_and_each_in_its_t
         world.at(second);
         let mut started = world.start();
         assert_eq!(items(&started), [expected]);
-        assert_eq!(world.done(started.remove(0).1, EndpointReport::Failed(None)), None);
+        assert_eq!(world.done(started.remove(0).1, &FAILED), None);
         world.push_later(&a, expected, 2, second);
     }
     // An answer lets them all go, in order, and more at a time from one answer to the next.
     world.at(second + 16);
     let mut started = world.start();
     assert_eq!(items(&started), [1]);
-    assert_eq!(world.done(started.remove(0).1, EndpointReport::Answered), Some(EndpointChange::Recovered));
+    assert_eq!(world.done(started.remove(0).1, &EndpointReport::Answered), Some(EndpointChange::Recovered));
     let mut order = Vec::new();
     let mut widths = Vec::new();
     loop {
@@ -223,7 +233,7 @@ fn an_endpoint_that_fails_is_tried_with_one_delivery_at_a_time_and_each_in_its_t
         widths.push(started.len());
         for (item, permit) in started {
             order.push(item);
-            assert_eq!(world.done(permit, EndpointReport::Answered), None);
+            assert_eq!(world.done(permit, &EndpointReport::Answered), None);
         }
     }
     assert_eq!((order, widths), (vec![0, 2, 3, 4, 5, 6, 7], vec![2, 4, 1]));
@@ -263,8 +273,8 @@ fn an_endpoint_that_asks_to_wait_is_left_alone_until_then() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     [1, 2].into_iter().for_each(|number| world.push(&a, number));
     let mut started = world.start();
-    let asked = EndpointReport::Failed(Some(Duration::from_secs(30)));
-    assert_eq!(world.done(started.remove(0).1, asked), Some(EndpointChange::Failing));
+    let asked = asked(30);
+    assert_eq!(world.done(started.remove(0).1, &asked), Some(EndpointChange::Failing));
     world.push(&a, 3);
     world.at(29);
     assert!(world.start().is_empty());
@@ -278,8 +288,8 @@ fn an_endpoint_that_asks_to_wait_for_days_is_tried_after_an_hour() {
     world.policy = RetryPolicy { deadline: Duration::from_secs(86_400), ..RetryPolicy::default() };
     world.push(&a, 1);
     let (_, permit) = world.start().remove(0);
-    let asked = EndpointReport::Failed(Some(Duration::from_secs(7 * 86_400)));
-    assert_eq!(world.done(permit, asked), Some(EndpointChange::Failing));
+    let asked = asked(7 * 86_400);
+    assert_eq!(world.done(permit, &asked), Some(EndpointChange::Failing));
     let [hour, day] = [3600, 86_400].map(|seconds| world.start + Duration::from_secs(seconds));
     let waiting = Queued {
         item: 1,
@@ -333,10 +343,10 @@ fn a_deadline_is_kept_while_an_endpoint_asks_to_wait_for_longer_or_is_tried() {
     let (mut world, a) = (World::new(100, 32), mk_name("team", "a"));
     let start = world.start;
     let at = |second: u64| start + Duration::from_secs(second);
-    let asked = EndpointReport::Failed(Some(Duration::from_secs(100)));
+    let asked = asked(100);
     world.push(&a, 0);
     let mut started = world.start();
-    assert_eq!(world.done(started.remove(0).1, asked), Some(EndpointChange::Failing));
+    assert_eq!(world.done(started.remove(0).1, &asked), Some(EndpointChange::Failing));
     for (number, due, give_up) in [(1, 100, 60), (2, 0, 70), (3, 0, 80), (4, 0, 130), (5, 0, 140), (6, 0, 500)] {
         let (group, due, give_up) = (Arc::from(number.to_string()), at(due), at(give_up));
         world.dispatcher.push(
@@ -369,7 +379,7 @@ fn a_deadline_is_kept_while_an_endpoint_asks_to_wait_for_longer_or_is_tried() {
     assert_eq!(seen, expected);
     // What is on its way is not waited for.
     assert_eq!(world.dispatcher.wake_at(), Some(at(500)));
-    assert_eq!(probe.and_then(|permit| world.done(permit, EndpointReport::Answered)), Some(EndpointChange::Recovered));
+    assert_eq!(probe.and_then(|permit| world.done(permit, &EndpointReport::Answered)), Some(EndpointChange::Recovered));
     assert_eq!(items(&world.start()), [6]);
 }
 
@@ -457,7 +467,7 @@ fn what_was_slow_keeps_its_time_when_others_are_answered() {
     world.push(&a, 9);
     let mut probe = world.start();
     assert_eq!(items(&probe), [9]);
-    assert_eq!(world.done(probe.remove(0).1, EndpointReport::Answered), Some(EndpointChange::Recovered));
+    assert_eq!(world.done(probe.remove(0).1, &EndpointReport::Answered), Some(EndpointChange::Recovered));
     assert_eq!(items(&world.start()), [2]);
     world.at(60);
     assert_eq!(items(&world.start()), [1]);
@@ -480,7 +490,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_and_bounds_hold(
         deliveries in proptest::collection::vec((0_usize..3, 0_usize..4, 0_u64..6), 1..80),
-        reports in proptest::collection::vec(0_u8..4, 200),
+        reports in proptest::collection::vec(0_u8..5, 200),
         in_flight in 1_usize..20,
         per_webhook in 1_usize..6,
         records_behind in 0_usize..10,
@@ -499,6 +509,9 @@ proptest! {
         let (mut flying, mut delivered): (Vec<(u64, Permit)>, HashSet<u64>) = (Vec::new(), HashSet::new());
         let mut unrecorded: VecDeque<(u64, Permit, EndpointReport)> = VecDeque::new();
         for _ in 0..10_000 {
+            while let Some(door) = world.dispatcher.next_knock(world.now) {
+                world.dispatcher.knocked(&door, reports.next() == Some(2), world.now, 0.5);
+            }
             flying.extend(world.start());
             let permits = || flying.iter().map(|(_, permit)| permit).chain(unrecorded.iter().map(|(_, permit, _)| permit));
             prop_assert_eq!(permits().count(), world.dispatcher.in_flight());
@@ -533,11 +546,12 @@ proptest! {
                 continue;
             };
             let report = match reports.next() {
-                Some(0) => EndpointReport::Failed(None),
-                Some(1) => EndpointReport::Failed(Some(Duration::from_secs(2))),
+                Some(0) => FAILED,
+                Some(4) => EndpointReport::Away(Arc::from("http://receiver.example:80")),
+                Some(1) => asked(2),
                 _ => EndpointReport::Answered,
             };
-            world.dispatcher.answered(&permit.webhook, &permit.group, report, &policy, world.now, 0.5);
+            world.dispatcher.answered(&permit.webhook, &permit.group, &report, &policy, world.now, 0.5);
             if report == EndpointReport::Answered {
                 prop_assert!(delivered.insert(item));
             }
@@ -545,6 +559,7 @@ proptest! {
         }
         prop_assert_eq!(delivered.len(), deliveries.len());
         prop_assert_eq!(world.dispatcher.waiting(), 0);
+        prop_assert!(world.dispatcher.doors.is_empty());
     }
 }
 
@@ -574,7 +589,7 @@ fn what_deliveries_hold_is_bounded_and_a_namespace_leaves_something_for_who_come
     // None is so heavy that it could not go.
     world.dispatcher.push(&b, waiting(11, 1_000_000), now);
     while let Some((_, permit)) = started.pop() {
-        world.done(permit, EndpointReport::Answered);
+        world.done(permit, &EndpointReport::Answered);
         started.extend(world.start());
     }
     assert_eq!((world.dispatcher.in_flight_bytes(), world.dispatcher.waiting()), (0, 0));

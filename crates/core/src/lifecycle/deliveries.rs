@@ -93,6 +93,11 @@ impl Lifecycle {
                 }
             }
         }
+        while !self.is_stopped
+            && let Some(door) = self.dispatcher.next_knock(now.instant)
+        {
+            self.effects.push(Effect::Knock(door));
+        }
         // A process that stops waits for nothing.
         let wake_at = self.dispatcher.wake_at().filter(|_| !self.is_stopped);
         if wake_at != self.wake_at {
@@ -110,7 +115,7 @@ impl Lifecycle {
         let webhook = NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(webhook));
         // The answer to a webhook that is gone says nothing of one that has its name now.
         let known = self.webhooks.get(&webhook.namespace, &webhook.name).filter(|known| known.uid == uid);
-        let report = if known.is_some() { answer.report } else { EndpointReport::NotSent };
+        let report = if known.is_some() { &answer.report } else { &EndpointReport::NotSent };
         // One that was changed since is not the one that the receiver wants no more of.
         let is_unwanted = answer.is_gone && known.is_some_and(|known| Arc::ptr_eq(&answer.webhook, &known.webhook));
         let (retry, chance) = (&answer.webhook.retry, answer.chance);

@@ -163,6 +163,11 @@ fn mk_answer(report: EndpointReport, webhook: &Arc<Webhook>) -> Answer {
     Answer { report, webhook: Arc::clone(webhook), is_gone: false, chance: 0.0 }
 }
 
+/// An endpoint that may do better later, and was asked in no time.
+fn failed(asked: Option<Duration>) -> EndpointReport {
+    EndpointReport::Failed { asked, cost: Duration::ZERO }
+}
+
 /// What has happened when a delivery is answered.
 fn answered(delivery: &Delivery, answer: Answer) -> Input {
     Input::Answered((delivery.number, Arc::clone(&delivery.webhook)), answer)
@@ -189,7 +194,7 @@ fn a_process_that_stops_waits_for_no_time() {
 fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
     let mut setting = Setting::new();
     let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
-    let answer = mk_answer(EndpointReport::Failed(Some(seconds(5))), &asked.webhook);
+    let answer = mk_answer(failed(Some(seconds(5))), &asked.webhook);
     setting.appear(asked);
     let effects = setting.list(&[mk_event("resolved", None)]);
     let (delivery, permit) = attempted(effects);
@@ -452,7 +457,7 @@ fn a_delivery_that_is_asked_for_while_it_waits_is_sent_at_once_and_none_of_its_a
     for (is_early, has_begun) in [(true, false), (false, false), (false, true)] {
         let mut setting = Setting::new();
         let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
-        let answer = mk_answer(EndpointReport::Failed(None), &asked.webhook);
+        let answer = mk_answer(failed(None), &asked.webhook);
         setting.appear(asked);
         let (mut delivery, permit) = attempted(setting.list(&[mk_event("resolved", None)]));
         setting.handle(answered(&delivery, answer));

@@ -76,7 +76,7 @@ fn what_failed_before_its_endpoint_recovered_is_sent_again_at_once_when_it_is_re
         flying.sort_by_key(|(delivery, _)| delivery.number);
         let (later, _permit) = flying.remove(1);
         let (mut first, permit) = flying.remove(0);
-        setting.handle(answered(&first, mk_answer(EndpointReport::Failed(Some(seconds(9))), &webhook)));
+        setting.handle(answered(&first, mk_answer(failed(Some(seconds(9))), &webhook)));
         assert!(setting.lifecycle.is_failing(&NamespacedName::new("team", "one")));
         setting.handle(answered(&later, mk_answer(EndpointReport::Answered, &webhook)));
         let round = Round { since: setting.now.time, attempts: 1, timeouts };

@@ -57,6 +57,8 @@ const PAGE: usize = 2;
 enum Reply {
     Success,
     Failure,
+    /// It can't be connected to.
+    Away,
     /// It wants no more of the webhook.
     Gone,
 }
@@ -76,7 +78,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
-    prop_oneof![14 => Just(Reply::Success), 5 => Just(Reply::Failure), 1 => Just(Reply::Gone)]
+    prop_oneof![14 => Just(Reply::Success), 4 => Just(Reply::Failure), 3 => Just(Reply::Away), 1 => Just(Reply::Gone)]
 }
 
 /// A delivery: the number of its event, which is the event's name and uid too, and the webhook.
@@ -280,6 +282,7 @@ impl World {
                 self.handle(Input::Prepared(delivery, found));
             }
             Effect::Attempt(delivery, permit) => self.send(delivery, permit, reply),
+            Effect::Knock(door) => self.handle(Input::Knocked(door, matches!(reply, Reply::Success), 0.0)),
             Effect::GiveUp(delivery) => {
                 let redelivered = delivery.redeliver.as_deref().map(str::to_owned);
                 let record = Record { ended: true, next: None, redelivered, count: delivery.history.count };
@@ -366,7 +369,8 @@ impl World {
         }
         let report = match reply {
             Reply::Success | Reply::Gone => EndpointReport::Answered,
-            Reply::Failure => EndpointReport::Failed(None),
+            Reply::Failure => super::failed(None),
+            Reply::Away => EndpointReport::Away(Arc::from("http://receiver.example:80")),
         };
         self.unrecorded.push((delivery, permit, Some(reply)));
         self.handle(Input::Answered(key, Answer { report, webhook, is_gone, chance: 0.0 }));
@@ -384,7 +388,7 @@ impl World {
         let redeliver = delivery.redeliver.as_deref().map(str::to_owned);
         let phase = match reply {
             Reply::Success => ResponsePhase::Succeeded,
-            Reply::Failure => ResponsePhase::Retrying,
+            Reply::Failure | Reply::Away => ResponsePhase::Retrying,
             Reply::Gone => ResponsePhase::Failed,
         };
         let ends = phase != ResponsePhase::Retrying;
