@@ -67,7 +67,7 @@ use self::{
     catalog::{Catalog, WatchedWebhook, WebhookChange, WebhookIndex},
     deliver::{Deliverer, Parts},
     deliveries::{Deliveries, EventIndex},
-    history::{History, ResponseContent},
+    history::History,
     journal::{Appends, Journal, JournalPlace, JournalRecord},
     metrics::Metrics,
     payloads::Payloads,
@@ -81,7 +81,6 @@ use crate::{
     kubernetes::{
         index::Fold,
         lease::{self, Leadership},
-        name::name_of,
         objects::Objects,
         probes::{Health, Ready},
         watch::{Selection, on_listed, valid, watch, watch_metadata},
@@ -369,12 +368,19 @@ impl Leader {
             .for_each(|_| future::ready(()))
     }
 
-    /// Watches responses: those that people want to be sent again, and those that were there before this process.
+    /// Watches responses: those that people want to be sent again, and those that were there before this process. First the journal
+    /// is opened: what an earlier leader writes out of it meanwhile is seen there or here.
     fn watch_responses(&self) -> impl Future<Output = ()> + use<> {
         let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
         let (history, deliveries) = (Arc::clone(&self.history), Arc::clone(&self.deliveries));
-        let (listed, page) = (Arc::clone(&self.listed.responses), self.page);
-        async move { responses::watch(&client, namespace.as_deref(), page, history, deliveries, listed).await }
+        let (listed, page) = (self.listed.clone(), self.page);
+        let (journal, adopted) = (Arc::clone(&self.journal), self.adopted());
+        async move {
+            // Of one that is not listed the journal would take it that it is gone.
+            listed.webhooks.wait().await;
+            journal.open(adopted).await;
+            responses::watch(&client, namespace.as_deref(), page, history, deliveries, listed.responses).await;
+        }
     }
 
     /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
@@ -385,11 +391,10 @@ impl Leader {
         let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
         let objects = self.objects.clone().yielding();
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
-        let (page, journal, adopted) = (self.page, Arc::clone(&self.journal), self.adopted());
+        let page = self.page;
         async move {
             listed.webhooks.wait().await;
             listed.responses.wait().await;
-            journal.open(adopted).await;
             ready.set();
             tracing::info!("ready");
             let (store, writer) = reflector::store::<AlertGroupEvent>();
@@ -427,16 +432,15 @@ impl Leader {
         let deliveries = Arc::clone(&self.deliveries);
         move |record| {
             let response = &record.response;
-            let (name, spec) = (name_of(response), &response.spec);
-            let webhook = &spec.webhook_ref.name;
-            let content = ResponseContent::of(response.clone());
-            history.note(&name.namespace, &spec.alert_group_id, webhook, &name.name, content);
+            history.adopt(response);
             let is_of = |known: &WatchedWebhook| {
                 known.generation == record.webhook_generation
                     && response.owner_references().iter().any(|owner| *owner.uid == *known.uid)
             };
             if record.is_gone()
-                && let Some(known) = catalog.get(&name.namespace, webhook).filter(|known| is_of(known))
+                && let namespace = response.namespace().unwrap_or_default()
+                && let Some(known) = catalog.get(&namespace, &response.spec.webhook_ref.name)
+                && is_of(&known)
             {
                 known.suspend();
                 deliveries.webhook_changed(WebhookChange::Changed(known));

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, api::ObjectMeta};
 use serde_json::Value;
 
 /// Label of the Secrets that webhooks may name; its value is `true`.
@@ -47,6 +47,9 @@ pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
 pub const EVENT_LABEL: &str = "oncall.dev/event";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
+/// Annotation of a WebhookResponse: when its last attempt was recorded, in microseconds since 1970. In a storm it is written later than
+/// that, and its versions are in another order.
+pub const RECORDED_AT_ANNOTATION: &str = "oncall.dev/recorded-at";
 /// Label of a DeliveryJournal: the namespaces that the operator which made it works in.
 pub const JOURNAL_SCOPE_LABEL: &str = "oncall.dev/journal-scope";
 /// Annotation of a WebhookResponse or an AlertGroupEvent that is to be sent again; any new value asks for it.
@@ -95,6 +98,11 @@ fn without_unsigned_formats(schema: &mut JSONSchemaProps) {
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         without_unsigned_formats(items);
     }
+}
+
+/// When a WebhookResponse was recorded, in microseconds since 1970; None where that is not noted.
+pub(crate) fn recorded_at(meta: &ObjectMeta) -> Option<i64> {
+    meta.annotations.as_ref()?.get(RECORDED_AT_ANNOTATION)?.parse().ok()
 }
 
 /// Makes a label's value of a text: the text itself where Kubernetes allows it, else its beginning and letters that tell it from

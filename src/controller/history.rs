@@ -34,7 +34,7 @@ use crate::{
         resource_version::{ResourceVersion, version_of},
     },
     memory::{CACHE_ENTRY, cache},
-    resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value},
+    resources::{ALERT_GROUP_LABEL, EVENT_LABEL, WEBHOOK_LABEL, WebhookResponse, label_value, recorded_at},
 };
 
 /// About how many bytes a content usually has.
@@ -58,8 +58,8 @@ struct LatestResponse {
 /// When a response was recorded. Later ones are greater: those that this process noted come after all that were listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Recorded {
-    /// Before it was listed, with this version.
-    Listed(ResourceVersion),
+    /// Before it was listed: at this time, in microseconds (0 where that is not known), and with this version.
+    Listed(i64, ResourceVersion),
     /// By this process: how many it had noted before.
     Here(u64),
 }
@@ -152,6 +152,10 @@ pub(crate) struct ListedHashes {
 pub(crate) struct History {
     objects: Objects,
     journal: Arc<Journal>,
+    /// The same hashes of what other processes have left in the journal.
+    adopted: RwLock<HashSet<u64>>,
+    /// Hashes of the responses whose records were pending when the last list began.
+    pending: Mutex<HashSet<u64>>,
     /// Hashes of the names of the responses that the last list named, but for those that are gone; and of the names of the
     /// events of all that it named.
     listed: RwLock<HashSet<u64>>,
@@ -169,6 +173,8 @@ impl History {
         Self {
             objects,
             journal,
+            adopted: RwLock::default(),
+            pending: Mutex::default(),
             listed: RwLock::default(),
             hasher: RandomState::new(),
             groups: Mutex::default(),
@@ -180,6 +186,28 @@ impl History {
     /// This moment, among those at which responses were recorded: later ones are not less.
     pub(crate) fn now(&self) -> Recorded {
         Recorded::Here(self.noted.load(Ordering::Relaxed))
+    }
+
+    /// Takes in that a list begins. Returns this moment.
+    pub(crate) fn begin_list(&self) -> Recorded {
+        // They may be written out after the list was made, and before it has ended.
+        let pending = self.journal.pending();
+        *self.pending.lock() = pending.iter().map(|name| self.hash(&name.namespace, &name.name)).collect();
+        self.now()
+    }
+
+    /// Takes in a response that another process has left in the journal.
+    pub(crate) fn adopt(&self, response: &WebhookResponse) {
+        let NamespacedName { namespace, name } = name_of(response);
+        let (spec, hash) = (&response.spec, self.hash(&namespace, &name));
+        self.adopted.write().extend([hash, self.hash_of_event(&namespace, &label_value(&spec.event_ref.name))]);
+        let latest = LatestResponse {
+            webhook: self.hasher.hash_one(label_value(&spec.webhook_ref.name)),
+            hash,
+            response: Box::from(&*name),
+            recorded: Recorded::Listed(recorded_at(&response.metadata).unwrap_or_default(), ResourceVersion::from("")),
+        };
+        self.set_latest(self.hash_of_group(&namespace, &label_value(&spec.alert_group_id)), latest);
     }
 
     /// Takes in a response that a list names.
@@ -195,7 +223,7 @@ impl History {
                 webhook: self.hasher.hash_one(webhook),
                 hash: hashes.response,
                 response: Box::from(&*name),
-                recorded: Recorded::Listed(version_of(response)),
+                recorded: Recorded::Listed(recorded_at(&response.metadata).unwrap_or_default(), version_of(response)),
             };
             self.set_latest(self.hash_of_group(&namespace, &group), latest);
         }
@@ -206,9 +234,13 @@ impl History {
     pub(crate) fn retain(&self, listed: Vec<ListedHashes>, began: &Recorded) {
         let listed: HashSet<u64> =
             listed.into_iter().flat_map(|hashes| [hashes.response].into_iter().chain(hashes.event)).collect();
+        let pending = std::mem::take(&mut *self.pending.lock());
         let mut groups = self.groups.lock();
         groups.retain(|_, all| {
-            all.retain(|latest| latest.recorded >= *began || listed.contains(&latest.hash));
+            let is_there = |latest: &LatestResponse| {
+                latest.recorded >= *began || listed.contains(&latest.hash) || pending.contains(&latest.hash)
+            };
+            all.retain(is_there);
             !all.is_empty()
         });
         groups.shrink_to_fit();
@@ -335,12 +367,16 @@ impl History {
 impl ListedResponses for History {
     fn has(&self, event: &EventKey, webhook: &str) -> bool {
         let response = NamespacedName::new(Arc::clone(&event.namespace), id::response_name(&event.uid, webhook));
-        self.was_there(&response.namespace, &response.name) || self.journal.is_pending(&response)
+        self.was_there(&response.namespace, &response.name)
+            || self.adopted.read().contains(&self.hash(&response.namespace, &response.name))
+            || self.journal.is_pending(&response)
     }
 
     fn has_any(&self, event: &EventKey) -> bool {
         let name = || NamespacedName::new(Arc::clone(&event.namespace), event.name.as_str());
-        self.had_responses(&event.namespace, &event.name) || self.journal.has_event(&name())
+        self.had_responses(&event.namespace, &event.name)
+            || self.adopted.read().contains(&self.hash_of_event(&event.namespace, &label_value(&event.name)))
+            || self.journal.has_event(&name())
     }
 }
 

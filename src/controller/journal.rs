@@ -7,7 +7,8 @@
 //!                └─► WebhookResponse     └── replay: segments that other processes have left
 //! ```
 //! A segment is created once and never changed. What it holds stays in memory, compressed, until it is written out, so that a
-//! segment that somebody deletes meanwhile is no loss. Records are written out as fast as the API server can without holding up
+//! segment that somebody deletes meanwhile is no loss (where another process has left more than there is room for, that is read again
+//! when it is its turn). Records are written out as fast as the API server can without holding up
 //! those who create events ([`pending::pace`]).
 //!
 //! Without the kind, or the right to it, every record is written directly.
@@ -22,7 +23,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, SetOnce, mpsc};
 
 pub(crate) use self::segment::JournalRecord;
 use self::{
@@ -89,6 +90,8 @@ pub(crate) struct Journal {
     state: Mutex<State>,
     lines: Cache<SegmentId, Arc<Lines>, LinesWeight>,
     appended: mpsc::UnboundedSender<Appended>,
+    /// It was looked for segments, whatever came of it.
+    opened: SetOnce<()>,
     /// There is something to write out.
     work: Notify,
     /// Something was written out.
@@ -112,6 +115,8 @@ struct State {
 
 struct Segment {
     name: String,
+    /// Whether this process has made it.
+    is_own: bool,
     /// None where there was no room for it: it is read when it is needed.
     data: Option<Arc<[u8]>>,
 }
@@ -169,6 +174,7 @@ impl Journal {
             state: Mutex::new(state),
             lines: cache((budget / 2).clamp(LINES.0, LINES.1), 256 * 1024, LinesWeight),
             appended,
+            opened: SetOnce::new(),
             work: Notify::new(),
             written: Notify::new(),
         };
@@ -195,10 +201,19 @@ impl Journal {
         self.state.lock().pending.has_event(event)
     }
 
-    /// The pending record of a response; None if there is none.
-    pub(crate) async fn get(&self, response: &NamespacedName) -> Option<WebhookResponse> {
+    /// The pending record of a response, if this process has made it: nothing newer is in the object then. One of another process is
+    /// written out first. None if there is none.
+    pub(crate) async fn get(self: &Arc<Self>, response: &NamespacedName) -> Option<WebhookResponse> {
         loop {
-            let place = self.state.lock().pending.place(response)?;
+            let (place, is_own) = {
+                let state = self.state.lock();
+                let place = state.pending.place(response)?;
+                (place, state.segments.get(&place.segment).is_some_and(|segment| segment.is_own))
+            };
+            if !is_own {
+                self.settle(response).await;
+                continue;
+            }
             match self.read(place).await {
                 Ok(record) => return Some(record.response),
                 // It was written out meanwhile, or replaced.
@@ -209,6 +224,11 @@ impl Journal {
                 }
             }
         }
+    }
+
+    /// The responses whose records are pending.
+    pub(crate) fn pending(&self) -> Vec<NamespacedName> {
+        self.state.lock().pending.responses().cloned().collect()
     }
 
     /// How much is in the journal.
@@ -252,12 +272,12 @@ impl Journal {
     }
 
     /// Takes in a segment that is there, and its records. `data` is None where it is not held.
-    fn add(&self, name: String, data: Option<Arc<[u8]>>, records: Vec<NewRecord>) -> Vec<String> {
+    fn add(&self, name: String, is_own: bool, data: Option<Arc<[u8]>>, records: Vec<NewRecord>) -> Vec<String> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.count += 1;
         let id = state.count;
-        state.segments.insert(id, Segment { name, data });
+        state.segments.insert(id, Segment { name, is_own, data });
         let ended = state.pending.add(id, records);
         self.work.notify_one();
         ended.into_iter().filter_map(|ended| self.end(state, ended)).collect()

@@ -1,14 +1,14 @@
 //! Writes records into WebhookResponses: each is created with its first one, and a later one is written at a version, over nothing
 //! that is newer.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     kubernetes::{
         objects::{self, Objects},
         resource_version::{ResourceVersion, version_of},
     },
-    resources::{WebhookResponse, WebhookResponseStatus},
+    resources::{RECORDED_AT_ANNOTATION, WebhookResponse, WebhookResponseStatus},
 };
 
 /// The outcome of writing a status.
@@ -35,8 +35,24 @@ pub(super) async fn create(
     }
 }
 
-/// Patches the status of a WebhookResponse at a version, read first if there is none; and at a later one if `is_untouched` says
-/// that what is there now can be written over.
+/// Makes a patch of a status, and of what says when it was recorded.
+pub(super) fn patch(status: &Value, recorded_at: Option<&str>) -> Value {
+    match recorded_at {
+        Some(at) => json!({"metadata": {"annotations": {RECORDED_AT_ANNOTATION: at}}, "status": status}),
+        None => json!({"status": status}),
+    }
+}
+
+/// Makes the patch that puts what a WebhookResponse is to say in the place of what one says that is there.
+pub(super) fn replacing(response: &WebhookResponse) -> Value {
+    let status = response.status.as_ref().map(WebhookResponseStatus::replacing).transpose();
+    let recorded_at = response.metadata.annotations.as_ref().and_then(|all| all.get(RECORDED_AT_ANNOTATION));
+    // Nothing in it is what JSON can't express.
+    patch(&status.ok().flatten().unwrap_or_default(), recorded_at.map(String::as_str))
+}
+
+/// Patches a WebhookResponse at a version, read first if there is none; and at a later one if `is_untouched` says that what is there
+/// now can be written over.
 pub(super) async fn write(
     objects: &Objects,
     namespace: &str,
@@ -47,7 +63,7 @@ pub(super) async fn write(
 ) -> Result<Written, objects::Error> {
     loop {
         if version.is_some() {
-            let write = || objects.patch_own_status::<WebhookResponse>(namespace, name, version.as_ref(), patch);
+            let write = || objects.patch_at::<WebhookResponse>(namespace, name, version.as_ref(), patch);
             match objects::persist(write).await {
                 Ok(version) => return Ok(Written::Ours(Some(version))),
                 Err(error) if error.is_not_found() => return Ok(Written::Gone),

@@ -32,7 +32,10 @@ use crate::{
         objects::{self, Objects},
         resource_version::{ResourceVersion, version_of},
     },
-    resources::{AlertGroupEvent, EventRef, Webhook, WebhookResponse, WebhookResponseStatus, closing_patch},
+    resources::{
+        AlertGroupEvent, EventRef, RECORDED_AT_ANNOTATION, Webhook, WebhookResponse, WebhookResponseStatus,
+        closing_patch,
+    },
 };
 
 /// How long to wait before an object that can't be read is read again.
@@ -53,8 +56,8 @@ pub(super) struct RecordedBefore {
 impl RecordedBefore {
     /// What is recorded of a delivery now.
     pub(super) fn of(delivery: &Delivery) -> Self {
-        let attempts = delivery.history.count;
-        Self { attempts, nothing: attempts == 0 && delivery.version.is_none() }
+        let is_new = delivery.history == AttemptHistory::default();
+        Self { attempts: delivery.history.count, nothing: is_new && delivery.version.is_none() }
     }
 }
 
@@ -93,11 +96,8 @@ impl Recorder {
     /// again. None if this process stops before.
     pub(crate) async fn look_up(&self, delivery: &mut Delivery) -> Option<Found> {
         let (namespace, name) = (&*delivery.event.namespace, delivery.response_name());
-        if let Some(mut response) = self.journal.get(&NamespacedName::new(namespace, &*name)).await {
-            // It will have another one.
-            response.metadata.resource_version = None;
-            return Some(found(delivery, response));
-        }
+        // What the journal has of it may be older than what is there.
+        self.journal.settle(&NamespacedName::new(namespace, &*name)).await;
         loop {
             match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &name)).await {
                 Ok(Some(response)) => return Some(found(delivery, response)),
@@ -123,6 +123,8 @@ impl Recorder {
         let name = delivery.response_name();
         let mut response = bare(delivery, webhook, &name);
         response.metadata.resource_version = delivery.version.as_ref().map(ToString::to_string);
+        let now = Timestamp::now().as_microsecond().to_string();
+        response.metadata.annotations = Some([(RECORDED_AT_ANNOTATION.to_owned(), now)].into());
         response.status = Some(std::mem::take(status));
         let recorded = self.record_response(delivery, webhook, &mut response, before).await;
         *status = response.status.unwrap_or_default();
@@ -179,8 +181,7 @@ impl Recorder {
         let is_untouched = |theirs: &WebhookResponseStatus| {
             theirs.attempt_count == before.attempts && (!before.nothing || theirs.phase == ResponsePhase::Pending)
         };
-        let patch = response.status.as_ref().map(WebhookResponseStatus::replacing).transpose();
-        let patch = patch.ok().flatten().unwrap_or_default();
+        let patch = record::replacing(response);
         let version = delivery.version.clone().filter(|_| !is_pending);
         record::write(&self.objects, &name.namespace, &name.name, version, &patch, is_untouched).await
     }
@@ -197,6 +198,7 @@ impl Recorder {
         }
         let response = NamespacedName::new(Arc::clone(&delivery.event.namespace), delivery.response_name());
         let patch = closing_patch(&delivery.history, Timestamp::now(), delivery.redeliver.as_deref(), why);
+        let patch = record::patch(&patch, None);
         let attempts = delivery.history.count;
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == attempts;
         if let Err(error) = self.write(&response, delivery.version.clone(), &patch, is_untouched).await {
@@ -232,6 +234,7 @@ impl Recorder {
     pub(crate) async fn decline(&self, asked: &RedeliveryRequest, why: &str) {
         let NamespacedName { namespace, name } = &asked.name;
         let patch = closing_patch(&asked.history.clone().anew(), Timestamp::now(), Some(&asked.value), Some(why));
+        let patch = record::patch(&patch, None);
         tracing::warn!(namespace = &**namespace, response = &**name, why, "send again");
         if !asked.has_status {
             return;
@@ -270,7 +273,7 @@ impl Recorder {
 
 /// Reads a record into a delivery.
 fn found(delivery: &mut Delivery, response: WebhookResponse) -> Found {
-    delivery.version = response.resource_version().map(|_| version_of(&response));
+    delivery.version = Some(version_of(&response));
     let Some(status) = response.status else { return Found::ToSend };
     let summary = summary_of(delivery, &status);
     delivery.history = status.history();

@@ -69,7 +69,7 @@ impl Index for ResponseIndex {
     type Listed = ListedHashes;
 
     fn begin_list(&mut self) {
-        self.list_began = self.history.now();
+        self.list_began = self.history.begin_list();
     }
 
     fn list(&mut self, response: &Metadata) -> ListedHashes {

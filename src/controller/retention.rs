@@ -30,7 +30,9 @@ use crate::{
     },
     errors::error_chain,
     kubernetes::{objects::Objects, resource_version::created_in, table::Table},
-    resources::{ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value},
+    resources::{
+        ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value, recorded_at,
+    },
 };
 
 /// Bound on the deletions that are under way at a time. Deliveries have 64 writes, and go first.
@@ -175,6 +177,7 @@ async fn events(objects: &Objects, namespace: Option<&str>, page: u64) -> Result
 fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
     let created = created_in(&meta);
     let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
+    let noted = recorded_at(&meta).and_then(|at| Timestamp::from_microsecond(at).ok());
     let is_asked = meta.annotations.is_some_and(|annotations| annotations.contains_key(REDELIVER_ANNOTATION));
     let writes = meta.managed_fields.unwrap_or_default();
     // What people write, such as labels, does not tell when it ended. Of events the operator writes the status only.
@@ -191,7 +194,7 @@ fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
         uid: meta.uid.unwrap_or_default(),
         resource_version: meta.resource_version.unwrap_or_default(),
         created,
-        recorded: last(true),
+        recorded: noted.unwrap_or_else(|| last(true)),
         finished,
         redelivery_requested: is_asked.then(|| last(false)),
         protected: kept,
@@ -234,6 +237,10 @@ mod tests {
         assert_eq!(object(meta(json!({})), true), expected);
         let bare = StoredObject { recorded: at(0), finished: false, ..expected.clone() };
         assert_eq!(object(meta(json!({"managedFields": null})), false), bare);
+        // In a storm it is written later than that.
+        let noted = StoredObject { recorded: at(1), ..expected.clone() };
+        let annotation = json!({"annotations": {"oncall.dev/recorded-at": "1767225601000000"}});
+        assert_eq!(object(meta(annotation), true), noted);
         let asked = StoredObject { redelivery_requested: Some(at(3)), ..expected.clone() };
         assert_eq!(object(meta(json!({"annotations": {"oncall.dev/redeliver": "again"}})), true), asked);
         let kept = StoredObject { protected: true, ..expected };

@@ -337,26 +337,27 @@ impl Objects {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         let call = async {
-            let (patch, params) = (Self::status_patch(version, status)?, self.patch_params());
+            let patch = serde_json::json!({"status": serde_json::to_value(status)?});
+            let (patch, params) = (Patch::Merge(at_version(patch, version)), self.patch_params());
             let request = Request::new(K::url_path(&(), Some(namespace)));
             self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
         };
         self.write::<K, _>("patch status of", namespace, name, call).await
     }
 
-    /// The same for a kind whose status is a part of the object, as all else is.
-    pub(crate) async fn patch_own_status<K>(
+    /// Merges `patch` into one object. If a version is given, the object must still have that one.
+    pub(crate) async fn patch_at<K>(
         &self,
         namespace: &str,
         name: &str,
         version: Option<&ResourceVersion>,
-        status: &impl Serialize,
+        patch: &Value,
     ) -> Result<ResourceVersion, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         let call = async {
-            let (patch, params) = (Self::status_patch(version, status)?, self.patch_params());
+            let (patch, params) = (Patch::Merge(at_version(patch.clone(), version)), self.patch_params());
             let request = Request::new(K::url_path(&(), Some(namespace)));
             self.send::<K>(request.patch(name, &params, &patch)?).await
         };
@@ -365,17 +366,6 @@ impl Objects {
 
     fn patch_params(&self) -> PatchParams {
         PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() }
-    }
-
-    fn status_patch(
-        version: Option<&ResourceVersion>,
-        status: &impl Serialize,
-    ) -> Result<Patch<Value>, serde_json::Error> {
-        let mut patch = serde_json::json!({"status": serde_json::to_value(status)?});
-        if let Some(version) = version {
-            patch["metadata"] = serde_json::json!({"resourceVersion": version.to_string()});
-        }
-        Ok(Patch::Merge(patch))
     }
 
     /// Puts `status` in the place of the status of one object, which must still have this version. That costs the API server less
@@ -477,6 +467,14 @@ impl Objects {
         let object: PartialObjectMeta<K> = self.client.request(request).await?;
         Ok(version_of(&object))
     }
+}
+
+/// A patch that is for an object of this version only.
+fn at_version(mut patch: Value, version: Option<&ResourceVersion>) -> Value {
+    if let Some(version) = version {
+        patch["metadata"]["resourceVersion"] = version.to_string().into();
+    }
+    patch
 }
 
 async fn named<K, T>(

@@ -94,7 +94,7 @@ impl Writes {
 
     /// Bounds how many writes may be under way that nobody waits for.
     pub(crate) fn pace(&self, unawaited: usize) {
-        self.0.lock().unawaited_limit = unawaited.max(1);
+        self.0.lock().unawaited_limit = unawaited;
         self.grant();
     }
 

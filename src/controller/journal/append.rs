@@ -124,15 +124,17 @@ impl Journal {
             // It does not panic; what waits is written directly then.
             let Ok((mut first, Ok((count, data)))) = deflated.await else { return };
             records = first.split_off(count.min(first.len()));
-            let result = self.create_segment(&first, data).await;
+            let created = self.create_segment(&first, data).await;
             for record in first {
                 // Whoever waited for it may have stopped.
-                let _ = record.added.send(result);
+                let _ = record.added.send(created.as_ref().map(|_| ()).map_err(|refused| *refused));
             }
+            self.delete(created.unwrap_or_default()).await;
         }
     }
 
-    async fn create_segment(&self, records: &[Appended], data: Vec<u8>) -> Result<(), Unjournaled> {
+    /// Creates a segment. Returns the segments that are of no use any more.
+    async fn create_segment(&self, records: &[Appended], data: Vec<u8>) -> Result<Vec<String>, Unjournaled> {
         let number = {
             let mut state = self.state.lock();
             state.created += 1;
@@ -169,8 +171,6 @@ impl Journal {
             line,
         });
         self.state.lock().rate.add(records.len(), Instant::now());
-        let ended = self.add(name, Some(Arc::from(data)), added.collect());
-        self.delete(ended).await;
-        Ok(())
+        Ok(self.add(name, true, Some(Arc::from(data)), added.collect()))
     }
 }

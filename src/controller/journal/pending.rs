@@ -146,6 +146,11 @@ impl PendingRecords {
         self.records.get(response).map(|pending| pending.place)
     }
 
+    /// The responses whose records are pending.
+    pub(super) fn responses(&self) -> impl Iterator<Item = &NamespacedName> {
+        self.records.keys()
+    }
+
     /// Whether a record of an event is pending.
     pub(super) fn has_event(&self, event: &NamespacedName) -> bool {
         self.events.contains_key(event)
@@ -249,12 +254,15 @@ fn event_name(response: &NamespacedName, event: &Arc<str>) -> NamespacedName {
 /// How many writes that no delivery waits for may be under way at a time: records that are written out, and statuses.
 ///
 /// `rate` is how many records a second were added to the journal of late, and `fill` how full it is. While many come, the API
-/// server is left to those who create events; the fuller the journal is, the more must go.
+/// server is left to those who create events, all of it at first; the fuller the journal is, the more must go.
 pub(super) fn pace(rate: f64, fill: f64) -> usize {
     const MOST: f64 = 64.0;
+    /// Up to this part nothing else is written while many records come.
+    const FIRST: f64 = 0.1;
     /// From this part on the journal is emptied faster, and at this one as fast as can be.
     const FILLS: (f64, f64) = (0.25, 0.75);
     let least = match rate {
+        rate if rate > 100.0 && fill < FIRST => 0.0,
         rate if rate > 100.0 => 1.0,
         rate if rate > 20.0 => 4.0,
         _ => MOST,
@@ -399,7 +407,8 @@ mod tests {
     #[test]
     fn few_writes_go_while_many_records_come_and_more_the_fuller_the_journal_is() {
         let cases = [
-            (500.0, 0.0, 1),
+            (500.0, 0.0, 0),
+            (500.0, 0.1, 1),
             (500.0, 0.25, 1),
             (500.0, 0.5, 33),
             (500.0, 0.75, 64),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use kube::{ResourceExt, api::ObjectMeta};
 use tokio::time::sleep;
 
@@ -31,19 +31,18 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How many segments are read at a time.
 const READS: usize = 4;
 
-/// The segments can't be listed or read.
+/// The segments can't be listed.
 #[derive(Debug, thiserror::Error)]
 enum LookError {
     #[error("list DeliveryJournals")]
     List(#[source] Cause),
-    #[error(transparent)]
-    Read(#[from] objects::Error),
 }
 
 impl LookError {
     fn code(&self) -> Option<u16> {
-        match self {
-            Self::List(Cause::Client(kube::Error::Api(status))) => Some(status.code),
+        let Self::List(cause) = self;
+        match cause {
+            Cause::Client(kube::Error::Api(status)) => Some(status.code),
             _ => None,
         }
     }
@@ -63,6 +62,12 @@ impl Journal {
     /// Takes over all segments that are there. `adopted` is told of each record. From then on records may be added; where there is
     /// no such kind, or no right to it, they are written directly until there is.
     pub(crate) async fn open(&self, adopted: impl Fn(&JournalRecord) + Sync) {
+        self.open_if_there_is_one(adopted).await;
+        // It is opened once.
+        let _ = self.opened.set(());
+    }
+
+    async fn open_if_there_is_one(&self, adopted: impl Fn(&JournalRecord) + Sync) {
         let since = Instant::now();
         let mut unreadable = HashSet::new();
         loop {
@@ -85,6 +90,8 @@ impl Journal {
 
     /// Looks for segments of other processes, for ever.
     pub(super) async fn look_for_segments(&self, adopted: impl Fn(&JournalRecord) + Sync) {
+        // Before, it is not known which webhooks there are.
+        self.opened.wait().await;
         let mut unreadable = HashSet::new();
         loop {
             sleep(LOOK).await;
@@ -121,20 +128,25 @@ impl Journal {
         found.sort_by_key(|meta| ResourceVersion::from(meta.resource_version.as_deref().unwrap_or_default()));
         let read = |meta: ObjectMeta| async move {
             let name = meta.name.unwrap_or_default();
-            objects::persist(|| self.objects.get::<DeliveryJournal>(&self.place.namespace, &name)).await
+            let found = objects::persist(|| self.objects.get::<DeliveryJournal>(&self.place.namespace, &name)).await;
+            (name, found)
         };
         let mut segments = stream::iter(found.into_iter().map(read)).buffered(READS);
         let mut count = 0;
-        while let Some(segment) = segments.try_next().await? {
-            // Whoever made it may have deleted it.
-            let Some(segment) = segment else { continue };
-            match self.adopt(&segment, adopted) {
+        while let Some((name, segment)) = segments.next().await {
+            let adopted = match segment {
+                Ok(Some(segment)) => self.adopt(&segment, adopted),
+                // Whoever made it may have deleted it.
+                Ok(None) => continue,
+                Err(error) => Err(error.into()),
+            };
+            match adopted {
                 Ok((records, ended)) => {
                     count += records;
                     self.delete(ended).await;
                 }
                 Err(error) => {
-                    let (namespace, name) = (&self.place.namespace, segment.name_any());
+                    let namespace = &self.place.namespace;
                     tracing::error!(
                         error = error_chain(&error),
                         "DeliveryJournal {namespace}/{name} can't be read, and stays: what it alone holds is sent again"
@@ -176,7 +188,7 @@ impl Journal {
         }
         let (records, all): (Vec<NewRecord>, Vec<JournalRecord>) = added.into_iter().unzip();
         let may_hold = self.state.lock().pending.may_hold(data.len());
-        let ended = self.add(segment.name_any(), may_hold.then(|| Arc::from(data)), records);
+        let ended = self.add(segment.name_any(), false, may_hold.then(|| Arc::from(data)), records);
         all.iter().for_each(adopted);
         Ok((texts.len(), ended))
     }

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::resources::WebhookResponse;
+use crate::{kubernetes::objects, resources::WebhookResponse};
 
 /// Bound on the text of a segment, in bytes.
 pub(super) const MOST_TEXT: usize = 512 * 1024;
@@ -53,6 +53,9 @@ pub(super) enum SegmentError {
     /// It is larger than any that the operator makes.
     #[error("it has more than {MOST_INFLATED} bytes of text")]
     TooLarge,
+    /// The object is not what the operator has made, or the API server does not let it be read.
+    #[error(transparent)]
+    Object(#[from] objects::Error),
     /// A line is no record, or another version's.
     #[error("line {0} is no record that this version can read")]
     Record(usize, #[source] serde_json::Error),

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     controller::record,
     errors::error_chain,
-    kubernetes::{name::NamespacedName, objects},
+    kubernetes::{
+        name::NamespacedName,
+        objects::{self, Objects},
+    },
     resources::{ResponsePhase, WebhookResponseStatus},
 };
 
@@ -37,7 +40,7 @@ impl Journal {
             while writes.len() < limit
                 && let Some(taken) = self.next()
             {
-                writes.spawn(Arc::clone(&self).write_out(taken));
+                writes.spawn(Arc::clone(&self).write_out(taken, self.records.clone()));
             }
             tokio::select! {
                 Some(_) = writes.join_next() => {}
@@ -58,7 +61,7 @@ impl Journal {
         state.pending.next(each)
     }
 
-    /// Resolves when the record of a response is written out, if one is pending: before all others.
+    /// Resolves when the record of a response is written out, if one is pending. It waits for no others.
     pub(crate) async fn settle(self: &Arc<Self>, response: &NamespacedName) {
         loop {
             let written = self.written.notified();
@@ -70,14 +73,15 @@ impl Journal {
                 state.pending.take(response)
             };
             match taken {
-                Some(taken) => Arc::clone(self).write_out(taken).await,
+                // It goes on where nobody waits for it any more. If it panics, another one of its namespace is written.
+                Some(taken) => drop(tokio::spawn(Arc::clone(self).write_out(taken, self.objects.clone())).await),
                 None => written.await,
             }
         }
     }
 
-    async fn write_out(self: Arc<Self>, taken: Taken) {
-        let written = self.try_to_write_out(&taken).await;
+    async fn write_out(self: Arc<Self>, taken: Taken, objects: Objects) {
+        let written = self.try_to_write_out(&taken, &objects).await;
         let ended = {
             let mut state = self.state.lock();
             let ended = state.pending.done(&taken, written);
@@ -88,7 +92,7 @@ impl Journal {
         self.delete(ended.into_iter().collect()).await;
     }
 
-    async fn try_to_write_out(&self, taken: &Taken) -> WrittenOut {
+    async fn try_to_write_out(&self, taken: &Taken, objects: &Objects) -> WrittenOut {
         let record = match self.read(taken.place).await {
             Ok(record) => record,
             Err(error) => {
@@ -96,7 +100,7 @@ impl Journal {
                 return if matches!(error, ReadError::Object(_)) { WrittenOut::Again } else { WrittenOut::Done };
             }
         };
-        match self.write(record).await {
+        match self.write(record, objects).await {
             Ok(()) => WrittenOut::Done,
             // Its namespace is gone, or goes with all that is in it.
             Err(error) if error.is_not_found() || error.is_in_ending_namespace() => WrittenOut::Done,
@@ -115,7 +119,11 @@ impl Journal {
     }
 
     /// Writes a record into its object.
-    async fn write(&self, JournalRecord { mut response, .. }: JournalRecord) -> Result<(), objects::Error> {
+    async fn write(
+        &self,
+        JournalRecord { mut response, .. }: JournalRecord,
+        objects: &Objects,
+    ) -> Result<(), objects::Error> {
         let (namespace, name) = (response.namespace().unwrap_or_default(), response.name_any());
         let owner = response.owner_references().first().map(|owner| owner.uid.clone()).unwrap_or_default();
         if self.catalog.is_gone(&namespace, &response.spec.webhook_ref.name, &owner) {
@@ -123,14 +131,13 @@ impl Journal {
             return Ok(());
         }
         let version = response.metadata.resource_version.take().map(|version| version.as_str().into());
-        if version.is_none() && record::create(&self.records, &response).await?.is_some() {
+        if version.is_none() && record::create(objects, &response).await?.is_some() {
             return Ok(());
         }
+        let patch = record::replacing(&response);
         let status = response.status.unwrap_or_default();
-        // Nothing in it is what JSON can't express.
-        let patch = status.replacing().unwrap_or_default();
         let is_untouched = |theirs: &WebhookResponseStatus| is_older(theirs, &status);
-        record::write(&self.records, &namespace, &name, version, &patch, is_untouched).await.map(drop)
+        record::write(objects, &namespace, &name, version, &patch, is_untouched).await.map(drop)
     }
 }
 
