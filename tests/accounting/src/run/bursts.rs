@@ -48,7 +48,9 @@ impl Experiment<'_> {
         let before = open(&events).await?;
         let completed = async || Ok(open(&events).await.is_ok_and(|open| before.is_disjoint(&open)));
         if !self.watch(settings.patience, LOOK, completed).await? {
-            self.say("what was open in a burst is not completed");
+            let open = open(&events).await?;
+            let some: Vec<String> = before.intersection(&open).take(4).map(ToString::to_string).collect();
+            self.say(&format!("{} events are not completed, such as {}", open.len(), some.join(", ")));
         }
         writing.abort();
         Ok(())
@@ -67,11 +69,20 @@ impl Experiment<'_> {
         let from = self.clock.now();
         match (fault, seen) {
             (Fault::SegmentsDeleted, Change::Appeared(name, _)) => {
-                let mut deleted = usize::from(self.journal.delete(&name).await?);
-                let until = Instant::now() + DELETING;
-                while let Ok(Some(change)) = timeout_at(until, changes.next()).await {
-                    if let Change::Appeared(name, _) = change {
-                        deleted += usize::from(self.journal.delete(&name).await?);
+                // Some are written out before they can be deleted.
+                let (mut deleted, mut until) = (0, deadline);
+                let mut appeared = Some(name);
+                loop {
+                    if let Some(name) = appeared.take()
+                        && self.journal.delete(&name).await?
+                    {
+                        until = if deleted == 0 { Instant::now() + DELETING } else { until };
+                        deleted += 1;
+                    }
+                    match timeout_at(until, changes.next()).await {
+                        Ok(Some(Change::Appeared(name, _))) => appeared = Some(name),
+                        Ok(Some(Change::Removed)) => {}
+                        Ok(None) | Err(_) => break,
                     }
                 }
                 self.say(&format!("  {deleted} segments deleted"));
