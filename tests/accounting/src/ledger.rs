@@ -242,12 +242,16 @@ fn repeated_out_of_order(
                 .iter()
                 .any(|fault| fault.fault == Fault::Pause && was_woken(evidence, fault, taken, again))
         };
-        let came_between = |again: &LoggedRequest| {
-            first_of_later(by_delivery, *delivery).is_some_and(|later| taken.arrived <= later && later < again.arrived)
+        let Some(later) = first_of_later(by_delivery, *delivery).filter(|later| taken.arrived <= *later) else {
+            continue;
         };
-        if held_up_others && again.iter().any(|again| came_between(again) && !woken(again)) {
+        // Once one of these is refused, and that is recorded, nobody waits for the others.
+        let refused = again.iter().position(|again| again.planned != PlannedAnswer::Taken);
+        let mut again = again.iter().take(refused.map_or(again.len(), |refused| refused + 1));
+        if held_up_others && again.any(|again| later < again.arrived && !woken(again)) {
             count += 1;
-            cases.add("out of order when it came again", *delivery, requests);
+            let what = format!("out of order when it came again, a later event's came at {:.3} s", later.as_secs_f64());
+            cases.add(&what, *delivery, requests);
         }
     }
     count

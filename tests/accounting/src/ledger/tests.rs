@@ -242,7 +242,9 @@ fn a_repetition_is_out_of_order_where_a_later_event_should_have_waited_for_it() 
     let in_order = || vec![mk(0, 10, Taken), mk(0, 40, Taken), mk(1, 50, Taken)];
     let before = || vec![mk(1, 5, Taken), mk(0, 10, Taken), mk(0, 40, Taken)];
     let cut_off = || vec![cut(0, 5), mk(0, 10, Taken), mk(1, 20, Taken), mk(0, 40, Taken)];
+    let refused_again = || vec![mk(0, 10, Taken), mk(0, 40, Error), mk(1, 50, Taken), mk(0, 60, Taken)];
     let cases = [
+        ("the repetition was refused, and the later one waited for that", refused_again(), kill(), first(40, 40), 0),
         ("the later one should have waited", between(), kill(), first(40, 40), 1),
         ("also where it was recorded, and sent again", between(), kill(), first(9, 11), 1),
         ("it waited for a first attempt, which was refused", refused(), kill(), first(5, 5), 0),
