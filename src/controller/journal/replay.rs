@@ -138,7 +138,7 @@ impl Journal {
                 Ok(Some(segment)) => self.adopt(&segment, adopted),
                 // Whoever made it may have deleted it.
                 Ok(None) => continue,
-                Err(error) => Err(error.into()),
+                Err(error) => Err(SegmentError::Object(Box::new(error))),
             };
             match adopted {
                 Ok((records, ended)) => {

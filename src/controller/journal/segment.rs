@@ -55,7 +55,7 @@ pub(super) enum SegmentError {
     TooLarge,
     /// The object is not what the operator has made, or the API server does not let it be read.
     #[error(transparent)]
-    Object(#[from] objects::Error),
+    Object(Box<objects::Error>),
     /// A line is no record, or another version's.
     #[error("line {0} is no record that this version can read")]
     Record(usize, #[source] serde_json::Error),
