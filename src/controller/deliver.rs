@@ -248,8 +248,10 @@ impl Deliverer {
 
     /// Whether an endpoint that could not be connected to is there again.
     pub(crate) async fn is_open(&self, door: &Door) -> bool {
+        // Whoever waits before it must hear of it, come what may.
+        let knock = AssertUnwindSafe(self.sender.can_connect(&door.namespace, &door.origin)).catch_unwind();
         tokio::select! {
-            is_open = self.sender.can_connect(&door.namespace, &door.origin) => is_open,
+            is_open = knock => is_open.unwrap_or(false),
             () = self.stopped() => false,
         }
     }
