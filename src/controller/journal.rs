@@ -19,7 +19,11 @@ mod replay;
 mod segment;
 mod write_out;
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
@@ -109,6 +113,8 @@ struct State {
     created: u64,
     /// How many records are added.
     rate: Rate,
+    /// How long it took of late to create a segment.
+    latency: Duration,
     /// When segments may be created; None before it is known that they may be.
     open: Option<Instant>,
 }
@@ -162,6 +168,7 @@ impl Journal {
             count: 0,
             created: 0,
             rate: Rate::new(Instant::now()),
+            latency: Duration::ZERO,
             open: None,
         };
         let journal = Self {

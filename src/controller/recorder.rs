@@ -41,9 +41,6 @@ use crate::{
 /// How long to wait before an object that can't be read is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
 
-/// How many records may be on the way to their objects before those that come are journaled.
-const DIRECT: usize = 32;
-
 /// What was recorded of a delivery before an attempt.
 #[derive(Clone, Copy)]
 pub(super) struct RecordedBefore {
@@ -163,7 +160,7 @@ impl Recorder {
         // One that tells of no more attempts than another would count for nothing there.
         let may_be_journaled = before.nothing || attempts > before.attempts;
         if may_be_journaled
-            && (is_pending || self.direct.load(Ordering::Relaxed) >= DIRECT)
+            && (is_pending || self.direct.load(Ordering::Relaxed) >= self.journal.direct_limit())
             && self.journal.append(response, webhook.generation).await.is_ok()
         {
             return Ok(Written::Ours(None));

@@ -251,21 +251,35 @@ fn event_name(response: &NamespacedName, event: &Arc<str>) -> NamespacedName {
     NamespacedName::new(Arc::clone(&response.namespace), Arc::clone(event))
 }
 
+/// What says how much the API server has to do beside writing records out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Storm {
+    /// How many records a second were added to the journal of late.
+    pub(super) rate: f64,
+    /// How long it took of late to create a segment.
+    pub(super) latency: Duration,
+    /// How full the journal is ([`PendingRecords::fill`]).
+    pub(super) fill: f64,
+}
+
 /// How many writes that no delivery waits for may be under way at a time: records that are written out, and statuses.
 ///
-/// `rate` is how many records a second were added to the journal of late, and `fill` how full it is. While many come, the API
-/// server is left to those who create events, all of it at first; the fuller the journal is, the more must go.
-pub(super) fn pace(rate: f64, fill: f64) -> usize {
+/// While many records come, and the API server takes its time, it is left to those who create events, all of it at first; the fuller
+/// the journal is, the more must go.
+pub(super) fn pace(Storm { rate, latency, fill }: Storm) -> usize {
     const MOST: f64 = 64.0;
+    /// An API server that is this quick has time for more.
+    const QUICK: Duration = Duration::from_millis(15);
     /// Up to this part nothing else is written while many records come.
     const FIRST: f64 = 0.1;
     /// From this part on the journal is emptied faster, and at this one as fast as can be.
     const FILLS: (f64, f64) = (0.25, 0.75);
     let least = match rate {
-        rate if rate > 100.0 && fill < FIRST => 0.0,
-        rate if rate > 100.0 => 1.0,
-        rate if rate > 20.0 => 4.0,
-        _ => MOST,
+        rate if rate <= 20.0 => MOST,
+        _ if latency < QUICK => 16.0,
+        rate if rate <= 100.0 => 4.0,
+        _ if fill >= FIRST => 1.0,
+        _ => 0.0,
     };
     let full = ((fill - FILLS.0) / (FILLS.1 - FILLS.0)).clamp(0.0, 1.0);
     // At most 64.
@@ -407,18 +421,21 @@ mod tests {
     #[test]
     fn few_writes_go_while_many_records_come_and_more_the_fuller_the_journal_is() {
         let cases = [
-            (500.0, 0.0, 0),
-            (500.0, 0.1, 1),
-            (500.0, 0.25, 1),
-            (500.0, 0.5, 33),
-            (500.0, 0.75, 64),
-            (500.0, 2.0, 64),
-            (50.0, 0.1, 4),
-            (5.0, 0.1, 64),
-            (0.0, 0.0, 64),
+            (500.0, 50, 0.0, 0),
+            (500.0, 50, 0.1, 1),
+            (500.0, 50, 0.25, 1),
+            (500.0, 50, 0.5, 33),
+            (500.0, 50, 0.75, 64),
+            (500.0, 50, 2.0, 64),
+            (500.0, 5, 0.0, 16),
+            (50.0, 50, 0.1, 4),
+            (50.0, 5, 0.1, 16),
+            (5.0, 50, 0.1, 64),
+            (0.0, 50, 0.0, 64),
         ];
-        for (rate, fill, expected) in cases {
-            assert_eq!(pace(rate, fill), expected, "{rate} {fill}");
+        for (rate, latency, fill, expected) in cases {
+            let storm = Storm { rate, latency: Duration::from_millis(latency), fill };
+            assert_eq!(pace(storm), expected, "{storm:?}");
         }
     }
 

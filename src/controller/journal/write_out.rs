@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Journal, JournalRecord, ReadError,
-    pending::{Taken, WrittenOut, pace},
+    pending::{Storm, Taken, WrittenOut, pace},
 };
 use crate::{
     controller::record,
@@ -26,6 +26,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(100);
 /// How long to wait after a call that failed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How many records may be on the way to their objects, at most, before those that come are journaled.
+const DIRECT: usize = 32;
 /// How many writes may be under way, and how many of one namespace while others have something to write too.
 const MOST: usize = 64;
 const EACH: usize = 16;
@@ -50,9 +52,17 @@ impl Journal {
         }
     }
 
+    /// How many writes that no delivery waits for may be under way.
     fn limit(&self) -> usize {
         let mut state = self.state.lock();
-        pace(state.rate.get(Instant::now()), state.pending.fill())
+        let (rate, latency) = (state.rate.get(Instant::now()), state.latency);
+        pace(Storm { rate, latency, fill: state.pending.fill() })
+    }
+
+    /// How many records may be on the way to their objects before those that come are journaled: few in a storm, since they would take
+    /// the API server from those who create events.
+    pub(crate) fn direct_limit(&self) -> usize {
+        self.limit().min(DIRECT)
     }
 
     fn next(&self) -> Option<Taken> {
