@@ -73,7 +73,8 @@ impl Experiment<'_> {
                 let (mut deleted, mut until) = (0, deadline);
                 let mut appeared = Some(name);
                 loop {
-                    if let Some(name) = appeared.take()
+                    // The broken ones are to stay.
+                    if let Some(name) = appeared.take().filter(|name| !self.broken_segments.contains(name))
                         && self.journal.delete(&name).await?
                     {
                         until = if deleted == 0 { Instant::now() + DELETING } else { until };
