@@ -137,7 +137,7 @@ struct ContentStatus {
 }
 
 /// The label values of a response's webhook and alert group.
-fn labels(response: &PartialObjectMeta<WebhookResponse>) -> Option<(String, String)> {
+fn labels(response: &impl ResourceExt) -> Option<(String, String)> {
     let label = |key| response.labels().get(key).cloned();
     Some((label(WEBHOOK_LABEL)?, label(ALERT_GROUP_LABEL)?))
 }
@@ -198,20 +198,12 @@ impl History {
 
     /// Takes in a response that another process has left in the journal.
     pub(crate) fn adopt(&self, response: &WebhookResponse) {
-        let NamespacedName { namespace, name } = name_of(response);
-        let (spec, hash) = (&response.spec, self.hash(&namespace, &name));
-        self.adopted.write().extend([hash, self.hash_of_event(&namespace, &label_value(&spec.event_ref.name))]);
-        let latest = LatestResponse {
-            webhook: self.hasher.hash_one(label_value(&spec.webhook_ref.name)),
-            hash,
-            response: Box::from(&*name),
-            recorded: Recorded::Listed(recorded_at(&response.metadata).unwrap_or_default(), ResourceVersion::from("")),
-        };
-        self.set_latest(self.hash_of_group(&namespace, &label_value(&spec.alert_group_id)), latest);
+        let ListedHashes { response, event } = self.found(response);
+        self.adopted.write().extend([response].into_iter().chain(event));
     }
 
     /// Takes in a response that a list names.
-    pub(crate) fn found(&self, response: &PartialObjectMeta<WebhookResponse>) -> ListedHashes {
+    pub(crate) fn found(&self, response: &impl ResourceExt) -> ListedHashes {
         let NamespacedName { namespace, name } = name_of(response);
         let event = response.labels().get(EVENT_LABEL);
         let hashes = ListedHashes {
@@ -223,7 +215,7 @@ impl History {
                 webhook: self.hasher.hash_one(webhook),
                 hash: hashes.response,
                 response: Box::from(&*name),
-                recorded: Recorded::Listed(recorded_at(&response.metadata).unwrap_or_default(), version_of(response)),
+                recorded: Recorded::Listed(recorded_at(response.meta()).unwrap_or_default(), version_of(response)),
             };
             self.set_latest(self.hash_of_group(&namespace, &group), latest);
         }

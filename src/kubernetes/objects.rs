@@ -68,12 +68,19 @@ pub(crate) enum Cause {
     Timeout,
 }
 
-impl Error {
-    fn code(&self) -> Option<u16> {
-        match &self.source {
-            Cause::Client(kube::Error::Api(status)) => Some(status.code),
+impl Cause {
+    /// The code of the answer; None if the API server did not answer.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Client(kube::Error::Api(status)) => Some(status.code),
             _ => None,
         }
+    }
+}
+
+impl Error {
+    fn code(&self) -> Option<u16> {
+        self.source.code()
     }
 
     /// Whether the object does not exist.

@@ -31,31 +31,14 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How many segments are read at a time.
 const READS: usize = 4;
 
-/// The segments can't be listed.
-#[derive(Debug, thiserror::Error)]
-enum LookError {
-    #[error("list DeliveryJournals")]
-    List(#[source] Cause),
+/// Whether a list failed since there is no such kind.
+fn is_unknown_kind(error: &Cause) -> bool {
+    error.code() == Some(404)
 }
 
-impl LookError {
-    fn code(&self) -> Option<u16> {
-        let Self::List(cause) = self;
-        match cause {
-            Cause::Client(kube::Error::Api(status)) => Some(status.code),
-            _ => None,
-        }
-    }
-
-    /// Whether there is no such kind.
-    fn is_unknown_kind(&self) -> bool {
-        self.code() == Some(404)
-    }
-
-    /// Whether there is no right to it. An API server that has just started does not know its rules yet.
-    fn is_forbidden(&self) -> bool {
-        matches!(self.code(), Some(401 | 403))
-    }
+/// Whether it failed since there is no right to it. An API server that has just started does not know its rules yet.
+fn is_forbidden(error: &Cause) -> bool {
+    matches!(error.code(), Some(401 | 403))
 }
 
 impl Journal {
@@ -74,7 +57,7 @@ impl Journal {
             match self.look(&adopted, &mut unreadable).await {
                 Ok(()) => return,
                 Err(error)
-                    if error.is_unknown_kind() || (error.is_forbidden() && since.elapsed() > objects::FORBIDDEN) =>
+                    if is_unknown_kind(&error) || (is_forbidden(&error) && since.elapsed() > objects::FORBIDDEN) =>
                 {
                     tracing::warn!(
                         error = error_chain(&error),
@@ -82,7 +65,9 @@ impl Journal {
                     );
                     return;
                 }
-                Err(error) => tracing::warn!(error = error_chain(&error), "will try again in {AGAIN:?}"),
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "list DeliveryJournals: will try again in {AGAIN:?}");
+                }
             }
             sleep(AGAIN).await;
         }
@@ -98,10 +83,10 @@ impl Journal {
             let doomed = std::mem::take(&mut self.state.lock().doomed);
             self.delete(doomed).await;
             if let Err(error) = self.look(&adopted, &mut unreadable).await
-                && !error.is_unknown_kind()
-                && !error.is_forbidden()
+                && !is_unknown_kind(&error)
+                && !is_forbidden(&error)
             {
-                tracing::warn!(error = error_chain(&error), "will try again in {LOOK:?}");
+                tracing::warn!(error = error_chain(&error), "list DeliveryJournals: will try again in {LOOK:?}");
             }
         }
     }
@@ -111,7 +96,7 @@ impl Journal {
         &self,
         adopted: &(impl Fn(&JournalRecord) + Sync),
         unreadable: &mut HashSet<String>,
-    ) -> Result<(), LookError> {
+    ) -> Result<(), Cause> {
         let selector = format!("{JOURNAL_SCOPE_LABEL}={}", self.place.scope);
         let own = format!("{}-{}-", self.place.scope, self.nonce);
         let known: HashSet<String> = {
@@ -123,8 +108,8 @@ impl Journal {
             !name.starts_with(&own) && !known.contains(name) && !unreadable.contains(name)
         };
         let listed = self.objects.list_metadata::<DeliveryJournal>(Some(&self.place.namespace), &selector, is_unknown);
-        let mut found = listed.await.map_err(LookError::List)?;
-        // In the order of their creation: of two records of a webhook for an alert group, templates see the later one.
+        let mut found = listed.await?;
+        // The oldest first: they are written out in this order.
         found.sort_by_key(|meta| ResourceVersion::from(meta.resource_version.as_deref().unwrap_or_default()));
         let read = |meta: ObjectMeta| async move {
             let name = meta.name.unwrap_or_default();

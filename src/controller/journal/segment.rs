@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{kubernetes::objects, resources::WebhookResponse};
 
@@ -18,11 +18,11 @@ pub(super) const MOST_DATA: usize = 224 * 1024;
 pub(super) const MOST_RECORD: usize = 32 * 1024;
 
 /// A record in the journal.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JournalRecord {
     /// The generation of the Webhook that was sent for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) webhook_generation: Option<i64>,
     /// The WebhookResponse as it is to be; with its version, if it is known to be there.
     pub(crate) response: WebhookResponse,
