@@ -22,7 +22,7 @@ mod tests;
 use self::{charset::json_text, masking::SecretMasker};
 pub use self::{
     content_encoding::{READ_LIMIT, decode},
-    cutting::cut,
+    cutting::{cut, cut_value, stored_size},
     masking::{MASK, is_secret_host},
 };
 

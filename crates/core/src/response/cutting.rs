@@ -1,9 +1,11 @@
-//! Texts of a record that are too long for the API server. A text in, one that fits out; what is JSON stays JSON.
+//! Texts of a record, and values, that are too long for the API server. A text in, one that fits out; what is JSON stays JSON.
 //!
 //! Of JSON, the largest values are cut: texts (and keys) first, all to the same length; only if that is not enough, lists and
 //! objects too, all to the same number of items, and what is nested deepest.
 
 use std::borrow::Cow;
+
+use serde_json::{Number, Value, json};
 
 use crate::json::{self, Json};
 
@@ -36,6 +38,45 @@ pub fn cut(text: String, limit: usize) -> String {
         return text;
     }
     cut_json(&text, limit).unwrap_or_else(|| cut_text(text, limit))
+}
+
+/// Cuts a value that takes more than `limit` bytes where the API server stores it as JSON, as [`cut`] cuts JSON text. Where a
+/// limit is so small that not even that fits, nothing but the marker of the outermost object stays, whose 50 bytes are not
+/// counted.
+pub fn cut_value(value: Value, limit: usize) -> Value {
+    let whole = stored_size(&value);
+    if whole <= limit {
+        return value;
+    }
+    let written = cut_to_fit(&Json::from(value), whole, limit, Place::Value);
+    let read = written.and_then(|text| serde_json::from_str(&text).ok());
+    read.unwrap_or_else(|| json!({ "…": format!("(cut: {whole} bytes in all)") }))
+}
+
+/// The bytes that a value takes in the JSON in which the API server stores it.
+pub fn stored_size(value: &Value) -> usize {
+    let text = |text: &str| 2 + text.chars().map(stored).sum::<usize>();
+    match value {
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => number_size(number),
+        Value::String(value) => text(value),
+        Value::Array(items) => 2 + items.len().saturating_sub(1) + items.iter().map(stored_size).sum::<usize>(),
+        Value::Object(entries) => {
+            let sizes = entries.iter().map(|(key, value)| text(key) + 1 + stored_size(value));
+            2 + entries.len().saturating_sub(1) + sizes.sum::<usize>()
+        }
+    }
+}
+
+/// The bytes of a number as it is sent or as Go writes it, whichever are more: Go writes those from a millionth up to 10²¹
+/// without an exponent.
+fn number_size(number: &Number) -> usize {
+    let sent = number.to_string().len();
+    match number.as_f64() {
+        Some(value) if number.is_f64() && (1e-6..1e21).contains(&value.abs()) => sent.max(value.to_string().len()),
+        _ => sent,
+    }
 }
 
 /// The bytes that a character takes in the JSON in which the API server stores a text.
@@ -86,9 +127,13 @@ fn marker(count: usize, of: &str) -> String {
 
 /// JSON text of what is left of a value; None if `text` is not JSON.
 fn cut_json(text: &str, limit: usize) -> Option<String> {
-    let value = json::loads(text).ok()?;
-    let whole = text.len();
-    let cut_to = |length, items| Cut { length, items, whole, limit, stored: 0, out: String::new() }.written(&value);
+    cut_to_fit(&json::loads(text).ok()?, text.len(), limit, Place::Text)
+}
+
+/// JSON text of what is left of a value that has `whole` bytes; None if nothing of it fits.
+fn cut_to_fit(value: &Json, whole: usize, limit: usize, place: Place) -> Option<String> {
+    let cut_to =
+        |length, items| Cut { place, length, items, whole, limit, stored: 0, out: String::new() }.written(value);
     let by_length = most(SHORTEST, limit, |length| cut_to(length, usize::MAX));
     by_length.or_else(|| most(1, MOST_ITEMS, |items| cut_to(SHORTEST, items)))
 }
@@ -107,8 +152,28 @@ fn most<T>(least: usize, greatest: usize, made: impl Fn(usize) -> Option<T>) -> 
     Some(best)
 }
 
+/// What the JSON text stands in, which says how many bytes it takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In a text of the object that is stored.
+    Text,
+    /// In the object itself, as a value.
+    Value,
+}
+
+impl Place {
+    /// The bytes that a character of a text within the JSON takes.
+    fn size_within(self, char: char) -> usize {
+        match self {
+            Self::Text => stored_within_json(char),
+            Self::Value => stored(char),
+        }
+    }
+}
+
 /// Writes a value that is cut, until there is no more room.
 struct Cut {
+    place: Place,
     /// Bound on texts, in bytes as they are stored.
     length: usize,
     /// Bound on the items of lists and objects.
@@ -128,16 +193,24 @@ impl Cut {
         Some(self.out)
     }
 
-    /// Takes the room of what was written from `start` on.
-    fn count(&mut self, start: usize) -> Option<()> {
-        self.stored += self.out[start..].chars().map(stored).sum::<usize>();
+    /// Takes the room of so many bytes.
+    fn count(&mut self, bytes: usize) -> Option<()> {
+        self.stored += bytes;
         (self.stored <= self.limit).then_some(())
     }
 
     fn push(&mut self, text: &str) -> Option<()> {
-        let start = self.out.len();
         self.out.push_str(text);
-        self.count(start)
+        self.count(text.chars().map(stored).sum())
+    }
+
+    fn scalar(&mut self, value: &Json) -> Option<()> {
+        let text = json::dumps(value);
+        self.push(&text)?;
+        match (self.place, text.parse()) {
+            (Place::Value, Ok(number)) => self.count(number_size(&number).saturating_sub(text.len())),
+            _ => Some(()),
+        }
     }
 
     fn value(&mut self, value: &Json, depth: usize) -> Option<()> {
@@ -176,7 +249,7 @@ impl Cut {
                 }
                 self.push("}")
             }
-            scalar => self.push(&json::dumps(scalar)),
+            scalar => self.scalar(scalar),
         }
     }
 
@@ -197,9 +270,12 @@ impl Cut {
         let start = self.out.len();
         let shown = self.shown(text);
         self.out.push('"');
-        json::write_escaped(&mut self.out, &shown, true);
+        json::write_escaped(&mut self.out, &shown, self.place == Place::Text);
         self.out.push('"');
-        self.count(start)
+        match self.place {
+            Place::Text => self.count(self.out[start..].chars().map(stored).sum()),
+            Place::Value => self.count(2 + shown.chars().map(stored).sum::<usize>()),
+        }
     }
 
     /// As much of a text as may stand there.
@@ -207,7 +283,7 @@ impl Cut {
         let mut size = 0;
         let mut end = None;
         for (at, char) in text.char_indices() {
-            size += stored_within_json(char);
+            size += self.place.size_within(char);
             if size > self.length && end.is_none() {
                 end = Some(at);
             }
@@ -220,118 +296,4 @@ impl Cut {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const LIMIT: usize = 2000;
-
-    fn stored_size(text: &str) -> usize {
-        text.chars().map(stored).sum()
-    }
-
-    /// The value that is left of a JSON value; and what holds for each, whatever it is.
-    fn left_of(value: &Value) -> Value {
-        let text = json::dumps(&Json::from(value.clone()));
-        let once = cut(text.clone(), LIMIT);
-        assert!(stored_size(&once) <= LIMIT, "{} bytes: {once}", stored_size(&once));
-        assert_eq!(cut(once.clone(), LIMIT), once, "cut again");
-        assert_eq!(once == text, stored_size(&text) <= LIMIT, "cut where that is needed, and nowhere else");
-        serde_json::from_str(&once).unwrap()
-    }
-
-    #[test]
-    fn the_longest_texts_of_json_are_cut_and_all_else_is_as_it_was() {
-        let long = "x".repeat(5000);
-        let value = json!({
-            "event": {"type": "resolve"}, "n": [1, 2.5, null, true], "log": long, "other": {"deep": [{"log": long}]},
-            "text": "short",
-        });
-        let left = left_of(&value);
-        let kept = left["log"].as_str().unwrap().strip_suffix("… (cut: 5000 bytes in all)").unwrap();
-        assert!(kept.len() > 800 && long.starts_with(kept), "{}", kept.len());
-        let mut expected = value.clone();
-        expected["log"] = left["log"].clone();
-        expected["other"]["deep"][0]["log"] = left["log"].clone();
-        expected["…"] = format!("(cut: {} bytes in all)", json::dumps(&Json::from(value)).len()).into();
-        assert_eq!(left.to_string(), expected.to_string());
-    }
-
-    #[test]
-    fn characters_are_counted_as_they_are_stored_and_stay_whole() {
-        for char in ["<", "\"", "\\", "é", "😀", "\u{2028}", "\n", "\u{1}", "\u{7f}"] {
-            let left = left_of(&json!({"id": 7, "log": char.repeat(1000)}));
-            let log = left["log"].as_str().unwrap();
-            let kept = log.strip_suffix(&format!("… (cut: {} bytes in all)", 1000 * char.len())).unwrap();
-            assert!(kept.len() > 50 && kept.replace(char, "").is_empty(), "{char}: {log}");
-            assert_eq!(left["id"], 7);
-        }
-    }
-
-    #[test]
-    fn items_are_left_out_where_shorter_texts_are_not_enough() {
-        let numbers: Vec<u32> = (0..5000).collect();
-        let labels: serde_json::Map<_, _> = (0..500).map(|n| (format!("label-{n}"), json!("x".repeat(200)))).collect();
-        let value =
-            json!({"event": {"type": "resolve"}, "numbers": numbers, "labels": labels, "webhook": {"id": "WH1"}});
-        let left = left_of(&value);
-        let (items, keys) = (left["numbers"].as_array().unwrap(), left["labels"].as_object().unwrap());
-        assert!(items.len() > 5 && items.len() == keys.len(), "{} items, {} keys", items.len(), keys.len());
-        assert_eq!(items[..items.len() - 1], value["numbers"].as_array().unwrap()[..items.len() - 1]);
-        assert_eq!(items.last(), Some(&json!("… (cut: 5000 items in all)")));
-        assert_eq!(keys.iter().next_back(), Some((&"…".to_owned(), &json!("(cut: 500 keys in all)"))));
-        assert!(keys["label-0"].as_str().unwrap().ends_with("xxx… (cut: 200 bytes in all)"), "{}", keys["label-0"]);
-        // What is outermost stays.
-        assert_eq!((&left["event"], &left["webhook"]), (&value["event"], &value["webhook"]));
-        assert_eq!(left.as_object().unwrap().keys().next_back().unwrap(), "…");
-    }
-
-    #[test]
-    fn json_of_any_form_is_json_afterwards() {
-        let nested = |depth: usize, value: Value| (0..depth).fold(value, |value, _| json!([value]));
-        let bushy = (0..90).fold(json!(1), |value, _| json!({"a": value, "b": "x".repeat(40)}));
-        let wide = |depth: usize| (0..depth).fold(json!("y"), |value, _| json!([value, value, value]));
-        let values = [
-            json!("x".repeat(5000)),
-            json!(vec!["x".repeat(50); 400]),
-            json!(vec![vec![1; 300]; 300]),
-            json!({"x".repeat(5000): {"y".repeat(5000): 1}}),
-            json!((0..3000).map(|n| (n.to_string(), json!(n))).collect::<serde_json::Map<_, _>>()),
-            nested(100, json!("x".repeat(5000))),
-            nested(100, json!(vec![1; 5000])),
-            bushy,
-            wide(9),
-            json!({"a": wide(8), "b": vec![0.5; 1000], "c": "é".repeat(3000)}),
-        ];
-        for value in values {
-            let _ = left_of(&value);
-        }
-    }
-
-    #[test]
-    fn at_the_limit_of_a_status_nothing_is_too_deep_or_too_wide() {
-        let key = |n: usize| format!("{n}{}", "<".repeat(300));
-        let branch = (0..60)
-            .fold(json!("x".repeat(500)), |value, _| json!({key(1): value, key(2): [1], key(3): "y".repeat(500)}));
-        let value = json!((0..20).map(|n| (key(n), branch.clone())).collect::<serde_json::Map<_, _>>());
-        let left = cut(value.to_string(), 200_000);
-        assert!(stored_size(&left) <= 200_000, "{} bytes", stored_size(&left));
-        assert!(serde_json::from_str::<Value>(&left).is_ok_and(|left| left.as_object().unwrap().len() > OUTERMOST));
-    }
-
-    #[test]
-    fn a_text_that_is_no_json_is_cut_at_its_end() {
-        assert_eq!(cut("short".to_owned(), LIMIT), "short");
-        let long = "é".repeat(LIMIT);
-        assert_eq!(cut(long.clone(), LIMIT), format!("{}… (cut: 4000 bytes in all)", &long[..LIMIT]));
-        // As the API server stores them, they take six bytes each.
-        let escaped = "<".repeat(LIMIT);
-        assert_eq!(cut(escaped.clone(), LIMIT), format!("{}… (cut: 2000 bytes in all)", &escaped[..LIMIT / 6]));
-        assert_eq!(cut(escaped[..LIMIT / 6].to_owned(), LIMIT), escaped[..LIMIT / 6]);
-        for long in [long, escaped, format!("{{\"half\": \"{}", "x".repeat(LIMIT))] {
-            let once = cut(long, LIMIT);
-            assert_eq!(cut(once.clone(), LIMIT), once);
-        }
-    }
-}
+mod tests;
