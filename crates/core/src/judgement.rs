@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Bound on the message of a fault, in characters: it may quote a template.
-const MESSAGE_LIMIT: usize = 1000;
+pub(crate) const MESSAGE_LIMIT: usize = 1000;
 
 /// Something for which a webhook can't work, or may not.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,8 @@
 //!                                       └───────────────────── retry ◄────────────────────────┘
 //!                                               tried again
 //!
+//! what a source sent ─► intake ─► ReceivedAlert
+//!
 //! finished events and responses ─► retention ─► RemovalPlan
 //! ```
 //! [`lifecycle`] drives the first picture for all events at once.
@@ -24,6 +26,7 @@
 //! | [`event`] | an event's data, as templates see it and as it is forwarded |
 //! | [`hints`] | what people probably did not mean in a template |
 //! | [`id`] | ids and names derived from other names |
+//! | [`intake`] | what a source sent as an alert: its alert group, its title, and what it does to the alert group |
 //! | [`json`] | JSON as Python reads and writes it |
 //! | [`judgement`] | what is wrong with a webhook, told without an event |
 //! | [`lifecycle`] | the life of events and their deliveries: inputs in, effects out |
@@ -53,6 +56,7 @@ pub mod dispatch;
 pub mod event;
 pub mod hints;
 pub mod id;
+pub mod intake;
 pub mod json;
 pub mod judgement;
 pub mod lifecycle;
