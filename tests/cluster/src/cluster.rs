@@ -24,18 +24,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use self::kubeconfig::random_hex;
 pub use self::server::Server;
-use self::{
-    kubeconfig::random_hex,
-    server::{Running, free_port, wait_until},
+use crate::{
+    ProcessGroup, Programs, Signal,
+    running::{PORT_ATTEMPTS, PORT_PATIENCE, Running, free_port, wait_until},
 };
-use crate::{ProcessGroup, Programs, Signal};
-
-/// How often to look for another port when somebody took the free one first.
-const PORT_ATTEMPTS: usize = 5;
-
-/// How long a server that is started again may find its port taken.
-const PORT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The controllers that collect owned objects, remove namespaces, make ServiceAccounts and fill the roles view, edit and admin.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
@@ -242,7 +236,7 @@ impl Cluster {
             running.start_again(&self.group).with_context(what)?;
             match wait_until(running, &mut [&mut *first, &mut *second], ready) {
                 // A connection of somebody else's may have been given the port meanwhile.
-                Err(_) if Instant::now() < deadline && running.log()?.contains("address already in use") => {}
+                Err(_) if Instant::now() < deadline && running.port_is_taken()? => {}
                 result => return result.with_context(what),
             }
         }
@@ -266,7 +260,7 @@ fn start_etcd(programs: &Programs, group: &ProcessGroup, fsync: bool) -> Result<
         command.arg("--unsafe-no-fsync");
     }
     // Up long before kube-apiserver asks for it.
-    Running::start(Server::Etcd, group, command)
+    Running::start(Server::Etcd.to_string(), group, command)
 }
 
 /// The API server and its URL, ready, with the administrator's kubeconfig written.
@@ -300,7 +294,7 @@ fn start_api_server(
             .arg(format!("--token-auth-file={USERS}"))
             .arg("--authorization-mode=RBAC")
             .args(audit);
-        let mut server = Running::start(Server::ApiServer, group, command)?;
+        let mut server = Running::start(Server::ApiServer.to_string(), group, command)?;
 
         let url = format!("https://127.0.0.1:{port}");
         kubeconfig::write(&group.dir().join(ADMIN), &url, &certificates(group), token)?;
@@ -310,7 +304,7 @@ fn start_api_server(
         match wait_until(&mut server, &mut [etcd], ready) {
             Ok(()) => return Ok((server, url)),
             // Somebody else was faster with that port.
-            Err(_) if attempts < PORT_ATTEMPTS && server.log()?.contains("address already in use") => {}
+            Err(_) if attempts < PORT_ATTEMPTS && server.port_is_taken()? => {}
             Err(error) => return Err(error),
         }
     }
@@ -339,7 +333,7 @@ fn start_controller_manager(
         // As in real clusters, each controller has the rights of its own ServiceAccount.
         .arg("--use-service-account-credentials=true")
         .args(["--leader-elect=false", "--secure-port=0"]);
-    let mut server = Running::start(Server::ControllerManager, group, command)?;
+    let mut server = Running::start(Server::ControllerManager.to_string(), group, command)?;
     // The first thing to be seen of it.
     let mut look = client(&programs.kubectl, group);
     look.args(["get", "serviceaccount", "default", "--namespace=default"]);

@@ -1,4 +1,4 @@
-//! Finds the control plane's programs.
+//! Finds the control plane's programs, and Alertmanager.
 //!
 //! In go `KUBEBUILDER_ASSETS` (the folder of setup-envtest), the user's cache folder, and the Go modules in `programs/`,
 //! which pin every version and checksum. Out come paths; what is in neither folder is built into the cache first.
@@ -37,17 +37,25 @@ impl Programs {
     /// When something has to be built and Go is missing, too old, or fails.
     pub fn find_or_build() -> Result<Self> {
         let places = Places::of_user()?;
-        let missing = Program::ALL.iter().filter(|program| places.find(program).is_none());
-        build::build(&missing.collect::<Vec<_>>(), &places)?;
-
-        let path = |program: &Program| places.find(program).with_context(|| format!("find {}", program.name));
+        places.fill(&Program::CONTROL_PLANE)?;
         Ok(Self {
-            etcd: path(&Program::ETCD)?,
-            kube_apiserver: path(&Program::KUBE_APISERVER)?,
-            kube_controller_manager: path(&Program::KUBE_CONTROLLER_MANAGER)?,
-            kubectl: path(&Program::KUBECTL)?,
-            helm: path(&Program::HELM)?,
+            etcd: places.path(&Program::ETCD)?,
+            kube_apiserver: places.path(&Program::KUBE_APISERVER)?,
+            kube_controller_manager: places.path(&Program::KUBE_CONTROLLER_MANAGER)?,
+            kubectl: places.path(&Program::KUBECTL)?,
+            helm: places.path(&Program::HELM)?,
         })
+    }
+
+    /// Finds Prometheus' Alertmanager in the same places, or builds it, in a minute. Only those who ask for it wait for that: a
+    /// control plane needs none.
+    ///
+    /// # Errors
+    /// As [`Programs::find_or_build`].
+    pub fn alertmanager() -> Result<PathBuf> {
+        let places = Places::of_user()?;
+        places.fill(&[Program::ALERTMANAGER])?;
+        places.path(&Program::ALERTMANAGER)
     }
 }
 
@@ -70,6 +78,16 @@ impl Places {
             assets: env::var_os("KUBEBUILDER_ASSETS").and_then(|assets| path::absolute(assets).ok()),
             cache: cache.join("oncall-webhooks/control-plane"),
         })
+    }
+
+    /// Builds those of `programs` that neither folder has.
+    fn fill(&self, programs: &[Program]) -> Result<()> {
+        let missing = programs.iter().filter(|program| self.find(program).is_none());
+        build::build(&missing.collect::<Vec<_>>(), self)
+    }
+
+    fn path(&self, program: &Program) -> Result<PathBuf> {
+        self.find(program).with_context(|| format!("find {}", program.name))
     }
 
     fn find(&self, program: &Program) -> Option<PathBuf> {
@@ -99,7 +117,8 @@ struct Program {
 }
 
 impl Program {
-    const ALL: [Self; 5] = [Self::ETCD, Self::KUBE_APISERVER, Self::KUBE_CONTROLLER_MANAGER, Self::KUBECTL, Self::HELM];
+    const CONTROL_PLANE: [Self; 5] =
+        [Self::ETCD, Self::KUBE_APISERVER, Self::KUBE_CONTROLLER_MANAGER, Self::KUBECTL, Self::HELM];
 
     const ETCD: Self = Self {
         name: "etcd",
@@ -117,6 +136,13 @@ impl Program {
         go_mod: include_str!("../programs/helm/go.mod"),
         module: "helm.sh/helm/v4",
         package: "/cmd/helm",
+    };
+    const ALERTMANAGER: Self = Self {
+        name: "alertmanager",
+        folder: "alertmanager",
+        go_mod: include_str!("../programs/alertmanager/go.mod"),
+        module: "github.com/prometheus/alertmanager",
+        package: "/cmd/alertmanager",
     };
 
     const fn kubernetes(name: &'static str, package: &'static str) -> Self {
@@ -139,7 +165,8 @@ impl Program {
         required(self.go_mod, "go")
     }
 
-    /// The variables that the linker sets in the program: Kubernetes' clients can't parse the server's version unless it is set.
+    /// The variables that the linker sets in the program: Kubernetes' clients can't parse the server's version unless it is set,
+    /// and Alertmanager names its own in each request.
     fn link_flags(&self) -> String {
         let version = self.version();
         let variables = match self.folder {
@@ -152,6 +179,9 @@ impl Program {
                     .collect()
             }
             "helm" => vec![format!("{}/internal/version.version={version}", self.module)],
+            "alertmanager" => {
+                vec![format!("github.com/prometheus/common/version.Version={}", version.trim_start_matches('v'))]
+            }
             _ => vec![],
         };
         // -s -w: no symbol table and no DWARF, for smaller files.
@@ -207,7 +237,7 @@ mod tests {
         assert_eq!(required(go_mod, "go"), "1.26.0");
         assert_eq!(required(go_mod, "b/c"), "v1.2.3");
         assert_eq!(required(go_mod, "d/e"), "v4.5.6");
-        for program in &Program::ALL {
+        for program in Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER]) {
             assert_ne!(program.version(), "unknown", "{}", program.name);
             assert_ne!(program.go_version(), "unknown", "{}", program.name);
             assert!(module_folder(program).join("go.sum").is_file(), "{}", program.name);

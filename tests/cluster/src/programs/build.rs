@@ -74,7 +74,7 @@ fn check_go(missing: &[&Program], version: Option<&str>) -> Result<()> {
     };
     let names: Vec<_> = missing.iter().map(|program| format!("{} {}", program.name, program.version())).collect();
     bail!(
-        "the test control plane lacks {}: building takes Go {needed} or newer, but {problem}; install it from \
+        "the tests lack {}: building takes Go {needed} or newer, but {problem}; install it from \
          https://go.dev/dl, or set KUBEBUILDER_ASSETS to a folder that has these programs",
         names.join(", "),
     )
@@ -91,7 +91,7 @@ fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("create lock file {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => say("waiting: another process builds the test control plane"),
+        Err(TryLockError::WouldBlock) => say("waiting: another process builds programs for the tests"),
         Err(TryLockError::Error(_)) => {}
     }
     file.lock().with_context(|| format!("lock {}", path.display()))?;
@@ -249,7 +249,7 @@ mod tests {
     fn a_missing_go_is_one_sentence_that_says_what_to_do() {
         assert_eq!(
             problem(None).unwrap(),
-            "the test control plane lacks helm v4.3.1: building takes Go 1.26.0 or newer, but no go is on the PATH; \
+            "the tests lack helm v4.3.1: building takes Go 1.26.0 or newer, but no go is on the PATH; \
              install it from https://go.dev/dl, or set KUBEBUILDER_ASSETS to a folder that has these programs"
         );
     }
