@@ -1,6 +1,7 @@
-//! Helpers of tests, the quickstart and benches: a receiver on loopback, and the operator and its REST API as an installed chart
-//! runs them.
+//! Helpers of tests, the quickstart and benches: a receiver and Alertmanager on loopback, and the operator and its REST API as an
+//! installed chart runs them.
 
+mod alertmanager;
 mod build;
 mod measure;
 mod operator;
@@ -9,6 +10,7 @@ mod receiver;
 mod tls;
 
 pub use self::{
+    alertmanager::{Alert, Alertmanager, config_to},
     build::{build_operator, built_operator, chart, operator, repository},
     measure::{Footprint, Samples, ms},
     operator::{Api, Installation, Operator, controller_args, output, pipe},

@@ -155,10 +155,19 @@ impl Receiver {
     /// # Errors
     /// They have not within `limit`.
     pub async fn wait_for(&self, count: usize, limit: Duration) -> Result<Vec<Received>> {
+        let all_there = self.wait_until(limit, |received| received.len() >= count).await;
+        all_there.with_context(|| format!("wait for {count} requests"))
+    }
+
+    /// Waits until the requests that have arrived are `enough`, and returns them.
+    ///
+    /// # Errors
+    /// They are not within `limit`.
+    pub async fn wait_until(&self, limit: Duration, enough: impl Fn(&[Received]) -> bool) -> Result<Vec<Received>> {
         let mut arrived = self.shared.count.subscribe();
-        let all_there = arrived.wait_for(|arrived| *arrived >= count);
+        let all_there = arrived.wait_for(|_| enough(&self.shared.received.lock()));
         if tokio::time::timeout(limit, all_there).await.is_err() {
-            bail!("{} of {count} requests arrived within {limit:?}", self.count());
+            bail!("{} requests arrived within {limit:?}, which is not enough", self.count());
         }
         Ok(self.received())
     }
