@@ -17,8 +17,8 @@ pub type TemplateContext = Vec<(Arc<str>, Json)>;
 /// The part of an event that decides which webhooks run for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFacts {
-    /// The kind of event.
-    pub event_type: EventType,
+    /// The kind of event; None for one that fires nothing.
+    pub event_type: Option<EventType>,
     /// The alert group it happened to.
     pub alert_group_id: Arc<str>,
     /// The integration of the alert group.

@@ -17,6 +17,22 @@ pub fn is_webhook_id(id: &str) -> bool {
     id.strip_prefix("WH").is_some_and(|rest| rest.len() >= 12 && rest.bytes().all(|b| ID_ALPHABET.contains(&b)))
 }
 
+/// The id of an Integration that does not state one: `C` and 12 characters of OnCall's alphabet.
+pub fn integration_id(namespace: &str, name: &str) -> String {
+    format!("C{}", derive(&[namespace, name], ID_ALPHABET, 12))
+}
+
+/// The id of the alert group that an event opens: `I` and 15 characters of OnCall's alphabet. Others, for the case that it is taken,
+/// have other numbers.
+pub fn alert_group_id(event_uid: &str, number: u32) -> String {
+    format!("I{}", derive(&[event_uid, &number.to_string()], ID_ALPHABET, 15))
+}
+
+/// The id of the alert that an event brought: `A` and 15 characters of OnCall's alphabet.
+pub fn alert_id(event_uid: &str) -> String {
+    format!("A{}", derive(&[event_uid], ID_ALPHABET, 15))
+}
+
 /// The name of the WebhookResponse of one event and one webhook: the webhook's name, cut if it is long, and 12 letters that
 /// no other pair has. The uid names the event: one that is deleted and created again is another event.
 pub fn response_name(event_uid: &str, webhook: &str) -> String {

@@ -45,7 +45,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     body::{DEEPEST, alert_of, parse},
     bounded::{PAYLOAD_LIMIT, bounded},
-    heartbeat::{Heartbeat, heartbeat_alert},
+    heartbeat::{HEARTBEAT_GROUPING_ID, Heartbeat, heartbeat_alert},
     received::{AlertAction, GROUPING_ID_LIMIT, IntegrationValues, ReceivedAlert, TITLE_LIMIT, received},
     refusal::Refusal,
     templates::{IntegrationTemplates, TemplateFault, TemplateSources},

@@ -20,6 +20,7 @@
 //! | module | concept |
 //! |---|---|
 //! | [`address`] | whether a request may go to an address |
+//! | [`alert_groups`] | what alerts and people's changes make of alert groups |
 //! | [`charset`] | the text of a body in the charset that a client names |
 //! | [`delivery`] | one webhook's run for one event: its key, its attempts, its outcome |
 //! | [`dispatch`] | which delivery goes out next: bounded, fair, held back from endpoints that are down |
@@ -50,6 +51,7 @@
 //! these modules need each other.
 
 pub mod address;
+pub mod alert_groups;
 pub mod charset;
 pub mod delivery;
 pub mod dispatch;

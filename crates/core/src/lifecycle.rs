@@ -47,6 +47,7 @@ mod admission;
 mod backlog;
 mod deliveries;
 mod event;
+mod folding;
 mod redelivery;
 mod webhooks;
 
@@ -61,6 +62,7 @@ use jiff::Timestamp;
 pub use self::{
     backlog::{BACKLOG_READS, BacklogLoad, Position},
     event::{EventRecord, EventSummary, SeenEvent},
+    folding::{FoldRecord, FoldedEvent},
     redelivery::RedeliveryRequest,
     webhooks::KnownWebhook,
 };
@@ -70,6 +72,7 @@ use self::{
     webhooks::KnownWebhooks,
 };
 use crate::{
+    alert_groups::{AlertGroup, AlertGroupWrite, AlertGroups, HeartbeatEvent, IntegrationFacts, Timer},
     delivery::{Delivery, DeliverySummary, EventKey},
     dispatch::{Dispatcher, Door, EndpointReport, Limits, Permit},
     matching::SAME_APPLY,
@@ -142,6 +145,20 @@ pub enum Input {
     WebhookUnreadable(NamespacedName),
     /// The watch of webhooks was interrupted: what it shows next may be old.
     WebhooksInterrupted,
+    /// A list names an alert group of a namespace, as it is written.
+    AlertGroupListed(Arc<str>, Box<AlertGroup>),
+    /// An alert group is deleted.
+    AlertGroupGone(NamespacedName),
+    /// An alert group is written so.
+    AlertGroupWritten(NamespacedName, Box<AlertGroupWrite>),
+    /// An Integration is new, or has changed.
+    IntegrationSeen(NamespacedName, IntegrationFacts),
+    /// An Integration is deleted.
+    IntegrationGone(NamespacedName),
+    /// The event of a timer could not be created.
+    TimerFailed(Timer),
+    /// The event that tells of a heartbeat could not be created.
+    HeartbeatFailed(HeartbeatEvent),
     /// A delivery is prepared.
     Prepared(Box<Delivery>, Found),
     /// The request of a delivery is answered, or could not be made; the record of that follows.
@@ -220,6 +237,19 @@ pub enum Effect {
     Knock(Door),
     /// Record that a delivery waited too long. Answered by [`Input::GaveUp`].
     GiveUp(Box<Delivery>),
+    /// Write an alert group ([`Lifecycle::alert_group_to_write`]). Answered by [`Input::AlertGroupWritten`].
+    WriteAlertGroup {
+        /// Its name.
+        name: NamespacedName,
+        /// Whether that is not to wait for further changes.
+        is_urgent: bool,
+    },
+    /// Create the event that a timer asks for. If that fails for good, answered by [`Input::TimerFailed`].
+    CreateTimerEvent(Timer),
+    /// Create the event that tells of a heartbeat. If that fails for good, answered by [`Input::HeartbeatFailed`].
+    CreateHeartbeatEvent(HeartbeatEvent),
+    /// The status of an Integration may have to change: it has received something.
+    AlertReceived(NamespacedName, Timestamp),
     /// The status of an event may have to be written ([`Lifecycle::progress`]).
     ReviewEvent(Arc<EventKey>),
     /// Nothing is known of an event any more.
@@ -321,6 +351,9 @@ pub struct Lifecycle {
     orders: HashMap<NamespacedName, AlertGroupOrder>,
     dispatcher: Dispatcher<Box<Delivery>>,
     webhooks: KnownWebhooks,
+    alert_groups: AlertGroups,
+    /// The uids of the events whose statuses wait for an alert group to be written, by its name.
+    awaiting_group: HashMap<NamespacedName, Vec<String>>,
     responses: Arc<dyn ListedResponses>,
     /// The namespaces in which events are held.
     namespaces_awaiting_unreadable: HashSet<Arc<str>>,
@@ -361,6 +394,8 @@ impl Lifecycle {
             orders: HashMap::new(),
             dispatcher: Dispatcher::new(limits),
             webhooks: KnownWebhooks::default(),
+            alert_groups: AlertGroups::default(),
+            awaiting_group: HashMap::new(),
             responses,
             namespaces_awaiting_unreadable: HashSet::new(),
             redeliveries_of_unreadable: HashMap::new(),
@@ -401,6 +436,13 @@ impl Lifecycle {
             | Input::WebhookGone(_)
             | Input::WebhookUnreadable(_) => {}
             Input::WebhooksInterrupted => self.none_forgotten_until = Some(now.instant + REMEMBERED),
+            Input::AlertGroupListed(namespace, group) => self.alert_group_listed(&namespace, *group),
+            Input::AlertGroupGone(name) => self.alert_group_gone(&name),
+            Input::AlertGroupWritten(name, write) => self.alert_group_written(&name, &write),
+            Input::IntegrationSeen(integration, facts) => self.integration_seen(&integration, facts, now),
+            Input::IntegrationGone(integration) => self.integration_gone(&integration),
+            Input::HeartbeatFailed(event) => self.heartbeat_failed(&event),
+            Input::TimerFailed(timer) => self.timer_failed(&timer),
             Input::Prepared(delivery, found) => self.prepared(delivery, found, now),
             Input::Answered((number, webhook), answer) => self.answered(number, &webhook, &answer, now),
             Input::AttemptEnded(delivery, permit, next) => self.attempt_ended(delivery, permit, next, now),
@@ -413,6 +455,7 @@ impl Lifecycle {
             Input::Woken => {}
             Input::Stopped => self.is_stopped = true,
         }
+        self.start_timers(now);
         self.start_due(now);
         self.read_backlogs();
         std::mem::take(&mut self.effects)
@@ -426,7 +469,9 @@ impl Lifecycle {
     /// How far an event is.
     pub fn progress(&self, uid: &str) -> Progress {
         let event = self.numbers.get(uid).and_then(|number| self.events.get(number));
-        let Some(event) = event.filter(|event| !event.is_settled()) else { return Progress::Settled };
+        // Its alert group is written first; then it is looked at again.
+        let is_due = |event: &&EventState| !event.is_settled() && self.is_folded_in(event);
+        let Some(event) = event.filter(is_due) else { return Progress::Settled };
         let summary = event.summary();
         if event.has_ended() {
             return Progress::Ended { summary, unknown: event.unknown.clone() };

@@ -57,12 +57,13 @@ pub fn check_once_triggered(webhook: &Webhook, integration_id: Option<&str>) -> 
 }
 
 fn triggered(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
-    let is_its_trigger = webhook.trigger_type == event.event_type.trigger()
-        || (webhook.trigger_type == TriggerType::StatusChange && event.event_type.is_status_change());
+    let Some(event_type) = event.event_type else { return Err(Mismatch::Trigger) };
+    let is_its_trigger = webhook.trigger_type == event_type.trigger()
+        || (webhook.trigger_type == TriggerType::StatusChange && event_type.is_status_change());
     let is_named = || event.webhook_refs.iter().any(|named| *named == webhook.name || *named == webhook.id);
     if !is_its_trigger {
         Err(Mismatch::Trigger)
-    } else if event.event_type.names_webhooks() && !is_named() {
+    } else if event_type.names_webhooks() && !is_named() {
         Err(Mismatch::NotNamed)
     } else {
         Ok(())
@@ -86,7 +87,7 @@ mod tests {
 
     fn mk_event(event_type: EventType) -> EventFacts {
         EventFacts {
-            event_type,
+            event_type: Some(event_type),
             alert_group_id: "I1".into(),
             integration_id: Some("C1".to_owned()),
             webhook_refs: Vec::new(),

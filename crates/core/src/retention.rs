@@ -2,9 +2,13 @@
 //! goes out.
 //!
 //! ```text
-//! events ────┐   past its age, or not among the newest      nothing needs it
-//! responses ─┴──────────────────────────────────────► and ───────────────────► plan, oldest first
+//! alert groups ─┐
+//! events ───────┤   past its age, or not among the newest      nothing needs it
+//! responses ────┴──────────────────────────────────────► and ───────────────────► plan, oldest first
 //! ```
+//! An alert group that is not resolved stays, with the latest response of each webhook for it, whatever its age: what resolves it may
+//! need them.
+//!
 //! A response whose event is gone will never be finished: [`mark_abandoned`] marks it as finished.
 //!
 //! An object that something needs stays, whatever the limits. Carrying out a plan, or a part of it, changes nothing about
@@ -48,6 +52,10 @@ pub struct RetentionPolicy {
     pub events: RetentionLimit<usize>,
     /// How long a response is kept after its end.
     pub responses_for: RetentionLimit<Duration>,
+    /// How long an alert group is kept after it was last written, once it is resolved.
+    pub alert_groups_for: RetentionLimit<Duration>,
+    /// How many resolved alert groups of a namespace are kept.
+    pub alert_groups: RetentionLimit<usize>,
     /// How long after an alert group was last seen the latest response of each webhook for it is kept, whatever the other
     /// limits: templates read it.
     pub latest_for: Duration,
@@ -106,6 +114,15 @@ impl StoredObject {
     }
 }
 
+/// An AlertGroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAlertGroup {
+    /// The part that every object has. It is finished once it is resolved.
+    pub object: StoredObject,
+    /// Its id, in the spelling that responses use.
+    pub group: String,
+}
+
 /// An AlertGroupEvent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
@@ -135,6 +152,8 @@ pub struct RemovalPlan<'a> {
     pub events: Vec<&'a StoredObject>,
     /// WebhookResponses to delete.
     pub responses: Vec<&'a StoredObject>,
+    /// AlertGroups to delete.
+    pub alert_groups: Vec<&'a StoredObject>,
 }
 
 /// A namespace, and the name of an object or an alert group in it.
@@ -156,6 +175,17 @@ pub fn mark_abandoned(
     }
 }
 
+/// All that is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredObjects<'a> {
+    /// The events.
+    pub events: &'a [StoredEvent],
+    /// The responses.
+    pub responses: &'a [StoredResponse],
+    /// The alert groups.
+    pub alert_groups: &'a [StoredAlertGroup],
+}
+
 /// Returns the objects to delete now. `keep` says how many finished responses of a webhook are kept, by its namespace and
 /// name.
 ///
@@ -164,8 +194,7 @@ pub fn mark_abandoned(
 pub fn plan<'a>(
     now: Timestamp,
     policy: &RetentionPolicy,
-    events: &'a [StoredEvent],
-    responses: &'a [StoredResponse],
+    StoredObjects { events, responses, alert_groups }: StoredObjects<'a>,
     keep: impl Fn(&str, &str) -> RetentionLimit<usize>,
 ) -> RemovalPlan<'a> {
     let needed_events: HashSet<ScopedName> = responses
@@ -174,7 +203,7 @@ pub fn plan<'a>(
         .map(|response| (&*response.object.namespace, &*response.event))
         .chain(events.iter().filter(|event| event.object.is_open(now)).map(|event| event.object.key()))
         .collect();
-    let groups = groups(events, responses);
+    let groups = groups(events, responses, alert_groups);
     let recent = before(now, policy.latest_for);
     let latest = latest(responses, |key| groups.get(&key).is_some_and(|group| group.is_seen(recent)));
     let witnesses: HashSet<ScopedName> = groups.values().filter_map(|group| group.witness(recent)).collect();
@@ -201,6 +230,15 @@ pub fn plan<'a>(
             }),
             |(namespace, webhook)| keep(namespace, webhook),
             oldest(now, policy.responses_for),
+        ),
+        alert_groups: removable(
+            alert_groups.iter().map(|StoredAlertGroup { object, group }| {
+                // What is going on with it tells of it.
+                let is_busy = groups.get(&(&*object.namespace, &**group)).is_some_and(|group| group.unfinished);
+                (&*object.namespace, object, stays(object) || is_busy)
+            }),
+            |_| policy.alert_groups,
+            oldest(now, policy.alert_groups_for),
         ),
     }
 }
@@ -234,7 +272,7 @@ fn removable<'a, S: Eq + Hash>(
 /// Tells when an alert group was last seen.
 #[derive(Default)]
 struct GroupActivity<'a> {
-    /// Whether an event or a response of it is not finished.
+    /// Whether it, or an event or a response of it, is not finished.
     unfinished: bool,
     /// When a response of it was last recorded.
     last_response: Option<Timestamp>,
@@ -262,8 +300,12 @@ impl<'a> GroupActivity<'a> {
 fn groups<'a>(
     events: &'a [StoredEvent],
     responses: &'a [StoredResponse],
+    alert_groups: &'a [StoredAlertGroup],
 ) -> HashMap<ScopedName<'a>, GroupActivity<'a>> {
     let mut groups: HashMap<ScopedName, GroupActivity> = HashMap::new();
+    for StoredAlertGroup { object, group } in alert_groups.iter().filter(|group| !group.object.finished) {
+        groups.entry((&object.namespace, group)).or_default().unfinished = true;
+    }
     for StoredResponse { object, group, .. } in responses {
         let group = groups.entry((&object.namespace, group)).or_default();
         group.unfinished |= !object.finished;

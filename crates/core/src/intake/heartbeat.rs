@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{AlertAction, IntegrationType, ReceivedAlert};
 
 /// The grouping id of all heartbeats of an Integration: there is one alert group at a time that says that it is silent.
-const GROUPING_ID: &str = r#"{}:{alertname="OnCallHeartBeatMissing"}"#;
+pub const HEARTBEAT_GROUPING_ID: &str = r#"{}:{alertname="OnCallHeartBeatMissing"}"#;
 
 /// What a heartbeat tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn heartbeat_alert(integration_type: IntegrationType, name: &str, heartbeat:
     } else {
         formatted(&title, &message, heartbeat)
     };
-    (payload, ReceivedAlert { grouping_id: Some(GROUPING_ID.to_owned()), action, title, faults: Vec::new() })
+    (payload, ReceivedAlert { grouping_id: Some(HEARTBEAT_GROUPING_ID.to_owned()), action, title, faults: Vec::new() })
 }
 
 fn group(title: &str, message: &str, heartbeat: Heartbeat) -> Value {
@@ -50,7 +50,7 @@ fn group(title: &str, message: &str, heartbeat: Heartbeat) -> Value {
             "endsAt": "", "labels": labels, "status": status, "startsAt": "", "annotations": annotations,
             "fingerprint": "fingerprint", "generatorURL": "",
         }],
-        "status": status, "version": "4", "groupKey": GROUPING_ID, "receiver": "", "externalURL": "",
+        "status": status, "version": "4", "groupKey": HEARTBEAT_GROUPING_ID, "receiver": "", "externalURL": "",
         "numFiring": u8::from(is_missing), "numResolved": u8::from(!is_missing), "truncatedAlerts": 0,
         "groupLabels": labels, "commonLabels": labels, "commonAnnotations": annotations,
     })
@@ -59,7 +59,7 @@ fn group(title: &str, message: &str, heartbeat: Heartbeat) -> Value {
 fn formatted(title: &str, message: &str, heartbeat: Heartbeat) -> Value {
     let is_restored = heartbeat == Heartbeat::Restored;
     json!({
-        "alert_uid": GROUPING_ID, "title": title, "image_url": null, "state": if is_restored { "ok" } else { "alerting" },
+        "alert_uid": HEARTBEAT_GROUPING_ID, "title": title, "image_url": null, "state": if is_restored { "ok" } else { "alerting" },
         "link_to_upstream_details": null, "message": message,
         "is_oncall_heartbeat": true, "is_oncall_heartbeat_restored": is_restored,
         "is_amixr_heartbeat": true, "is_amixr_heartbeat_restored": is_restored,

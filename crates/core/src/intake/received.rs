@@ -30,6 +30,8 @@ pub enum AlertAction {
     Acknowledge,
     /// It resolves the open alert group.
     Resolve,
+    /// It says that its source is there, and nothing of alerts.
+    Heartbeat,
 }
 
 /// What templates see of an Integration beside the payload.

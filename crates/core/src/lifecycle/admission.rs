@@ -63,7 +63,7 @@ impl Lifecycle {
         let is_wanted = self.wants(seen);
         self.event_shown(seen, now);
         if is_wanted && !self.is_stopped && !self.defer(seen) {
-            let mut event = EventState::new(seen, self.origin_of(seen), now.instant);
+            let mut event = self.new_event(seen, self.origin_of(seen), now.instant);
             if self.is_parked_in_part(&seen.key.namespace) {
                 // It may have been forgotten when only parked runs were left.
                 self.note_recorded(&mut event, seen);
@@ -77,7 +77,7 @@ impl Lifecycle {
     pub(super) fn admit_read(&mut self, seen: &SeenEvent, in_order: bool, now: Now) {
         // One without a status may have been seen by another process, and by this one only now.
         let origin = if seen.record.is_some() { Origin::OtherProcess } else { Origin::FirstList };
-        let mut event = EventState::new(seen, origin, now.instant);
+        let mut event = self.new_event(seen, origin, now.instant);
         event.is_read = in_order;
         self.note_recorded(&mut event, seen);
         self.admit(event, now);
@@ -128,7 +128,8 @@ impl Lifecycle {
                     self.admit(completed, now);
                 }
             } else if self.wants(&seen) && !self.is_stopped && !self.defer(&seen) {
-                self.admit(EventState::new(&seen, self.origin_of(&seen), now.instant), now);
+                let event = self.new_event(&seen, self.origin_of(&seen), now.instant);
+                self.admit(event, now);
                 self.effects.push(Effect::ReviewEvent(seen.key));
             }
         }
@@ -190,7 +191,8 @@ impl Lifecycle {
             seen.is_completed() && seen.asks_for_redelivery() && event.redelivery_value() != seen.asked.as_ref();
         self.remember(number, now);
         if asked_since {
-            self.admit(EventState::new(seen, Origin::FirstList, now.instant), now);
+            let event = self.new_event(seen, Origin::FirstList, now.instant);
+            self.admit(event, now);
         }
     }
 
@@ -221,6 +223,7 @@ impl Lifecycle {
             self.add_run(number, webhook, is_read, now);
         }
         self.hold_while_unreadable(number);
+        self.await_group(number);
         self.settle(number, now);
     }
 
@@ -263,8 +266,8 @@ impl Lifecycle {
     }
 
     /// The state of an event that has ended, as its status says.
-    fn completed(&self, seen: &SeenEvent, now: Now) -> EventState {
-        let mut event = EventState::new(seen, Origin::FirstList, now.instant);
+    fn completed(&mut self, seen: &SeenEvent, now: Now) -> EventState {
+        let mut event = self.new_event(seen, Origin::FirstList, now.instant);
         let record = seen.record.clone().unwrap_or_default();
         event.request = Request::Initial { answers: record.redelivered };
         event.status = StatusState::UpToDate;
@@ -387,6 +390,7 @@ impl Lifecycle {
     fn hold_while_unreadable(&mut self, number: u64) {
         if let Some(event) = self.events.get_mut(&number)
             && !event.awaits_unreadable
+            && event.facts.event_type.is_some()
             && !event.is_settled()
             && self.webhooks.has_unreadable(&event.key.namespace)
         {

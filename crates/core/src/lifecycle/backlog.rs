@@ -464,7 +464,7 @@ impl Lifecycle {
         let Some(backlog) = self.backlogs.get(namespace).filter(|backlog| !backlog.parked.is_empty()) else {
             return false;
         };
-        let matching = self.webhooks.matching(namespace, &seen.facts, seen.created);
+        let matching = self.webhooks.matching(namespace, &self.facts_as_recorded(seen), seen.created);
         let Some(record) = &seen.record else {
             // Another process may have begun with others.
             let are_parked = matching.iter().all(|known| backlog.waits(&known.name.name));
@@ -478,10 +478,14 @@ impl Lifecycle {
         open.peek().is_some() && open.all(|summary| backlog.waits(&summary.name)) && matching.iter().all(is_noted)
     }
 
-    /// Forgets completed events of a namespace until it may take so many bytes more. Returns whether it may.
+    /// Forgets completed events of a namespace, and then resolved alert groups, until it may take so many bytes more. Returns whether it
+    /// may.
     pub(super) fn make_room(&mut self, namespace: &Arc<str>, bytes: usize) -> bool {
         while !self.shares.has_room(namespace, bytes) {
             let Some(number) = self.remembered_of.get_mut(namespace).and_then(VecDeque::pop_front) else {
+                if self.forget_resolved(namespace) {
+                    continue;
+                }
                 return false;
             };
             if self.events.get(&number).is_some_and(EventState::is_over) {

@@ -99,7 +99,8 @@ impl Lifecycle {
             self.effects.push(Effect::Knock(door));
         }
         // A process that stops waits for nothing.
-        let wake_at = self.dispatcher.wake_at().filter(|_| !self.is_stopped);
+        let wake_at = [self.dispatcher.wake_at(), self.next_timer(now)].into_iter().flatten().min();
+        let wake_at = wake_at.filter(|_| !self.is_stopped);
         if wake_at != self.wake_at {
             self.wake_at = wake_at;
             self.effects.push(Effect::WakeChanged);

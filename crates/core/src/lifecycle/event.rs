@@ -8,7 +8,9 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::folding::{EventFold, FoldRecord};
 use crate::{
+    alert_groups::FoldRequest,
     delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
     event::EventFacts,
     name::NamespacedName,
@@ -31,6 +33,8 @@ pub struct SeenEvent {
     pub key: Arc<EventKey>,
     /// The facts that decide which webhooks run.
     pub facts: Arc<EventFacts>,
+    /// What it asks of the alert groups; None if it says itself what happened.
+    pub request: Option<Arc<FoldRequest>>,
     /// When it was created.
     pub created: Timestamp,
     /// The version that it had when an operator first saw it: its place among events that were created in the same second.
@@ -56,6 +60,8 @@ pub struct EventRecord {
     pub redelivered: Option<Arc<str>>,
     /// The value of the annotation for which it is being sent again.
     pub redelivering: Option<Arc<str>>,
+    /// What came of it, if it was folded.
+    pub fold: Option<FoldRecord>,
     /// One for each webhook, by name; none where there was no room for them.
     pub deliveries: Vec<DeliverySummary>,
 }
@@ -64,7 +70,11 @@ impl SeenEvent {
     /// About how many bytes it holds once it is admitted, beside its deliveries.
     pub(super) fn cost(&self) -> usize {
         let runs = self.record.as_ref().map_or(0, |record| record.deliveries.len());
-        EVENT_COST + runs * RUN_COST + self.facts.webhook_refs.iter().map(|name| 2 * (24 + name.len())).sum::<usize>()
+        let request = self.request.as_ref().map_or(0, |request| request.cost());
+        EVENT_COST
+            + request
+            + runs * RUN_COST
+            + self.facts.webhook_refs.iter().map(|name| 2 * (24 + name.len())).sum::<usize>()
     }
 
     pub(super) fn is_completed(&self) -> bool {
@@ -184,6 +194,8 @@ impl WebhookRun {
 pub(super) struct EventState {
     pub(super) key: Arc<EventKey>,
     pub(super) facts: Arc<EventFacts>,
+    /// What came of it, if it was folded.
+    pub(super) fold: Option<EventFold>,
     pub(super) created: Timestamp,
     pub(super) version: ResourceVersion,
     pub(super) origin: Origin,
@@ -231,6 +243,7 @@ impl EventState {
         Self {
             key: Arc::clone(&seen.key),
             facts: Arc::clone(&seen.facts),
+            fold: None,
             created: seen.created,
             version: seen.version.clone(),
             origin,
@@ -388,6 +401,7 @@ impl EventState {
             redelivered: self.redelivery_value().filter(|_| is_completed).cloned(),
             redelivering: self.redelivery_value().filter(|_| !is_completed && self.is_redelivery()).cloned(),
             seen_version: (!is_completed).then(|| self.version.clone()),
+            fold: self.fold.as_ref().map(|fold| fold.record.clone()),
             deliveries: self.summaries(),
         }
     }
@@ -412,6 +426,8 @@ pub struct EventSummary {
     pub redelivering: Option<Arc<str>>,
     /// The version that it had when it was first seen, until its end.
     pub seen_version: Option<ResourceVersion>,
+    /// What came of it, if it was folded.
+    pub fold: Option<FoldRecord>,
     /// One for each webhook, by name, up to 2000; none where there is no room for them.
     pub deliveries: Vec<DeliverySummary>,
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backlog;
+mod folding;
 mod world;
 
 use std::collections::HashSet;
@@ -58,11 +59,12 @@ fn mk_event(name: &str, record: Option<EventRecord>) -> SeenEvent {
     SeenEvent {
         key: Arc::new(EventKey { namespace: Arc::from("team"), name: name.to_owned(), uid: name.to_owned() }),
         facts: Arc::new(EventFacts {
-            event_type: EventType::Resolve,
+            event_type: Some(EventType::Resolve),
             alert_group_id: Arc::from("I1"),
             integration_id: None,
             webhook_refs: Vec::new(),
         }),
+        request: None,
         created: time("2026-01-02T00:00:00Z"),
         version: ResourceVersion::from("1"),
         is_deleting: false,

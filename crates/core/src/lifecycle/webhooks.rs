@@ -113,9 +113,10 @@ impl KnownWebhooks {
     /// The webhooks that run for an event that was created at `created`.
     pub(super) fn matching(&self, namespace: &str, event: &EventFacts, created: Timestamp) -> Vec<Arc<KnownWebhook>> {
         let Some(of) = self.0.get(namespace) else { return Vec::new() };
-        let own = event.event_type.trigger();
-        let status_change = event.event_type.is_status_change().then_some(TriggerType::StatusChange);
-        let triggers = [own].into_iter().chain(status_change).filter_map(|trigger| of.by_trigger.get(&trigger));
+        let Some(event_type) = event.event_type else { return Vec::new() };
+        let status_change = event_type.is_status_change().then_some(TriggerType::StatusChange);
+        let triggers =
+            [event_type.trigger()].into_iter().chain(status_change).filter_map(|trigger| of.by_trigger.get(&trigger));
         triggers.flat_map(BTreeMap::values).filter(|known| known.runs(event, created)).cloned().collect()
     }
 

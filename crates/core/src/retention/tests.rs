@@ -58,9 +58,15 @@ fn policy() -> RetentionPolicy {
         events_for: RetentionLimit::AtMost(minutes(DAY)),
         events: RetentionLimit::AtMost(2),
         responses_for: RetentionLimit::AtMost(minutes(7 * DAY)),
+        alert_groups_for: RetentionLimit::AtMost(minutes(7 * DAY)),
+        alert_groups: RetentionLimit::AtMost(2),
         latest_for: minutes(DAY),
         grace: minutes(5),
     }
+}
+
+fn stored<'a>(events: &'a [StoredEvent], responses: &'a [StoredResponse]) -> StoredObjects<'a> {
+    StoredObjects { events, responses, alert_groups: &[] }
 }
 
 fn names(objects: &[&StoredObject]) -> Vec<String> {
@@ -73,8 +79,42 @@ fn removed(
     events: &[StoredEvent],
     responses: &[StoredResponse],
 ) -> (Vec<String>, Vec<String>) {
-    let plan = plan(now(), policy, events, responses, |_, _| RetentionLimit::AtMost(2));
+    let plan = plan(now(), policy, stored(events, responses), |_, _| RetentionLimit::AtMost(2));
     (names(&plan.events), names(&plan.responses))
+}
+
+#[test]
+fn resolved_alert_groups_are_kept_for_a_while_and_open_ones_with_the_latest_responses_as_long_as_they_are_open() {
+    let group = |name: &str, ago: i64, is_resolved: bool| StoredAlertGroup {
+        object: with(object(name, ago), |object| object.finished = is_resolved),
+        group: name.to_owned(),
+    };
+    let alert_groups = [
+        group("old", 8 * DAY, true),
+        group("third", 50, true),
+        group("second", 40, true),
+        group("first", 30, true),
+        group("open", 30 * DAY, false),
+    ];
+    let responses = [
+        response("of open", "jira", "open", 30 * DAY),
+        response("before that", "jira", "open", 31 * DAY),
+        response("of old", "jira", "old", 8 * DAY),
+    ];
+    let working = [with(event("e", "old", 8 * DAY), |event| event.object.finished = false)];
+    let cases: [(&[StoredEvent], &[&str], &[&str]); 2] =
+        [(&[], &["old", "third"], &["before that", "of old"]), (&working, &["third"], &["before that"])];
+    for (events, expected, expected_responses) in cases {
+        let stored = StoredObjects { events, responses: &responses, alert_groups: &alert_groups };
+        let plan = plan(now(), &policy(), stored, |_, _| RetentionLimit::AtMost(2));
+        assert_eq!(
+            (names(&plan.alert_groups), names(&plan.responses)),
+            (
+                expected.iter().map(|name| (*name).to_owned()).collect(),
+                expected_responses.iter().map(|name| (*name).to_owned()).collect()
+            )
+        );
+    }
 }
 
 #[test]
@@ -301,6 +341,7 @@ fn limits() -> impl Strategy<Value = (RetentionPolicy, RetentionLimit<usize>)> {
                 responses_for,
                 latest_for: minutes(latest_for),
                 grace: minutes(grace),
+                ..policy()
             };
             (policy, responses)
         },
@@ -336,7 +377,7 @@ fn is_past(object: &StoredObject, age: RetentionLimit<Duration>) -> bool {
 proptest! {
     #[test]
     fn an_object_that_something_needs_is_never_removed((events, responses) in all(), (policy, number) in limits()) {
-        let plan = plan(now(), &policy, &events, &responses, |_, _| number);
+        let plan = plan(now(), &policy, stored(&events, &responses), |_, _| number);
         let ((gone_events, gone_responses), (_, left_responses)) = split(&events, &responses, &plan);
 
         let gone = gone_events.iter().map(|event| &event.object);
@@ -380,7 +421,7 @@ proptest! {
         (events, responses) in all(),
         (policy, number) in limits(),
     ) {
-        let actual = plan(now(), &policy, &events, &responses, |_, _| number);
+        let actual = plan(now(), &policy, stored(&events, &responses), |_, _| number);
         // Removes every object that nothing needs.
         let strictest = RetentionPolicy {
             events_for: RetentionLimit::AtMost(Duration::ZERO),
@@ -388,7 +429,7 @@ proptest! {
             responses_for: RetentionLimit::AtMost(Duration::ZERO),
             ..policy.clone()
         };
-        let unneeded = plan(now(), &strictest, &events, &responses, |_, _| RetentionLimit::AtMost(0));
+        let unneeded = plan(now(), &strictest, stored(&events, &responses), |_, _| RetentionLimit::AtMost(0));
         for event in &events {
             let beyond = is_past(&event.object, policy.events_for)
                 || is_beyond(&event.object, events.iter().map(|event| &event.object), policy.events);
@@ -410,18 +451,20 @@ proptest! {
         (policy, number) in limits(),
         done in 0_usize..60,
     ) {
-        let whole = plan(now(), &policy, &events, &responses, |_, _| number);
+        let whole = plan(now(), &policy, stored(&events, &responses), |_, _| number);
         let of_responses = done.min(whole.responses.len());
         let of_events = (done - of_responses).min(whole.events.len());
         let part = RemovalPlan {
             events: whole.events[..of_events].to_vec(),
             responses: whole.responses[..of_responses].to_vec(),
+            alert_groups: Vec::new(),
         };
         let (_, (events, responses)) = split(&events, &responses, &part);
         let rest = RemovalPlan {
             events: whole.events[of_events..].to_vec(),
             responses: whole.responses[of_responses..].to_vec(),
+            alert_groups: Vec::new(),
         };
-        prop_assert_eq!(plan(now(), &policy, &events, &responses, |_, _| number), rest);
+        prop_assert_eq!(plan(now(), &policy, stored(&events, &responses), |_, _| number), rest);
     }
 }

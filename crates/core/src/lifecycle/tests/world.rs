@@ -255,7 +255,7 @@ impl World {
         let number = self.events.len();
         let event = SeenEvent {
             facts: Arc::new(EventFacts {
-                event_type: EventType::Resolve,
+                event_type: Some(EventType::Resolve),
                 alert_group_id: Arc::from(format!("I{group}")),
                 integration_id: None,
                 webhook_refs: Vec::new(),
@@ -305,6 +305,10 @@ impl World {
                     record.redelivered = Some(asked.value.to_string());
                 }
             }
+            Effect::WriteAlertGroup { .. }
+            | Effect::CreateTimerEvent(_)
+            | Effect::CreateHeartbeatEvent(_)
+            | Effect::AlertReceived(..) => unreachable!("no event is folded"),
             Effect::ForgetData(_)
             | Effect::EventForgotten(_)
             | Effect::NamespaceBehind(_)
@@ -442,6 +446,7 @@ impl World {
             matched: summary.matched,
             redelivered: summary.redelivered,
             redelivering: None,
+            fold: summary.fold,
             deliveries: summary.deliveries,
         });
         // As the answer to the write, or the watch, says.

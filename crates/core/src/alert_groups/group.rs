@@ -1,0 +1,247 @@
+//! One alert group.
+
+use std::{cmp::Ordering, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{GroupingKey, Verdict};
+use crate::version::ResourceVersion;
+
+/// How many transitions of an alert group are kept: the first, and the last ones. An event whose transition is not among them any
+/// more has ended long ago.
+const TRANSITIONS: usize = 50;
+
+/// A place among the events of a namespace: later ones are greater.
+pub type Position = (Timestamp, ResourceVersion);
+
+/// About how many bytes an alert group holds beside its texts and transitions, and a transition beside its event.
+const GROUP_COST: usize = 1000;
+const TRANSITION_COST: usize = 250;
+
+/// How far the clocks of API servers may be apart.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Which of two events was created first. Within a minute their versions say, which are in the order of etcd's changes; each API server
+/// has a clock of its own. If they are further apart their times say: in a cluster that was restored, versions begin anew.
+pub(super) fn compare(one: &Position, two: &Position) -> Ordering {
+    let apart = one.0.duration_since(two.0).unsigned_abs();
+    match (one.1.number(), two.1.number()) {
+        (Some(one), Some(two)) if apart < SKEW => one.cmp(&two),
+        _ => one.cmp(two),
+    }
+}
+
+/// The state of an alert group, in OnCall's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum AlertGroupState {
+    /// Nobody has taken it on.
+    #[default]
+    Firing,
+    /// Somebody works on it.
+    Acknowledged,
+    /// It is to be left alone for a while, or for ever.
+    Silenced,
+    /// It is over.
+    Resolved,
+}
+
+impl AlertGroupState {
+    /// The state of an alert group to which this was done: resolved before acknowledged before silenced, as OnCall has it.
+    pub fn of(is_resolved: bool, is_acknowledged: bool, is_silenced: bool) -> Self {
+        match (is_resolved, is_acknowledged, is_silenced) {
+            (true, _, _) => Self::Resolved,
+            (_, true, _) => Self::Acknowledged,
+            (_, _, true) => Self::Silenced,
+            _ => Self::Firing,
+        }
+    }
+
+    /// OnCall's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Acknowledged => "acknowledged",
+            Self::Silenced => "silenced",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// Names an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventReference {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its uid.
+    pub uid: Arc<str>,
+}
+
+/// Something that was done to an alert group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// When.
+    pub at: Timestamp,
+    /// The name of the user who did it; None for the source of its alerts.
+    pub by: Option<Arc<str>>,
+}
+
+/// The silence of an alert group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Since when, and by whom.
+    pub act: Act,
+    /// Until when; None for ever.
+    pub until: Option<Timestamp>,
+    /// The number of the timer that ends it.
+    pub timer: u64,
+}
+
+/// The escalation of an alert group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// Since when.
+    pub since: Timestamp,
+    /// The next step, from 0 on.
+    pub step: usize,
+    /// The number of the timer that takes it.
+    pub timer: u64,
+}
+
+/// A change of an alert group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// What came of the event.
+    pub verdict: Verdict,
+    /// The event that made it.
+    pub event: EventReference,
+    /// The place of the event among all.
+    pub position: Position,
+    /// The name of the user who asked for it.
+    pub by: Option<Arc<str>>,
+}
+
+/// An alert group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertGroup {
+    /// Name of the object.
+    pub name: Arc<str>,
+    /// Its id in OnCall's form.
+    pub id: Arc<str>,
+    /// Name of the Integration that received its alerts.
+    pub integration: Arc<str>,
+    /// Id of that.
+    pub integration_id: Arc<str>,
+    /// What its alerts have in common.
+    pub grouping_id: Arc<str>,
+    /// Its title.
+    pub title: Arc<str>,
+    /// How many alerts it has.
+    pub alerts_count: u32,
+    /// The place of the last alert that is counted.
+    pub counted: Position,
+    /// The event of its last alert.
+    pub last_alert: EventReference,
+    /// Whether further alerts join it. What was resolved once takes no more, whatever comes after.
+    pub is_open_for_grouping: bool,
+    /// Who acknowledged it.
+    pub acknowledged: Option<Act>,
+    /// Who resolved it.
+    pub resolved: Option<Act>,
+    /// Whether it is silenced.
+    pub silenced: Option<Silence>,
+    /// Its escalation, unless somebody has taken it on.
+    pub escalation: Option<Escalation>,
+    /// How many timers it has had.
+    pub timers: u64,
+    /// Its changes, oldest first: the one that opened it, and the last ones.
+    pub transitions: Vec<Transition>,
+}
+
+impl AlertGroup {
+    /// Its state.
+    pub fn state(&self) -> AlertGroupState {
+        AlertGroupState::of(self.resolved.is_some(), self.acknowledged.is_some(), self.silenced.is_some())
+    }
+
+    /// The place of the event that opened it.
+    pub fn opened_at(&self) -> Option<&Position> {
+        self.transitions.first().map(|opening| &opening.position)
+    }
+
+    /// When it was opened.
+    pub fn created_at(&self) -> Timestamp {
+        self.opened_at().map_or(Timestamp::UNIX_EPOCH, |(time, _)| *time)
+    }
+
+    /// The place of the event from which on no further alerts joined it; None if they do.
+    fn closed_at(&self) -> Option<&Position> {
+        if self.is_open_for_grouping {
+            return None;
+        }
+        self.transitions
+            .iter()
+            .find(|transition| transition.verdict == Verdict::Resolved)
+            .map(|closing| &closing.position)
+    }
+
+    /// About how many bytes it holds in memory.
+    pub(super) fn cost(&self) -> usize {
+        let texts = [&self.name, &self.id, &self.integration, &self.integration_id, &self.grouping_id, &self.title];
+        let texts: usize = texts.iter().map(|text| 2 * text.len()).sum();
+        let event = |event: &EventReference| event.name.len() + 2 * event.uid.len();
+        let transitions = self.transitions.iter().map(|transition| TRANSITION_COST + event(&transition.event));
+        GROUP_COST + texts + transitions.sum::<usize>()
+    }
+
+    /// Whether an alert of that place belonged to it.
+    pub(super) fn had(&self, position: &Position) -> bool {
+        // Events that are listed come in the order of their times: where clocks disagree, the one that was second may have opened it.
+        let was_open = |opened: &Position| compare(opened, position).is_le() || opened.0 < position.0;
+        self.opened_at().is_some_and(was_open)
+            && self.closed_at().is_none_or(|closed| compare(position, closed).is_lt())
+    }
+
+    /// Whether an event of that place was folded before: a later one has changed it. It changed nothing itself, unless it is among the
+    /// transitions.
+    pub(super) fn is_past(&self, position: &Position) -> bool {
+        self.transitions.last().is_some_and(|last| compare(position, &last.position).is_lt())
+    }
+
+    /// The change that an event made.
+    pub fn transition(&self, uid: &str) -> Option<&Transition> {
+        self.transitions.iter().find(|transition| *transition.event.uid == *uid)
+    }
+
+    pub(super) fn key(&self) -> GroupingKey {
+        (Arc::clone(&self.integration), Arc::clone(&self.grouping_id))
+    }
+
+    /// Counts an alert, unless it is counted. Returns whether it is counted now.
+    pub(super) fn count(&mut self, event: &EventReference, position: &Position) -> bool {
+        if compare(position, &self.counted).is_le() {
+            return false;
+        }
+        self.alerts_count = self.alerts_count.saturating_add(1);
+        self.counted.clone_from(position);
+        self.last_alert.clone_from(event);
+        true
+    }
+
+    /// Notes a change. Returns one that is not kept any more.
+    pub(super) fn note(&mut self, transition: Transition) -> Option<Transition> {
+        self.transitions.push(transition);
+        // The first one says what opened it; the one that closed it, what belonged to it.
+        let is_closing = |transition: &Transition| transition.verdict == Verdict::Resolved;
+        let place = if self.transitions.iter().position(is_closing) == Some(1) { 2 } else { 1 };
+        (self.transitions.len() > TRANSITIONS).then(|| self.transitions.remove(place))
+    }
+
+    /// The number of a timer that was not there before.
+    pub(super) fn next_timer(&mut self) -> u64 {
+        self.timers += 1;
+        self.timers
+    }
+}
