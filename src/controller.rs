@@ -16,6 +16,7 @@
 //! Each stream feeds the lifecycle first, in order (`inspect_ok`), then kube-runtime's controller: an event is on its way before
 //! its reconciliation is scheduled. Reconciliations only write statuses.
 
+mod alert_groups;
 mod api_server_guard;
 mod backlog;
 mod catalog;
@@ -26,6 +27,8 @@ mod deliveries;
 mod election;
 mod events;
 mod history;
+mod integration_tokens;
+mod integrations;
 mod journal;
 mod metrics;
 mod payloads;
@@ -33,7 +36,6 @@ mod record;
 mod recorder;
 mod responses;
 mod retention;
-mod secrets;
 mod services;
 mod webhooks;
 
@@ -63,15 +65,17 @@ use kube::{
 use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
+    alert_groups::{AlertGroupWriter, AlertPayloads},
     api_server_guard::ApiServerGuard,
     catalog::{Catalog, WatchedWebhook, WebhookChange, WebhookIndex},
     deliver::{Deliverer, Parts},
     deliveries::{Deliveries, EventIndex},
     history::History,
+    integration_tokens::IntegrationTokens,
+    integrations::{IntegrationIndex, Integrations},
     journal::{Appends, Journal, JournalPlace, JournalRecord},
     metrics::Metrics,
     payloads::Payloads,
-    secrets::{SecretIndex, Secrets},
     services::services,
 };
 use crate::{
@@ -88,7 +92,8 @@ use crate::{
     },
     memory::{ControllerBudget, MemoryLimit},
     rendering::RenderingPool,
-    resources::{AlertGroupEvent, SECRET_LABEL, Webhook},
+    resources::{AlertGroupEvent, Integration, SECRET_LABEL, Webhook},
+    secrets::{Referrer, SecretIndex, Secrets},
 };
 
 /// The name under which the operator's writes stand in `managedFields`.
@@ -186,6 +191,8 @@ struct Leader {
     objects: Objects,
     catalog: Arc<Catalog>,
     history: Arc<History>,
+    integrations: Arc<Integrations>,
+    integration_tokens: Arc<IntegrationTokens>,
     journal: Arc<Journal>,
     secrets: Secrets,
     /// Bound on a page of a list, in bytes.
@@ -203,6 +210,8 @@ struct Leader {
 struct Listed {
     webhooks: Arc<SetOnce<()>>,
     responses: Arc<SetOnce<()>>,
+    integrations: Arc<SetOnce<()>>,
+    alert_groups: Arc<SetOnce<()>>,
 }
 
 /// Objects to be reconciled for another reason than a change of theirs.
@@ -211,6 +220,8 @@ struct Changes {
     ran: UnboundedReceiver<ObjectRef<Webhook>>,
     /// Events whose statuses may have to be written, without their content; and those that are forgotten, as deleted.
     reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
+    /// Integrations that have received something, or of which alert groups have changed.
+    integrations: UnboundedReceiver<ObjectRef<Integration>>,
     /// Records to be added to the journal.
     appends: Appends,
 }
@@ -237,6 +248,14 @@ impl Leader {
             budget.journal,
         );
         let history = Arc::new(History::new(objects.clone(), Arc::clone(&journal), budget.contents));
+        let (integrations, integrations_changed) = Integrations::new();
+        // Half of it for events that are folded.
+        let payloads = budget.payloads / 2;
+        let alerts = Arc::new(AlertPayloads::new(objects.clone(), Arc::clone(&integrations), payloads));
+        let groups = (
+            AlertGroupWriter::new(objects.clone().with_priority(Priority::Journaled), Arc::clone(&alerts)),
+            Arc::clone(&integrations),
+        );
         let rendering = RenderingPool::new(budget.renderings()).context("start threads for renderings")?;
         let parts = Parts {
             objects: objects.clone(),
@@ -244,7 +263,8 @@ impl Leader {
             secrets: secrets.clone(),
             history: Arc::clone(&history),
             journal: Arc::clone(&journal),
-            payloads: Payloads::new(budget.payloads),
+            payloads: Payloads::new(payloads),
+            alerts,
             lease,
             rendering: rendering.clone(),
             default_timeout: config.default_timeout,
@@ -256,8 +276,14 @@ impl Leader {
             per_webhook: config.max_per_webhook,
             bytes: bytes(budget.in_flight),
         };
-        let (deliveries, reviewed) =
-            Deliveries::new(Arc::clone(&catalog), Arc::clone(&history), deliverer, limits, bytes(budget.waiting));
+        let (deliveries, reviewed) = Deliveries::new(
+            Arc::clone(&catalog),
+            Arc::clone(&history),
+            deliverer,
+            groups,
+            limits,
+            bytes(budget.waiting),
+        );
         let listed = Listed::default();
         let (page, secret_reads) = (budget.page(), budget.reads().div_ceil(2));
         let leader = Self {
@@ -266,6 +292,8 @@ impl Leader {
             objects,
             catalog,
             history,
+            integrations,
+            integration_tokens: Arc::new(IntegrationTokens::new(secrets.clone())),
             journal,
             secrets,
             page,
@@ -275,7 +303,7 @@ impl Leader {
             ready,
             listed,
         };
-        Ok((leader, Changes { ran, reviewed, appends }))
+        Ok((leader, Changes { ran, reviewed, integrations: integrations_changed, appends }))
     }
 
     /// Works until `stop` resolves, then finishes what is on the way.
@@ -285,6 +313,8 @@ impl Leader {
         let mut parts = JoinSet::new();
         parts.spawn(self.reconcile_webhooks(changes.ran, secret_changed));
         parts.spawn(self.watch_responses());
+        parts.spawn(self.reconcile_integrations(changes.integrations));
+        parts.spawn(self.watch_alert_groups());
         parts.spawn(Arc::clone(&self.journal).run(changes.appends, self.adopted()));
         parts.spawn(self.reconcile_events(changes.reviewed));
         parts.spawn(Arc::clone(&deliveries).drive());
@@ -319,7 +349,9 @@ impl Leader {
     /// Reads the Secrets that webhooks refer to, and tells of these webhooks when one has changed.
     fn read_secrets(&self, changes: UnboundedSender<ObjectRef<Webhook>>) -> impl Future<Output = ()> + use<> {
         let (catalog, secrets) = (Arc::clone(&self.catalog), self.secrets.clone());
+        let (tokens, integrations) = (Arc::clone(&self.integration_tokens), Arc::clone(&self.integrations));
         secrets.keep(self.objects.clone(), self.secret_reads, move |secret| {
+            tokens.secret_changed(secret).iter().for_each(|name| integrations.review(name));
             for webhook in catalog.referencing(&secret.namespace, &secret.name) {
                 // The controller lives as long as the process.
                 let _ = changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&secret.namespace));
@@ -340,9 +372,10 @@ impl Leader {
             // First, so that its deliveries know what they wait for.
             match &change {
                 WebhookChange::Added(entry) | WebhookChange::Changed(entry) => {
-                    secrets.refer(&entry.name, &entry.webhook);
+                    let keys = entry.webhook.secrets().map(|(_, key)| key.clone()).collect();
+                    secrets.refer(Referrer::Webhook(entry.name.clone()), keys);
                 }
-                WebhookChange::Removed(name) => secrets.release(name),
+                WebhookChange::Removed(name) => secrets.release(Referrer::Webhook(name.clone())),
                 WebhookChange::Unreadable(_) => {}
             }
             deliveries.webhook_changed(change);
@@ -383,6 +416,43 @@ impl Leader {
         }
     }
 
+    /// Watches integrations, and writes their statuses.
+    fn reconcile_integrations(
+        &self,
+        changed: UnboundedReceiver<ObjectRef<Integration>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (store, writer) = reflector::store::<Integration>();
+        let mut index = Fold::new(IntegrationIndex {
+            integrations: Arc::clone(&self.integrations),
+            tokens: Arc::clone(&self.integration_tokens),
+            deliveries: Arc::clone(&self.deliveries),
+        });
+        let namespace = self.config.namespace.as_deref();
+        let events = watch::<Integration>(&self.client, namespace, Selection::default(), self.page)
+            .inspect_ok(move |event| index.observe(event))
+            .inspect_ok(on_listed(&self.listed.integrations));
+        let stream = valid(events).modify(integrations::drop_texts).reflect(writer).applied_objects();
+        let context = integrations::Context {
+            objects: self.objects.clone().yielding(),
+            integrations: Arc::clone(&self.integrations),
+            tokens: Arc::clone(&self.integration_tokens),
+            deliveries: Arc::clone(&self.deliveries),
+            rendering: self.rendering.clone(),
+        };
+        Controller::for_stream(stream, store)
+            .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
+            .reconcile_on(changed)
+            .run(integrations::reconcile, integrations::failed, Arc::new(context))
+            .for_each(|_| future::ready(()))
+    }
+
+    /// Watches alert groups.
+    fn watch_alert_groups(&self) -> impl Future<Output = ()> + use<> {
+        let (client, namespace, page) = (self.client.clone(), self.config.namespace.clone(), self.page);
+        let (deliveries, listed) = (Arc::clone(&self.deliveries), Arc::clone(&self.listed.alert_groups));
+        async move { alert_groups::watch(&client, namespace.as_deref(), page, deliveries, listed).await }
+    }
+
     /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
     fn reconcile_events(
         &self,
@@ -395,6 +465,8 @@ impl Leader {
         async move {
             listed.webhooks.wait().await;
             listed.responses.wait().await;
+            listed.integrations.wait().await;
+            listed.alert_groups.wait().await;
             ready.set();
             tracing::info!("ready");
             let (store, writer) = reflector::store::<AlertGroupEvent>();

@@ -17,7 +17,9 @@ pub mod memory;
 mod rendering;
 pub mod resources;
 pub mod rest;
+mod secrets;
 mod server;
+mod source_tokens;
 mod turns;
 
 pub use oncall_core as core;

@@ -203,8 +203,16 @@ pub struct ApiBudget {
     pub bodies: u64,
     /// Webhooks, and the texts that show them.
     pub catalog: u64,
+    /// Integrations that alerts come to, with their templates compiled.
+    pub sources: u64,
+    /// The tokens that sources of alerts send.
+    pub secrets: u64,
     /// Texts of responses that are kept at hand.
     pub responses: u64,
+    /// Alert groups with their last alerts that are kept at hand.
+    pub alert_groups: u64,
+    /// Integrations with their templates that are kept at hand.
+    pub integrations: u64,
     /// Hashes of tokens, and what is remembered of who may do what.
     pub credentials: u64,
     /// Pages of lists that are under way, as text and as objects, and answers that are being written.
@@ -222,8 +230,12 @@ impl ApiBudget {
             rendering,
             unauthenticated: percent(15),
             bodies: percent(20),
-            catalog: percent(20),
-            responses: percent(25),
+            catalog: percent(16),
+            sources: percent(6),
+            secrets: percent(2),
+            responses: percent(13),
+            alert_groups: percent(6),
+            integrations: percent(2),
             credentials: percent(5),
             lists: percent(15),
         }
@@ -246,7 +258,21 @@ impl ApiBudget {
 
     /// Writes it to the log.
     pub fn log(&self) {
-        let Self { limit, base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists } = *self;
+        let Self {
+            limit,
+            base,
+            rendering,
+            unauthenticated,
+            bodies,
+            catalog,
+            sources,
+            secrets,
+            responses,
+            alert_groups,
+            integrations,
+            credentials,
+            lists,
+        } = *self;
         let MemoryLimit { bytes: limit, source } = limit;
         tracing::info!(
             limit,
@@ -256,7 +282,11 @@ impl ApiBudget {
             unauthenticated,
             bodies,
             catalog,
+            sources,
+            secrets,
             responses,
+            alert_groups,
+            integrations,
             credentials,
             lists,
             "memory, in bytes"

@@ -4,21 +4,34 @@
 //! Their schemas are printed by `oncall-webhooks crds` and checked in under `crds/`. Every field has a description
 //! (`kubectl explain` is the reference), every string, list and map a bound.
 
+mod alert_group;
 mod alert_group_event;
 mod condition;
 pub(crate) mod conditions;
 mod delivery_journal;
+mod integration;
 mod manager;
 mod schema;
 mod webhook;
 mod webhook_response;
 
 pub use crate::core::delivery::{Attempt, DeliverySummary, ResponsePhase, Round};
+pub use alert_group::{
+    AlertGroup, AlertGroupAct, AlertGroupEscalation, AlertGroupSpec, AlertGroupStatus, AlertGroupTransition,
+    EventPlace, IntegrationRef,
+};
 pub use alert_group_event::{
-    AlertGroup, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventPhase, Integration, Permalinks, User,
+    Alert, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, AlertGroupRef, EventAlertGroup,
+    EventIntegration, EventPhase, FoldedInto, Permalinks, User,
+};
+pub(crate) use alert_group_event::{
+    FoldedSpec, SilencedUntil, payload_of, silence_end, type_in_names, without_payload,
 };
 pub use condition::{Condition, ConditionStatus, set as set_condition};
 pub use delivery_journal::{DeliveryJournal, DeliveryJournalSpec};
+pub use integration::{
+    EscalationStep, Heartbeat, Integration, IntegrationSpec, IntegrationStatus, IntegrationTemplateSources,
+};
 pub use manager::Manager;
 pub use webhook::{
     HeaderFromSecret, LastRun, Preset, SecretKeyRef, SecretKeySource, Webhook, WebhookSpec, WebhookStatus, compile,
@@ -45,6 +58,8 @@ pub const READ_ONLY_LABEL: &str = "oncall.dev/read-only";
 pub const WEBHOOK_LABEL: &str = "oncall.dev/webhook";
 /// Label of a WebhookResponse: the name of its AlertGroupEvent.
 pub const EVENT_LABEL: &str = "oncall.dev/event";
+/// Label of an AlertGroup: the name of its Integration.
+pub const INTEGRATION_LABEL: &str = "oncall.dev/integration";
 /// Label of a WebhookResponse: the id of its alert group.
 pub const ALERT_GROUP_LABEL: &str = "oncall.dev/alert-group";
 /// Annotation of a WebhookResponse: when its last attempt was recorded, in microseconds since 1970. In a storm it is written later than
@@ -66,11 +81,14 @@ pub const CREATED_AT_ANNOTATION: &str = "oncall.dev/created-at";
 pub const BLANK_FIELDS_ANNOTATION: &str = "oncall.dev/blank-fields";
 
 /// The definitions of all resources, in the order in which people meet them.
-pub fn definitions() -> [CustomResourceDefinition; 4] {
-    let mut response = WebhookResponse::crd();
-    // It is created together with its status: one call costs the API server a third of what two do.
-    response.spec.versions.iter_mut().for_each(|version| version.subresources = None);
-    [Webhook::crd(), AlertGroupEvent::crd(), response, DeliveryJournal::crd()].map(|mut crd| {
+pub fn definitions() -> [CustomResourceDefinition; 6] {
+    let (mut group, mut response) = (AlertGroup::crd(), WebhookResponse::crd());
+    // They are created together with their statuses: one call costs the API server a third of what two do.
+    for crd in [&mut group, &mut response] {
+        crd.spec.versions.iter_mut().for_each(|version| version.subresources = None);
+    }
+    let integration = Integration::crd();
+    [Webhook::crd(), integration, group, AlertGroupEvent::crd(), response, DeliveryJournal::crd()].map(|mut crd| {
         let schemas =
             crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
         schemas.for_each(without_unsigned_formats);
@@ -83,7 +101,12 @@ pub type Rule = fn(&Value) -> bool;
 
 /// Finds the function of the rule with this text; None for a rule that compares with an older state, and for any other text.
 pub fn rule(text: &str) -> Option<Rule> {
-    webhook::RULES.into_iter().chain(alert_group_event::RULES).find(|(rule, _)| *rule == text).map(|(_, holds)| holds)
+    webhook::RULES
+        .into_iter()
+        .chain(alert_group_event::RULES)
+        .chain(integration::RULES)
+        .find(|(rule, _)| *rule == text)
+        .map(|(_, holds)| holds)
 }
 
 /// `has(value.field)` in a rule, where null is as good as nothing.

@@ -96,7 +96,7 @@ impl Scene {
             serde_saphyr::from_str(include_str!("../../examples/acknowledge/event.yaml")).context("read event.yaml")?;
         event.metadata.name = Some(format!("event-{number}"));
         event.metadata.namespace = Some(self.namespace.clone());
-        event.spec.alert_group.id = format!("I{number:012}");
+        event.spec.alert_group.get_or_insert_default().id = format!("I{number:012}");
         if self.load.payload > 0 {
             let payload = serde_json::to_value(&event.spec.alert_payload)?;
             let payload = enlarged(payload, number, self.load.payload);

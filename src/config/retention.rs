@@ -1,4 +1,4 @@
-//! The flags that say how long finished AlertGroupEvents and WebhookResponses are kept.
+//! The flags that say how long finished AlertGroupEvents, WebhookResponses and AlertGroups are kept.
 
 use std::time::Duration;
 
@@ -55,6 +55,24 @@ pub struct Retention {
         value_parser = number
     )]
     pub keep_responses: RetentionLimit<usize>,
+    /// How long an AlertGroup is kept after its last change, once it is resolved
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_ALERT_GROUPS_FOR",
+        default_value = "168h",
+        value_name = "DURATION|unlimited",
+        value_parser = age
+    )]
+    pub keep_alert_groups_for: RetentionLimit<Duration>,
+    /// How many resolved AlertGroups of a namespace are kept
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_KEEP_ALERT_GROUPS",
+        default_value = "5000",
+        value_name = "NUMBER|unlimited",
+        value_parser = number
+    )]
+    pub keep_alert_groups: RetentionLimit<usize>,
     /// How long after an alert group was last seen the latest WebhookResponse of each Webhook for it is kept, whatever the other
     /// limits: templates read it
     #[arg(

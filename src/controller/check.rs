@@ -15,7 +15,6 @@ use std::{
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::secrets::Secrets;
 use crate::{
     core::{
         judgement::{self, Fault},
@@ -23,6 +22,7 @@ use crate::{
         webhook::{SecretKey, UrlSource, Webhook},
     },
     resources::conditions::{self as reasons, Reason},
+    secrets::Secrets,
 };
 
 /// What was found of a webhook.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, Resource};
 
-use crate::{errors::error_chain, resources::WebhookResponse};
+use crate::{
+    errors::error_chain,
+    resources::{AlertGroup, Integration, WebhookResponse},
+};
 
 /// How long to wait until they are looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -30,8 +33,10 @@ pub(super) async fn current(client: &Client) {
     }
 }
 
-/// Whether the status of a WebhookResponse is written apart from it.
+/// Whether the status of a WebhookResponse is written apart from it, or there are no AlertGroups.
 fn is_outdated(found: &APIResourceList) -> bool {
-    let status = format!("{}/status", WebhookResponse::plural(&()));
-    found.resources.iter().any(|resource| resource.name == status)
+    let has = |name: &str| found.resources.iter().any(|resource| resource.name == name);
+    has(&format!("{}/status", WebhookResponse::plural(&())))
+        || !has(&AlertGroup::plural(&()))
+        || !has(&Integration::plural(&()))
 }

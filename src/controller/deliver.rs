@@ -12,19 +12,19 @@ use kube::runtime::reflector::ObjectRef;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    alert_groups::AlertPayloads,
     catalog::WatchedWebhook,
     history::{History, ResponseContent},
     journal::Journal,
     payloads::Payloads,
     recorder::{RecordedBefore, Recorder, log},
-    secrets::Secrets,
 };
 use crate::{
     core::{
         delivery::{AttemptHistory, Delivery, DeliverySummary, EventKey, ResponsePhase},
         dispatch::{Door, EndpointReport},
         event::{EventData, WebhookContext},
-        lifecycle::{self, Next},
+        lifecycle::{self, FoldedEvent, Next},
         matching::SAME_APPLY,
         request::{self, Preparation},
         response::{Outcome, ResponseRecord},
@@ -38,7 +38,8 @@ use crate::{
         objects::{self, Objects},
     },
     rendering::RenderingPool,
-    resources::{AlertGroupEvent, LastRun, Webhook, WebhookResponseStatus, cut_record},
+    resources::{AlertGroupEvent, AlertGroupEventSpec, LastRun, Webhook, WebhookResponseStatus, cut_record},
+    secrets::Secrets,
 };
 
 /// How long to wait before an event that can't be read is read again.
@@ -66,6 +67,7 @@ pub(crate) struct Deliverer {
     secrets: Secrets,
     history: Arc<History>,
     payloads: Payloads,
+    alerts: Arc<AlertPayloads>,
     recorder: Recorder,
     lease: Leadership,
     stop: CancellationToken,
@@ -82,6 +84,7 @@ pub(crate) struct Parts {
     pub(crate) history: Arc<History>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) payloads: Payloads,
+    pub(crate) alerts: Arc<AlertPayloads>,
     pub(crate) lease: Leadership,
     pub(crate) rendering: RenderingPool,
     /// Bound on a request of a webhook that states none.
@@ -137,7 +140,8 @@ impl Answer {
 impl Deliverer {
     /// Also returns the webhooks that have run, or whose status may have to change.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Webhook>>) {
-        let Parts { objects, sender, secrets, history, journal, payloads, lease, rendering, default_timeout } = parts;
+        let Parts { objects, sender, secrets, history, journal, payloads, alerts, lease, rendering, default_timeout } =
+            parts;
         let (ran, webhooks) = mpsc::unbounded();
         let stop = CancellationToken::new();
         let deliverer = Self {
@@ -147,6 +151,7 @@ impl Deliverer {
             secrets,
             history,
             payloads,
+            alerts,
             lease,
             stop,
             rendering,
@@ -175,6 +180,11 @@ impl Deliverer {
     /// Keeps an event's data at hand.
     pub(crate) fn keep(&self, event: &EventKey, data: EventData) {
         self.payloads.insert(&event.uid, Arc::new(data));
+    }
+
+    /// Keeps an event at hand that is to be folded. Returns about how many bytes its data takes.
+    pub(crate) fn keep_alert(&self, event: &EventKey, spec: &AlertGroupEventSpec) -> usize {
+        self.alerts.keep(event, spec)
     }
 
     /// Forgets the data of an event.
@@ -214,19 +224,20 @@ impl Deliverer {
         let _ = tokio::time::timeout_at((webhook.appeared + SAME_APPLY).into(), arrived).await;
     }
 
-    /// Renders the request and sends it. `webhook` is None if there is no such webhook any more. `has_room` says whether the
-    /// delivery may hold so many bytes.
+    /// Renders the request and sends it. `webhook` is None if there is no such webhook any more; `folded` says what came of an
+    /// event that was folded. `has_room` says whether the delivery may hold so many bytes.
     pub(crate) async fn send(
         &self,
         delivery: &mut Delivery,
         webhook: Option<&Arc<WatchedWebhook>>,
+        folded: Option<FoldedEvent>,
         has_room: impl FnMut(usize) -> bool + Send,
     ) -> Sent {
         let Some(enabled) = webhook.filter(|webhook| webhook.webhook.enabled) else {
             return Sent::Over(Next::End(self.recorder.close(delivery, webhook.map(|webhook| &**webhook), None).await));
         };
         // Later events of the alert group wait for this one: it must end, come what may.
-        match AssertUnwindSafe(self.prepare_and_send(delivery, enabled, has_room)).catch_unwind().await {
+        match AssertUnwindSafe(self.prepare_and_send(delivery, enabled, folded, has_room)).catch_unwind().await {
             Ok(Ok(sent)) => sent,
             Ok(Err(error)) => {
                 // The event can't be read, for now.
@@ -271,10 +282,18 @@ impl Deliverer {
         &self,
         delivery: &mut Delivery,
         webhook: &Arc<WatchedWebhook>,
+        folded: Option<FoldedEvent>,
         mut has_room: impl FnMut(usize) -> bool + Send,
     ) -> Result<Sent, objects::Error> {
-        let Some(data) = self.data(&delivery.event).await? else {
-            let why = "Not sent: the AlertGroupEvent is gone";
+        let data = match &folded {
+            Some(folded) => self.alerts.data(delivery, folded).await?,
+            None => self.data(&delivery.event).await?,
+        };
+        let Some(data) = data else {
+            let why = match folded {
+                Some(FoldedEvent { group: None, .. }) => "Not sent: the AlertGroup is gone",
+                _ => "Not sent: the AlertGroupEvent is gone",
+            };
             return Ok(Sent::Over(Next::End(self.recorder.close(delivery, Some(webhook), Some(why)).await)));
         };
         let prepared = self.prepare(delivery, webhook, data).await;
@@ -310,6 +329,8 @@ impl Deliverer {
         let found = objects::persist(|| self.objects.get::<AlertGroupEvent>(&event.namespace, &event.name)).await?;
         let data = found
             .filter(|found| found.metadata.uid.as_ref() == Some(&event.uid))
+            // What is to be folded has no data of its own.
+            .filter(|found| found.spec.alert_group.is_some())
             .and_then(|found| found.spec.data().ok())
             .map(Arc::new);
         if let Some(data) = &data {
@@ -324,7 +345,7 @@ impl Deliverer {
         self.secrets.read(namespace, &webhook.webhook).await;
         let responses = self.history.responses(namespace, &delivery.facts.alert_group_id, &delivery.webhook).await;
         let own = WebhookContext::new(webhook.webhook.template_data(), responses);
-        let masked = delivery.facts.event_type == EventType::PersonalNotification;
+        let masked = delivery.facts.event_type == Some(EventType::PersonalNotification);
         let size = data.size();
         let is_cheap = webhook.effort.is_cheap(webhook.webhook.plain_expressions(), size);
         let (webhook, secrets) = (Arc::clone(webhook), self.secrets.clone());
@@ -339,7 +360,7 @@ impl Deliverer {
     }
 
     /// Waits until it is certain that no other replica sends. False if this process stops before.
-    async fn may_send(&self) -> bool {
+    pub(crate) async fn may_send(&self) -> bool {
         if self.lease.is_held() {
             return true;
         }

@@ -8,6 +8,7 @@
 //! ```
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,18 +20,22 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    alert_groups::{AlertGroupWriter, REFUSED, Wanted, Written, create_event, heartbeat_event, timer_event},
     backlog,
     catalog::{Catalog, WatchedWebhook, WebhookChange},
     deliver::{Deliverer, Sent, chance, estimated_weight},
     history::History,
+    integrations::Integrations,
     recorder::redelivery_request,
 };
 use crate::{
     core::{
+        alert_groups::AlertGroupWrite,
         delivery::{Delivery, EventKey, redelivery_value},
         dispatch::{Limits, Permit},
         lifecycle::{
-            Effect, EventRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest, SeenEvent,
+            Effect, EventRecord, FoldRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest,
+            SeenEvent,
         },
         name::NamespacedName,
         version::ResourceVersion,
@@ -42,7 +47,7 @@ use crate::{
         resource_version::{created_in, version_of},
     },
     resources::{
-        AlertGroupEvent, AlertGroupEventSpec, EventPhase, REDELIVER_ANNOTATION,
+        AlertGroupEvent, AlertGroupEventSpec, EventPhase, FoldedInto, REDELIVER_ANNOTATION,
         conditions::{self, Reason},
     },
 };
@@ -50,6 +55,9 @@ use crate::{
 /// How many objects are read at a time for responses that people want to be sent again. After a restart every response that
 /// was ever annotated is read once, and that must not delay the reads that requests wait for.
 const REDELIVERY_READS: usize = 2;
+
+/// When the event of a timer is created again that the API server refused.
+const TIMER_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long sending waits for what is in flight before that is said.
 const BLOCKED: Duration = Duration::from_secs(5);
@@ -59,6 +67,8 @@ pub(crate) struct Deliveries {
     lifecycle: Mutex<Lifecycle>,
     catalog: Arc<Catalog>,
     deliverer: Arc<Deliverer>,
+    alert_groups: AlertGroupWriter,
+    integrations: Arc<Integrations>,
     tasks: TaskTracker,
     redelivery_reads: Semaphore,
     reviewed: mpsc::UnboundedSender<Event<AlertGroupEvent>>,
@@ -74,6 +84,7 @@ impl Deliveries {
         catalog: Arc<Catalog>,
         history: Arc<History>,
         deliverer: Arc<Deliverer>,
+        (alert_groups, integrations): (AlertGroupWriter, Arc<Integrations>),
         limits: Limits,
         memory: usize,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event<AlertGroupEvent>>) {
@@ -82,6 +93,8 @@ impl Deliveries {
             lifecycle: Mutex::new(Lifecycle::new(limits, memory, history)),
             catalog,
             deliverer,
+            alert_groups,
+            integrations,
             tasks: TaskTracker::new(),
             redelivery_reads: Semaphore::new(REDELIVERY_READS),
             reviewed,
@@ -92,7 +105,7 @@ impl Deliveries {
     }
 
     /// Takes in what has happened.
-    fn handle(self: &Arc<Self>, input: Input) {
+    pub(crate) fn handle(self: &Arc<Self>, input: Input) {
         self.handle_locked(|| input);
     }
 
@@ -133,6 +146,38 @@ impl Deliveries {
             Effect::Decline(asked, why) => {
                 self.tasks.spawn(async move { this.deliverer.recorder().decline(&asked, &why).await });
             }
+            Effect::WriteAlertGroup { name, is_urgent } => {
+                if let Some(wanted) = self.alert_groups.want(&name, is_urgent) {
+                    self.tasks.spawn(this.write_alert_group(name, wanted));
+                }
+            }
+            Effect::CreateTimerEvent(timer) => {
+                self.tasks.spawn(async move {
+                    if !this.create_event(timer_event(&timer)).await {
+                        tokio::select! {
+                            () = this.deliverer.stopped() => {}
+                            () = tokio::time::sleep(TIMER_AGAIN) => this.handle(Input::TimerFailed(timer)),
+                        }
+                    }
+                });
+            }
+            Effect::CreateHeartbeatEvent(told) => {
+                if let Some(event) = self
+                    .integrations
+                    .facts(&told.integration)
+                    .and_then(|integration| heartbeat_event(&told, &integration))
+                {
+                    self.tasks.spawn(async move {
+                        if !this.create_event(event).await {
+                            tokio::select! {
+                                () = this.deliverer.stopped() => {}
+                                () = tokio::time::sleep(TIMER_AGAIN) => this.handle(Input::HeartbeatFailed(told)),
+                            }
+                        }
+                    });
+                }
+            }
+            Effect::AlertReceived(integration, at) => self.integrations.note_received(&integration, at),
             // It is done.
             Effect::ForgetData(_) => {}
             Effect::ReviewEvent(event) => self.show(Event::Apply(bare(&event))),
@@ -177,6 +222,63 @@ impl Deliveries {
         }
     }
 
+    /// Creates an event that no source and no person asks for. False if the API server refuses it for good.
+    async fn create_event(&self, event: AlertGroupEvent) -> bool {
+        tokio::select! {
+            () = self.deliverer.stopped() => true,
+            created = create_event(self.deliverer.objects(), event) => created,
+        }
+    }
+
+    /// How many alert groups of an Integration are not resolved.
+    pub(crate) fn open_alert_groups(&self, integration: &NamespacedName) -> usize {
+        self.lifecycle.lock().open_alert_groups(integration)
+    }
+
+    /// Writes an alert group until nothing is left to write.
+    async fn write_alert_group(self: Arc<Self>, name: NamespacedName, wanted: Arc<Wanted>) {
+        loop {
+            tokio::select! {
+                () = self.deliverer.stopped() => {}
+                () = wanted.due() => {}
+            }
+            // A replica that does not lead any more would write over what another one has written.
+            if !self.deliverer.may_send().await {
+                return;
+            }
+            if let Some(write) = self.alert_group_to_write(&name) {
+                let integration =
+                    NamespacedName::new(Arc::clone(&name.namespace), Arc::clone(&write.group.integration));
+                match self.alert_groups.write(&name, &write).await {
+                    Written::Done => self.handle(Input::AlertGroupWritten(name.clone(), Box::new(write))),
+                    Written::Gone => self.handle(Input::AlertGroupGone(name.clone())),
+                    Written::Refused => tokio::select! {
+                        () = self.deliverer.stopped() => return,
+                        () = tokio::time::sleep(REFUSED) => continue,
+                    },
+                }
+                self.integrations.review(&integration);
+            }
+            if self.alert_groups.end(&name, || self.alert_group_to_write(&name).is_none()) {
+                return;
+            }
+        }
+    }
+
+    fn alert_group_to_write(&self, name: &NamespacedName) -> Option<AlertGroupWrite> {
+        self.lifecycle.lock().alert_group_to_write(name)
+    }
+
+    /// Whether an alert group is known.
+    pub(crate) fn knows_alert_group(&self, name: &NamespacedName) -> bool {
+        self.lifecycle.lock().alert_group(name).is_some()
+    }
+
+    /// The names of the alert groups that were written.
+    pub(crate) fn stored_alert_groups(&self) -> HashSet<NamespacedName> {
+        self.lifecycle.lock().stored_alert_groups().collect()
+    }
+
     /// Has the status of an event looked at, or lets it be forgotten.
     fn show(&self, event: Event<AlertGroupEvent>) {
         // The controller lives as long as the process.
@@ -214,6 +316,10 @@ impl Deliveries {
     fn take_in(&self, event: &AlertGroupEvent, is_read: bool) -> Option<SeenEvent> {
         let mut seen = seen(event);
         if self.lifecycle.lock().needs_data(&seen, is_read) {
+            if seen.request.is_some() {
+                seen.weight = estimated_weight(self.deliverer.keep_alert(&seen.key, &event.spec));
+                return Some(seen);
+            }
             match event.spec.data() {
                 Ok(data) => {
                     seen.weight = estimated_weight(data.size());
@@ -267,7 +373,8 @@ impl Deliveries {
     async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, mut permit: Permit) {
         let webhook = self.webhook_of(&delivery);
         let has_room = |bytes| self.lifecycle.lock().weigh(&mut permit, bytes);
-        let next = match self.deliverer.send(&mut delivery, webhook.as_ref(), has_room).await {
+        let folded = self.lifecycle.lock().folded(&delivery.event.uid);
+        let next = match self.deliverer.send(&mut delivery, webhook.as_ref(), folded, has_room).await {
             Sent::Answered(answer) => match answer.judge(&mut delivery) {
                 Ok(judged) => {
                     let key = (delivery.number, Arc::clone(&delivery.webhook));
@@ -314,8 +421,12 @@ impl Deliveries {
             found = read => found,
         };
         let seen = found.map(|event| {
-            let data = event.spec.data().map_or(0, |data| data.size());
-            Box::new(SeenEvent { weight: estimated_weight(data), ..seen(&event) })
+            let seen = seen(&event);
+            let data = match seen.request {
+                Some(_) => self.deliverer.keep_alert(&seen.key, &event.spec),
+                None => event.spec.data().map_or(0, |data| data.size()),
+            };
+            Box::new(SeenEvent { weight: estimated_weight(data), ..seen })
         });
         self.handle(Input::EventRead(asked, seen));
     }
@@ -506,16 +617,21 @@ fn key_of(event: &impl ResourceExt) -> EventKey {
 fn seen(event: &AlertGroupEvent) -> SeenEvent {
     let status = event.status.as_ref();
     let noted = status.and_then(|status| status.seen_version.as_deref());
+    let key = key_of(event);
+    let request = event.spec.fold_request(&key.namespace, &key.uid);
+    let group = |of: &FoldedInto| -> (Arc<str>, Arc<str>) { (Arc::from(&*of.name), Arc::from(&*of.id)) };
     let record = status.map(|status| EventRecord {
         is_completed: status.phase == EventPhase::Completed,
         matched: status.matched,
         redelivered: status.redelivered.as_deref().map(Arc::from),
         redelivering: status.redelivering.as_deref().map(Arc::from),
+        fold: status.verdict.map(|verdict| FoldRecord { verdict, group: status.alert_group_ref.as_ref().map(group) }),
         deliveries: status.webhooks.clone(),
     });
     SeenEvent {
-        key: Arc::new(key_of(event)),
+        key: Arc::new(key),
         facts: Arc::new(event.spec.facts()),
+        request: request.map(Arc::new),
         created: created_in(&event.metadata),
         version: noted.map_or_else(|| version_of(event), ResourceVersion::from),
         is_deleting: event.metadata.deletion_timestamp.is_some(),

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{ResourceExt, api::ObjectMeta, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    api::{ObjectMeta, Preconditions},
+    runtime::controller::Action,
+};
 
 use super::deliveries::Deliveries;
 use crate::{
@@ -19,8 +23,8 @@ use crate::{
         resource_version::version_of,
     },
     resources::{
-        AlertGroup, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventPhase, REDELIVER_ANNOTATION,
-        conditions, set_condition,
+        Alert, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventAlertGroup, EventPhase, FoldedInto,
+        Manager, REDELIVER_ANNOTATION, User, conditions, set_condition,
     },
 };
 
@@ -51,6 +55,7 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
         }
         Progress::Ended { summary, unknown } => (summary, unknown, false),
     };
+    let leaves_nothing = summary.fold.as_ref().is_some_and(|fold| fold.verdict.leaves_nothing());
     let event = match event.metadata.resource_version {
         Some(_) => event,
         None => match objects::persist(|| context.objects.get::<AlertGroupEvent>(&namespace, &name)).await? {
@@ -61,6 +66,10 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
             }
         },
     };
+    // A tool that put it there would put it there again.
+    if summary.is_completed && leaves_nothing && Manager::of(&event.metadata).is_none() {
+        return remove(&namespace, &name, uid, &context).await;
+    }
     let status = with_condition(status_of(summary), &unknown, held, &event);
     if event.status.as_ref() == Some(&status) {
         context.deliveries.written(&event);
@@ -79,6 +88,18 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
             Ok(Action::requeue(Duration::ZERO))
         }
         result => result.map(|_| Action::await_change()),
+    }
+}
+
+/// Deletes an event that only told of one alert more, which its alert group tells of.
+async fn remove(namespace: &str, name: &str, uid: String, context: &Context) -> Result<Action, objects::Error> {
+    let expected = Preconditions { uid: Some(uid.clone()), resource_version: None };
+    match context.objects.delete::<AlertGroupEvent>(namespace, name, expected).await {
+        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+        _ => {
+            context.deliveries.event_gone(&uid);
+            Ok(Action::await_change())
+        }
     }
 }
 
@@ -119,10 +140,23 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
 /// The part of an event that its status needs, and that decides which webhooks run for it. What else an object may have has no bound but that of etcd.
 pub(crate) fn status_only(event: AlertGroupEvent) -> AlertGroupEvent {
     let AlertGroupEvent { metadata, spec, status } = event;
-    let EventFacts { event_type, alert_group_id, integration_id, webhook_refs } = spec.facts();
-    let alert_group = AlertGroup { id: alert_group_id.to_string(), integration_id, ..AlertGroup::default() };
-    let spec = AlertGroupEventSpec { type_: event_type, alert_group, webhook_refs, ..AlertGroupEventSpec::default() };
+    let EventFacts { alert_group_id, integration_id, .. } = spec.facts();
+    let alert_group = EventAlertGroup { id: alert_group_id.to_string(), integration_id, ..EventAlertGroup::default() };
+    let spec = AlertGroupEventSpec {
+        type_: spec.type_,
+        alert_group: spec.alert_group.map(|_| alert_group),
+        // What decides what is made of one that is folded.
+        alert: spec.alert.map(|alert| Alert { payload: None, title: None, ..alert }),
+        alert_group_ref: spec.alert_group_ref,
+        user: spec.user.map(|user| User { username: user.username, ..User::default() }),
+        until: spec.until,
+        webhook_refs: spec.webhook_refs,
+        ..AlertGroupEventSpec::default()
+    };
+    // Of what a tool put there, as much as tells that it did.
+    let labels = Manager::of(&metadata).map(|_| [("argocd.argoproj.io/instance".to_owned(), String::new())].into());
     let metadata = ObjectMeta {
+        labels,
         name: metadata.name,
         namespace: metadata.namespace,
         uid: metadata.uid,
@@ -147,6 +181,11 @@ pub(crate) fn failed(_: Arc<AlertGroupEvent>, error: &objects::Error, _: Arc<Con
 fn status_of(summary: EventSummary) -> AlertGroupEventStatus {
     AlertGroupEventStatus {
         phase: if summary.is_completed { EventPhase::Completed } else { EventPhase::Delivering },
+        verdict: summary.fold.as_ref().map(|fold| fold.verdict),
+        alert_group_ref: summary.fold.and_then(|fold| {
+            let (name, id) = fold.group?;
+            Some(FoldedInto { name: name.to_string(), id: id.to_string() })
+        }),
         conditions: Vec::new(),
         matched: summary.matched,
         succeeded: summary.succeeded,
@@ -213,6 +252,7 @@ mod tests {
             redelivered: None,
             redelivering: None,
             seen_version: None,
+            fold: None,
             deliveries: outcomes.iter().map(|outcome| DeliverySummary::without_response("one", *outcome)).collect(),
         };
         let waits = summary(&[ResponsePhase::Pending, ResponsePhase::Succeeded]);

@@ -1,7 +1,7 @@
 //! Removes finished events and responses that are not kept any more. Looks for them periodically.
 //!
 //! ```text
-//! list WebhookResponses ─► list AlertGroupEvents ─► core::retention::plan ─► delete, oldest first, a few at a time
+//! list WebhookResponses ─► list AlertGroupEvents, AlertGroups ─► core::retention::plan ─► delete, oldest first, a few at a time
 //! ```
 //! Lists hold metadata and a few columns, in pages. An object that has changed since stays until the next pass.
 
@@ -26,12 +26,16 @@ use crate::{
     config::Retention,
     core::{
         matching::SAME_APPLY,
-        retention::{self, RemovalPlan, RetentionLimit, RetentionPolicy, StoredEvent, StoredObject, StoredResponse},
+        retention::{
+            self, RemovalPlan, RetentionLimit, RetentionPolicy, StoredAlertGroup, StoredEvent, StoredObject,
+            StoredObjects, StoredResponse,
+        },
     },
     errors::error_chain,
     kubernetes::{objects::Objects, resource_version::created_in, table::Table},
     resources::{
-        ALERT_GROUP_LABEL, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value, recorded_at,
+        ALERT_GROUP_LABEL, AlertGroup, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value,
+        recorded_at,
     },
 };
 
@@ -51,6 +55,8 @@ impl Retention {
             events_for: self.keep_events_for,
             events: self.keep_events,
             responses_for: self.keep_responses_for,
+            alert_groups_for: self.keep_alert_groups_for,
+            alert_groups: self.keep_alert_groups,
             latest_for: self.keep_latest_for,
             grace: self.every.max(LEAST_REST),
         }
@@ -89,6 +95,7 @@ async fn pass(
     // In this order, so that the event of each listed response is known.
     let mut responses = responses(objects, namespace, page).await.context("list WebhookResponses")?;
     let events = events(objects, namespace, page).await.context("list AlertGroupEvents")?;
+    let alert_groups = alert_groups(objects, namespace, page).await.context("list AlertGroups")?;
     let (now, policy) = (Timestamp::now(), config.policy());
     retention::mark_abandoned(now, &policy, &events, &mut responses);
     let keep = |namespace: &str, webhook: &str| match catalog.get(namespace, webhook) {
@@ -98,14 +105,24 @@ async fn pass(
         // The webhook is gone, and its responses go with it; or it can't be read, and may want to keep more.
         None => RetentionLimit::Unlimited,
     };
-    let RemovalPlan { events, responses } = retention::plan(now, &policy, &events, &responses, keep);
+    let stored = StoredObjects { events: &events, responses: &responses, alert_groups: &alert_groups };
+    let RemovalPlan { events, responses, alert_groups } = retention::plan(now, &policy, stored, keep);
     let (removed_responses, rest) = remove::<WebhookResponse>(objects, &responses).await;
     let (removed_events, rest) = match rest {
         Ok(()) => remove::<AlertGroupEvent>(objects, &events).await,
         error => (0, error),
     };
-    if removed_responses + removed_events > 0 {
-        tracing::info!(responses = removed_responses, events = removed_events, "removed what is not kept any more");
+    let (removed_groups, rest) = match rest {
+        Ok(()) => remove::<AlertGroup>(objects, &alert_groups).await,
+        error => (0, error),
+    };
+    if removed_responses + removed_events + removed_groups > 0 {
+        tracing::info!(
+            responses = removed_responses,
+            events = removed_events,
+            alert_groups = removed_groups,
+            "removed what is not kept any more"
+        );
     }
     rest
 }
@@ -165,12 +182,25 @@ async fn events(objects: &Objects, namespace: Option<&str>, page: u64) -> Result
     let mut events = Vec::new();
     let mut pages = objects.tables::<AlertGroupEvent>(namespace, page);
     while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
-        events.extend(table.rows(["Alert Group", "Phase"])?.map(|(meta, [group, phase])| StoredEvent {
-            object: object(meta, phase == "Completed"),
-            group: label_value(&group),
+        events.extend(table.rows(["Alert Group", "Group ID", "Phase"])?.map(|(meta, [given, folded, phase])| {
+            let group = label_value(if given.is_empty() { &folded } else { &given });
+            StoredEvent { object: object(meta, phase == "Completed"), group }
         }));
     }
     Ok(events)
+}
+
+/// Lists the alert groups, in pages.
+async fn alert_groups(objects: &Objects, namespace: Option<&str>, page: u64) -> Result<Vec<StoredAlertGroup>> {
+    let mut alert_groups = Vec::new();
+    let mut pages = objects.tables::<AlertGroup>(namespace, page);
+    while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
+        alert_groups.extend(table.rows(["State", "ID"])?.map(|(meta, [state, id])| StoredAlertGroup {
+            object: object(meta, state == "resolved"),
+            group: label_value(&id),
+        }));
+    }
+    Ok(alert_groups)
 }
 
 /// Reads from the metadata of an object what decides whether it is kept.

@@ -9,7 +9,6 @@ use super::{
     check::{self, Asked, Findings},
     deliveries::Deliveries,
     events::now,
-    secrets::Secrets,
 };
 use crate::{
     kubernetes::objects::{self, Objects},
@@ -21,6 +20,7 @@ use crate::{
         },
         set_condition,
     },
+    secrets::Secrets,
 };
 
 /// The parts that a reconciliation needs.

@@ -328,7 +328,21 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize,
     {
-        let call = async { self.send::<K>(self.creation::<K>(namespace, object)?).await };
+        self.create_manifest::<K>(namespace, name, object).await
+    }
+
+    /// Creates one object, given as its manifest, to which the API server may give a name: `name` tells of it in errors. Reads no
+    /// more of it than its version.
+    pub(crate) async fn create_manifest<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        manifest: &impl Serialize,
+    ) -> Result<ResourceVersion, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let call = async { self.send::<K>(self.creation::<K>(namespace, manifest)?).await };
         self.write::<K, _>("create", namespace, name, call).await
     }
 

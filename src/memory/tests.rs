@@ -165,9 +165,11 @@ fn the_parts_are_within_the_limit_and_grow_with_it() {
         let parts = [in_flight, waiting, webhooks, payloads, contents, journal, secrets, lists];
         assert!(base + rendering + parts.iter().sum::<u64>() <= limit.bytes, "{controller:?}");
         assert!(parts.iter().all(|part| *part >= MIB), "{controller:?}");
-        let ApiBudget { base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists, .. } = api;
-        let all = [base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists];
-        assert!(all.iter().sum::<u64>() <= limit.bytes, "{api:?}");
+        let ApiBudget { base, rendering, unauthenticated, bodies, catalog, sources, secrets, .. } = api;
+        let ApiBudget { responses, alert_groups, integrations, credentials, lists, .. } = api;
+        let parts = [unauthenticated, bodies, catalog, sources, secrets, responses, alert_groups, integrations];
+        let parts: u64 = parts.into_iter().chain([credentials, lists]).sum();
+        assert!(base + rendering + parts <= limit.bytes, "{api:?}");
         if let Some((smaller, smaller_api)) = before {
             assert!(smaller.rendering <= controller.rendering && smaller_api.rendering <= api.rendering, "{mib}");
         }
@@ -185,9 +187,11 @@ fn the_limits_of_the_chart_give_these_budgets() {
     assert_eq!(parts, [170, 72, 70, 43, 32, 26, 18]);
     let ControllerBudget { journal, secrets, lists, .. } = controller;
     assert_eq!([journal, secrets, lists].map(mib), [29, 21, 26]);
-    let ApiBudget { base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists, .. } =
-        ApiBudget::of(limit(256));
-    let parts = [base, rendering, unauthenticated, bodies, catalog, responses, credentials, lists].map(mib);
-    assert_eq!(parts, [85, 24, 21, 29, 29, 36, 7, 21]);
+    let api = ApiBudget::of(limit(256));
+    let ApiBudget { base, rendering, unauthenticated, bodies, catalog, sources, secrets, .. } = api;
+    let parts = [base, rendering, unauthenticated, bodies, catalog, sources, secrets].map(mib);
+    assert_eq!(parts, [85, 24, 21, 29, 23, 8, 2]);
+    let ApiBudget { responses, alert_groups, integrations, credentials, lists, .. } = api;
+    assert_eq!([responses, alert_groups, integrations, credentials, lists].map(mib), [19, 8, 2, 7, 21]);
     assert_eq!((ControllerBudget::of(limit(512)).renderings(), ApiBudget::of(limit(64)).renderings()), (3, 1));
 }

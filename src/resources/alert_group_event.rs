@@ -1,27 +1,70 @@
 //! `AlertGroupEvent`: what happened to an alert group, and what was done about it.
 
+mod change;
+mod folded;
+
 use std::{collections::BTreeMap, sync::Arc};
 
+pub(crate) use change::{SilencedUntil, silence_end, type_in_names};
+pub(crate) use folded::{FoldedSpec, payload_of, without_payload};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{DeliverySummary, Rule, condition::Condition, schema};
+use super::{DeliverySummary, IntegrationRef, Rule, condition::Condition, has, schema};
 use crate::core::{
+    alert_groups::{AlertReport, ChangeRequest, FoldRequest, Until, Verdict},
     event::{EventData, EventFacts},
+    id,
+    intake::AlertAction,
     json::{Json, jsonb},
     webhook::EventType,
 };
 
-/// The rule below about one event alone, for whoever has no API server to ask.
-pub(super) const RULES: [(&str, Rule); 1] = [(
-    "(self.type in ['escalation', 'personal notification']) == (has(self.webhookRefs) && size(self.webhookRefs) > 0)",
-    |spec| {
+/// The rules below about one event alone, for whoever has no API server to ask.
+pub(super) const RULES: [(&str, Rule); 7] = [
+    (ONE_SUBJECT, |spec| ["alertGroup", "alertGroupRef", "alert"].iter().filter(|field| has(spec, field)).count() == 1),
+    ("has(self.type) != has(self.alert)", |spec| has(spec, "type") != has(spec, "alert")),
+    (UNTIL_IS_A_TIME, |spec| {
+        let is_time = |until: &Value| until.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok());
+        !has(spec, "alertGroupRef") || !has(spec, "until") || is_time(&spec["until"])
+    }),
+    (FILLED_IN, |spec| {
+        let filled = [
+            "time",
+            "integration",
+            "notifiedUsers",
+            "usersToBeNotified",
+            "alertGroupAcknowledgedBy",
+            "alertGroupResolvedBy",
+        ];
+        has(spec, "alertGroup") || !filled.iter().any(|field| has(spec, field))
+    }),
+    ("!has(self.alert) || !(has(self.user) || has(self.until))", |spec| {
+        !has(spec, "alert") || !(has(spec, "user") || has(spec, "until"))
+    }),
+    (REFS_GO_WITH_TYPE, |spec| {
         let names_webhooks = ["escalation", "personal notification"].iter().any(|type_| spec["type"] == *type_);
         names_webhooks == spec["webhookRefs"].as_array().is_some_and(|refs| !refs.is_empty())
-    },
-)];
+    }),
+    ("!has(self.alertGroupRef) || self.type != 'alert group created'", |spec| {
+        !has(spec, "alertGroupRef") || spec["type"] != "alert group created"
+    }),
+];
+
+/// The rule that an event is about one thing.
+const ONE_SUBJECT: &str =
+    "(has(self.alertGroup) ? 1 : 0) + (has(self.alertGroupRef) ? 1 : 0) + (has(self.alert) ? 1 : 0) == 1";
+
+/// The rule that the end of a silence of ours can be read.
+const UNTIL_IS_A_TIME: &str = r"!has(self.alertGroupRef) || !has(self.until) || self.until.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$')";
+
+/// The rule that the operator fills in what templates see of an alert group of its own.
+const FILLED_IN: &str = "has(self.alertGroup) || !(has(self.time) || has(self.integration) || has(self.notifiedUsers) || has(self.usersToBeNotified) || has(self.alertGroupAcknowledgedBy) || has(self.alertGroupResolvedBy))";
+
+/// The rule of the types that name webhooks.
+const REFS_GO_WITH_TYPE: &str = "(has(self.type) && self.type in ['escalation', 'personal notification']) == (has(self.webhookRefs) && size(self.webhookRefs) > 0)";
 
 /// What happened, as templates see it. Fields that every OnCall has are null for templates (and print `None`) where they are
 /// not given; of the others, templates see those that are given.
@@ -38,13 +81,34 @@ pub(super) const RULES: [(&str, Rule); 1] = [(
     derive = "PartialEq",
     selectable = ".spec.type",
     selectable = ".spec.alertGroup.id",
+    selectable = ".spec.alert.integrationRef.name",
+    selectable = ".status.alertGroupRef.name",
     selectable = ".status.phase",
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", description = "What happened."),
     printcolumn(
         name = "Alert Group",
         type_ = "string",
         json_path = ".spec.alertGroup.id",
-        description = "What it happened to."
+        description = "Id of what it happened to."
+    ),
+    printcolumn(
+        name = "Group",
+        type_ = "string",
+        json_path = ".status.alertGroupRef.name",
+        description = "The AlertGroup that it was folded into."
+    ),
+    printcolumn(
+        name = "Group ID",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.alertGroupRef.id",
+        description = "Id of that."
+    ),
+    printcolumn(
+        name = "Verdict",
+        type_ = "string",
+        json_path = ".status.verdict",
+        description = "What came of it there."
     ),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "How far it is."),
     printcolumn(
@@ -64,14 +128,26 @@ pub(super) const RULES: [(&str, Rule); 1] = [(
 #[x_kube(
     validation = Rule::new("self == oldSelf")
         .message("an event is a record and does not change: create another one"),
-    validation = Rule::new("(self.type in ['escalation', 'personal notification']) == (has(self.webhookRefs) && size(self.webhookRefs) > 0)")
+    validation = Rule::new(ONE_SUBJECT)
+        .message("give exactly one of alertGroup, alertGroupRef and alert"),
+    validation = Rule::new("has(self.type) != has(self.alert)")
+        .message("give a type with alertGroup and alertGroupRef, and none with alert"),
+    validation = Rule::new(REFS_GO_WITH_TYPE)
         .message("webhookRefs goes with type escalation and type personal notification, which need it; other types find their webhooks by triggerType"),
+    validation = Rule::new(FILLED_IN)
+        .message("time, integration and users other than user go with alertGroup: of an AlertGroup the operator fills them in"),
+    validation = Rule::new("!has(self.alert) || !(has(self.user) || has(self.until))")
+        .message("user and until go with alertGroup and alertGroupRef: alert says what a source said"),
+    validation = Rule::new(UNTIL_IS_A_TIME)
+        .message("give an until such as 2026-01-31T12:00:00Z; leave it out to silence for ever"),
+    validation = Rule::new("!has(self.alertGroupRef) || self.type != 'alert group created'")
+        .message("type alert group created goes with alertGroup: an AlertGroup is there already"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AlertGroupEventSpec {
-    /// What happened.
-    #[serde(rename = "type")]
-    pub type_: EventType,
+    /// What happened; not there with alert.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<EventType>,
     /// When it happened, as templates are to see it, such as `2023-08-18T16:38:21.442981+00:00`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
     #[schemars(length(max = 64))]
@@ -84,15 +160,22 @@ pub struct AlertGroupEventSpec {
     /// named here there may be others, of any JSON, such as the id of a chat; at most 64 in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
-    /// The alert group after the change.
-    pub alert_group: AlertGroup,
+    /// The alert group after the change, where another system keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_group: Option<EventAlertGroup>,
+    /// The AlertGroup that is to be changed; the operator fills in what templates see. Whether it can be is said in status.verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_group_ref: Option<AlertGroupRef>,
+    /// What the source of an Integration said. It opens an AlertGroup, joins one, or changes it: status.verdict says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
     /// The first alert as it was received: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
     #[schemars(schema_with = "schema::any_json")]
     pub alert_payload: Option<Value>,
     /// Where the alert came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub integration: Option<Integration>,
+    pub integration: Option<EventIntegration>,
     /// Who was notified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
@@ -113,6 +196,40 @@ pub struct AlertGroupEventSpec {
     pub webhook_refs: Vec<String>,
 }
 
+/// An AlertGroup of the same namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertGroupRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The number of the timer that asks for the change; set by the operator alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<u64>,
+}
+
+/// What a source said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    /// The Integration that received it.
+    pub integration_ref: IntegrationRef,
+    /// What alerts of one alert group have in common. Default: nothing; the alert has an alert group of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub grouping_id: Option<String>,
+    /// Whether there is an alert, somebody works on it, or it is over.
+    #[serde(default)]
+    pub action: AlertAction,
+    /// The title of an alert group that it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10000))]
+    pub title: Option<String>,
+    /// The alert as it was received: any JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schema::present")]
+    #[schemars(schema_with = "schema::any_json")]
+    pub payload: Option<Value>,
+}
+
 /// A user of the system that the alert group lives in: who that is, and whatever else templates are to see of the user, such as a
 /// phone number or the id of a chat; at most 64 keys in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -124,7 +241,7 @@ pub struct User {
     pub id: Option<String>,
     /// The user's login.
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 400))]
     pub username: Option<String>,
     /// The user's mail address.
     #[serde(default)]
@@ -139,7 +256,7 @@ pub struct User {
 // In the order in which OnCall gives the fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AlertGroup {
+pub struct EventAlertGroup {
     /// The alert group's id. Events and responses of the same id belong together.
     #[schemars(length(min = 1, max = 200))]
     pub id: String,
@@ -227,7 +344,7 @@ pub struct Permalinks {
 
 /// An integration: what received the alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Integration {
+pub struct EventIntegration {
     /// The integration's id, which integrationFilter of a webhook names.
     #[serde(default)]
     #[schemars(length(max = 200))]
@@ -256,6 +373,12 @@ pub struct Integration {
 pub struct AlertGroupEventStatus {
     /// How far it is.
     pub phase: EventPhase,
+    /// What came of an event with alert or alertGroupRef.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The AlertGroup that it was folded into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_group_ref: Option<FoldedInto>,
     /// Completed is True when every webhook's run has ended, whatever came of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -287,6 +410,17 @@ pub struct AlertGroupEventStatus {
     pub webhooks: Vec<DeliverySummary>,
 }
 
+/// An AlertGroup of the same namespace, which may have been removed since.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FoldedInto {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its id.
+    #[schemars(length(max = 200))]
+    pub id: String,
+}
+
 /// How far an event is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EventPhase {
@@ -300,43 +434,52 @@ pub enum EventPhase {
 }
 
 impl AlertGroupEventSpec {
-    /// The facts that decide which webhooks run.
+    /// The facts that decide which webhooks run. Those of an event that is to be folded come with its verdict; until then it runs none.
     pub fn facts(&self) -> EventFacts {
+        let group = self.alert_group.as_ref();
         let integration = self.integration.as_ref().and_then(|integration| integration.id.clone());
         EventFacts {
-            event_type: self.type_,
-            alert_group_id: self.alert_group.id.as_str().into(),
-            integration_id: integration.or_else(|| self.alert_group.integration_id.clone()),
-            webhook_refs: self.webhook_refs.clone(),
+            event_type: group.and(self.type_),
+            alert_group_id: group.map_or("", |group| group.id.as_str()).into(),
+            integration_id: integration.or_else(|| group?.integration_id.clone()),
+            webhook_refs: if group.is_some() { self.webhook_refs.clone() } else { Vec::new() },
         }
     }
 
-    /// The data in OnCall's spelling and order.
+    /// The data in OnCall's spelling and order. Of an event that is to be folded, the parts that it has itself.
     ///
     /// # Errors
     /// Never for what the API server gave: a value that JSON can't express.
     pub fn data(&self) -> Result<EventData, serde_json::Error> {
+        // The API server sorts keys; OnCall has them as its database does.
+        let payload = self.alert_payload.clone();
+        self.data_with(payload.map_or_else(|| Json::from(""), |payload| jsonb(Json::from(payload))), None)
+    }
+
+    /// The data with this first alert, and the last one, if that is not in the alert group.
+    fn data_with(&self, alert_payload: Json, last_alert: Option<Json>) -> Result<EventData, serde_json::Error> {
         let mut event = Map::from_iter([("type".to_owned(), json!(self.type_))]);
         for (key, value) in [("time", &self.time), ("until", &self.until)] {
             if let Some(value) = value {
                 event.insert(key.to_owned(), json!(value));
             }
         }
-        if self.type_ == EventType::PersonalNotification {
+        if self.type_ == Some(EventType::PersonalNotification) {
             event.insert("user".to_owned(), serde_json::to_value(&self.user)?);
         }
-        let mut alert_group = self.alert_group.clone();
+        let mut alert_group = self.alert_group.clone().unwrap_or_default();
         alert_group.permalinks.get_or_insert_default();
+        let id = Json::from(alert_group.id.as_str());
+        let mut alert_group = in_oncalls_spelling(json_of(&alert_group)?);
+        if let (Some(last_alert), Json::Object(fields)) = (last_alert, &mut alert_group) {
+            Arc::make_mut(fields).insert("last_alert".into(), last_alert);
+        }
         let keys = [
             ("event", Json::from(Value::Object(event))),
             ("user", json_of(&self.user)?),
-            ("alert_group", in_oncalls_spelling(json_of(&alert_group)?)),
-            ("alert_group_id", Json::from(self.alert_group.id.as_str())),
-            // The API server sorts keys; OnCall has them as its database does.
-            (
-                "alert_payload",
-                self.alert_payload.clone().map_or_else(|| Json::from(""), |payload| jsonb(Json::from(payload))),
-            ),
+            ("alert_group", alert_group),
+            ("alert_group_id", id),
+            ("alert_payload", alert_payload),
             ("integration", json_of(&self.integration)?),
             ("notified_users", json_of(&self.notified_users)?),
             ("users_to_be_notified", json_of(&self.users_to_be_notified)?),
@@ -344,6 +487,34 @@ impl AlertGroupEventSpec {
             ("alert_group_resolved_by", json_of(&self.alert_group_resolved_by)?),
         ];
         Ok(EventData::new(keys.into_iter().map(|(key, value)| (Arc::from(key), value)).collect()))
+    }
+
+    /// What it asks of the alert groups of its namespace; None if it says itself what happened.
+    pub(crate) fn fold_request(&self, namespace: &str, uid: &str) -> Option<FoldRequest> {
+        if let Some(alert) = &self.alert {
+            let integration = &alert.integration_ref;
+            let derived = || id::integration_id(namespace, &integration.name);
+            return Some(FoldRequest::Alert(AlertReport {
+                integration: Arc::from(&*integration.name),
+                integration_id: Arc::from(integration.id.clone().unwrap_or_else(derived)),
+                // What has nothing in common with others has an alert group of its own.
+                grouping_id: Arc::from(alert.grouping_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(uid)),
+                action: alert.action,
+                title: Arc::from(alert.title.as_deref().unwrap_or_default()),
+            }));
+        }
+        let reference = self.alert_group_ref.as_ref()?;
+        Some(FoldRequest::Change(ChangeRequest {
+            alert_group: Arc::from(&*reference.name),
+            event_type: self.type_.unwrap_or_default(),
+            by: self.user.as_ref().and_then(|user| user.username.as_deref()).map(Arc::from),
+            until: match self.until.as_ref().and_then(Option::as_deref) {
+                Some(text) => text.parse().map_or(Until::Unreadable, Until::Time),
+                None => Until::Forever,
+            },
+            timer: reference.timer,
+            webhook_refs: self.webhook_refs.clone(),
+        }))
     }
 }
 

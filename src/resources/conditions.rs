@@ -10,7 +10,10 @@
 //!                  Failing       EndpointFailing
 //!                  Backlogged    ShareUsedUp, NamespaceShareUsedUp
 //!                  InsecureTLS   VerificationSkipped
-//! AlertGroupEvent  Completed     Delivered, NothingMatched, SomeFailed, WebhookNotFound | Delivering, WebhookUnreadable,
+//! Integration      Ready         Valid | TemplateError, SecretNotFound, SecretKeyNotFound, SecretInvalid, SecretTooLarge,
+//!                                TokenShared
+//!                  Stalled       as Ready, where that is False
+//! AlertGroupEvent  Completed     Delivered, NothingMatched, SomeFailed, WebhookNotFound, NotApplicable | Delivering, WebhookUnreadable,
 //!                                Unreadable
 //! ```
 
@@ -18,8 +21,11 @@ use std::{borrow::Cow, fmt::Display};
 
 use jiff::Timestamp;
 
-use super::{AlertGroupEventStatus, Condition, ConditionStatus, EventPhase};
-use crate::core::judgement::{Fault, FaultKind};
+use super::{AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, IntegrationSpec};
+use crate::core::{
+    alert_groups::Verdict,
+    judgement::{Fault, FaultKind},
+};
 
 /// Of a Webhook: whether it can work, as far as that can be told without an event: its templates, its URL, its Secrets.
 pub(crate) const READY: &str = "Ready";
@@ -62,6 +68,12 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
+    /// The word for programs.
+    #[cfg(test)]
+    pub(crate) fn word(&self) -> &'static str {
+        self.word
+    }
+
     fn new(word: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { word, message: message.into() }
     }
@@ -88,6 +100,20 @@ impl Reason {
 /// `Ready`: nothing is wrong.
 pub(crate) fn valid(enabled: bool) -> Reason {
     Reason::new("Valid", if enabled { "Runs when its trigger fires" } else { "Disabled: never runs" })
+}
+
+/// `Ready` of an Integration: nothing is wrong.
+pub(crate) fn integration_ready(spec: &IntegrationSpec) -> Reason {
+    Reason::new(
+        "Valid",
+        match (spec.suspend, &spec.token_secret_ref) {
+            (Some(true), _) => "Suspended: takes no alerts until spec.suspend is lifted",
+            (_, None) => {
+                "Takes alerts that AlertGroupEvents tell of; none over HTTP, since spec.tokenSecretRef names no token"
+            }
+            (_, Some(_)) => "Takes alerts",
+        },
+    )
 }
 
 /// `Ready`: these faults, of which there is at least one, let no request be made. Each has its field of the spec and its line.
@@ -130,6 +156,16 @@ pub(crate) fn signing_key_invalid(secret: &str, key: &str, why: &impl Display) -
 /// `Ready`: certificates or keys in Secrets can't be used. `why` begins with the field.
 pub(crate) fn tls_invalid(why: &impl Display) -> Reason {
     Reason::new(SECRET_INVALID, format!("spec.{why}"))
+}
+
+/// `Ready` of an Integration: its token in a Secret can't be used.
+pub(crate) fn token_invalid(secret: &str, key: &str, why: &impl Display) -> Reason {
+    Reason::new(SECRET_INVALID, format!("spec.tokenSecretRef: Key '{key}' of Secret '{secret}': {why}"))
+}
+
+/// `Ready` of an Integration: its token is not its own alone.
+pub(crate) fn token_shared(why: &str) -> Reason {
+    Reason::new("TokenShared", format!("spec.tokenSecretRef: {why}"))
 }
 
 /// `Suspended`: by people.
@@ -202,7 +238,15 @@ pub(crate) fn verification_skipped() -> Reason {
 /// `Completed`, for an event with this status. `unknown` are the webhookRefs that no webhook answers to; `held` says that it
 /// waits for a webhook that can't be read.
 pub(crate) fn completed(status: &AlertGroupEventStatus, unknown: &[String], held: bool, time: Timestamp) -> Condition {
-    let AlertGroupEventStatus { phase, matched, succeeded, failed, skipped, .. } = status;
+    let AlertGroupEventStatus { phase, matched, succeeded, failed, skipped, verdict, .. } = status;
+    if *verdict == Some(Verdict::NotApplicable) && *phase == EventPhase::Completed {
+        let why = match &status.alert_group_ref {
+            Some(group) => format!("AlertGroup {} was in no state for it", group.name),
+            None => "There is no such AlertGroup".to_owned(),
+        };
+        let reason = Reason::new("NotApplicable", format!("{why}: nothing was changed, and nothing is sent"));
+        return reason.condition(COMPLETED, ConditionStatus::True, None, time);
+    }
     let (holds, word) = match (phase, matched, failed) {
         (EventPhase::Completed, _, _) if !unknown.is_empty() => (ConditionStatus::True, "WebhookNotFound"),
         (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),

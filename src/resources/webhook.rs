@@ -44,7 +44,7 @@ fn is_delay(delay: f64) -> bool {
 }
 
 /// `duration(value)` in a rule.
-fn seconds(value: &Value) -> Option<f64> {
+pub(super) fn seconds(value: &Value) -> Option<f64> {
     let duration = value.as_str()?.parse::<Duration>().ok()?;
     Some(std::time::Duration::from(duration).as_secs_f64())
 }

@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 11] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
     "crates/pyjinja/README.md",
+    "docs/cli.md",
+    "docs/compatibility.md",
     "docs/guarantees.md",
     "docs/performance.md",
     "docs/security.md",

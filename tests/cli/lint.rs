@@ -70,7 +70,46 @@ fn what_the_api_server_refuses_is_refused() {
             "{type: status change, alertGroup: {id: I1}}".to_owned(),
             "spec.type: \"status change\" is not one of escalation, personal notification, alert group created",
         ),
-        ("AlertGroupEvent", "{type: resolve}".to_owned(), "spec.alertGroup: is missing"),
+        (
+            "AlertGroupEvent",
+            "{type: resolve}".to_owned(),
+            "spec: give exactly one of alertGroup, alertGroupRef and alert",
+        ),
+        (
+            "AlertGroupEvent",
+            "{type: resolve, alert: {integrationRef: {name: one}}}".to_owned(),
+            "spec: give a type with alertGroup and alertGroupRef, and none with alert",
+        ),
+        (
+            "AlertGroupEvent",
+            "{type: alert group created, alertGroupRef: {name: one}}".to_owned(),
+            "spec: type alert group created goes with alertGroup",
+        ),
+        (
+            "Integration",
+            "{type: prometheus}".to_owned(),
+            "spec.type: \"prometheus\" is not one of alertmanager, grafana_alerting, webhook, formatted_webhook",
+        ),
+        (
+            "Integration",
+            "{type: webhook, heartbeat: {every: 1s}}".to_owned(),
+            "spec.heartbeat.every: give a time from 10s to 168h",
+        ),
+        (
+            "Integration",
+            "{type: webhook, escalation: [{after: 800h, webhookRefs: [page]}]}".to_owned(),
+            "spec.escalation: give an after up to 720h",
+        ),
+        (
+            "Integration",
+            "{type: webhook, templates: {title: '{{ payload.x'}}".to_owned(),
+            "spec.templates.title: Template Error: ",
+        ),
+        (
+            "Integration",
+            "{type: webhook, templates: {groupingId: '{{ 1 / 0 }}'}}".to_owned(),
+            "spec.templates.groupingId: Template Error: division by zero",
+        ),
     ];
     let folder = Folder::new(&[]);
     for (kind, spec, message) in cases {

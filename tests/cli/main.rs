@@ -1,7 +1,8 @@
-//! The subcommands that need no cluster, run as a person runs them.
+//! The subcommands as a person runs them, where that needs no cluster.
 
 #![expect(clippy::expect_used, reason = "what a test can't go on without")]
 
+mod commands;
 mod docs;
 mod harness;
 mod lint;

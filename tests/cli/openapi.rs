@@ -48,6 +48,17 @@ fn every_operation_says_what_it_may_be_answered() {
         expected.push(format!("delete {path}{{id}}/ delete_{one}: 204 403 404 429 503"));
     }
     expected.push("get /api/v1/webhooks/{id}/responses list_responses: 200 403 404 429 503".to_owned());
+    for (collection, one) in [("alert_groups", "alert_group"), ("integrations", "integration")] {
+        let (path, refused) = (format!("/api/v1/{collection}/"), if one == "integration" { "" } else { " 400" });
+        expected.push(format!("get {path} list_{collection}: 200{refused} 403 429 503"));
+        expected.push(format!("get {path}{{id}}/ get_{one}: 200 403 404 429 503"));
+    }
+    let group = "/api/v1/alert_groups/{id}/";
+    expected.push(format!("delete {group} delete_alert_group: 204 400 403 404 408 413 415 429 503"));
+    for action in ["acknowledge", "unacknowledge", "resolve", "unresolve", "unsilence"] {
+        expected.push(format!("post {group}{action}/ {action}_alert_group: 200 400 403 404 429 503"));
+    }
+    expected.push(format!("post {group}silence/ silence_alert_group: 200 400 403 404 408 413 415 429 503"));
     found.sort();
     expected.sort();
     assert_eq!(found, expected);

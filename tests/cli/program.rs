@@ -11,7 +11,7 @@ fn crds_are_what_is_checked_in() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let printed = output(program().arg("crds")).expect("print the CRDs");
     let documents: Vec<&str> = printed.split("---\n").filter(|document| !document.is_empty()).collect();
-    let names = ["webhooks", "alertgroupevents", "webhookresponses", "deliveryjournals"];
+    let names = ["webhooks", "integrations", "alertgroups", "alertgroupevents", "webhookresponses", "deliveryjournals"];
     assert_eq!(documents.len(), names.len());
     for (name, document) in names.into_iter().zip(documents) {
         let [file, link] = ["charts/oncall-webhooks/crds", "crds"]

@@ -22,9 +22,12 @@ use support::{Installation, output};
 use crate::harness::{TestNamespace, cluster, eventually};
 
 /// What might be asked for, as `group/resource`, and what is the cluster's alone.
-const RESOURCES: [&str; 16] = [
+const RESOURCES: [&str; 19] = [
     "oncall.dev/webhooks",
     "oncall.dev/webhooks/status",
+    "oncall.dev/integrations",
+    "oncall.dev/integrations/status",
+    "oncall.dev/alertgroups",
     "oncall.dev/alertgroupevents",
     "oncall.dev/alertgroupevents/status",
     "oncall.dev/webhookresponses",
@@ -41,14 +44,17 @@ const RESOURCES: [&str; 16] = [
     "rbac.authorization.k8s.io/rolebindings",
 ];
 const REVIEWS: [&str; 2] = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];
-const VERBS: [&str; 9] =
-    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate"];
+const VERBS: [&str; 10] =
+    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "attribute"];
 
 /// The rights of the operator, as `resource: verbs`.
 const OPERATOR: &str = "
 discovery.k8s.io/endpointslices: get list
-oncall.dev/alertgroupevents: get list watch delete
+oncall.dev/alertgroupevents: get list watch create delete attribute
 oncall.dev/alertgroupevents/status: update
+oncall.dev/alertgroups: get list watch create patch delete
+oncall.dev/integrations: list watch
+oncall.dev/integrations/status: patch
 oncall.dev/webhookresponses: get list watch create patch delete
 oncall.dev/webhooks: list watch
 oncall.dev/webhooks/status: patch
@@ -58,6 +64,9 @@ oncall.dev/webhooks/status: patch
 
 /// Those of the API.
 const API: &str = "
+oncall.dev/alertgroupevents: create attribute
+oncall.dev/alertgroups: get list watch delete
+oncall.dev/integrations: get list watch
 oncall.dev/webhookresponses: get list watch
 oncall.dev/webhooks: get list watch create patch delete
 /secrets: list watch create patch delete

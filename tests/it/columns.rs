@@ -41,8 +41,42 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
     assert_eq!(responses[1][1..6], ["jira", "created", "Succeeded", "200", "1"]);
 
     let events = cells(&world.kubectl(&["get", "agev"]).await);
-    assert_eq!(events[0], ["NAME", "TYPE", "ALERT GROUP", "PHASE", "SUCCEEDED", "FAILED", "AGE"]);
+    assert_eq!(events[0], ["NAME", "TYPE", "ALERT GROUP", "GROUP", "VERDICT", "PHASE", "SUCCEEDED", "FAILED", "AGE"]);
     assert_eq!(events[1][..6], ["created", "alert group created", "I1", "Completed", "1", "0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_shows_alert_groups_with_who_works_on_them_and_integrations_with_how_many_are_open() {
+    let world = World::new("group-columns").await;
+    world
+        .apply("{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: scripts}, spec: {type: webhook}}")
+        .await;
+    let event = |name: &str, spec: serde_json::Value| {
+        json!({"apiVersion": "oncall.dev/v1alpha1", "kind": "AlertGroupEvent", "metadata": {"name": name}, "spec": spec})
+            .to_string()
+    };
+    let alert = json!({"alert": {"integrationRef": {"name": "scripts"}, "title": "Disk full", "payload": {}}});
+    world.apply(&event("disk-full", alert)).await;
+    world.completed("disk-full", 0).await;
+    let group = world.kubectl(&["get", "agev", "disk-full", "-o", "jsonpath={.status.alertGroupRef.name}"]).await;
+    let change = json!({"type": "acknowledge", "alertGroupRef": {"name": group}, "user": {"username": "admin"}});
+    world.apply(&event("taken", change)).await;
+    let groups = eventually("the acknowledgement is shown", || async {
+        let table = world.kubectl(&["get", "ag"]).await;
+        table.contains("acknowledged").then(|| cells(&table))
+    })
+    .await;
+    assert_eq!(groups[0], ["NAME", "STATE", "TITLE", "INTEGRATION", "ALERTS", "BY", "AGE"]);
+    assert_eq!(groups[1][..6], [&group, "acknowledged", "Disk full", "scripts", "1", "admin"]);
+    let integrations = eventually("the open alert group is shown", || async {
+        let table = cells(&world.kubectl(&["get", "intg"]).await);
+        (table[1].get(3).is_some_and(|open| open == "1")).then_some(table)
+    })
+    .await;
+    assert_eq!(integrations[0], ["NAME", "TYPE", "READY", "OPEN", "LAST ALERT", "AGE"]);
+    assert_eq!(integrations[1][..4], ["scripts", "webhook", "True", "1"]);
+    let events = cells(&world.kubectl(&["get", "agev"]).await);
+    assert_eq!(events[2][..5], ["taken", "acknowledge", &group, "Acknowledged", "Completed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

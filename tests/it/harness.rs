@@ -112,6 +112,7 @@ impl<K> Namespaced for K where
 }
 
 /// A namespace of its own in the cluster, and what an administrator does there.
+#[derive(Clone)]
 pub(crate) struct TestNamespace {
     pub(crate) namespace: String,
     client: Client,

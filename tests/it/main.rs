@@ -2,13 +2,16 @@
 
 #![expect(clippy::expect_used, reason = "what a test can't go on without")]
 
+mod alert_groups;
 mod alertmanager;
 mod bounds;
 mod chart;
 mod columns;
+mod commands;
 mod delivery;
 mod examples;
 mod harness;
+mod intake;
 mod journal;
 mod memory;
 mod neighbours;

@@ -68,7 +68,40 @@ async fn bad_manifests_are_refused_with_the_field_and_the_way_out() {
             "webhookRefs goes with type escalation",
         ),
         ("AlertGroupEvent", "{type: status change, alertGroup: {id: I1}}".to_owned(), "spec.type: Unsupported value"),
-        ("AlertGroupEvent", "{type: resolve}".to_owned(), "spec.alertGroup: Required value"),
+        ("AlertGroupEvent", "{type: resolve}".to_owned(), "give exactly one of alertGroup, alertGroupRef and alert"),
+        (
+            "AlertGroupEvent",
+            "{type: resolve, alert: {integrationRef: {name: one}}}".to_owned(),
+            "give a type with alertGroup and alertGroupRef, and none with alert",
+        ),
+        (
+            "AlertGroupEvent",
+            "{alertGroup: {id: I1}}".to_owned(),
+            "give a type with alertGroup and alertGroupRef, and none with alert",
+        ),
+        (
+            "AlertGroupEvent",
+            "{type: alert group created, alertGroupRef: {name: one}, user: {username: admin}}".to_owned(),
+            "type alert group created goes with alertGroup",
+        ),
+        (
+            "AlertGroupEvent",
+            "{type: silence, alertGroupRef: {name: one}, user: {username: admin}, until: tomorrow}".to_owned(),
+            "give an until such as 2026-01-31T12:00:00Z",
+        ),
+        (
+            "AlertGroupEvent",
+            "{alert: {integrationRef: {}}}".to_owned(),
+            "spec.alert.integrationRef.name: Required value",
+        ),
+        ("Integration", "{type: prometheus}".to_owned(), "spec.type: Unsupported value: \"prometheus\""),
+        ("Integration", "{type: webhook, id: nope}".to_owned(), "spec.id"),
+        ("Integration", "{type: webhook, heartbeat: {every: 1s}}".to_owned(), "give a time from 10s to 168h"),
+        (
+            "Integration",
+            "{type: webhook, escalation: [{after: 800h, webhookRefs: [page]}]}".to_owned(),
+            "give an after up to 720h",
+        ),
     ];
     for (kind, spec, expected) in cases {
         let refusal = refusal(&world, kind, &spec);

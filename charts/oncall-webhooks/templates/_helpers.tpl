@@ -127,6 +127,8 @@ args:
 - --address=0.0.0.0:8081
 - --health-address=0.0.0.0:8082
 - --calls-per-minute={{ int .callsPerMinute }}
+- --intake-rate={{ int .intake.rate }}
+- --intake-max-open={{ int .intake.maxOpen }}
 {{- with .memoryLimit }}
 - --memory-limit={{ . }}
 {{- end }}
@@ -210,5 +212,10 @@ volumes:
 
 {{/* FlowSchemas belong to no namespace, and their names have no colons. */}}
 {{- define "oncall-webhooks.flowSchema" -}}
+{{- printf "%s.%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
+{{- end }}
+
+{{/* The name of the policy on who asks for changes: it belongs to no namespace. */}}
+{{- define "oncall-webhooks.changePolicy" -}}
 {{- printf "%s.%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
 {{- end }}

@@ -94,8 +94,11 @@ fn explain(mismatch: Mismatch, manifest: &WebhookManifest, event: &InputEvent) -
     let webhook = &manifest.webhook;
     match mismatch {
         Mismatch::Disabled => "it is disabled".to_owned(),
+        Mismatch::Trigger if event.facts.as_ref().is_some_and(|facts| facts.event_type.is_none()) => {
+            "what the event fires is known once the operator has folded it into an AlertGroup".to_owned()
+        }
         Mismatch::Trigger => {
-            let event_type = event.facts.as_ref().map(|facts| word(facts.event_type)).unwrap_or_default();
+            let event_type = event.facts.as_ref().and_then(|facts| facts.event_type).map(word).unwrap_or_default();
             format!("its trigger is {}, the event's type is {event_type}", word(webhook.trigger_type))
         }
         Mismatch::NotNamed => {

@@ -47,7 +47,7 @@ impl InputEvent {
             alert_group_id: facts.alert_group_id.to_string(),
             namespace: Some(source.namespace.clone()),
             integration_id: facts.integration_id.clone(),
-            masked: facts.event_type == EventType::PersonalNotification,
+            masked: facts.event_type == Some(EventType::PersonalNotification),
             facts: Some(facts),
             data: event.spec.data()?,
             responses: Object::new(),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     findings::{self, Finding, Severity},
-    manifest::{ManifestSource, WebhookManifest},
+    manifest::{IntegrationManifest, ManifestSource, WebhookManifest},
     manifests::{self, Manifests},
     oncall_json::{self, MASKED},
     options::{Format, Sources, Verdict},
@@ -16,11 +16,14 @@ use super::{
     wording::{joined, nearest, quoted},
     yaml::{Data, MappingEntry, Node},
 };
-use crate::core::{
-    hints::{self, Hint},
-    judgement::{self, Fault, FaultKind},
-    tls,
-    webhook::{HttpMethod, SecretKey, UrlSource},
+use crate::{
+    core::{
+        hints::{self, Hint},
+        judgement::{self, Fault, FaultKind},
+        tls,
+        webhook::{HttpMethod, SecretKey, UrlSource},
+    },
+    resources::Integration,
 };
 
 /// Says what to check.
@@ -40,6 +43,10 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
     for source in &manifests.webhook_sources {
         templates(source, &known, &mut found);
         unsent(source, &mut found);
+    }
+    for IntegrationManifest { source, integration } in &manifests.integrations {
+        integration_templates(source, &mut found);
+        token(&manifests, source, integration, &mut found);
     }
     secrets(&manifests, &mut found);
     references(&manifests, &mut found);
@@ -85,6 +92,36 @@ fn templates(source: &ManifestSource, known: &HashSet<(&str, usize, &str)>, foun
             let (line, message) = located(line, message, entry, *starts);
             found.push(source.finding(Severity::Hint, line, &path, message));
         }
+    }
+}
+
+/// The fields of an Integration's `spec.templates`.
+const INTEGRATION_TEMPLATES: [&str; 4] = ["groupingId", "title", "resolveCondition", "acknowledgeCondition"];
+
+/// Finds templates of an Integration that can't work.
+fn integration_templates(source: &ManifestSource, found: &mut Vec<Finding>) {
+    let Some(templates) = source.node.at(&["spec", "templates"]) else { return };
+    for field in INTEGRATION_TEMPLATES {
+        let Some(entry) = templates.get(field) else { continue };
+        let Data::Text { text, starts } = &entry.node.data else { continue };
+        // One that fails on empty data may work with that of alerts; OnCall's API does not try these out.
+        let fault = judgement::judge_field(field, text).filter(|fault| !fault.kind.is_warning());
+        if let Some(fault) = fault.filter(|_| !text.is_empty()) {
+            let (line, message) = located(fault.line, fault.message, entry, *starts);
+            found.push(source.finding(Severity::Fault, line, &format!("spec.templates.{field}"), message));
+        }
+    }
+}
+
+/// Finds the token of an Integration where it is not there.
+fn token(manifests: &Manifests, source: &ManifestSource, integration: &Integration, found: &mut Vec<Finding>) {
+    let Some(reference) = &integration.spec.token_secret_ref else { return };
+    if let Err(MissingSecret { message, may_be_elsewhere }) =
+        manifests.secrets.get(&source.namespace, &SecretKey::from(reference))
+    {
+        let line = source.node.at(&["spec", "tokenSecretRef"]).map_or(source.node.line, |reference| reference.line);
+        let severity = if may_be_elsewhere { Severity::Hint } else { Severity::Fault };
+        found.push(source.finding(severity, line, "spec.tokenSecretRef", message));
     }
 }
 

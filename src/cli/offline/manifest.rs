@@ -7,7 +7,10 @@ use super::{
     oncall_json::{InlineSecret, MASKED},
     yaml::{MappingEntry, Node},
 };
-use crate::{core::webhook, resources::AlertGroupEvent};
+use crate::{
+    core::webhook,
+    resources::{AlertGroupEvent, Integration},
+};
 
 /// One manifest as it was read, and where it stands.
 #[derive(Clone)]
@@ -75,6 +78,12 @@ pub(super) struct WebhookManifest {
 pub(super) struct EventManifest {
     pub(super) source: ManifestSource,
     pub(super) event: AlertGroupEvent,
+}
+
+/// An Integration without errors.
+pub(super) struct IntegrationManifest {
+    pub(super) source: ManifestSource,
+    pub(super) integration: Integration,
 }
 
 impl WebhookManifest {

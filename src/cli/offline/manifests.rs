@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     files::{self, File},
     findings::{FieldError, Finding, Severity},
-    manifest::{EventManifest, ManifestSource, WebhookManifest},
+    manifest::{EventManifest, IntegrationManifest, ManifestSource, WebhookManifest},
     metadata,
     oncall_json::{self, InlineSecret},
     options::Sources,
@@ -38,6 +38,7 @@ pub(super) struct Manifests {
     pub(super) webhooks: Vec<WebhookManifest>,
     pub(super) events: Vec<EventManifest>,
     pub(super) responses: Vec<WebhookResponse>,
+    pub(super) integrations: Vec<IntegrationManifest>,
     pub(super) secrets: Secrets,
     /// Every manifest of a webhook, also those that have errors.
     pub(super) webhook_sources: Vec<ManifestSource>,
@@ -187,10 +188,17 @@ impl Manifests {
                     self.events.push(EventManifest { event, source });
                 }
             }
-            _ => {
+            "WebhookResponse" => {
                 let response = self.typed(&source, schema);
                 self.responses.extend(response);
             }
+            "Integration" => {
+                if let Some(integration) = self.typed(&source, schema) {
+                    self.integrations.push(IntegrationManifest { integration, source });
+                }
+            }
+            // Nobody but the operator writes the others.
+            _ => {}
         }
     }
 
@@ -278,7 +286,7 @@ fn items<'a>(node: &'a Node, key: &str) -> Option<&'a Vec<Rc<Node>>> {
 
 /// Whether the API server drops the status of what people create: the operator writes it.
 fn drops_status(kind: Option<&str>) -> bool {
-    kind != Some("WebhookResponse")
+    !matches!(kind, Some("WebhookResponse" | "AlertGroup"))
 }
 
 /// The schema without the parts that are checked elsewhere or not at all.

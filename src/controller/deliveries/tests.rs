@@ -11,18 +11,20 @@ use tower::{BoxError, service_fn};
 use super::*;
 use crate::{
     controller::{
+        alert_groups::AlertPayloads,
         catalog::WebhookIndex,
         deliver::{Deliverer, Parts},
         history::History,
+        integrations::Integrations,
         journal::Journal,
         payloads::Payloads,
-        secrets::Secrets,
     },
     core::id,
     delivery::{ProxySettings, Sender},
     kubernetes::{index::Fold, lease::Leadership, objects::Objects},
     rendering::RenderingPool,
     resources::Webhook,
+    secrets::Secrets,
 };
 
 /// Bound on everything that is waited for.
@@ -65,6 +67,9 @@ impl Setting {
         let (journal, _) = Journal::for_tests(&objects);
         let (history, default_timeout) =
             (Arc::new(History::new(objects.clone(), Arc::clone(&journal), 1 << 20)), Duration::from_secs(4));
+        let (integrations, _) = Integrations::new();
+        let alerts = Arc::new(AlertPayloads::new(objects.clone(), Arc::clone(&integrations), 1 << 20));
+        let groups = AlertGroupWriter::new(objects.clone(), Arc::clone(&alerts));
         let parts = Parts {
             objects,
             sender,
@@ -72,6 +77,7 @@ impl Setting {
             history: Arc::clone(&history),
             journal,
             payloads,
+            alerts,
             lease,
             rendering,
             default_timeout,
@@ -79,7 +85,8 @@ impl Setting {
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1 << 20 };
-        let (deliveries, ended) = Deliveries::new(Arc::clone(&catalog), history, deliverer, limits, 1 << 20);
+        let (deliveries, ended) =
+            Deliveries::new(Arc::clone(&catalog), history, deliverer, (groups, integrations), limits, 1 << 20);
         Self { catalog, deliveries, calls, _ended: ended }
     }
 
@@ -195,6 +202,7 @@ fn an_event_is_seen_as_its_object_says() {
         matched: 2,
         redelivered: None,
         redelivering: Some(Arc::from("all")),
+        fold: None,
         deliveries: serde_json::from_value(summaries).unwrap(),
     };
     let shown = seen(&object);

@@ -36,7 +36,7 @@ impl Setting {
     fn refer(&mut self, webhook: &str, keys: &[(&str, &str)], second: u64) {
         let keys = keys.iter().map(|(secret, of)| key(secret, of)).collect();
         let now = self.at(second);
-        self.store.refer(&name("team", webhook), keys, now);
+        self.store.refer(Referrer::Webhook(name("team", webhook)), keys, now);
     }
 
     /// Begins all reads that are due.
@@ -143,7 +143,7 @@ fn a_key_is_forgotten_a_while_after_the_last_webhook_that_refers_to_it() {
     setting.refer("one", &[], 500);
     let now = setting.at(560);
     setting.store.tend(now);
-    assert!(setting.store.secrets.is_empty() && setting.store.webhooks.is_empty());
+    assert!(setting.store.secrets.is_empty() && setting.store.referrers.is_empty());
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_value_beyond_the_share_of_its_namespace_has_no_room_until_others_are_gone()
     setting.read("b", found("1", &[("x", &large)]));
     assert_eq!((setting.known("a", "x").len(), setting.known("b", "x")), (4_000, "NoRoom(4000)".to_owned()));
     // Another namespace has room.
-    setting.store.refer(&name("other", "one"), vec![key("a", "x")], setting.start);
+    setting.store.refer(Referrer::Webhook(name("other", "one")), vec![key("a", "x")], setting.start);
     assert_eq!(setting.begun(), ["a"]);
     setting.store.end_read(&name("other", "a"), found("1", &[("x", &large[..2_000])]));
     assert!(matches!(setting.store.get("other", &key("a", "x")), Some(Known::Text(_))));
@@ -177,8 +177,8 @@ fn namespaces_read_in_turns() {
     let mut store = Store::new(10_000);
     let keys = |names: &[&str]| names.iter().map(|secret| key(secret, "x")).collect::<Vec<_>>();
     let now = Instant::now();
-    store.refer(&name("busy", "one"), keys(&["a", "b", "c"]), now);
-    store.refer(&name("team", "one"), keys(&["d"]), now);
+    store.refer(Referrer::Webhook(name("busy", "one")), keys(&["a", "b", "c"]), now);
+    store.refer(Referrer::Webhook(name("team", "one")), keys(&["d"]), now);
     let read: Vec<_> = std::iter::from_fn(|| store.begin_read()).map(|secret| secret.name.to_string()).collect();
     assert_eq!(read, ["a", "d", "b", "c"]);
 }

@@ -9,7 +9,7 @@ use std::{
 use k8s_openapi::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Found;
+use super::{Found, Referrer};
 use crate::{
     core::webhook::SecretKey,
     kubernetes::{name::NamespacedName, resource_version::ResourceVersion},
@@ -91,8 +91,8 @@ struct WantedSecret {
 /// The keys that are needed.
 pub(super) struct Store {
     secrets: HashMap<NamespacedName, WantedSecret>,
-    /// What each webhook refers to.
-    webhooks: HashMap<NamespacedName, Vec<SecretKey>>,
+    /// What each object refers to.
+    referrers: HashMap<Referrer, Vec<SecretKey>>,
     shares: Shares,
     queue: Turns,
     /// Whether room was given back since keys without room were last read again.
@@ -133,7 +133,7 @@ impl Store {
     pub(super) fn new(budget: u64) -> Self {
         Self {
             secrets: HashMap::new(),
-            webhooks: HashMap::new(),
+            referrers: HashMap::new(),
             shares: Shares::new(budget),
             queue: Turns::default(),
             has_more_room: false,
@@ -146,10 +146,11 @@ impl Store {
         self.secrets.get(&name)?.keys.get(&key.key).map(|key| &key.known)
     }
 
-    /// Takes in what a webhook refers to, in place of what it referred to before.
-    pub(super) fn refer(&mut self, webhook: &NamespacedName, keys: Vec<SecretKey>, now: Instant) {
+    /// Takes in what an object refers to, in place of what it referred to before.
+    pub(super) fn refer(&mut self, referrer: Referrer, keys: Vec<SecretKey>, now: Instant) {
+        let namespace = Arc::clone(referrer.namespace());
         for key in &keys {
-            let name = NamespacedName::new(Arc::clone(&webhook.namespace), key.name.as_str());
+            let name = NamespacedName::new(Arc::clone(&namespace), key.name.as_str());
             let secret = self.secrets.entry(name.clone()).or_insert_with(|| WantedSecret {
                 keys: BTreeMap::new(),
                 version: None,
@@ -167,11 +168,11 @@ impl Store {
             }
         }
         let before = match keys.is_empty() {
-            true => self.webhooks.remove(webhook),
-            false => self.webhooks.insert(webhook.clone(), keys),
+            true => self.referrers.remove(&referrer),
+            false => self.referrers.insert(referrer, keys),
         };
         for key in before.into_iter().flatten() {
-            let name = NamespacedName::new(Arc::clone(&webhook.namespace), key.name.as_str());
+            let name = NamespacedName::new(Arc::clone(&namespace), key.name.as_str());
             let Some(wanted) = self.secrets.get_mut(&name).and_then(|secret| secret.keys.get_mut(&key.key)) else {
                 continue;
             };

@@ -1,10 +1,11 @@
-//! The keys of Secrets that webhooks refer to. Nothing else of a Secret is kept, and a Secret that nobody refers to is not read.
+//! The keys of Secrets that Webhooks and Integrations refer to. Nothing else of a Secret is kept, and a Secret that nobody refers to
+//! is not read.
 //!
 //! ```text
-//! watch of Webhooks ─► refer, release ─┐
-//!                                      ├─► Store (which keys, what is to be read) ─► read, a few at a time ─► Store
-//! watch of Secrets' metadata ──────────┘                                                                       │
-//!                                   requests, statuses ◄─── get ◄─────────────────────────────────────────────┘
+//! watch of Webhooks, Integrations ─► refer, release ─┐
+//!                                                    ├─► Store (which keys, what is to be read) ─► read, a few at a time ─► Store
+//! watch of Secrets' metadata ────────────────────────┘                                                                       │
+//!                                   requests, statuses, tokens ◄─── get ◄────────────────────────────────────────────────────┘
 //! ```
 //! Only Secrets with the label are read. A request waits for what its webhook refers to, and has not been read, and for nothing
 //! else.
@@ -43,7 +44,7 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// Bound on the wait for a key of which nothing is known: the webhook is just changing.
 const UNKNOWN: Duration = Duration::from_secs(5);
 
-/// The keys that webhooks refer to, as far as they have been read. Cheap to clone.
+/// The keys that are referred to, as far as they have been read. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Secrets(Arc<Shared>);
 
@@ -53,6 +54,20 @@ struct Shared {
     changed: Notify,
     /// Something is to be read.
     to_read: Notify,
+}
+
+/// An object that refers to keys of Secrets of its namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Referrer {
+    Webhook(NamespacedName),
+    Integration(NamespacedName),
+}
+
+impl Referrer {
+    fn namespace(&self) -> &Arc<str> {
+        let (Self::Webhook(name) | Self::Integration(name)) = self;
+        &name.namespace
+    }
 }
 
 /// Why a Secret's key has no value that can be used.
@@ -91,21 +106,25 @@ impl Secrets {
         Self(Arc::new(Shared { store: Mutex::new(Store::new(budget)), changed: Notify::new(), to_read: Notify::new() }))
     }
 
-    /// Takes in which keys a webhook refers to now.
-    pub(crate) fn refer(&self, name: &NamespacedName, webhook: &Webhook) {
-        let keys = webhook.secrets().map(|(_, key)| key.clone()).collect();
-        self.0.store.lock().refer(name, keys, std::time::Instant::now());
+    /// Takes in which keys an object refers to now.
+    pub(crate) fn refer(&self, referrer: Referrer, keys: Vec<SecretKey>) {
+        self.0.store.lock().refer(referrer, keys, std::time::Instant::now());
         self.0.to_read.notify_one();
     }
 
-    /// Takes in that a webhook is gone.
-    pub(crate) fn release(&self, webhook: &NamespacedName) {
-        self.0.store.lock().refer(webhook, Vec::new(), std::time::Instant::now());
+    /// Takes in that an object is gone.
+    pub(crate) fn release(&self, referrer: Referrer) {
+        self.0.store.lock().refer(referrer, Vec::new(), std::time::Instant::now());
     }
 
     /// Resolves when something has been read since the call.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.0.changed.notified()
+    }
+
+    /// Whether a key that something refers to has not been read.
+    pub(crate) fn is_unread(&self, namespace: &str, key: &SecretKey) -> bool {
+        matches!(self.0.store.lock().get(namespace, key), None | Some(Known::Unread))
     }
 
     /// Whether a key that the webhook refers to has not been read.
@@ -152,6 +171,19 @@ impl Secrets {
             Some(Known::Unread | Known::Refused) => Err(MissingSecret::Unread { name }),
             Some(Known::NoSecret) | None => Err(MissingSecret::Secret { name }),
         }
+    }
+
+    /// Takes in a Secret with this text under a key, as if it had been read; or that there is none.
+    #[cfg(test)]
+    pub(crate) fn read_as(&self, secret: &NamespacedName, found: Option<(&str, &str)>) {
+        let mut store = self.0.store.lock();
+        store.read_again(secret);
+        while store.begin_read().is_some_and(|next| next != *secret) {}
+        let found = found.map(|(key, text)| {
+            let values = [(key.to_owned(), k8s_openapi::ByteString(text.as_bytes().to_vec()))];
+            (ResourceVersion::from("1"), store::Values(values.into()))
+        });
+        store.end_read(secret, Ok(found));
     }
 
     /// Reads what is to be read, up to `readers` Secrets at a time, and tells of each one of which something has changed. Never
@@ -201,7 +233,7 @@ async fn read(objects: &Objects, name: NamespacedName) -> (NamespacedName, Resul
             (version, store::Values(secret.data.take().unwrap_or_default()))
         })),
         Err(error) => {
-            tracing::error!(error = error_chain(&error), "webhooks that refer to it can't send");
+            tracing::error!(error = error_chain(&error), "what refers to it can't work");
             Err(())
         }
     };

@@ -1,0 +1,97 @@
+//! Follows the AlertGroups as the watch shows them.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::{StreamExt, future};
+use kube::{Client, Resource};
+use tokio::sync::SetOnce;
+
+use crate::{
+    controller::deliveries::Deliveries,
+    core::lifecycle::Input,
+    kubernetes::{
+        index::{Fold, Index},
+        lenient::Lenient,
+        name::{NamespacedName, name_of},
+        watch::{self, Selection, on_listed},
+    },
+    resources::AlertGroup,
+};
+
+/// Takes in what the watch shows, listed in pages of up to `page` bytes. Never returns. Sets `listed` when the first list has ended.
+pub(crate) async fn watch(
+    client: &Client,
+    namespace: Option<&str>,
+    page: u64,
+    deliveries: Arc<Deliveries>,
+    listed: Arc<SetOnce<()>>,
+) {
+    let mut index = Fold::new(AlertGroupIndex { deliveries, before: HashSet::new() });
+    let mut on_listed = on_listed(&listed);
+    watch::watch::<AlertGroup>(client, namespace, Selection::default(), page)
+        .filter_map(|event| future::ready(event.ok()))
+        .for_each(|event| {
+            index.observe(&event);
+            on_listed(&event);
+            future::ready(())
+        })
+        .await;
+}
+
+/// Nobody but the operator writes AlertGroups: of one that it knows, the watch tells no more than that it is gone.
+struct AlertGroupIndex {
+    deliveries: Arc<Deliveries>,
+    /// The alert groups that were written before a list began: of others it may not tell.
+    before: HashSet<NamespacedName>,
+}
+
+impl AlertGroupIndex {
+    fn take_in(&self, object: &Lenient<AlertGroup>) {
+        let name = name_of(object);
+        if self.deliveries.knows_alert_group(&name) {
+            return;
+        }
+        let stored = match &object.0 {
+            Ok(group) => group.stored().ok_or_else(|| "it has no status of the operator's".to_owned()),
+            Err(unreadable) => Err(unreadable.error.clone()),
+        };
+        match stored {
+            Ok(group) => self.deliveries.handle(Input::AlertGroupListed(name.namespace, Box::new(group))),
+            Err(error) => {
+                let (namespace, group) = (&*name.namespace, &*name.name);
+                tracing::warn!(namespace, group, error, "AlertGroup can't be read: further alerts open another one");
+            }
+        }
+    }
+}
+
+impl Index for AlertGroupIndex {
+    type Object = Lenient<AlertGroup>;
+    type Listed = NamespacedName;
+
+    fn begin_list(&mut self) {
+        self.before = self.deliveries.stored_alert_groups();
+    }
+
+    fn list(&mut self, object: &Lenient<AlertGroup>) -> NamespacedName {
+        self.take_in(object);
+        name_of(object)
+    }
+
+    fn retain(&mut self, listed: Vec<NamespacedName>) {
+        for name in &listed {
+            self.before.remove(name);
+        }
+        self.before.drain().for_each(|name| self.deliveries.handle(Input::AlertGroupGone(name)));
+    }
+
+    fn apply(&mut self, object: &Lenient<AlertGroup>) {
+        if object.meta().deletion_timestamp.is_none() {
+            self.take_in(object);
+        }
+    }
+
+    fn delete(&mut self, object: &Lenient<AlertGroup>) {
+        self.deliveries.handle(Input::AlertGroupGone(name_of(object)));
+    }
+}
