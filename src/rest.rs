@@ -1,45 +1,58 @@
 //! OnCall's REST API over the same objects.
 //!
 //! ```text
-//! call ─► server ─► access log ─► authorization ─► handlers ─┬─► catalog, responses   (filled by watches)
-//!         TLS, bounds               403, 429                 └─► webhook ─► writer, credentials ─► Kubernetes API
+//! call ─► server ─► access log ─┬─► authorization ─► handlers ─┬─► catalog, responses   (filled by watches)
+//!         TLS, bounds           │     403, 429                 └─► webhook ─► writer, credentials ─► Kubernetes API
+//!                               └─► intake ─► AlertGroupEvents
 //! ```
 
 mod access_log;
+mod alert_groups;
 pub(crate) mod auth;
 mod authorization;
+mod body;
 mod catalog;
 mod credentials;
 mod docs_page;
 mod error;
 mod fallbacks;
 mod handlers;
+mod intake;
+mod integrations;
 mod json_response;
 mod openapi;
 mod pages;
 mod permits;
+mod python_time;
 mod request_url;
 mod responses;
 mod router;
 mod routes;
 mod schema;
+mod shown;
+mod shown_path;
 mod state;
 mod webhook;
 mod writer;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Debug, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, future};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
 use kube::Client;
+use serde::de::DeserializeOwned;
 use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
 pub use self::openapi::document;
 use self::{
+    alert_groups::{AlertGroupChanges, AlertGroupIndex, AlertGroups, WatchedAlertGroup},
     auth::{Auth, AuthSettings, Issuers, StrangerLimits},
     catalog::{Catalog, WebhookIndex},
     credentials::{CredentialStore, FIELD_MANAGER},
+    intake::{Intake, IntakeLimits, SourceIndex},
+    integrations::{IntegrationIndex, Integrations},
     permits::Permits,
     responses::{ResponseIndex, Responses},
     state::ApiState,
@@ -50,14 +63,16 @@ use crate::{
     errors::error_chain,
     kubernetes::{
         client::own_token,
-        index::Fold,
+        index::{Fold, Index},
+        name::NamespacedName,
         objects::Objects,
         probes::{self, Health, Ready},
-        watch::{Selection, on_listed, valid, watch},
+        watch::{Selection, on_listed, valid, watch, watch_metadata},
     },
     memory::{ApiBudget, MemoryLimit},
     rendering::RenderingPool,
-    resources::{Webhook, WebhookResponse},
+    resources::{Integration, SECRET_LABEL, Webhook, WebhookResponse},
+    secrets::{SecretIndex, Secrets},
     server::{Bounds, Server},
 };
 
@@ -87,12 +102,14 @@ struct Service {
     server: Server,
     api: Arc<ApiState>,
     credentials: CredentialStore,
+    /// The tokens that sources of alerts send.
+    secrets: Secrets,
+    /// What reads them.
+    objects: Objects,
     /// Tasks that run as long as the process; none ends by itself.
     tasks: JoinSet<()>,
-    /// Set when all webhooks were listed for the first time.
-    webhooks_listed: Arc<SetOnce<()>>,
-    /// Set when all responses were listed for the first time.
-    responses_listed: Arc<SetOnce<()>>,
+    /// Set when all webhooks, responses, integrations and alert groups were listed for the first time.
+    listed: [Arc<SetOnce<()>>; 4],
 }
 
 impl Service {
@@ -120,13 +137,25 @@ impl Service {
         let credentials = CredentialStore::new(objects.clone(), writes.clone());
         let rules =
             WriteRules { allow_managed: config.allow_managed, keep_credentials: config.keep_credentials_on_url_change };
+        let secrets = Secrets::new(budget.secrets);
+        let limits = IntakeLimits {
+            per_minute: config.intake_rate,
+            open_alert_groups: u64::try_from(config.intake_max_open).unwrap_or(u64::MAX),
+            memory: budget.sources,
+        };
+        let intake = Intake::new(objects.clone(), secrets.clone(), limits);
         let writer = WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials.clone(), rules);
+        let alert_groups = Arc::new(AlertGroups::new(objects.clone(), budget.alert_groups));
         let api = Arc::new(ApiState {
             auth,
             ready: Ready::default(),
             writer: Arc::new(writer),
+            intake,
             catalog,
-            responses: Arc::new(Responses::new(objects, budget.responses)),
+            responses: Arc::new(Responses::new(objects.clone(), budget.responses)),
+            integrations: Arc::new(Integrations::new(objects.clone(), budget.integrations)),
+            alert_group_changes: Arc::new(AlertGroupChanges::new(objects.clone(), Arc::clone(&alert_groups))),
+            alert_groups,
             trusted_proxies: config.trusted_proxies,
             bodies: Permits::new(BODIES.0, BODIES.1, "Too many requests' bodies are being read: try again."),
             validations: Permits::new(VALIDATIONS.0, VALIDATIONS.1, "Too many webhooks are being checked: try again."),
@@ -141,9 +170,10 @@ impl Service {
             server,
             api,
             credentials,
+            secrets,
+            objects,
             tasks,
-            webhooks_listed: Arc::default(),
-            responses_listed: Arc::default(),
+            listed: Default::default(),
         })
     }
 
@@ -152,6 +182,9 @@ impl Service {
         self.serve_health().await?;
         self.watch_webhooks();
         self.watch_responses();
+        self.watch_integrations();
+        self.watch_tokens();
+        self.watch_alert_groups();
         self.become_ready();
         let Self { server, api, mut tasks, .. } = self;
         let router = router::router(&api).merge(probes::routes(api.ready.clone()));
@@ -180,7 +213,7 @@ impl Service {
         let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.api.catalog)));
         let events =
             watch::<Webhook>(&self.client, self.namespace.as_deref(), Selection::default(), self.budget.page());
-        let events = events.inspect_ok(on_listed(&self.webhooks_listed));
+        let events = events.inspect_ok(on_listed(&self.listed[0]));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);
             future::ready(())
@@ -189,26 +222,78 @@ impl Service {
 
     /// Keeps the list of responses of runs that have ended: the others have nothing to show.
     fn watch_responses(&mut self) {
-        let mut index = Fold::new(ResponseIndex(Arc::clone(&self.api.responses)));
         let ended = Selection { fields: Some("status.phase!=Pending".to_owned()), labels: None };
-        let events = watch::<WebhookResponse>(&self.client, self.namespace.as_deref(), ended, self.budget.page());
-        let events = valid(events.inspect_ok(on_listed(&self.responses_listed)));
+        self.follow::<WebhookResponse, _>(ended, ResponseIndex(Arc::clone(&self.api.responses)), 1);
+    }
+
+    /// Keeps the list of alert groups.
+    fn watch_alert_groups(&mut self) {
+        let alert_groups = AlertGroupIndex(Arc::clone(&self.api.alert_groups));
+        self.follow::<WatchedAlertGroup, _>(Selection::default(), alert_groups, 3);
+    }
+
+    /// Keeps an index as the selected objects of a kind are, as far as they can be read, and sets the latch of this number when they
+    /// were listed for the first time.
+    fn follow<K, I>(&mut self, selection: Selection, index: I, latch: usize)
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+        I: Index<Object = K> + Send + 'static,
+        I::Listed: Send,
+    {
+        let mut index = Fold::new(index);
+        let events = watch::<K>(&self.client, self.namespace.as_deref(), selection, self.budget.page());
+        let events = valid(events.inspect_ok(on_listed(&self.listed[latch])));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);
             future::ready(())
         }));
     }
 
+    /// Keeps the Integrations: those that alerts come to, and the list that is shown.
+    fn watch_integrations(&mut self) {
+        let mut sources = Fold::new(SourceIndex(Arc::clone(&self.api.intake.sources)));
+        let mut shown = Fold::new(IntegrationIndex(Arc::clone(&self.api.integrations)));
+        let events =
+            watch::<Integration>(&self.client, self.namespace.as_deref(), Selection::default(), self.budget.page())
+                .inspect_ok(move |event| sources.observe(event))
+                .inspect_ok(on_listed(&self.listed[2]));
+        self.tasks.spawn(valid(events).filter_map(|event| future::ready(event.ok())).for_each(move |event| {
+            shown.observe(&event);
+            future::ready(())
+        }));
+    }
+
+    /// Keeps their tokens: watches the metadata of Secrets that may have one, and reads those that have.
+    fn watch_tokens(&mut self) {
+        let labelled = Selection { labels: Some(format!("{SECRET_LABEL}=true")), fields: None };
+        let events = watch_metadata::<Secret>(&self.client, self.namespace.as_deref(), labelled, self.budget.page());
+        let mut index = Fold::new(SecretIndex(self.secrets.clone()));
+        self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
+            index.observe(&event);
+            future::ready(())
+        }));
+        let sources = Arc::clone(&self.api.intake.sources);
+        let on_change = move |secret: &NamespacedName| sources.secret_changed(secret);
+        self.tasks.spawn(self.secrets.clone().keep(self.objects.clone(), self.budget.reads().div_ceil(2), on_change));
+    }
+
     /// Waits until everything was listed, answers calls from then on, and looks for Secrets without an owner once in a
     /// while.
     fn become_ready(&mut self) {
         let (api, credentials, namespace) = (Arc::clone(&self.api), self.credentials.clone(), self.namespace.clone());
-        let listed = [Arc::clone(&self.webhooks_listed), Arc::clone(&self.responses_listed)];
+        let listed = self.listed.clone();
         self.tasks.spawn(async move {
             for listed in listed {
                 listed.wait().await;
             }
             api.auth.ready().await;
+            api.intake.sources.ready().await;
             api.ready.set();
             tracing::info!("ready");
             loop {

@@ -10,12 +10,10 @@ use axum::{
 };
 use tracing::Instrument;
 
-use super::auth::Caller;
+use super::{auth::Caller, shown_path::shown_path};
 use crate::server::Peer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Bound on the part of a path that the access log shows, in characters.
-const MAX_PATH: usize = 200;
 
 /// The first 20 characters of a method: a client may make up any.
 pub(crate) fn short_method(method: &Method) -> &str {
@@ -33,7 +31,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let path: String = request.uri().path().chars().take(MAX_PATH).collect();
+    let path = shown_path(request.uri().path());
     let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string());
     let span = tracing::info_span!("call", request_id = id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span).await;

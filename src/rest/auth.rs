@@ -34,12 +34,13 @@ use tokio::sync::SetOnce;
 
 use self::{
     jwt::is_jwt,
-    limit::{LimitKey, RateLimiter},
+    limit::LimitKey,
     service_accounts::{AccessReviews, KubernetesUser, Permission},
     tokens::{ReadSecret, SecretProblem, TokenAccess, TokenSecret, Tokens},
 };
 pub(crate) use self::{
     jwt::{Issuers, issuer},
+    limit::{MINUTE, RateLimiter, seconds as whole_seconds},
     strangers::StrangerLimits,
     tokens::{TOKEN_HASH, TokenHash},
 };
@@ -91,6 +92,9 @@ impl Verb {
 pub(crate) enum Resource {
     Webhooks,
     Responses,
+    Integrations,
+    AlertGroups,
+    AlertGroupEvents,
 }
 
 impl Resource {
@@ -98,6 +102,9 @@ impl Resource {
         match self {
             Self::Webhooks => "webhooks",
             Self::Responses => "webhookresponses",
+            Self::Integrations => "integrations",
+            Self::AlertGroups => "alertgroups",
+            Self::AlertGroupEvents => "alertgroupevents",
         }
     }
 }
@@ -109,6 +116,8 @@ pub(crate) struct Caller {
     pub(crate) namespace: Arc<str>,
     /// `Secret team/ci`, or a Kubernetes user's name.
     pub(crate) name: String,
+    /// Who does what the call asks for, as alert groups name their users: `ci`, or a Kubernetes user's name.
+    pub(crate) username: String,
 }
 
 /// The token in an `Authorization` header.
@@ -170,7 +179,8 @@ fn permit(access: &TokenAccess, named: Option<&str>, verb: Verb) -> Result<Calle
             "This token is for reading only: Secret {secret} has the label {READ_ONLY_LABEL}=true."
         )));
     }
-    Ok(Caller { namespace: Arc::clone(namespace), name: format!("Secret {secret}") })
+    let (name, username) = (format!("Secret {secret}"), secret.name.to_string());
+    Ok(Caller { namespace: Arc::clone(namespace), name, username })
 }
 
 fn throttled(wait: Duration) -> ApiError {
@@ -223,7 +233,7 @@ impl Auth {
             tokens: RwLock::default(),
             listed: SetOnce::new(),
             reviews: AccessReviews::new(client, issuers, strangers),
-            limit: RateLimiter::new(calls_per_minute, limit::MINUTE),
+            limit: RateLimiter::new(calls_per_minute, MINUTE),
             namespace: namespace.map(Into::into),
         }));
         let mut index = Fold::new(TokenIndex { auth: auth.clone(), told });
@@ -290,7 +300,7 @@ impl Auth {
         self.0.limit.call(counted, Instant::now()).map_err(throttled)?;
         let permission = Permission { verb, resource, namespace: Arc::clone(&namespace) };
         self.0.reviews.permit(hash, user, permission).await?;
-        Ok(Caller { namespace, name })
+        Ok(Caller { namespace, username: name.clone(), name })
     }
 
     async fn identify(&self, credential: Credential<'_>, hash: TokenHash, peer: PeerKey) -> Result<Identity, ApiError> {

@@ -58,7 +58,7 @@ pub(crate) async fn authorize(
 }
 
 /// The address that a call comes from: through proxies that are trusted, the last one that is not theirs.
-fn client_address(headers: &HeaderMap, peer: Option<&Peer>, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client_address(headers: &HeaderMap, peer: Option<&Peer>, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
     let lists = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     // The client's side is first. Each proxy adds the address that it was called from.
@@ -80,19 +80,34 @@ fn forwarded_address(text: &str) -> Option<IpAddr> {
 
 /// The access that a call asks for, and the methods that its route has, in OnCall's order.
 fn requested_access(method: &Method, route: &str) -> (Verb, Resource, &'static str) {
-    if route.trim_end_matches('/').ends_with("/responses") {
-        return (Verb::List, Resource::Responses, "GET, HEAD, OPTIONS");
+    // After `/api/v1/`.
+    let mut parts = route.trim_matches('/').split('/').skip(2);
+    let (collection, is_one, below) = (parts.next(), parts.next().is_some(), parts.next());
+    let read = if is_one { Verb::Get } else { Verb::List };
+    match (collection, below) {
+        (Some("integrations"), _) => (read, Resource::Integrations, "GET, HEAD, OPTIONS"),
+        (Some("alert_groups"), None) if is_one => {
+            let verb = if *method == Method::DELETE { Verb::Delete } else { read };
+            (verb, Resource::AlertGroups, "GET, DELETE, HEAD, OPTIONS")
+        }
+        (Some("alert_groups"), None) => (read, Resource::AlertGroups, "GET, HEAD, OPTIONS"),
+        // A change is an event that is created.
+        (Some("alert_groups"), Some(_)) if *method == Method::POST => {
+            (Verb::Create, Resource::AlertGroupEvents, "POST, OPTIONS")
+        }
+        (Some("alert_groups"), Some(_)) => (read, Resource::AlertGroups, "POST, OPTIONS"),
+        (_, Some(_)) => (Verb::List, Resource::Responses, "GET, HEAD, OPTIONS"),
+        (_, None) => {
+            let verb = match *method {
+                Method::POST if !is_one => Verb::Create,
+                Method::PUT | Method::PATCH if is_one => Verb::Update,
+                Method::DELETE if is_one => Verb::Delete,
+                _ => read,
+            };
+            let allowed = if is_one { "GET, PUT, PATCH, DELETE, HEAD, OPTIONS" } else { "GET, POST, HEAD, OPTIONS" };
+            (verb, Resource::Webhooks, allowed)
+        }
     }
-    let is_one = route.contains("{id}");
-    let verb = match *method {
-        Method::POST if !is_one => Verb::Create,
-        Method::PUT | Method::PATCH if is_one => Verb::Update,
-        Method::DELETE if is_one => Verb::Delete,
-        _ if is_one => Verb::Get,
-        _ => Verb::List,
-    };
-    let allowed = if is_one { "GET, PUT, PATCH, DELETE, HEAD, OPTIONS" } else { "GET, POST, HEAD, OPTIONS" };
-    (verb, Resource::Webhooks, allowed)
 }
 
 #[cfg(test)]
@@ -126,6 +141,8 @@ mod tests {
     #[test]
     fn the_access_that_a_call_asks_for_is_named_as_in_rbac() {
         let (all, one) = ("GET, POST, HEAD, OPTIONS", "GET, PUT, PATCH, DELETE, HEAD, OPTIONS");
+        let (read, group, action) = ("GET, HEAD, OPTIONS", "GET, DELETE, HEAD, OPTIONS", "POST, OPTIONS");
+        let acknowledge = "/api/v1/alert_groups/{id}/acknowledge/";
         let cases = [
             (Method::GET, "/api/v1/webhooks/", (Verb::List, Resource::Webhooks, all)),
             (Method::HEAD, "/api/v1/webhooks", (Verb::List, Resource::Webhooks, all)),
@@ -136,7 +153,17 @@ mod tests {
             (Method::PATCH, "/api/v1/actions/{id}/", (Verb::Update, Resource::Webhooks, one)),
             (Method::DELETE, "/api/v1/webhooks/{id}/", (Verb::Delete, Resource::Webhooks, one)),
             (Method::POST, "/api/v1/webhooks/{id}/", (Verb::Get, Resource::Webhooks, one)),
-            (Method::GET, "/api/v1/webhooks/{id}/responses/", (Verb::List, Resource::Responses, "GET, HEAD, OPTIONS")),
+            (Method::GET, "/api/v1/webhooks/{id}/responses/", (Verb::List, Resource::Responses, read)),
+            (Method::GET, "/api/v1/alert_groups/", (Verb::List, Resource::AlertGroups, read)),
+            (Method::POST, "/api/v1/alert_groups", (Verb::List, Resource::AlertGroups, read)),
+            (Method::GET, "/api/v1/alert_groups/{id}/", (Verb::Get, Resource::AlertGroups, group)),
+            (Method::DELETE, "/api/v1/alert_groups/{id}", (Verb::Delete, Resource::AlertGroups, group)),
+            (Method::PUT, "/api/v1/alert_groups/{id}/", (Verb::Get, Resource::AlertGroups, group)),
+            (Method::POST, acknowledge, (Verb::Create, Resource::AlertGroupEvents, action)),
+            (Method::GET, acknowledge, (Verb::Get, Resource::AlertGroups, action)),
+            (Method::GET, "/api/v1/integrations/", (Verb::List, Resource::Integrations, read)),
+            (Method::POST, "/api/v1/integrations/", (Verb::List, Resource::Integrations, read)),
+            (Method::DELETE, "/api/v1/integrations/{id}/", (Verb::Get, Resource::Integrations, read)),
         ];
         for (method, route, expected) in cases {
             assert_eq!(requested_access(&method, route), expected, "{method} {route}");

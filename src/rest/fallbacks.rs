@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{access_log::short_method, error::ApiError, json_response::json_response};
+use super::{access_log::short_method, error::ApiError, json_response::json_response, shown_path::shown_path};
 
 /// Answers OPTIONS as Django REST framework does; every answer has `Allow`.
 pub(crate) async fn options() -> Response {
@@ -21,6 +21,6 @@ pub(crate) async fn method_not_allowed(method: Method) -> ApiError {
 
 /// Answers a path that no route has.
 pub(crate) async fn no_such_path(uri: Uri) -> ApiError {
-    let path: String = uri.path().chars().take(200).collect();
+    let path = shown_path(uri.path());
     ApiError::new(StatusCode::NOT_FOUND, format!("There is nothing at {path}: the API begins with /api/v1/webhooks/."))
 }

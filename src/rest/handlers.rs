@@ -1,6 +1,8 @@
 //! The handlers of all routes: each reads its call, asks the catalog or the writer, and answers as OnCall does.
 
+mod alert_groups;
 mod body;
+mod integrations;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt, stream};
+use serde::Serialize;
 
 use super::{
     auth::Caller,
@@ -30,6 +33,8 @@ use super::{
     state::ApiState,
     webhook::{Collection, ExistingWebhook, WebhookInput, WebhookOutput},
 };
+
+pub(crate) use self::{alert_groups::*, integrations::*};
 
 /// Bound on `Location`, in bytes: proxies refuse answers whose headers do not fit into 4 KiB.
 const MAX_LOCATION: usize = 2000;
@@ -196,6 +201,12 @@ async fn list(
     let (count, entries) = api.catalog.list(&caller.namespace, &filter, |count| page(count).range());
     let (entries, permit) = api.catalog.whole_page(&caller.namespace, entries).await?;
     paginated(&page(count), &query, url, entries.iter().map(|entry| entry.body(collection).clone()), permit)
+}
+
+/// The JSON text of a body.
+fn text(body: &impl Serialize) -> Result<Bytes, ApiError> {
+    let text = serde_json::to_vec(body).map(Bytes::from);
+    text.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("write the body: {error}")))
 }
 
 /// One page of a list. `permit` is kept until a large page is sent, or the client has gone.

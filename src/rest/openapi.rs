@@ -24,13 +24,15 @@ use crate::resources::Preset;
 #[openapi(
     info(
         title = "oncall-webhooks",
-        description = "The outgoing webhooks of Grafana OnCall's API, over Webhook and WebhookResponse resources of Kubernetes. \
+        description = "The outgoing webhooks, alert groups and integrations of Grafana OnCall's API, over resources of Kubernetes. \
                        A token opens one namespace.\n\nA slash at the end of an address may be left out. HEAD is answered as GET, \
                        OPTIONS with 200, and a method that an address has not with 405; `Allow` names those that it has."
     ),
     tags(
         (name = "webhooks", description = "Outgoing webhooks"),
-        (name = "actions", description = "The same webhooks in the form that OnCall had before")
+        (name = "actions", description = "The same webhooks in the form that OnCall had before"),
+        (name = "alert_groups", description = "Alert groups, and what people do with them"),
+        (name = "integrations", description = "Where alerts come from; for reading")
     ),
     components(schemas(WebhookInput, ActionInput, Detail, BadRequest)),
     security(("token" = []))
@@ -41,7 +43,7 @@ struct Document;
 #[derive(Clone, Copy)]
 enum Operations {
     All,
-    /// Those on one webhook.
+    /// Those on one object.
     WithId,
     WithBody,
 }
@@ -83,7 +85,7 @@ const ERROR_RESPONSES: [ErrorResponse; 8] = [
         Operations::All,
         "The token is missing, opens nothing or does not allow this.",
     ),
-    ErrorResponse::new("404", "NotFound", Operations::WithId, "There is no such webhook."),
+    ErrorResponse::new("404", "NotFound", Operations::WithId, "There is no such object."),
     ErrorResponse::new("408", "Timeout", Operations::WithBody, "The body did not come in time."),
     ErrorResponse::new("413", "TooLarge", Operations::WithBody, "The body is over 1 MiB."),
     ErrorResponse::new("415", "NotJson", Operations::WithBody, "The body is not JSON by its Content-Type."),
@@ -129,24 +131,17 @@ pub fn document() -> openapi::OpenApi {
     }));
     components.responses.extend(ERROR_RESPONSES.map(|error| (error.name.to_owned(), error.response().into())));
     for (path, item) in &mut document.paths.paths {
-        let operations = [
-            (&mut item.get, false),
-            (&mut item.post, true),
-            (&mut item.put, true),
-            (&mut item.patch, true),
-            (&mut item.delete, false),
-        ];
-        for (operation, has_body) in operations {
-            if let Some(operation) = operation {
-                complete(operation, path, has_body);
-            }
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            complete(operation, path);
         }
     }
     document
 }
 
 /// Completes an operation: its body must be sent, and its answers have the common headers and error responses.
-fn complete(operation: &mut Operation, path: &str, has_body: bool) {
+fn complete(operation: &mut Operation, path: &str) {
+    let has_body = operation.request_body.is_some();
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.required = Some(Required::True);
     }
@@ -161,7 +156,11 @@ fn complete(operation: &mut Operation, path: &str, has_body: bool) {
         Operations::WithId => path.contains("{id}"),
         Operations::WithBody => has_body,
     });
-    answers.extend(errors.map(|error| (error.status.to_owned(), Ref::from_response_name(error.name).into())));
+    for error in errors {
+        // Some operations say themselves what it means.
+        let known = answers.entry(error.status.to_owned());
+        known.or_insert_with(|| Ref::from_response_name(error.name).into());
+    }
 }
 
 /// The schemas of bodies that create a webhook: the fields of an update, some of which must be there.

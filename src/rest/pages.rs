@@ -50,7 +50,7 @@ impl QueryParams {
 }
 
 /// Python's `int(text)` for digits of ASCII; the greatest number, or its negative, for one with more digits.
-fn int(text: &str) -> Option<i64> {
+pub(crate) fn int(text: &str) -> Option<i64> {
     let text = text.trim_matches(is_python_space);
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -15,6 +15,13 @@ use crate::server::{Peer, is_trusted};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestUrl(pub(crate) String);
 
+impl RequestUrl {
+    /// All before the path that routes have, which begins with `/api/v1/`.
+    pub(crate) fn base(&self) -> &str {
+        self.0.rsplit_once("/api/v1/").map_or(&*self.0, |(base, _)| base)
+    }
+}
+
 impl FromRequestParts<Arc<ApiState>> for RequestUrl {
     type Rejection = std::convert::Infallible;
 

@@ -2,15 +2,17 @@
 //! the API.
 //!
 //! ```text
-//! call ─► access log ─► authorization ─► handler
-//!              └─► no such path  └─► 403, 429, 503
+//! call ─► access log ─┬─► authorization ─► handler
+//!                     │         └─► 403, 429, 503
+//!                     ├─► intake: its callers have tokens of their own
+//!                     └─► no such path
 //! ```
 
 use std::sync::Arc;
 
 use axum::{Router, middleware, routing::options};
 
-use super::{access_log, authorization, docs_page, fallbacks, routes, state::ApiState};
+use super::{access_log, authorization, docs_page, fallbacks, intake, routes, state::ApiState};
 
 /// The API, ready to be served.
 pub(crate) fn router(api: &Arc<ApiState>) -> Router {
@@ -26,6 +28,7 @@ pub(crate) fn router(api: &Arc<ApiState>) -> Router {
     router
         .method_not_allowed_fallback(fallbacks::method_not_allowed)
         .route_layer(middleware::from_fn_with_state(Arc::clone(api), authorization::authorize))
+        .merge(intake::routes())
         .fallback(fallbacks::no_such_path)
         .layer(middleware::from_fn(access_log::log))
         .with_state(Arc::clone(api))

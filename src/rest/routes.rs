@@ -14,5 +14,15 @@ pub(crate) fn all() -> Vec<UtoipaMethodRouter<Arc<ApiState>>> {
         routes!(h::list_responses),
         routes!(h::list_actions, h::create_action),
         routes!(h::get_action, h::put_action, h::patch_action, h::delete_action),
+        routes!(h::list_integrations),
+        routes!(h::get_integration),
+        routes!(h::list_alert_groups),
+        routes!(h::get_alert_group, h::delete_alert_group),
+        routes!(h::acknowledge_alert_group),
+        routes!(h::unacknowledge_alert_group),
+        routes!(h::resolve_alert_group),
+        routes!(h::unresolve_alert_group),
+        routes!(h::silence_alert_group),
+        routes!(h::unsilence_alert_group),
     ]
 }

@@ -3,13 +3,19 @@
 #![expect(dead_code, reason = "for the document alone: calls are read, and answers are put together, field by field")]
 
 mod actions;
+mod alert_groups;
 
 use std::collections::HashMap;
 
 use utoipa::{IntoParams, ToSchema};
 
-pub(crate) use self::actions::{ActionInput, ActionOutput};
-use super::{responses::ResponseBody, webhook::WebhookOutput};
+pub(crate) use self::{
+    actions::{ActionInput, ActionOutput},
+    alert_groups::{AlertGroupFilterParams, AlertGroupIdParams, Deletion, FilterFaults, NotDeleted, Silencing},
+};
+use super::{
+    alert_groups::AlertGroupBody, integrations::IntegrationBody, responses::ResponseBody, webhook::WebhookOutput,
+};
 
 /// Defines a type for one page of a list of `$item`.
 macro_rules! page_of {
@@ -35,6 +41,8 @@ macro_rules! page_of {
 page_of!(WebhookOutput<'static>, WebhookPage);
 page_of!(ActionOutput, ActionPage);
 page_of!(ResponseBody<'static>, WebhookResponsePage);
+page_of!(IntegrationBody<'static>, IntegrationPage);
+page_of!(AlertGroupBody<'static>, AlertGroupPage);
 
 /// Which page of a list.
 #[derive(IntoParams)]
@@ -48,7 +56,7 @@ pub(crate) struct PageParams {
     perpage: Option<u64>,
 }
 
-/// Which webhooks of a list.
+/// Which of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FilterParams {
@@ -63,6 +71,14 @@ pub(crate) struct FilterParams {
 #[into_params(parameter_in = Path)]
 pub(crate) struct IdParams {
     /// `WH` and 12 or more of A–Z without O, and 1–9.
+    id: String,
+}
+
+/// Which integration.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct IntegrationIdParams {
+    /// `C` and 12 or more of A–Z without O, and 1–9.
     id: String,
 }
 

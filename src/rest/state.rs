@@ -1,13 +1,24 @@
 //! The state that all handlers share: caches, the writer, who is let in, and bounds on work that goes on at a time.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
-use tokio::task::JoinError;
+use tokio::{
+    task::JoinError,
+    time::{error::Elapsed, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    auth::Auth, catalog::Catalog, error::ApiError, permits::Permits, responses::Responses, writer::WebhookWriter,
+    alert_groups::{AlertGroupChanges, AlertGroups},
+    auth::Auth,
+    catalog::Catalog,
+    error::ApiError,
+    intake::Intake,
+    integrations::Integrations,
+    permits::Permits,
+    responses::Responses,
+    writer::WebhookWriter,
 };
 use crate::{kubernetes::probes::Ready, rendering::RenderingPool};
 
@@ -17,7 +28,11 @@ pub(crate) struct ApiState {
     pub(crate) ready: Ready,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) responses: Arc<Responses>,
+    pub(crate) integrations: Arc<Integrations>,
+    pub(crate) alert_groups: Arc<AlertGroups>,
+    pub(crate) alert_group_changes: Arc<AlertGroupChanges>,
     pub(crate) writer: Arc<WebhookWriter>,
+    pub(crate) intake: Intake,
     /// Networks of proxies whose `X-Forwarded-*` headers are believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// One for each KiB of requests' bodies in memory.
@@ -39,6 +54,16 @@ impl ApiState {
     }
 }
 
+/// Runs a write, also when the client does not wait for it, but no longer than `limit`. What a client is told to send again is
+/// not written after all, behind what the client has sent since.
+pub(crate) async fn run_within<T: Send + 'static>(
+    writes: &TaskTracker,
+    limit: Duration,
+    write: impl Future<Output = T> + Send + 'static,
+) -> Result<Result<T, Elapsed>, JoinError> {
+    writes.spawn(timeout(limit, write)).await
+}
+
 /// The answer to a call that has panicked elsewhere: the panic is in the log.
 pub(crate) fn panicked() -> ApiError {
     tracing::error!("a call ended early");
@@ -49,4 +74,30 @@ pub(crate) fn panicked() -> ApiError {
 pub(crate) fn ended_early(error: &JoinError) -> ApiError {
     tracing::error!(%error, "a call ended early");
     ApiError::internal()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_takes_too_long_is_not_made_when_its_client_has_been_told() {
+        let writes = TaskTracker::new();
+        let (let_go, held) = oneshot::channel::<()>();
+        assert!(run_within(&writes, Duration::from_millis(1), held).await.unwrap().is_err());
+        assert_eq!(let_go.send(()), Err(()));
+    }
+
+    #[tokio::test]
+    async fn a_write_is_made_also_when_its_client_does_not_wait() {
+        let writes = TaskTracker::new();
+        let ((let_go, held), (tell, told)) = (oneshot::channel::<()>(), oneshot::channel());
+        let write = held.map(|held| tell.send(held));
+        assert!(run_within(&writes, Duration::from_mins(1), write).now_or_never().is_none());
+        let_go.send(()).unwrap();
+        assert_eq!(told.await, Ok(Ok(())));
+    }
 }

@@ -25,13 +25,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "set up the client:", err)
 		os.Exit(1)
 	}
-	if err := run(client.Webhooks); err != nil {
+	run := func() error { return webhooks(client.Webhooks) }
+	if id := os.Getenv("ONCALL_ALERT_GROUP"); id != "" {
+		run = func() error { return alerts(client, id) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(webhooks *aapi.WebhookService) error {
+func webhooks(webhooks *aapi.WebhookService) error {
 	password, data := "s3cret-of-go", "{\"text\": \"{{ alert_group.title }}\"}\n"
 	wanted := aapi.CreateWebhookOptions{
 		Name:             "Made by Go",
@@ -80,6 +84,39 @@ func run(webhooks *aapi.WebhookService) error {
 	}
 	gone, response, err := webhooks.GetWebhook(created.ID, &aapi.GetWebhookOptions{})
 	return say("get deleted", response, err, gone)
+}
+
+// alerts reads alert groups and integrations: the client changes none.
+func alerts(client *aapi.Client, id string) error {
+	group, response, err := client.AlertGroups.GetAlertGroup(id)
+	if err := say("get", response, err, group); err != nil {
+		return err
+	}
+	lists := []struct {
+		name    string
+		options aapi.ListAlertGroupOptions
+	}{
+		{"list all", aapi.ListAlertGroupOptions{}},
+		{"list by id and state", aapi.ListAlertGroupOptions{AlertGroupID: id, State: "new"}},
+		{"list by time", aapi.ListAlertGroupOptions{StartedAt: "2020-01-01T00:00:00_2020-01-02T00:00:00"}},
+		{"list an unknown state", aapi.ListAlertGroupOptions{State: "firing"}},
+	}
+	for _, list := range lists {
+		groups, response, err := client.AlertGroups.ListAlertGroups(&list.options)
+		if err := say(list.name, response, err, groups); err != nil {
+			return err
+		}
+	}
+	integrations, response, err := client.Integrations.ListIntegrations(&aapi.ListIntegrationOptions{Name: "Production"})
+	if err := say("list integrations", response, err, integrations); err != nil {
+		return err
+	}
+	if integrations == nil || len(integrations.Integrations) != 1 {
+		return fmt.Errorf("nothing to go on with")
+	}
+	integration, response, err := client.Integrations.GetIntegration(
+		integrations.Integrations[0].ID, &aapi.GetIntegrationOptions{})
+	return say("get integration", response, err, integration)
 }
 
 func say[T any](name string, response *http.Response, err error, result *T) error {

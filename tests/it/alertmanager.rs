@@ -1,5 +1,7 @@
 //! What a real Alertmanager sends, alone and as a cluster, and that it can be ended and started again under our hands.
 
+mod intake;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::{Alert, Alertmanager, Answer, Received, Receiver, config_to};

@@ -5,10 +5,12 @@
 //!                                       └──────────────── kubectl, kube-rs: what a person sees ────────────┘
 //! ```
 
+mod alert_groups;
 mod conformance;
 mod curl;
 mod gitops;
 mod goclient;
+mod integrations;
 mod isolation;
 mod layouts;
 mod manifest;
@@ -48,7 +50,7 @@ async fn shared() -> &'static Api {
 }
 
 /// An API process, with `more` arguments, which replace the chart's of the same name.
-async fn start(name: &str, more: &[&str]) -> Api {
+pub(crate) async fn start(name: &str, more: &[&str]) -> Api {
     let (_, installation) = tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster");
     start_with(name, &installation.api_kubeconfig, more).await
 }

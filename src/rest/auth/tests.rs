@@ -80,7 +80,7 @@ fn index(auth: &Auth) -> TokenIndex {
 }
 
 fn team(name: &str) -> Caller {
-    Caller { namespace: "team".into(), name: format!("Secret team/{name}") }
+    Caller { namespace: "team".into(), name: format!("Secret team/{name}"), username: name.to_owned() }
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Reads a request's body and checks its fields, within bounds on time and memory.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
-    body::{Body, HttpBody},
+    body::Body,
     http::{HeaderMap, StatusCode, header},
 };
-use futures::StreamExt;
 
 use crate::{
     core::{
@@ -14,22 +13,17 @@ use crate::{
         json::{self, Json},
     },
     rest::{
+        body,
         error::ApiError,
         state::{ApiState, panicked},
         webhook::{Collection, ExistingWebhook, WebhookInput},
     },
 };
 
-/// Bound on a request's body, in bytes. Kubernetes stores objects of hardly more.
-const MAX_BODY: u32 = 1024 * 1024;
-/// Bound on the time that a request's body takes to come.
-const BODY_TIME: Duration = Duration::from_secs(10);
-
-/// Reads a body, in the charset that its `Content-Type` names; one of no bytes is an empty object. Parsing it and trying its
-/// templates out is work that must not hold up other calls.
+/// Reads a body of JSON with the fields of a webhook, whose templates are tried out.
 ///
 /// # Errors
-/// The body is too long, does not come in time, is not of a known charset, is not JSON or has wrong fields; or too many calls do the same.
+/// As [`read_json`]; or fields are wrong.
 pub(super) async fn read(
     api: &ApiState,
     namespace: &Arc<str>,
@@ -38,12 +32,23 @@ pub(super) async fn read(
     collection: Collection,
     existing: Option<ExistingWebhook>,
 ) -> Result<WebhookInput, ApiError> {
-    let length = announced_length(&body)?;
-    let memory = api.bodies.take(namespace, length.div_ceil(1024)).await?;
-    let bytes = tokio::time::timeout(BODY_TIME, collect(body, length)).await.unwrap_or_else(|_| {
-        let detail = format!("The request's body did not come within {} seconds.", BODY_TIME.as_secs());
-        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, detail))
-    })?;
+    read_json(api, namespace, headers, body, move |body| WebhookInput::read(&body, collection, existing)).await
+}
+
+/// Reads a body, in the charset that its `Content-Type` names; one of no bytes is an empty object. Parsing it and what `use_body` does
+/// with it is work that must not hold up other calls.
+///
+/// # Errors
+/// The body is too long, does not come in time, is not of a known charset, or is not JSON; too many calls do the same; or `use_body`
+/// refuses it.
+pub(super) async fn read_json<T: Send + 'static>(
+    api: &ApiState,
+    namespace: &Arc<str>,
+    headers: &HeaderMap,
+    body: Body,
+    use_body: impl FnOnce(Json) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (bytes, memory) = body::read(&api.bodies, namespace, body).await?;
     let content_type = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
     let charset = charset::named(content_type);
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -59,7 +64,7 @@ pub(super) async fn read(
         drop((bytes, memory));
         let body =
             body.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("JSON parse error - {error}")))?;
-        WebhookInput::read(&body, collection, existing)
+        use_body(body)
     });
     reading.await.unwrap_or_else(|_| Err(panicked()))
 }
@@ -74,31 +79,6 @@ fn parse(body: &[u8], charset: Option<&str>) -> Result<Json, String> {
         None => json::parse(body),
         Some(charset) => json::parse(&charset::to_utf8(body, charset)?),
     }
-}
-
-/// The length that a body says it has, in bytes; the greatest if it does not say.
-fn announced_length(body: &Body) -> Result<u32, ApiError> {
-    let Some(length) = body.size_hint().exact() else { return Ok(MAX_BODY) };
-    u32::try_from(length).ok().filter(|length| *length <= MAX_BODY).ok_or_else(too_large)
-}
-
-async fn collect(body: Body, length: u32) -> Result<Vec<u8>, ApiError> {
-    let mut stream = body.into_data_stream();
-    // Grown bit by bit, it would be twice as large.
-    let mut bytes = Vec::with_capacity(length as usize);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "The request's body ended early."))?;
-        if bytes.len() + chunk.len() > MAX_BODY as usize {
-            return Err(too_large());
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-fn too_large() -> ApiError {
-    let detail = format!("The request's body is over {} MiB.", MAX_BODY / 1024 / 1024);
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
 #[cfg(test)]

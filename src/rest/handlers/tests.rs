@@ -13,13 +13,17 @@ use crate::{
     kubernetes::{objects::Objects, probes::Ready},
     rendering::RenderingPool,
     rest::{
+        alert_groups::{AlertGroupChanges, AlertGroups},
         auth::{Auth, AuthSettings},
         catalog::Catalog,
         credentials::CredentialStore,
+        intake::{Intake, IntakeLimits},
+        integrations::Integrations,
         permits::Permits,
         responses::Responses,
         writer::{WebhookWriter, WriteRules},
     },
+    secrets::Secrets,
 };
 
 /// The state of an API whose API server is away.
@@ -31,14 +35,20 @@ fn api() -> ApiState {
     let objects = Objects::new(client.clone(), "test");
     let catalog = Arc::new(Catalog::new(objects.clone(), 1 << 20));
     let credentials = CredentialStore::new(objects.clone(), TaskTracker::default());
+    let alert_groups = Arc::new(AlertGroups::new(objects.clone(), 1 << 20));
     let rules = WriteRules { allow_managed: false, keep_credentials: false };
+    let limits = IntakeLimits { per_minute: 300, open_alert_groups: 10, memory: 1 << 20 };
     let short = Duration::from_millis(20);
     ApiState {
         auth: Auth::new(client, AuthSettings { calls_per_minute: 300, ..AuthSettings::default() }).0,
         ready: Ready::default(),
         writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, rules)),
         catalog,
-        responses: Arc::new(Responses::new(objects, 1 << 20)),
+        intake: Intake::new(objects.clone(), Secrets::new(1 << 20), limits),
+        responses: Arc::new(Responses::new(objects.clone(), 1 << 20)),
+        integrations: Arc::new(Integrations::new(objects.clone(), 1 << 20)),
+        alert_group_changes: Arc::new(AlertGroupChanges::new(objects, Arc::clone(&alert_groups))),
+        alert_groups,
         trusted_proxies: Vec::new(),
         bodies: Permits::new(1024, 1024, "bodies").waiting(short),
         validations: Permits::new(1, 1, "validations").waiting(short),
@@ -48,7 +58,7 @@ fn api() -> ApiState {
 }
 
 async fn sent(api: &Arc<ApiState>, media_type: &str, body: Body) -> (u16, Value) {
-    let caller = Caller { namespace: "team".into(), name: "Secret team/ci".to_owned() };
+    let caller = Caller { namespace: "team".into(), name: "Secret team/ci".to_owned(), username: "ci".to_owned() };
     let routes = Router::new().route("/", post(create_webhook)).layer(Extension(caller));
     let request = Request::post("/").header(header::CONTENT_TYPE, media_type).body(body).unwrap();
     let response = routes.with_state(Arc::clone(api)).oneshot(request).await.unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::output;
 
-use super::{Team, id, plain};
+use super::{Team, alert_groups, id, plain};
 
 /// The README's calls, in order.
 fn documented() -> Vec<&'static str> {
@@ -20,7 +20,7 @@ async fn shell(team: &Team, id: &str, command: &str) -> (Value, String) {
     shell
         .args(["-c", &format!("{command} --silent --show-error --noproxy '*' --write-out '\\n%{{http_code}}'")])
         .envs([("ONCALL_API_URL", &team.url), ("TOKEN", &team.token)])
-        .env("WEBHOOK_ID", id);
+        .envs([("WEBHOOK_ID", id), ("ALERT_GROUP_ID", id)]);
     let printed = tokio::task::spawn_blocking(move || output(&mut shell)).await.expect("run curl").expect("curl");
     let (body, status) = printed.rsplit_once('\n').expect("a status");
     let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).expect("a body of JSON") };
@@ -30,7 +30,7 @@ async fn shell(team: &Team, id: &str, command: &str) -> (Value, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_of_the_readme_works_as_typed() {
     let team = Team::new("curl").await;
-    let [create, list, get, disable, responses, delete] = documented()[..] else {
+    let [create, list, get, disable, responses, delete, ..] = documented()[..] else {
         panic!("the README shows other calls");
     };
     let (created, status) = shell(&team, "", create).await;
@@ -61,4 +61,17 @@ async fn each_call_of_the_readme_works_as_typed() {
         let (printed, code) = shell(&team, &id, command).await;
         assert_eq!((printed.to_string(), code.as_str()), (body.to_string(), status), "{command}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_calls_about_alert_groups_work_as_typed() {
+    let (_world, team) = alert_groups::team("curl-alerts").await;
+    let group = alert_groups::opened(&team, "prod", "Disk is full").await;
+    let status = group.status.expect("a status");
+    let [.., list, silence] = documented()[..] else { panic!("the README shows other calls") };
+    let (listed, code) = shell(&team, "", list).await;
+    assert_eq!((&listed["results"][0]["id"], &listed["count"], &*code), (&json!(status.id), &json!(1), "200"));
+    assert_eq!(shell(&team, &status.id, silence).await, (Value::Null, "200".to_owned()));
+    let (listed, _) = shell(&team, "", list).await;
+    assert_eq!(listed["results"], json!([]));
 }

@@ -1,28 +1,48 @@
 //! OnCall's own Go client, unchanged, in a program that uses all that it can do with webhooks.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
 
+use oncall_webhooks::core::id::integration_id;
 use serde_json::{Value, json};
 use support::output;
 
-use super::{Team, id};
+use super::{
+    Team,
+    alert_groups::{self, opened},
+    id,
+};
 
-/// Builds the program of tests/goclient and runs it. It needs the Go that the control plane is built with.
-fn run(url: &str, token: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goclient");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goclient");
-    let mut go = Command::new("go");
-    go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".").current_dir(folder);
-    output(go.env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("CGO_ENABLED", "0")).expect("build the Go client");
-    output(Command::new(program).env("ONCALL_API_URL", url).env("ONCALL_TOKEN", token)).expect("run the Go client")
+/// Builds the program of tests/goclient and runs it with these variables. It needs the Go that the control plane is built with.
+fn run(variables: &[(&str, String)]) -> String {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goclient");
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goclient");
+        let mut go = Command::new("go");
+        go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".").current_dir(folder);
+        go.env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("CGO_ENABLED", "0");
+        output(&mut go).expect("build the Go client");
+        program
+    });
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    output(Command::new(&*BUILT).envs(variables)).expect("run the Go client")
+}
+
+/// What the program says of its steps.
+async fn steps(team: &Team, alert_group: Option<&str>) -> Vec<Value> {
+    let mut variables = vec![("ONCALL_API_URL", team.url.clone()), ("ONCALL_TOKEN", team.token.clone())];
+    variables.extend(alert_group.map(|id| ("ONCALL_ALERT_GROUP", id.to_owned())));
+    let said = tokio::task::spawn_blocking(move || run(&variables)).await.expect("run the Go client");
+    said.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oncalls_go_client_creates_lists_reads_updates_and_deletes() {
     let team = Team::new("goclient").await;
-    let (url, token) = (team.url.clone(), team.token.clone());
-    let said = tokio::task::spawn_blocking(move || run(&url, &token)).await.expect("run the Go client");
-    let steps: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let steps = steps(&team, None).await;
 
     let made = id(&steps[0]["result"]).to_owned();
     let webhook = |name: &str, method: &str, password: Value| {
@@ -54,6 +74,55 @@ async fn oncalls_go_client_creates_lists_reads_updates_and_deletes() {
             "step": "get deleted", "status": 404,
             "error": failed("GET", &format!("{made}/"), 404, "{detail: Not found.}"),
         }),
+    ];
+    assert_eq!(steps, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oncalls_go_client_reads_alert_groups_and_integrations() {
+    let (_world, team) = alert_groups::team("goclient-alerts").await;
+    team.apply(
+        "{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: prod}, spec: {type: webhook, name: Production}}",
+    )
+    .await;
+    let group = opened(&team, "prod", "Disk is full").await;
+    let status = group.status.as_ref().expect("a status");
+    let steps = steps(&team, Some(&status.id)).await;
+
+    let integration = integration_id(&team.namespace, "prod");
+    let group = json!({
+        "id": status.id, "integration_id": integration, "route_id": "", "alerts_count": 1, "state": "firing",
+        "created_at": status.created_at.expect("a time").to_string(), "resolved_at": "", "acknowledged_at": "",
+        "title": "Disk is full", "permalinks": {"slack": "", "slack_app": "", "telegram": "", "web": ""},
+    });
+    let (none, message) = (Value::Null, json!({"title": null, "message": null, "image_url": null}));
+    let link = format!("{}/integrations/v1/webhook/namespaces/{}/prod/", team.url, team.namespace);
+    let integration = json!({
+        "id": integration, "team_id": "", "name": "Production", "link": link, "inbound_email": "", "incidents_count": 0,
+        "type": "webhook", "labels": null, "dynamic_labels": null,
+        "default_route": {
+            "id": "", "escalation_chain_id": null, "slack": {"channel_id": null, "enabled": false},
+            "telegram": {"id": null, "enabled": false},
+        },
+        "templates": {
+            "grouping_key": none, "resolve_signal": none, "acknowledge_signal": none, "source_link": none,
+            "slack": message, "web": message, "msteams": none, "telegram": message, "phone_call": {"title": null},
+            "sms": {"title": null}, "email": none, "mobile_app": none,
+        },
+    });
+    let list = |results: Value| json!({"count": results.as_array().map(Vec::len), "next": null, "previous": null, "results": results});
+    let unknown = format!(
+        "GET {}/api/v1/alert_groups/: 400 {{state: Must be one of the following: new, acknowledged, resolved, silenced}}",
+        team.url
+    );
+    let expected = [
+        json!({"step": "get", "status": 200, "result": group}),
+        json!({"step": "list all", "status": 200, "result": list(json!([group]))}),
+        json!({"step": "list by id and state", "status": 200, "result": list(json!([group]))}),
+        json!({"step": "list by time", "status": 200, "result": list(json!([]))}),
+        json!({"step": "list an unknown state", "status": 400, "error": unknown}),
+        json!({"step": "list integrations", "status": 200, "result": list(json!([integration]))}),
+        json!({"step": "get integration", "status": 200, "result": integration}),
     ];
     assert_eq!(steps, expected);
 }

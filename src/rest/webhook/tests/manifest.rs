@@ -125,7 +125,7 @@ fn a_new_webhook_is_written_without_defaults() {
 #[test]
 fn only_a_webhook_that_was_sent_as_disabled_never_fires() {
     let event = EventFacts {
-        event_type: EventType::Resolve,
+        event_type: Some(EventType::Resolve),
         alert_group_id: "I1".into(),
         integration_id: None,
         webhook_refs: Vec::new(),

@@ -1,0 +1,169 @@
+//! The alert groups of each namespace: what lists and filters need of all of them, and what answers show of those that were asked
+//! for.
+//!
+//! ```text
+//! watch ─► AlertGroupIndex ─► AlertGroups ─┬─► list, get ─► shown objects ─► AlertGroupBody
+//!                                          └─► Sightings ─► a call that has asked for a change waits for it
+//! action ─► refusal, or AlertGroupEvent ─► the operator's leader, which alone writes AlertGroups
+//! ```
+
+mod action;
+mod body;
+mod filter;
+mod listed;
+mod sightings;
+mod stored;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
+
+use parking_lot::RwLock;
+
+pub(crate) use self::{
+    action::{Action, AlertGroupChanges, silenced_until},
+    body::AlertGroupBody,
+    filter::AlertGroupFilter,
+    listed::{ListedAlertGroup, WatchedAlertGroup},
+    stored::StoredAlertGroup,
+};
+use self::{
+    listed::Opening,
+    sightings::{Sighting, Sightings},
+};
+use super::shown::ShownObjects;
+use crate::kubernetes::{
+    index::Index,
+    name::{NamespacedName, name_of},
+    objects::Objects,
+};
+
+/// The alert groups of one namespace.
+#[derive(Default)]
+struct NamespaceGroups {
+    by_name: HashMap<Arc<str>, Arc<ListedAlertGroup>>,
+    /// Oldest first.
+    in_order: BTreeMap<Opening, Arc<ListedAlertGroup>>,
+    /// By id; where several have the same, the oldest is first.
+    by_id: BTreeMap<(Arc<str>, Opening), Arc<ListedAlertGroup>>,
+}
+
+impl NamespaceGroups {
+    fn insert(&mut self, group: &Arc<ListedAlertGroup>) {
+        self.remove(&group.name.name);
+        self.in_order.insert(group.opening.clone(), Arc::clone(group));
+        self.by_id.insert((Arc::clone(&group.id), group.opening.clone()), Arc::clone(group));
+        self.by_name.insert(Arc::clone(&group.name.name), Arc::clone(group));
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(group) = self.by_name.remove(name) {
+            self.in_order.remove(&group.opening);
+            self.by_id.remove(&(Arc::clone(&group.id), group.opening.clone()));
+        }
+    }
+}
+
+/// All alert groups that are watched.
+pub(crate) struct AlertGroups {
+    namespaces: RwLock<HashMap<Arc<str>, NamespaceGroups>>,
+    /// As answers show them.
+    pub(crate) shown: ShownObjects<StoredAlertGroup>,
+    sightings: Sightings,
+}
+
+impl AlertGroups {
+    /// Keeps what answers show at hand up to `budget` bytes.
+    pub(crate) fn new(objects: Objects, budget: u64) -> Self {
+        Self {
+            namespaces: RwLock::default(),
+            shown: ShownObjects::new(objects, budget),
+            sightings: Sightings::default(),
+        }
+    }
+
+    /// The alert group with an id.
+    pub(crate) fn get(&self, namespace: &str, id: &str) -> Option<Arc<ListedAlertGroup>> {
+        let namespaces = self.namespaces.read();
+        let by_id = &namespaces.get(namespace)?.by_id;
+        let of_id = by_id.range((Arc::from(id), Opening::FIRST)..).next();
+        of_id.filter(|((found, _), _)| **found == *id).map(|(_, group)| Arc::clone(group))
+    }
+
+    /// How many alert groups pass the filter, and those of one page, newest first: `page` tells for that number which range the
+    /// page is.
+    pub(crate) fn list(
+        &self,
+        namespace: &str,
+        passes: impl Fn(&ListedAlertGroup) -> bool,
+        page: impl FnOnce(usize) -> Range<usize>,
+    ) -> (usize, Vec<Arc<ListedAlertGroup>>) {
+        let namespaces = self.namespaces.read();
+        let Some(groups) = namespaces.get(namespace) else { return (0, Vec::new()) };
+        let passing: Vec<_> = groups.in_order.values().rev().filter(|group| passes(group)).collect();
+        let range = page(passing.len());
+        (passing.len(), passing.iter().skip(range.start).take(range.len()).map(|group| Arc::clone(group)).collect())
+    }
+
+    /// Takes in a state of an alert group. One that the operator has not written yet is not there for callers.
+    fn insert(&self, group: &WatchedAlertGroup) {
+        let name = name_of(group);
+        let Some((listed, events)) = ListedAlertGroup::read(group) else { return self.remove(&name) };
+        let listed = Arc::new(listed);
+        self.namespaces.write().entry(Arc::clone(&name.namespace)).or_default().insert(&listed);
+        self.sightings.tell(&name, || Sighting::State(listed, events));
+    }
+
+    /// Takes in that an alert group is gone.
+    fn remove(&self, name: &NamespacedName) {
+        let mut namespaces = self.namespaces.write();
+        if let Some(groups) = namespaces.get_mut(&name.namespace) {
+            groups.remove(&name.name);
+            if groups.by_name.is_empty() {
+                namespaces.remove(&name.namespace);
+            }
+        }
+        drop(namespaces);
+        self.shown.forget(name);
+        self.sightings.tell(name, || Sighting::Gone);
+    }
+}
+
+/// Keeps the alert groups as the watch shows them.
+pub(crate) struct AlertGroupIndex(pub(crate) Arc<AlertGroups>);
+
+impl Index for AlertGroupIndex {
+    type Object = WatchedAlertGroup;
+    type Listed = NamespacedName;
+
+    fn begin_list(&mut self) {
+        self.0.shown.forget_all();
+    }
+
+    fn list(&mut self, group: &WatchedAlertGroup) -> NamespacedName {
+        self.0.insert(group);
+        name_of(group)
+    }
+
+    fn retain(&mut self, listed: Vec<NamespacedName>) {
+        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
+        let namespaces = self.0.namespaces.read();
+        let known = namespaces.values().flat_map(|groups| groups.by_name.values()).map(|group| &group.name);
+        let gone: Vec<NamespacedName> = known.filter(|name| !listed.contains(*name)).cloned().collect();
+        drop(namespaces);
+        gone.iter().for_each(|name| self.0.remove(name));
+    }
+
+    fn apply(&mut self, group: &WatchedAlertGroup) {
+        self.0.insert(group);
+    }
+
+    fn delete(&mut self, group: &WatchedAlertGroup) {
+        self.0.remove(&name_of(group));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! What answers show of an alert group, as the API server has it.
+
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    core::alert_groups::AlertGroupState,
+    kubernetes::resource_version::{ResourceVersion, version_in},
+    resources::{AlertGroup, AlertGroupAct, AlertGroupSpec, EventPlace},
+    rest::shown::Shown,
+};
+
+/// The part of an AlertGroup that answers show. Payloads stay the text that they are.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoredAlertGroup {
+    metadata: ObjectMeta,
+    pub(super) spec: AlertGroupSpec,
+    #[serde(default)]
+    pub(super) status: StoredStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct StoredStatus {
+    pub(super) id: String,
+    pub(super) state: AlertGroupState,
+    pub(super) title: String,
+    pub(super) alerts_count: u32,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) acknowledged: Option<AlertGroupAct>,
+    pub(super) resolved: Option<AlertGroupAct>,
+    pub(super) silenced: Option<AlertGroupAct>,
+    first_payload: Option<Box<RawValue>>,
+    last_payload: Option<Box<RawValue>>,
+    pub(super) last_alert: Option<EventPlace>,
+}
+
+impl StoredAlertGroup {
+    /// Name of the Integration that received its alerts.
+    pub(crate) fn integration(&self) -> &str {
+        &self.spec.integration_ref.name
+    }
+}
+
+impl StoredStatus {
+    /// The last alert as it was received. The first one is stored once.
+    pub(super) fn payload(&self) -> Option<&RawValue> {
+        self.last_payload.as_ref().or(self.first_payload.as_ref()).map(AsRef::as_ref)
+    }
+}
+
+impl Shown for StoredAlertGroup {
+    type Object = AlertGroup;
+
+    fn version(&self) -> ResourceVersion {
+        version_in(&self.metadata)
+    }
+
+    fn size(&self) -> usize {
+        let StoredStatus { title, first_payload, last_payload, .. } = &self.status;
+        let payloads = [first_payload, last_payload].into_iter().flatten();
+        2000 + title.len() + payloads.map(|payload| payload.get().len()).sum::<usize>()
+    }
+}

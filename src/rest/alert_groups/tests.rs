@@ -1,0 +1,227 @@
+use std::{ops::Range, time::Duration};
+
+use axum::http::{Request, Response};
+use jiff::Timestamp;
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+use tower::{BoxError, service_fn};
+
+use super::*;
+use crate::{
+    kubernetes::index::Fold,
+    rest::{auth::Caller, pages::QueryParams},
+};
+
+/// An alert group that was opened by the event of this version, with these fields of its status.
+fn mk_group(name: &str, version: u64, status: Value) -> WatchedAlertGroup {
+    let mut group = json!({
+        "apiVersion": "oncall.dev/v1alpha1", "kind": "AlertGroup",
+        "metadata": {"namespace": "team", "name": name, "uid": format!("uid-{name}"), "resourceVersion": "900"},
+        "spec": {"integrationRef": {"name": "prod", "id": "CPROD"}, "groupingId": "g"},
+        "status": {
+            "id": name.to_uppercase(), "createdAt": "2026-01-01T00:00:00Z",
+            "transitions": [{"verdict": "Opened", "eventRef": {"name": "e", "uid": "opened"}, "time": "2026-01-01T00:00:00Z", "version": version.to_string()}],
+        },
+    });
+    let Value::Object(status) = status else { unreachable!("an object") };
+    group["status"].as_object_mut().unwrap().extend(status);
+    serde_json::from_value(group).unwrap()
+}
+
+fn mk_act() -> Value {
+    json!({"time": "2026-01-01T00:00:01Z", "user": "ann"})
+}
+
+/// Alert groups whose API server answers every call with this.
+fn mk_groups(answer: &Value) -> Arc<AlertGroups> {
+    Arc::new(AlertGroups::new(objects(answer), 1 << 20))
+}
+
+fn objects(answer: &Value) -> Objects {
+    let text = answer.to_string();
+    let server = service_fn(move |_: Request<Body>| {
+        let body = Body::from(text.clone().into_bytes());
+        async { Ok::<_, BoxError>(Response::new(body)) }
+    });
+    Objects::new(Client::new(server, "default"), "test")
+}
+
+fn names(groups: &AlertGroups, page: impl FnOnce(usize) -> Range<usize>) -> (usize, Vec<String>) {
+    let (count, listed) = groups.list("team", |_| true, page);
+    (count, listed.iter().map(|group| group.name.name.to_string()).collect())
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_by_the_events_that_opened_the_groups() {
+    let groups = mk_groups(&Value::Null);
+    let mut index = AlertGroupIndex(Arc::clone(&groups));
+    for (name, version, created) in [("c", 10, "00"), ("a", 9, "00"), ("b", 11, "00"), ("d", 1, "01")] {
+        index.apply(&mk_group(name, version, json!({"createdAt": format!("2026-01-01T00:00:{created}Z")})));
+    }
+    let all = |names: &[&str]| (names.len(), names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(names(&groups, |count| 0..count), all(&["d", "b", "c", "a"]));
+    assert_eq!(names(&groups, |_| 1..3), (4, vec!["b".to_owned(), "c".to_owned()]));
+    assert_eq!(groups.get("team", "B").map(|group| group.name.to_string()), Some("team/b".to_owned()));
+    assert_eq!((groups.get("team", "b"), groups.get("other", "B")), (None, None));
+
+    // A change of an alert group changes its place in no list.
+    index.apply(&mk_group("a", 9, json!({"acknowledged": mk_act()})));
+    assert_eq!(names(&groups, |count| 0..count), all(&["d", "b", "c", "a"]));
+    assert_eq!(groups.get("team", "A").map(|group| group.state().as_str()), Some("acknowledged"));
+
+    // What the operator has not written is not there.
+    index.apply(&mk_group("a", 9, json!({"id": ""})));
+    index.delete(&mk_group("d", 1, json!({})));
+    assert_eq!(names(&groups, |count| 0..count), all(&["b", "c"]));
+    // What a list does not name is gone.
+    let mut index = Fold::new(index);
+    for event in [
+        kube::runtime::watcher::Event::Init,
+        kube::runtime::watcher::Event::InitApply(mk_group("c", 10, json!({}))),
+        kube::runtime::watcher::Event::InitDone,
+    ] {
+        index.observe(&event);
+    }
+    assert_eq!(names(&groups, |count| 0..count), all(&["c"]));
+    assert_eq!(groups.get("team", "B"), None);
+}
+
+#[test]
+fn a_filter_takes_what_its_parameters_say_and_refuses_what_is_none() {
+    let read = |query: &str| AlertGroupFilter::read(&QueryParams::new(query)).map_err(|error| error.body);
+    let group = mk_group("a", 1, json!({"silenced": mk_act()}));
+    let (group, _) = ListedAlertGroup::read(&group).unwrap();
+    let cases = [
+        ("", true),
+        ("id=A", true),
+        ("id=+A+", true),
+        ("id=a", false),
+        ("integration_id=CPROD&team_id=SRE", true),
+        ("integration_id=CPROD&team_id=null", false),
+        ("state=silenced", true),
+        ("state=SILENCED", true),
+        ("state=new", false),
+        ("started_at=2026-01-01T00:00:00_2026-01-01T00:00:00", true),
+        ("started_at=2026-1-1T0:0:0_2026-01-01T00:00:01", true),
+        ("started_at=2026-01-01T00:00:01_2026-01-01T00:00:02", false),
+        ("started_at=", true),
+        ("label=a%3Ab", false),
+        ("label=a&label=", true),
+        ("route_id=R1", false),
+        ("anything=else", true),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(read(query).map(|filter| filter.passes(&group, || Some("SRE"))), Ok(expected), "{query}");
+    }
+    let ranges = [
+        "2026",
+        "_",
+        "2026-01-01T00:00:00_",
+        "2026-01-01T00:00:00Z_2026-01-02T00:00:00Z",
+        "2026-01-02T00:00:00_2026-01-01T00:00:00",
+        "2026-01-01T00:00:00_2026-01-01T00:00:00_2026-01-01T00:00:00",
+        "2026-13-01T00:00:00_2027-01-01T00:00:00",
+    ];
+    for range in ranges {
+        assert_eq!(read(&format!("started_at={range}")), Err(json!({"detail": "Invalid range value"})), "{range}");
+    }
+    let words = "Must be one of the following: new, acknowledged, resolved, silenced";
+    for state in ["firing", "open", "new,resolved"] {
+        assert_eq!(read(&format!("state={state}")), Err(json!({ "state": words })), "{state}");
+    }
+}
+
+#[test]
+fn actions_are_refused_in_oncalls_words_and_order() {
+    use Action::{Acknowledge, Resolve, Silence, Unacknowledge, Unresolve, Unsilence};
+    // Acknowledged, resolved, silenced.
+    let group = |flags: [bool; 3]| {
+        let fields = ["acknowledged", "resolved", "silenced"].into_iter().zip(flags).filter(|(_, is_so)| *is_so);
+        let status = fields.map(|(field, _)| (field.to_owned(), mk_act())).collect();
+        ListedAlertGroup::read(&mk_group("a", 1, Value::Object(status))).unwrap().0
+    };
+    let (no, yes) = (false, true);
+    let cases = [
+        (Acknowledge, [no, no, no], None),
+        (Acknowledge, [no, no, yes], None),
+        (Acknowledge, [yes, yes, no], Some("acknowledge an acknowledged")),
+        (Acknowledge, [no, yes, no], Some("acknowledge a resolved")),
+        (Unacknowledge, [yes, no, no], None),
+        (Unacknowledge, [no, yes, no], Some("unacknowledge an unacknowledged")),
+        (Unacknowledge, [yes, yes, no], Some("unacknowledge a resolved")),
+        (Resolve, [yes, no, no], None),
+        (Resolve, [no, yes, no], Some("resolve a resolved")),
+        (Unresolve, [yes, yes, no], None),
+        (Unresolve, [yes, no, no], Some("unresolve an unresolved")),
+        (Silence, [no, no, yes], None),
+        (Silence, [yes, yes, no], Some("silence a resolved")),
+        (Silence, [yes, no, no], Some("silence an acknowledged")),
+        (Unsilence, [no, no, yes], None),
+        (Unsilence, [no, yes, no], Some("unsilence an unsilenced")),
+        (Unsilence, [yes, yes, yes], Some("unsilence a resolved")),
+        (Unsilence, [yes, no, yes], Some("unsilence an acknowledged")),
+    ];
+    for (action, flags, expected) in cases {
+        let expected = expected.map(|what| format!("Can't {what} alert group"));
+        assert_eq!(action.refusal(&group(flags)), expected, "{action:?} {flags:?}");
+    }
+}
+
+#[test]
+fn a_silence_ends_after_its_delay_or_never() {
+    let now: Timestamp = "2026-01-01T00:00:00.000001Z".parse().unwrap();
+    let invalid = Err(json!({"detail": "invalid delay value"}));
+    for (delay, expected) in [
+        (60, Ok(Some("2026-01-01T00:01:00.000001+00:00"))),
+        (0, Ok(None)),
+        (-1, Ok(None)),
+        (-2, invalid.clone()),
+        (i64::MIN, invalid.clone()),
+        (i64::MAX, invalid.clone()),
+        (1 << 40, invalid),
+    ] {
+        let found = silenced_until(now, delay).map_err(|error| error.body);
+        assert_eq!(found, expected.map(|until| until.map(str::to_owned)), "{delay}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_done_when_its_event_shows_or_nothing_can_come_of_it_any_more() {
+    let created = json!({
+        "apiVersion": "oncall.dev/v1alpha1", "kind": "AlertGroupEvent",
+        "metadata": {"namespace": "team", "name": "a-silence-x", "uid": "asked"},
+        "spec": {"type": "silence", "alertGroupRef": {"name": "a"}},
+    });
+    let shows = |uids: &[&str], status: Value| {
+        let (time, version) = ("2026-01-01T00:00:00Z", "12");
+        let transition = |uid: &&str| json!({"verdict": "Silenced", "eventRef": {"name": "e", "uid": uid}, "time": time, "version": version});
+        let mut group = json!({"transitions": uids.iter().map(transition).collect::<Vec<_>>()});
+        group.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+        Some(mk_group("a", 1, group))
+    };
+    let silenced = || json!({"silenced": mk_act()});
+    let cases: [(&str, Vec<Option<WatchedAlertGroup>>, bool); 6] = [
+        ("nothing is seen", vec![], false),
+        ("another event shows", vec![shows(&["other"], silenced())], false),
+        ("its event shows", vec![shows(&["other"], silenced()), shows(&["other", "asked"], silenced())], true),
+        ("its event shows, and more", vec![shows(&["asked", "later"], json!({}))], true),
+        ("others have acknowledged it", vec![shows(&["other"], json!({"acknowledged": mk_act()}))], true),
+        ("it is gone", vec![None], true),
+    ];
+    let caller = Caller { namespace: "team".into(), name: "Secret team/ci".to_owned(), username: "ci".to_owned() };
+    for (case, seen, expected) in cases {
+        let groups = mk_groups(&Value::Null);
+        let mut index = AlertGroupIndex(Arc::clone(&groups));
+        index.apply(&mk_group("a", 1, json!({})));
+        let changes = AlertGroupChanges::new(objects(&created), Arc::clone(&groups));
+        let group = groups.get("team", "A").unwrap();
+        let requested = changes.request(Action::Silence, &group, &caller, Some(None)).await.unwrap();
+        for group in seen {
+            match group {
+                Some(group) => index.apply(&group),
+                None => index.delete(&mk_group("a", 1, json!({}))),
+            }
+        }
+        assert_eq!(requested.done_within(Duration::ZERO).await, expected, "{case}");
+    }
+}
