@@ -46,6 +46,10 @@ enum Command {
     #[command(subcommand)]
     Token(cli::token::Command),
     #[command(flatten)]
+    AlertGroups(cli::alert_groups::Command),
+    /// Create an AlertGroupEvent
+    Emit(Box<cli::emit::Options>),
+    #[command(flatten)]
     Offline(cli::offline::Command),
 }
 
@@ -65,6 +69,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Offline(command) => return Ok(cli::offline::run(&command)),
         Command::Crds(options) => cli::generated::crds(&options)?,
         Command::Token(command) => block_on(cli::token::run(&command))?,
+        Command::AlertGroups(command) => return block_on(cli::alert_groups::run(&command)),
+        Command::Emit(options) => return block_on(cli::emit::run(&options)),
         Command::Openapi => cli::generated::openapi()?,
         Command::Controller { config, log } => {
             log.begin();
@@ -79,7 +85,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 /// Runs a task that talks to the cluster, until it ends.
-fn block_on(task: impl Future<Output = Result<()>>) -> Result<()> {
+fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
     // The first provider that is installed stays; nothing here installs another.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;

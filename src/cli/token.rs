@@ -1,25 +1,21 @@
 //! `token create`: a name in; a Secret whose token opens the REST API out, in the cluster or as a manifest. The token is shown
 //! once.
 
-use std::{collections::BTreeMap, error::Error as _};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 
-use super::output::{complain, print};
+use super::{
+    output::{complain, print},
+    session::{Session, explain, name, namespace_name},
+};
 use crate::{
-    errors::error_chain,
-    kubernetes::{
-        client::connect,
-        objects::{self, Cause, Objects},
-    },
-    resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
+    resources::{API_TOKEN_LABEL, READ_ONLY_LABEL},
     rest::auth::{TOKEN_HASH, TokenHash},
 };
-
-const FIELD_MANAGER: &str = "oncall-webhooks-cli";
 
 /// An action on the tokens of the REST API.
 #[derive(Debug, Subcommand)]
@@ -57,20 +53,6 @@ fn secret_name(text: &str) -> Result<String, String> {
     name(text, 253, true)
 }
 
-fn namespace_name(text: &str) -> Result<String, String> {
-    name(text, 63, false)
-}
-
-/// Parses a name of at most `most` bytes, which may have dots in it if `dots` says so.
-fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
-    if is_name(text, most, dots) {
-        Ok(text.to_owned())
-    } else {
-        let dots = if dots { "., " } else { "" };
-        Err(format!("give lower-case letters, digits, {dots}and -, at most {most}, a letter or digit first and last"))
-    }
-}
-
 /// Runs a subcommand, with the cluster of the environment where one is needed.
 ///
 /// # Errors
@@ -86,10 +68,9 @@ pub async fn run(command: &Command) -> Result<()> {
             complain(&token);
         }
         None => {
-            let client = connect().await?;
-            let namespace = options.namespace.as_deref().unwrap_or_else(|| client.default_namespace()).to_owned();
+            let Session { objects, namespace, .. } = Session::open(options.namespace.as_deref()).await?;
             let secret = manifest(options, Some(&namespace), &token);
-            let created = Objects::new(client, FIELD_MANAGER).create(&namespace, &options.name, &secret).await;
+            let created = objects.create(&namespace, &options.name, &secret).await;
             created.map_err(|error| explain(&error))?;
             print(&format!("{token}\n"))?;
             let rights = if options.read_only { "reads" } else { "opens" };
@@ -123,14 +104,6 @@ fn manifest(options: &Options, namespace: Option<&str>, token: &str) -> Secret {
         },
         string_data: Some(BTreeMap::from([(TOKEN_HASH.to_owned(), TokenHash::of(token).text())])),
         ..Secret::default()
-    }
-}
-
-/// Explains why the Secret was not created: in the API server's own words where it has some.
-fn explain(error: &objects::Error) -> anyhow::Error {
-    match error.source().and_then(|source| source.downcast_ref()) {
-        Some(Cause::Client(kube::Error::Api(status))) => anyhow!("{error}: {}", status.message),
-        _ => anyhow!(error_chain(error)),
     }
 }
 

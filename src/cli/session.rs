@@ -1,0 +1,140 @@
+//! What the subcommands that talk to a cluster share: the cluster of the environment, a namespace, who asks, and the events that are
+//! created.
+
+use std::{error::Error as _, fmt::Debug, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use futures::{Stream, StreamExt, future};
+use k8s_openapi::{NamespaceResourceScope, api::authentication::v1::SelfSubjectReview};
+use kube::{
+    Api, Client, Resource,
+    api::PostParams,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watch_object},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    errors::error_chain,
+    kubernetes::{
+        client::connect,
+        objects::{self, Cause, Objects},
+    },
+    resources::{AlertGroupEvent, is_name},
+};
+
+const FIELD_MANAGER: &str = "oncall-webhooks-cli";
+/// Bound on a call of the API server.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A cluster, and the namespace to work in.
+pub(super) struct Session {
+    client: Client,
+    pub(super) objects: Objects,
+    pub(super) namespace: String,
+}
+
+impl Session {
+    /// Finds the cluster of the environment, and works in this namespace, or in that of the kubeconfig.
+    ///
+    /// # Errors
+    /// There is no cluster.
+    pub(super) async fn open(namespace: Option<&str>) -> Result<Self> {
+        let client = connect().await?;
+        let namespace = namespace.unwrap_or_else(|| client.default_namespace()).to_owned();
+        Ok(Self { objects: Objects::new(client.clone(), FIELD_MANAGER), client, namespace })
+    }
+
+    /// The name of the user who asks, as the API server knows it.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(super) async fn username(&self) -> Result<String> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let (params, review) = (PostParams::default(), SelfSubjectReview::default());
+        let asking = reviews.create(&params, &review);
+        let review =
+            tokio::time::timeout(TIMEOUT, asking).await.context("no answer in time").and_then(|said| Ok(said?));
+        let review = review.context("ask the API server who you are: create SelfSubjectReview")?;
+        let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
+        user.context("the API server does not say who you are")
+    }
+
+    /// Creates an event.
+    ///
+    /// # Errors
+    /// The API server refuses it, or does not answer.
+    pub(super) async fn create(&self, event: &AlertGroupEvent) -> Result<AlertGroupEvent> {
+        let prefix = event.metadata.generate_name.as_deref().unwrap_or_default();
+        self.objects.insert(&self.namespace, prefix, event).await.map_err(|error| explain(&error))
+    }
+
+    /// Follows an object: its state now, and each later one; None while it is not there. Ends with an error where watching it is not
+    /// allowed.
+    pub(super) fn follow<K>(&self, name: &str) -> impl Stream<Item = Result<Option<K>>> + Send + use<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let states = watch_object(Api::<K>::namespaced(self.client.clone(), &self.namespace), name).default_backoff();
+        states.filter_map(|state| {
+            future::ready(match state {
+                Ok(state) => Some(Ok(state)),
+                Err(error) => is_refused(&error).then(|| {
+                    let kind = K::kind(&());
+                    Err(anyhow!("watch {kind}: {}", error_chain(&error)))
+                }),
+            })
+        })
+    }
+}
+
+/// Whether a watch is refused, rather than interrupted.
+fn is_refused(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => [401, 403].contains(&status.code),
+        WatchError(status) => [401, 403].contains(&status.code),
+        _ => false,
+    }
+}
+
+/// Explains why a call failed: in the API server's own words where it has some.
+pub(super) fn explain(error: &objects::Error) -> anyhow::Error {
+    match error.source().and_then(|source| source.downcast_ref()) {
+        Some(Cause::Client(kube::Error::Api(status))) => anyhow!("{error}: {}", status.message),
+        _ => anyhow!(error_chain(error)),
+    }
+}
+
+/// Parses the name of a namespace.
+pub(super) fn namespace_name(text: &str) -> Result<String, String> {
+    name(text, 63, false)
+}
+
+/// Parses a name of at most `most` bytes, which may have dots in it if `dots` says so.
+pub(super) fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
+    if is_name(text, most, dots) {
+        Ok(text.to_owned())
+    } else {
+        let dots = if dots { "., " } else { "" };
+        Err(format!("give lower-case letters, digits, {dots}and -, at most {most}, a letter or digit first and last"))
+    }
+}
+
+/// Parses how long to wait, or to be silent: `0s` or more.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse::<kube::core::Duration>() {
+        // The parser takes an empty text for a duration of 0.
+        Ok(duration) if !text.is_empty() && !duration.is_negative() => Ok(duration.into()),
+        _ => Err("give a duration such as 30s or 2h".to_owned()),
+    }
+}
