@@ -154,19 +154,21 @@ fn acknowledged(webhook_id: &str) -> Result<Value> {
 }
 
 /// The names of the resources in full: a cluster may have others that are called webhooks.
-pub(crate) const KINDS: &str = "webhooks.oncall.dev,alertgroupevents.oncall.dev,webhookresponses.oncall.dev";
+pub(crate) const KINDS: &str = "webhooks.oncall.dev,alertgroupevents.oncall.dev,webhookresponses.oncall.dev,\
+    alertgroups.oncall.dev,integrations.oncall.dev";
 
-/// The webhooks, events and responses of the namespace.
+/// The objects of a namespace.
 pub(crate) struct Objects(Vec<Value>);
 
 impl Objects {
-    pub(crate) async fn read(shell: &Shell) -> Result<Self> {
-        let list = shell.run(&format!("kubectl get {KINDS} -o json")).await?;
-        let list: Value = serde_json::from_str(&list).context("parse the list of webhooks, events and responses")?;
+    /// Reads those of the namespace that kubectl is told by `place`.
+    pub(crate) async fn read(shell: &Shell, place: &str) -> Result<Self> {
+        let list = shell.run(&format!("kubectl get {KINDS} {place} -o json")).await?;
+        let list: Value = serde_json::from_str(&list).context("parse the list of objects")?;
         Ok(Self(list["items"].as_array().cloned().unwrap_or_default()))
     }
 
-    fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
+    pub(crate) fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.0.iter().filter(move |object| object["kind"] == kind)
     }
 
@@ -208,25 +210,11 @@ impl Objects {
             let fields = ["phase", "matched", "succeeded", "failed", "skipped"];
             (text(&object["metadata"]["name"]).to_owned(), pick(&object["status"], &fields))
         };
-        let run = |object: &Value| {
-            let fields = [
-                "phase",
-                "url",
-                "requestTrigger",
-                "requestHeaders",
-                "requestData",
-                "statusCode",
-                "content",
-                "attemptCount",
-            ];
-            let name = text(&object["metadata"]["name"]);
-            let request = requests.iter().find(|request| request.header("webhook-id") == Some(name));
+        let name_of_run = |object: &Value| {
             let spec = &object["spec"];
-            (
-                format!("{} for {}", text(&spec["webhookRef"]["name"]), text(&spec["eventRef"]["name"])),
-                json!({"request": request.map(sent), "record": pick(&object["status"], &fields)}),
-            )
+            format!("{} for {}", text(&spec["webhookRef"]["name"]), text(&spec["eventRef"]["name"]))
         };
+        let runs = self.all("WebhookResponse").map(|object| (name_of_run(object), run(object, requests)));
         let acknowledge =
             self.all("WebhookResponse").find(|object| object["spec"]["webhookRef"]["name"] == "acknowledge");
         let event_data = acknowledge.map(|object| text(&object["status"]["eventData"])).unwrap_or_default();
@@ -234,10 +222,19 @@ impl Objects {
         json!({
             "requests": requests.iter().map(|request| format!("{} {}", request.method, request.target)).collect::<Vec<_>>(),
             "events": self.all("AlertGroupEvent").map(event).collect::<Map<_, _>>(),
-            "runs": self.all("WebhookResponse").map(run).collect::<Map<_, _>>(),
+            "runs": runs.collect::<Map<_, _>>(),
             "eventData of acknowledge": event_data.to_string(),
         })
     }
+}
+
+/// What was sent for a WebhookResponse, and what stands in it.
+pub(crate) fn run(response: &Value, requests: &[Received]) -> Value {
+    const FIELDS: [&str; 8] =
+        ["phase", "url", "requestTrigger", "requestHeaders", "requestData", "statusCode", "content", "attemptCount"];
+    let name = text(&response["metadata"]["name"]);
+    let request = requests.iter().find(|request| request.header("webhook-id") == Some(name));
+    json!({"request": request.map(sent), "record": pick(&response["status"], &FIELDS)})
 }
 
 /// A request, with the headers that a webhook decides about.
@@ -250,7 +247,7 @@ fn sent(request: &Received) -> Value {
 }
 
 /// The fields of an object that are there.
-fn pick(object: &Value, fields: &[&str]) -> Value {
+pub(crate) fn pick(object: &Value, fields: &[&str]) -> Value {
     fields.iter().filter_map(|field| Some(((*field).to_owned(), object.get(field)?.clone()))).collect()
 }
 

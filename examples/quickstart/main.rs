@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!  examples/*/*.yaml ──kubectl──▶ kube-apiserver ◀──watch, record──▶ operator ──HTTP──▶ receiver (in this program)
-//!                         curl ──▶ REST API ──▲
+//!                  curl ──▶ REST API, intake ──▲
 //! ```
 //!
 //! The text after a `$` is what a person would type. A shell runs it as it stands, and what it printed follows; only the
 //! operator, which has its own log, is started from here. In the end all that was sent and recorded is compared with what it
 //! should be.
 
+mod alerts;
 mod expected;
+mod readme;
 mod shell;
 mod site;
 mod terminal;
@@ -23,6 +25,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
+use serde_json::Value;
 use support::{Answer, Api, Installation, Operator, Received, Receiver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -123,10 +126,12 @@ struct Demo<'a> {
     shown: usize,
 }
 
-/// OnCall's REST API.
+/// OnCall's REST API, and where alerts come in.
 struct Rest {
     api: Api,
     token: String,
+    /// The program that it is one command of.
+    program: PathBuf,
 }
 
 impl Rest {
@@ -139,6 +144,7 @@ impl Rest {
 /// Answers a request as a ticket system does, among other things.
 fn answer(request: &Received) -> Answer {
     match (request.method.as_str(), request.target.as_str()) {
+        ("POST", "/tickets") if request.body.contains("DiskFull") => Answer::new(201, r#"{"id": "T-2"}"#),
         ("POST", "/tickets") => Answer::new(201, r#"{"id": "T-1"}"#),
         _ => Answer::new(200, r#"{"ok": true}"#),
     }
@@ -169,7 +175,7 @@ impl<'a> Demo<'a> {
         command("export TOKEN=$(oncall-webhooks token create quickstart)");
         let create = format!("{} token create quickstart", quoted(&binary.display().to_string()));
         let token = site.shell.run(&create).await?.trim().to_owned();
-        Ok(Rest { api, token })
+        Ok(Rest { api, token, program: binary.to_owned() })
     }
 
     /// A webhook made by curl, and what one of the others was answered.
@@ -215,6 +221,8 @@ impl<'a> Demo<'a> {
         title("All together");
         self.shell.show("kubectl get webhooks,agev,whr").await?;
 
+        self.tell_of_alerts().await?;
+
         let faults = self.faults().await?;
         if faults.is_empty() {
             say(&paint("1;32", "\nEvery request and every record is as it should be."));
@@ -227,13 +235,8 @@ impl<'a> Demo<'a> {
 
     /// Applies an example and shows the requests that come of it. `runs` is how many runs there are by then, in all.
     async fn apply(&mut self, example: &str, files: &[&str], runs: usize) -> Result<()> {
-        let (all, last) = (files.join(" "), files.last().copied().unwrap_or_default());
-        // The manifests name a receiver that does not exist.
-        let apply = format!(
-            "for file in {all}; do \
-             sed \"s|http://receiver.example|$RECEIVER|\" examples/{example}/$file.yaml | kubectl apply -f -; done"
-        );
-        self.shell.show(&apply).await?;
+        let last = files.last().copied().unwrap_or_default();
+        self.shell.show(&Self::apply_line(example, &files.join(" "), "")).await?;
         let wait = "kubectl wait --for=jsonpath='{.status.phase}'=Completed";
         self.shell.show(&format!("{wait} -f examples/{example}/{last}.yaml")).await?;
         self.settled(runs).await?;
@@ -241,11 +244,20 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
+    /// Applies manifests of an example, in the namespace that kubectl is told by `place`. They name a receiver that does not exist.
+    fn apply_line(example: &str, files: &str, place: &str) -> String {
+        let apply = format!("kubectl apply -f - {place}");
+        format!(
+            "for file in {files}; do sed \"s|http://receiver.example|$RECEIVER|\" examples/{example}/$file.yaml | {}; done",
+            apply.trim_end(),
+        )
+    }
+
     /// Waits until `runs` runs have ended, and their events and webhooks show it.
     async fn settled(&self, runs: usize) -> Result<()> {
         let start = Instant::now();
         loop {
-            let missing = Objects::read(self.shell).await?.missing(runs);
+            let missing = Objects::read(self.shell, "").await?.missing(runs);
             if missing.is_empty() {
                 return Ok(());
             }
@@ -278,15 +290,28 @@ impl<'a> Demo<'a> {
 
     /// Says what is not as it should be.
     async fn faults(&self) -> Result<Vec<String>> {
-        let objects = Objects::read(self.shell).await?;
+        let (shell, requests) = (self.shell, self.receiver.received());
+        let objects = Objects::read(shell, "").await?;
+        let mut wanted = expected(&self.receiver.url(), &|webhook| objects.id(webhook))?;
+        let mut found = objects.outcome(&requests);
+        let mut shown = shell.run(&format!("kubectl get {KINDS},events -o yaml")).await?;
+        if self.api.is_some() {
+            if let Some(wanted) = wanted["requests"].as_array_mut() {
+                wanted.extend(alerts::REQUESTS.map(Value::from));
+            }
+            wanted["alerts"] = alerts::expected(&self.receiver.url());
+            found["alerts"] = alerts::outcome(shell, &requests).await?;
+            shown += &shell.run(&format!("kubectl get {KINDS},events {} -o yaml", alerts::PLACE)).await?;
+        }
         let mut faults = Vec::new();
-        let expected = expected(&self.receiver.url(), &|webhook| objects.id(webhook))?;
-        compare("", &expected, &objects.outcome(&self.receiver.received()), &mut faults);
+        compare("", &wanted, &found, &mut faults);
+        if self.api.is_some() {
+            faults.extend(readme::faults()?);
+        }
 
-        let shown = self.shell.run(&format!("kubectl get {KINDS},events -o yaml")).await?;
-        for secret in ["an-example-token", "an-example-key", "an-example-path-nobody-should-know"] {
-            let api_log = self.api.as_ref().map(|rest| rest.api.process().log()).unwrap_or_default();
-            let log = self.operator.log();
+        let api_log = self.api.as_ref().map(|rest| rest.api.process().log()).unwrap_or_default();
+        let log = self.operator.log();
+        for secret in ["an-example-token", "an-example-key", "an-example-path-nobody-should-know", alerts::TOKEN] {
             for (place, text) in [("an object", &shown), ("the operator's log", &log), ("the API's log", &api_log)] {
                 if text.contains(secret) {
                     faults.push(format!("{place} shows the secret {secret}"));

@@ -135,8 +135,10 @@ impl Site {
         let (shell, namespace) = (&self.shell, &self.namespace);
         self.refuse_a_second_operator().await?;
         say("Of what this makes there nothing stays: a namespace, and those resource definitions that are missing.");
-        for crd in ["webhooks", "alertgroupevents", "webhookresponses"] {
-            let crd = format!("{crd}.oncall.dev");
+        say(
+            "Left out are the REST API and what Alertmanager sends: the process that takes both in reviews tokens for the whole cluster.",
+        );
+        for crd in KINDS.split(',').chain(["deliveryjournals.oncall.dev"]) {
             if shell.run(&format!("kubectl get crd {crd} --ignore-not-found -o name")).await?.is_empty() {
                 let label = format!("kubectl label --local -f crds/{crd}.yaml {MADE_BY}={namespace} -o yaml");
                 shell.show(&format!("{label} | kubectl create -f -")).await?;

@@ -6,14 +6,23 @@ use std::{
     sync::LazyLock,
 };
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 static COLOURS: LazyLock<bool> =
     LazyLock::new(|| stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
 
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// A line. Nothing fails because nobody reads it.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(stdout(), "{line}");
+    SAID.lock().push(line.to_owned());
+}
+
+/// All lines so far, colours included.
+pub(crate) fn said() -> Vec<String> {
+    SAID.lock().clone()
 }
 
 pub(crate) fn title(text: &str) {

@@ -1,15 +1,20 @@
 //! The manifests of examples/, applied as a person does.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use oncall_webhooks::resources::{
-    Attempt, DeliverySummary, EventPhase, LastRun, ResponsePhase, Webhook, WebhookResponseStatus,
+    AlertGroup, Attempt, DeliverySummary, EventPhase, LastRun, ResponsePhase, Webhook, WebhookResponseStatus,
 };
 use serde_json::{Value, json};
-use support::Answer;
+use support::{Alert, Alertmanager, Answer};
 
-use crate::harness::World;
+use crate::{
+    commands::{myself, run},
+    harness::{Temporary, World},
+    intake::{Source, group, path, shared},
+};
 
 fn manifests(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path);
@@ -207,6 +212,92 @@ async fn in_the_chain_the_second_webhook_finds_what_the_first_was_answered() {
             sent("PUT", "/tickets/T-1", r#"{"state": "resolved"}"#),
         ]
     );
+}
+
+/// Applies the example, with a token that no other Integration has and an escalation after a second, and returns the token.
+async fn alertmanager_example(world: &World) -> String {
+    let token = format!("source-token-of-{}", world.namespace);
+    world.apply(&manifests("alertmanager/secret.yaml").replace("put-a-token-of-your-own-here", &token)).await;
+    world.apply(&manifests("alertmanager/integration.yaml").replace("after: 15m", "after: 1s")).await;
+    apply(world, &["alertmanager/webhooks.yaml"]).await;
+    let all_are_seen = |webhooks: &BTreeMap<String, Webhook>| {
+        (webhooks.len() == 3 && webhooks.values().all(|webhook| webhook.status.is_some())).then_some(())
+    };
+    world.objects_that("the webhooks are seen", all_are_seen).await;
+    token
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_with_the_examples_configuration_opens_a_ticket() {
+    let world = World::new("alertmanager-config").await;
+    let token = alertmanager_example(&world).await;
+    Source::new().await.is_known(&path("alertmanager", &token)).await;
+    let file = Temporary::new(&token);
+    let config: Value = serde_saphyr::from_str(&manifests("alertmanager/config/configmap.yaml")).expect("a ConfigMap");
+    let mut config = config["data"]["alertmanager.yml"].as_str().expect("a text").to_owned();
+    for (shown, real) in [
+        ("http://oncall-webhooks.oncall-webhooks.svc/", &format!("{}/", shared().await.url())),
+        ("namespaces/default/", &format!("namespaces/{}/", world.namespace)),
+        ("/etc/alertmanager/secrets/prometheus-token/token", &file.path()),
+        // Else it waits for half a minute.
+        ("repeat_interval: 4h", &"group_wait: 0s".to_owned()),
+    ] {
+        assert_eq!(config.matches(shown).count(), 1, "{shown}");
+        config = config.replace(shown, real);
+    }
+    let alertmanager = Alertmanager::start(&config).await.expect("start Alertmanager");
+    alertmanager.fire(&[Alert::new("DiskFull").label("namespace", "shop")]).await.expect("fire");
+    let body = r#"{"title": "DiskFull (shop)", "alerts": 1}"#.to_owned();
+    assert_eq!(world.arrived(1).await[0], ("POST".to_owned(), "/tickets".to_owned(), body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_alertmanager_sends_opens_tickets_pages_and_closes_the_tickets_that_were_opened() {
+    let world = World::with_receiver("alertmanager", |request| match request.target.as_str() {
+        "/tickets" if request.body.contains("DiskFull") => Answer::new(201, r#"{"id": "T-2"}"#),
+        "/tickets" => Answer::new(201, r#"{"id": "T-1"}"#),
+        _ => Answer::new(200, "ok"),
+    })
+    .await;
+    let token = alertmanager_example(&world).await;
+    let (source, me) = (Source::new().await, myself(&world).await);
+    // As in config/, with this namespace in place of the default one.
+    let path = format!("/integrations/v1/alertmanager/namespaces/{}/prometheus/", world.namespace);
+    let sent = |method: &str, target: &str, body: &str| (method.to_owned(), target.to_owned(), body.to_owned());
+    let mut expected = Vec::new();
+    let mut arrived = async |more: &[(&str, &str, &str)]| {
+        expected.extend(more.iter().map(|(method, target, body)| sent(method, target, body)));
+        let mut arrived = world.arrived(expected.len()).await;
+        // Of what was asked for at about the same time, either may come first.
+        arrived.sort();
+        expected.sort();
+        assert_eq!(arrived, expected);
+    };
+
+    // The source says that it is over.
+    source.taken(&path, &token, &group("firing").to_string()).await;
+    arrived(&[
+        ("POST", "/tickets", r#"{"title": "InstanceDown (critical)", "alerts": 1}"#),
+        ("POST", "/pages", r#"{"text": "Nobody has taken on: InstanceDown (critical)"}"#),
+    ])
+    .await;
+    source.taken(&path, &token, &group("resolved").to_string()).await;
+    arrived(&[("PUT", "/tickets/T-1/close", r#"{"by": "prometheus"}"#)]).await;
+
+    // Somebody says so.
+    let disk = group("firing").to_string().replace("InstanceDown", "DiskFull");
+    source.taken(&path, &token, &disk).await;
+    arrived(&[
+        ("POST", "/tickets", r#"{"title": "DiskFull (critical)", "alerts": 1}"#),
+        ("POST", "/pages", r#"{"text": "Nobody has taken on: DiskFull (critical)"}"#),
+    ])
+    .await;
+    let is_open = |group: &&AlertGroup| group.status.as_ref().is_some_and(|status| status.open_for_grouping);
+    let open = |groups: &BTreeMap<String, AlertGroup>| groups.values().find(is_open).map(ResourceExt::name_any);
+    let name = world.objects_that("the second one is open", open).await;
+    let resolved = format!("AlertGroup {}/{name}: resolved\n", world.namespace);
+    assert_eq!(run(&world, &["resolve", &name], "").await, (resolved, String::new(), 0));
+    arrived(&[("PUT", "/tickets/T-2/close", &format!(r#"{{"by": "{me}"}}"#))]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
