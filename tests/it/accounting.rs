@@ -1,4 +1,5 @@
-//! Small runs of tests/accounting: one of a minute in which every process is killed or restarted, and one with a standby.
+//! Small runs of tests/accounting: one of a minute in which every process is killed or restarted, one with a standby, and one with
+//! alerts of a real Alertmanager.
 
 #![expect(
     clippy::expect_used,
@@ -8,7 +9,9 @@
 
 use std::time::Duration;
 
-use accounting::{Duplicates, JournalFaults, OperatorUnderTest, Report, Settings, run};
+use accounting::{
+    AlertReport, AlertSettings, Duplicates, JournalFaults, OperatorUnderTest, Report, Settings, run, run_alerts,
+};
 use tokio::sync::Mutex;
 
 /// Each takes all the cores.
@@ -100,4 +103,36 @@ async fn whichever_replica_leads_nothing_is_lost_or_out_of_order_and_only_what_w
         patience: Duration::from_secs(60),
     };
     account(&settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_each_occurrence_of_an_alert_opens_and_resolves_one_alert_group() {
+    let settings = AlertSettings {
+        alertmanagers: 1,
+        label_sets: 40,
+        occurrences: 2,
+        at_a_time: 16,
+        seed: 6,
+        refused_per_mille: 60,
+        kills: 1,
+        pauses: 0,
+        api_kills: 1,
+        api_server_restarts: 1,
+        receiver_restarts: 1,
+        lease_seconds: 4,
+        patience: Duration::from_secs(60),
+    };
+    let _turn = TURN.lock().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let operator = OperatorUnderTest { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), chart: support::chart() };
+    // Shown where the test fails.
+    let report = run_alerts(&operator, &settings, &|line| println!("{line}")).await.expect("run");
+    println!("{report}");
+
+    assert_eq!(report.broken(&settings), Vec::<String>::new());
+    let groups = settings.label_sets * settings.occurrences;
+    let AlertReport { alert_groups, created, resolved, ids, notifications, retries, .. } = report;
+    assert_eq!((alert_groups, created, resolved, ids), (groups, groups, groups, 2 * groups));
+    // Otherwise nothing was tried.
+    assert!(notifications > 2 * groups && retries > 0, "{report}");
 }

@@ -17,6 +17,8 @@ pub enum Fault {
     Etcd,
     /// The receiver is restarted.
     Receiver,
+    /// A replica of the API that takes alerts is killed with -9 and started again.
+    ApiReplica,
     /// The operator, or the leader, is killed with -9 when a segment of its journal appears, in a storm: others are being created.
     KilledAtSegment,
     /// The same when a segment is removed: others are being written out.
@@ -68,6 +70,7 @@ impl fmt::Display for Fault {
             Self::ApiServer => "API server restarted",
             Self::Etcd => "etcd restarted",
             Self::Receiver => "receiver restarted",
+            Self::ApiReplica => "api replica killed",
             Self::KilledAtSegment => "operator killed as a journal segment appeared",
             Self::KilledAtWriteOut => "operator killed as a journal segment was written out",
             Self::SegmentsDeleted => "journal segments deleted",
@@ -94,10 +97,14 @@ pub(crate) struct Disturbance {
 /// The faults, each with the number of deliveries, those of bursts aside, that have arrived before it comes. They come one after
 /// another, between the first twentieth of these deliveries and the last fifth.
 pub(crate) fn schedule(settings: &Settings, chance: &mut fastrand::Rng) -> Vec<(usize, Fault)> {
-    let planned = Fault::planned(settings).into_iter();
-    let mut faults: Vec<Fault> = planned.flat_map(|(fault, count)| vec![fault; count]).collect();
+    spread(&Fault::planned(settings), settings.deliveries_aside(), chance)
+}
+
+/// Faults, each with how often it comes, spread over that many deliveries in the same way.
+pub(crate) fn spread(planned: &[(Fault, usize)], deliveries: usize, chance: &mut fastrand::Rng) -> Vec<(usize, Fault)> {
+    let mut faults: Vec<Fault> = planned.iter().flat_map(|(fault, count)| vec![*fault; *count]).collect();
     chance.shuffle(&mut faults);
-    let (first, last) = (settings.deliveries_aside() / 20, settings.deliveries_aside() * 4 / 5);
+    let (first, last) = (deliveries / 20, deliveries * 4 / 5);
     // One in each of as many equal parts: a machine that is slow to restart something has time for the others.
     let part = (last - first) as f64 / faults.len().max(1) as f64;
     let moments = (0..faults.len()).map(|number| first + ((number as f64 + chance.f64()) * part) as usize);

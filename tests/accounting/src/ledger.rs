@@ -65,7 +65,7 @@ pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
         |delivery: &Delivery| evidence.records.get(delivery).is_some_and(|record| record.phase == "Succeeded");
 
     let mut cases = Cases::default();
-    let duplicates = duplicates(settings, evidence, &by_delivery, &mut cases);
+    let duplicates = duplicates(settings.standby, evidence, &by_delivery, &mut cases);
     let (out_of_order, overtaken) = order(evidence, &by_delivery, &mut cases);
     let lost = due.iter().filter(|delivery| !answered(delivery));
     let lost = lost.inspect(|delivery| cases.add("lost", **delivery, requests_of(delivery))).count();
@@ -103,13 +103,14 @@ pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
 
 /// Deliveries that are not as they should be, told in full as far as a person wants to read them.
 #[derive(Default)]
-struct Cases(Vec<String>);
+pub(crate) struct Cases(pub(crate) Vec<String>);
 
 impl Cases {
     /// How many of a kind are told.
     const MANY: usize = 8;
 
-    fn add(&mut self, what: &str, delivery: Delivery, requests: &[&LoggedRequest]) {
+    /// Tells of one, unless enough of its kind are told.
+    pub(crate) fn add(&mut self, what: &str, delivery: Delivery, requests: &[&LoggedRequest]) {
         let kind = what.split(' ').next().unwrap_or_default();
         if self.0.iter().filter(|case| case.starts_with(kind)).count() >= Self::MANY {
             return;
@@ -130,7 +131,7 @@ impl Cases {
     }
 }
 
-fn injected(log: &RequestLog) -> Injected {
+pub(crate) fn injected(log: &RequestLog) -> Injected {
     let count = |planned| log.requests.iter().filter(|request| request.planned == planned).count();
     Injected {
         errors: count(PlannedAnswer::Error),
@@ -141,7 +142,7 @@ fn injected(log: &RequestLog) -> Injected {
 }
 
 /// Requests of no delivery that is due, and those whose id is not that of their delivery alone.
-fn strange(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>, due: usize) -> usize {
+pub(crate) fn strange(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>, due: usize) -> usize {
     let mut owners: HashMap<&str, Delivery> = HashMap::new();
     let mut strange = evidence.received.requests.len() - due;
     for (delivery, requests) in by_delivery {
@@ -153,8 +154,8 @@ fn strange(evidence: &Evidence, by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequ
 }
 
 /// Requests that came again although their delivery had been answered well, and what explains them.
-fn duplicates(
-    settings: &Settings,
+pub(crate) fn duplicates(
+    standby: bool,
     evidence: &Evidence,
     by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>,
     cases: &mut Cases,
@@ -164,7 +165,7 @@ fn duplicates(
     let (mut in_flight, mut woken) = (HashMap::new(), HashMap::new());
     // One process that is paused is the same process when it goes on.
     let ends_a_process = |fault: Fault| match fault {
-        Fault::Pause => settings.standby,
+        Fault::Pause => standby,
         Fault::HandOver | Fault::Ended => true,
         fault => fault.kills(),
     };
@@ -291,7 +292,7 @@ fn order(
 }
 
 /// Whether an attempt before the `overtaker` can't have arrived, for the receiver was away.
-fn was_away(evidence: &Evidence, delivery: Delivery, overtaker: Duration, arrived: Duration) -> bool {
+pub(crate) fn was_away(evidence: &Evidence, delivery: Delivery, overtaker: Duration, arrived: Duration) -> bool {
     let outages = evidence.disturbances.iter().filter(|fault| fault.fault == Fault::Receiver && fault.from < overtaker);
     let record = evidence.records.get(&delivery).and_then(|record| record.first_attempt);
     let created = evidence.created.get(&delivery.event).copied().unwrap_or_default();

@@ -11,6 +11,7 @@
 //! decides what the receiver answers to which attempt of which delivery, and after how many deliveries which fault
 //! comes. The words of the report are defined in [`Report`], and judged in `ledger`.
 
+mod alerts;
 mod answers;
 mod clock;
 mod faults;
@@ -26,6 +27,7 @@ mod run;
 use std::time::Duration;
 
 pub use self::{
+    alerts::{AlertReport, AlertSettings, run_alerts},
     report::{Duplicates, Injected, Report},
     run::{OperatorUnderTest, run},
 };

@@ -53,6 +53,12 @@ impl EventId {
         Some(Self { group: group.strip_prefix('I')?.parse().ok()?, step })
     }
 
+    /// The event of a request's body.
+    pub(crate) fn of_body(body: &[u8]) -> Option<Self> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        Self::of(body["group"].as_str()?, body["type"].as_str()?)
+    }
+
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         let (group, step) = name.strip_prefix("event-")?.split_once('-')?;
         Some(Self { group: group.parse().ok()?, step: step.parse().ok()? })
@@ -231,7 +237,7 @@ fn integration(number: usize) -> String {
     format!("C{number:03}")
 }
 
-fn object(kind: &str, name: &str, spec: &Value) -> DynamicObject {
+pub(crate) fn object(kind: &str, name: &str, spec: &Value) -> DynamicObject {
     DynamicObject::new(name, &resource(kind)).data(json!({ "spec": spec }))
 }
 

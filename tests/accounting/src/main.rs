@@ -3,14 +3,15 @@
 //!
 //! This program reads the arguments; the library beside it does the work. A small run is a test (tests/it/accounting.rs).
 //! Progress goes to stderr, the report to stdout. The exit status is 0 only if nothing is lost or out of order, every
-//! duplicate is explained, and all faults came. docs/guarantees.md says what the numbers mean.
+//! duplicate is explained, and all faults came. With `--alerts`, alerts of a real Alertmanager take the place of events. docs/guarantees.md says what the numbers mean.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is for people at a terminal")]
 
 use std::{process::ExitCode, time::Duration};
 
-use accounting::{JournalFaults, OperatorUnderTest, Settings, run};
+use accounting::{AlertSettings, JournalFaults, OperatorUnderTest, Settings, run, run_alerts};
 use anyhow::{Context, Result};
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 /// Counts what is lost, repeated or out of order under faults, on a control plane of its own.
 #[derive(Parser)]
@@ -76,10 +77,30 @@ struct Args {
     /// Seconds without another delivery after which a run is given up
     #[arg(long, default_value_t = 180)]
     patience: u64,
+    /// Have a real Alertmanager send alerts in place of creating events: two replicas of the API take them, and there is a
+    /// standby. Events, webhooks, writers, etcd and the journal are left alone
+    #[arg(long)]
+    alerts: bool,
+    /// With --alerts: Alertmanagers, one or a cluster of two
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2), requires = "alerts")]
+    alertmanagers: u8,
+    /// With --alerts: label sets, each of which is a group of Alertmanager's
+    #[arg(long, default_value_t = 300, requires = "alerts")]
+    label_sets: usize,
+    /// With --alerts: how often each label set fires and is resolved
+    #[arg(long, default_value_t = 3, requires = "alerts")]
+    occurrences: usize,
+    /// With --alerts: label sets that are under way at a time
+    #[arg(long, default_value_t = 24, requires = "alerts")]
+    at_a_time: usize,
+    /// With --alerts: how often a replica of the API is killed (-9)
+    #[arg(long, default_value_t = 10, requires = "alerts")]
+    api_kills: usize,
 }
 
 fn main() -> ExitCode {
-    match account(&Args::parse()) {
+    let args = Args::parse();
+    match if args.alerts { account_for_alerts(&args) } else { account(&args) } {
         Ok(code) => code,
         Err(error) => {
             eprintln!("accounting: {error:#}");
@@ -89,8 +110,6 @@ fn main() -> ExitCode {
 }
 
 fn account(args: &Args) -> Result<ExitCode> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let operator = OperatorUnderTest { binary: support::operator()?, chart: support::chart() };
     let settings = Settings {
         events: args.events,
         webhooks: args.webhooks,
@@ -115,13 +134,50 @@ fn account(args: &Args) -> Result<ExitCode> {
         lease_seconds: args.lease_seconds,
         patience: Duration::from_secs(args.patience),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
+    let (operator, runtime) = prepare()?;
     let report = runtime.block_on(run(&operator, &settings, &|line| eprintln!("{line}")))?;
     println!("{report}");
-    let broken = report.broken(&settings);
+    let kept = "nothing lost, nothing out of order, every duplicate was in flight when a process ended";
+    Ok(verdict(&report.broken(&settings), kept))
+}
+
+fn account_for_alerts(args: &Args) -> Result<ExitCode> {
+    let settings = AlertSettings {
+        alertmanagers: args.alertmanagers.into(),
+        label_sets: args.label_sets,
+        occurrences: args.occurrences,
+        at_a_time: args.at_a_time,
+        seed: args.seed,
+        refused_per_mille: args.refused,
+        kills: args.kills,
+        pauses: args.pauses,
+        api_kills: args.api_kills,
+        api_server_restarts: args.api_server_restarts,
+        receiver_restarts: args.receiver_restarts,
+        lease_seconds: args.lease_seconds,
+        patience: Duration::from_secs(args.patience),
+    };
+    let (operator, runtime) = prepare()?;
+    let report = runtime.block_on(run_alerts(&operator, &settings, &|line| eprintln!("{line}")))?;
+    println!("{report}");
+    let kept = "one event that opened each alert group and one that resolved it, nothing lost, nothing out of order, every \
+                duplicate was in flight when a process ended";
+    Ok(verdict(&report.broken(&settings), kept))
+}
+
+/// Builds the operator, and starts threads.
+fn prepare() -> Result<(OperatorUnderTest, Runtime)> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let operator = OperatorUnderTest { binary: support::operator()?, chart: support::chart() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
+    Ok((operator, runtime))
+}
+
+/// Says what is `broken`, or that all was `kept`.
+fn verdict(broken: &[String], kept: &str) -> ExitCode {
     broken.iter().for_each(|what| println!("not as promised: {what}"));
     if broken.is_empty() {
-        println!("as promised: nothing lost, nothing out of order, every duplicate was in flight when a process ended");
+        println!("as promised: {kept}");
     }
-    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

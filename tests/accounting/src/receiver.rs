@@ -16,7 +16,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -63,7 +62,11 @@ struct Shared {
     arrived: watch::Sender<usize>,
     odds: Odds,
     clock: Clock,
+    event_of: EventOf,
 }
+
+/// Finds the event that the body of a request tells of.
+pub(crate) type EventOf = fn(&[u8]) -> Option<EventId>;
 
 /// Listens on loopback, between [`Receiver::open`] and [`Receiver::close`].
 pub(crate) struct Receiver {
@@ -74,9 +77,9 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Listens on a free port.
-    pub(crate) async fn start(odds: Odds, clock: Clock) -> Result<Self> {
+    pub(crate) async fn start(odds: Odds, clock: Clock, event_of: EventOf) -> Result<Self> {
         let log = Mutex::default();
-        let shared = Arc::new(Shared { log, arrived: watch::Sender::new(0), odds, clock });
+        let shared = Arc::new(Shared { log, arrived: watch::Sender::new(0), odds, clock, event_of });
         let mut receiver = Self { address: (Ipv4Addr::LOCALHOST, 0).into(), shared, server: None };
         receiver.open().await?;
         Ok(receiver)
@@ -160,7 +163,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     let id = request.headers().get("webhook-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("read a request: {error}"))?.to_bytes();
-    let delivery = webhook.zip(event_of(&body)).map(|(webhook, event)| Delivery { webhook, event });
+    let delivery = webhook.zip((shared.event_of)(&body)).map(|(webhook, event)| Delivery { webhook, event });
     let (Some(delivery), Some(id)) = (delivery, id) else {
         shared.log.lock().strange += 1;
         return Ok(response(StatusCode::BAD_REQUEST));
@@ -200,11 +203,6 @@ fn log_request(shared: &Shared, delivery: Delivery, id: String) -> (usize, Plann
         before != *arrived
     });
     (log.requests.len() - 1, planned)
-}
-
-fn event_of(body: &[u8]) -> Option<EventId> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    EventId::of(body["group"].as_str()?, body["type"].as_str()?)
 }
 
 fn response(status: StatusCode) -> Response<Full<Bytes>> {

@@ -69,7 +69,8 @@ pub(crate) async fn read(responses: &Api<DynamicObject>, clock: Clock) -> Result
     }
 }
 
-fn record(status: &Value, clock: Clock) -> Record {
+/// What a status says of a delivery.
+pub(crate) fn record(status: &Value, clock: Clock) -> Record {
     let attempts = status["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
     let first = attempts.first().filter(|_| status["attemptCount"].as_u64() == u64::try_from(attempts.len()).ok());
     let first_attempt = first.and_then(|attempt| {

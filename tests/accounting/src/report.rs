@@ -105,44 +105,54 @@ impl Report {
     }
 }
 
+impl fmt::Display for Injected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { errors, busy, silences, hang_ups } = self;
+        write!(f, "{errors} x 500, {busy} x 503, {silences} x timeout, {hang_ups} x hang-up")
+    }
+}
+
+impl fmt::Display for Duplicates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at_kill, at_pause, at_hand_over, unexplained, .. } = self;
+        write!(
+            f,
+            "in flight at a kill {at_kill}, at a pause {at_pause}, at a hand-over {at_hand_over}; none of these {unexplained}"
+        )
+    }
+}
+
+/// Writes rows of a count, what is counted and more about that.
+pub(crate) fn write_rows(f: &mut fmt::Formatter<'_>, rows: &[(usize, &str, String)]) -> fmt::Result {
+    rows.iter()
+        .try_for_each(|(count, what, more)| writeln!(f, "{}", format!("{what:<20}{count:>8}   {more}").trim_end()))
+}
+
+/// Writes the faults that came, and what is wrong.
+pub(crate) fn write_rest(f: &mut fmt::Formatter<'_>, faults: &BTreeMap<Fault, usize>, cases: &[String]) -> fmt::Result {
+    writeln!(f, "\nfaults")?;
+    faults.iter().try_for_each(|(fault, count)| writeln!(f, "  {count:>4} x {fault}"))?;
+    if !cases.is_empty() {
+        writeln!(f, "\nsome of what is wrong")?;
+    }
+    cases.iter().try_for_each(|case| writeln!(f, "  {case}"))
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { injected, duplicates, .. } = self;
-        let injections = [
-            (injected.errors, "500"),
-            (injected.busy, "503"),
-            (injected.silences, "timeout"),
-            (injected.hang_ups, "hang-up"),
-        ];
-        let injections: Vec<String> = injections.iter().map(|(count, what)| format!("{count} x {what}")).collect();
         let rows = [
             (self.events, "events", String::new()),
             (self.deliveries, "deliveries", String::new()),
             (self.requests, "requests", String::new()),
-            (self.retries, "retries", format!("receiver: {}", injections.join(", "))),
+            (self.retries, "retries", format!("receiver: {injected}")),
             (self.lost, "lost", String::new()),
-            (
-                duplicates.all,
-                "duplicated",
-                format!(
-                    "in flight at a kill {}, at a pause {}, at a hand-over {}; none of these {}",
-                    duplicates.at_kill, duplicates.at_pause, duplicates.at_hand_over, duplicates.unexplained
-                ),
-            ),
+            (duplicates.all, "duplicated", duplicates.to_string()),
             (self.out_of_order, "out of order", format!("overtaken while the receiver was away: {}", self.overtaken)),
             (self.repeated_out_of_order, "again, out of order", String::new()),
             (self.misrecorded, "misrecorded", String::new()),
         ];
-        for (count, what, more) in rows {
-            writeln!(f, "{}", format!("{what:<20}{count:>8}   {more}").trim_end())?;
-        }
-        writeln!(f, "\nfaults")?;
-        for (fault, count) in &self.faults {
-            writeln!(f, "  {count:>4} x {fault}")?;
-        }
-        if !self.cases.is_empty() {
-            writeln!(f, "\nsome of what is wrong")?;
-        }
-        self.cases.iter().try_for_each(|case| writeln!(f, "  {case}"))
+        write_rows(f, &rows)?;
+        write_rest(f, &self.faults, &self.cases)
     }
 }

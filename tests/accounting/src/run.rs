@@ -28,7 +28,7 @@ use crate::{
     faults::{Disturbance, Fault, schedule},
     journal::Journal,
     ledger::{Evidence, judge},
-    load::{self, Created},
+    load::{self, Created, EventId},
     operators::Operators,
     receiver::Receiver,
     records,
@@ -37,13 +37,13 @@ use crate::{
 /// The chart's release, and its namespace.
 const RELEASE: &str = "oncall-webhooks";
 /// The namespace that a run uses.
-const NAMESPACE: &str = "accounting";
+pub(crate) const NAMESPACE: &str = "accounting";
 /// How many deliveries may be unrecorded where the chart's values say nothing.
 const MAX_UNRECORDED: usize = 256;
 /// How often to look whether a process has ended, or all events are completed.
-const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 /// Bound on one call of the API.
-const CALL: Duration = Duration::from_secs(10);
+pub(crate) const CALL: Duration = Duration::from_secs(10);
 
 /// The operator, and the chart that says how it is run.
 #[derive(Clone, Debug)]
@@ -68,6 +68,37 @@ pub async fn run(operator: &OperatorUnderTest, settings: &Settings, tell: &dyn F
     Ok(judge(settings, &evidence))
 }
 
+/// A control plane with the chart in it, and the namespace that a run uses.
+pub(crate) struct Ground {
+    pub(crate) cluster: Cluster,
+    pub(crate) installation: Installation,
+    pub(crate) client: Client,
+}
+
+/// Starts a control plane and installs the chart there, with some values more.
+pub(crate) async fn prepare(operator: &OperatorUnderTest, values: &[&str]) -> Result<Ground> {
+    let cluster = block_in_place(Cluster::start)?;
+    // What is accounted for has to be there at the end.
+    let kept = ["events", "responses"].map(|kind| format!("controller.retention.{kind}=unlimited"));
+    let all = ["controller.allowAddresses={127.0.0.1/32}", &kept[0], &kept[1]];
+    let all: Vec<&str> = all.into_iter().chain(values.iter().copied()).collect();
+    let installation = block_in_place(|| Installation::new(&cluster, &operator.chart, RELEASE, &all))?;
+    block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
+    let client = client(cluster.kubeconfig()).await?;
+    let object = Namespace {
+        metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    Api::all(client.clone()).create(&PostParams::default(), &object).await.context("create the namespace")?;
+    Ok(Ground { cluster, installation, client })
+}
+
+/// How many deliveries may be sent and in no record, by the arguments of the operator.
+pub(crate) fn max_unrecorded(args: &[String]) -> Result<usize> {
+    let stated = args.iter().find_map(|arg| arg.strip_prefix("--max-unrecorded="));
+    stated.map_or(Ok(MAX_UNRECORDED), str::parse).context("read --max-unrecorded")
+}
+
 struct Experiment<'a> {
     cluster: Cluster,
     operators: Option<Operators>,
@@ -89,26 +120,13 @@ struct Experiment<'a> {
 impl<'a> Experiment<'a> {
     async fn start(operator: &OperatorUnderTest, settings: &Settings, tell: &'a dyn Fn(&str)) -> Result<Self> {
         let clock = Clock::start();
-        let cluster = block_in_place(Cluster::start)?;
         let lease_seconds = format!("controller.leaseSeconds={}", settings.lease_seconds);
-        // What is accounted for has to be there at the end.
-        let kept = ["events", "responses"].map(|kind| format!("controller.retention.{kind}=unlimited"));
-        let values =
-            ["controller.allowAddresses={127.0.0.1/32}", "api.enabled=false", &kept[0], &kept[1], &lease_seconds];
-        let installed = block_in_place(|| Installation::new(&cluster, &operator.chart, RELEASE, &values));
-        let Installation { kubeconfig, args, .. } = installed?;
-        block_in_place(|| output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"])))?;
-        let client = client(cluster.kubeconfig()).await?;
-        let object = Namespace {
-            metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() },
-            ..Namespace::default()
-        };
-        Api::all(client.clone()).create(&PostParams::default(), &object).await.context("create the namespace")?;
-
+        let Ground { cluster, installation, client } =
+            prepare(operator, &["api.enabled=false", &lease_seconds]).await?;
+        let Installation { kubeconfig, args, .. } = installation;
         let odds = Odds { seed: settings.seed, refused_per_mille: settings.refused_per_mille };
-        let receiver = Receiver::start(odds, clock).await?;
-        let stated = args.iter().find_map(|arg| arg.strip_prefix("--max-unrecorded="));
-        let max_unrecorded = stated.map_or(Ok(MAX_UNRECORDED), str::parse).context("read --max-unrecorded")?;
+        let receiver = Receiver::start(odds, clock, EventId::of_body).await?;
+        let max_unrecorded = max_unrecorded(&args)?;
         // Where the operator's Lease is; without one, where its ServiceAccount is, which is the same in the chart.
         let lease = args.iter().find_map(|arg| arg.strip_prefix("--lease=")?.split_once('/'));
         let journal = Journal::new(client.clone(), lease.map_or(RELEASE, |(namespace, _)| namespace));
