@@ -120,7 +120,10 @@ impl AlertPayloads {
     ) -> Result<Option<Arc<EventData>>, objects::Error> {
         let namespace = &delivery.event.namespace;
         let reference = EventReference { name: Arc::from(&*delivery.event.name), uid: Arc::from(&*delivery.event.uid) };
-        let (Some(group), Some(event_type)) = (&folded.group, delivery.facts.event_type) else { return Ok(None) };
+        let (Some(group), Some(event_type)) = (self.group(namespace, folded).await?, delivery.facts.event_type) else {
+            return Ok(None);
+        };
+        let group = &group;
         let Some(event) = self.event(namespace, &reference).await? else { return Ok(None) };
         let key = key(namespace, &delivery.event.uid);
         if let Some(made) = self.made.get(&key).filter(|made| made.group == *group) {
@@ -142,6 +145,18 @@ impl AlertPayloads {
         let data = Arc::new(data);
         self.made.insert(key, Arc::new(Made { group: group.clone(), data: Arc::clone(&data) }));
         Ok(Some(data))
+    }
+
+    /// The alert group of an event: from memory, else as it is written; None if it is gone.
+    async fn group(&self, namespace: &str, folded: &FoldedEvent) -> Result<Option<CoreAlertGroup>, objects::Error> {
+        match (&folded.group, &folded.name) {
+            (Some(group), _) => Ok(Some(group.clone())),
+            (None, Some(name)) => {
+                let stored = objects::persist(|| self.objects.get::<AlertGroup>(namespace, name)).await?;
+                Ok(stored.and_then(|stored| stored.stored()))
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     /// The first alert of a group, and the last one.

@@ -59,7 +59,9 @@ pub(super) struct EventFold {
 pub struct FoldedEvent {
     /// What came of it.
     pub verdict: Verdict,
-    /// The alert group as it is; None if it is gone.
+    /// The name of the alert group; None if there is none.
+    pub name: Option<Arc<str>>,
+    /// The alert group as it is; None if it is gone, or was forgotten to make room for others.
     pub group: Option<AlertGroup>,
 }
 
@@ -271,9 +273,10 @@ impl Lifecycle {
     pub fn folded(&self, uid: &str) -> Option<FoldedEvent> {
         let event = self.events.get(self.numbers.get(uid)?)?;
         let record = &event.fold.as_ref()?.record;
-        let group = record.group.as_ref().and_then(|(name, _)| {
+        let name = record.group.as_ref().map(|(name, _)| Arc::clone(name));
+        let group = name.as_ref().and_then(|name| {
             self.alert_groups.get(&NamespacedName::new(Arc::clone(&event.key.namespace), Arc::clone(name)))
         });
-        Some(FoldedEvent { verdict: record.verdict, group: group.cloned() })
+        Some(FoldedEvent { verdict: record.verdict, group: group.cloned(), name })
     }
 }
