@@ -53,7 +53,7 @@ discovery.k8s.io/endpointslices: get list
 oncall.dev/alertgroupevents: get list watch create delete attribute
 oncall.dev/alertgroupevents/status: update
 oncall.dev/alertgroups: get list watch create patch delete
-oncall.dev/integrations: list watch
+oncall.dev/integrations: get list watch
 oncall.dev/integrations/status: patch
 oncall.dev/webhookresponses: get list watch create patch delete
 oncall.dev/webhooks: list watch
