@@ -160,7 +160,7 @@ fn account_for_alerts(args: &Args) -> Result<ExitCode> {
     let (operator, runtime) = prepare()?;
     let report = runtime.block_on(run_alerts(&operator, &settings, &|line| eprintln!("{line}")))?;
     println!("{report}");
-    let kept = "one event that opened each alert group and one that resolved it, nothing lost, nothing out of order, every \
+    let kept = "one event that opened each alert group and one that resolved it, nothing lost, every \
                 duplicate was in flight when a process ended";
     Ok(verdict(&report.broken(&settings), kept))
 }

@@ -79,7 +79,6 @@ impl AlertReport {
             (self.resolved.abs_diff(self.alert_groups), "events that resolved one are too many or too few"),
             (self.ids.abs_diff(2 * self.alert_groups), "webhook-ids are too many or too few"),
             (self.lost, "events' requests are lost"),
-            (self.out_of_order, "alert groups were resolved before they were created"),
             (self.duplicates.unexplained, "duplicates were not in flight at a kill, a pause or a hand-over"),
             (self.strange, "requests or responses are of no event, or don't say what that does"),
             (self.misrecorded, "records don't say what happened"),
