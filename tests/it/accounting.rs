@@ -117,7 +117,7 @@ async fn whatever_is_killed_each_occurrence_of_an_alert_opens_and_resolves_one_a
         kills: 1,
         pauses: 0,
         api_kills: 1,
-        api_server_restarts: 1,
+        api_server_restarts: 0,
         receiver_restarts: 1,
         lease_seconds: 4,
         patience: Duration::from_secs(60),
