@@ -130,6 +130,11 @@ impl KnownGroup {
     fn stored(group: AlertGroup) -> Self {
         Self { written_alert: Arc::clone(&group.last_alert.uid), ..Self::opened(group) }
     }
+
+    /// Whether its last change is written.
+    fn is_written(&self) -> bool {
+        self.written >= self.revision
+    }
 }
 
 impl NamespaceGroups {
@@ -240,7 +245,7 @@ impl AlertGroups {
         let found = loop {
             let Some(name) = of_namespace.resolved.pop_front() else { break None };
             match of_namespace.groups.get(&name).filter(|known| known.group.resolved.is_some()) {
-                Some(known) if known.written >= known.revision => break Some(name),
+                Some(known) if known.is_written() => break Some(name),
                 Some(_) => kept.push(name),
                 None => {}
             }
@@ -317,7 +322,7 @@ impl AlertGroups {
 
     /// The revision of an alert group, which grows with each change; None if that is written.
     pub fn unwritten(&self, name: &NamespacedName) -> Option<u64> {
-        self.known(name).filter(|known| known.written < known.revision).map(|known| known.revision)
+        self.known(name).filter(|known| !known.is_written()).map(|known| known.revision)
     }
 
     /// Whether an alert group is written as it was at a revision, or is gone.
@@ -349,7 +354,7 @@ impl AlertGroups {
 
     /// What is to be written of an alert group; None if nothing is, or it is gone.
     pub fn to_write(&self, name: &NamespacedName) -> Option<AlertGroupWrite> {
-        let known = self.known(name).filter(|known| known.written < known.revision)?;
+        let known = self.known(name).filter(|known| !known.is_written())?;
         let group = known.group.clone();
         let is_new_alert = known.written_alert != group.last_alert.uid;
         Some(AlertGroupWrite { revision: known.revision, is_new: known.written_alert.is_empty(), is_new_alert, group })

@@ -26,6 +26,7 @@ use super::{
     event::{EventState, SeenEvent, Step, WebhookRun},
     webhooks::KnownWebhook,
 };
+pub use crate::alert_groups::Position;
 use crate::{
     delivery::{COST, DeliverySummary, ResponsePhase},
     name::NamespacedName,
@@ -35,9 +36,6 @@ use crate::{
 
 /// How many events are read at a time.
 pub const BACKLOG_READS: usize = 500;
-
-/// A place among the events of a namespace: later ones are greater.
-pub type Position = (Timestamp, ResourceVersion);
 
 /// What a namespace has waiting in the API server.
 #[derive(Debug, Default)]
