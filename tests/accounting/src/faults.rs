@@ -27,7 +27,7 @@ pub enum Fault {
     SegmentsDeleted,
     /// A segment that can't be read is put among the others, and the operator is killed, so that another process finds it.
     BrokenSegment,
-    /// The Lease went over while its holder ran, since an outage took too long. Nobody did this on purpose.
+    /// The Lease went over while its holder ran: an outage took too long, or the machine was too busy. Nobody did this on purpose.
     HandOver,
     /// An operator ended by itself, and was started again. Nobody did this on purpose.
     Ended,
@@ -75,7 +75,7 @@ impl fmt::Display for Fault {
             Self::KilledAtWriteOut => "operator killed as a journal segment was written out",
             Self::SegmentsDeleted => "journal segments deleted",
             Self::BrokenSegment => "broken journal segment put there, and operator killed",
-            Self::HandOver => "lease went over in an outage",
+            Self::HandOver => "Lease went over by itself",
             Self::Ended => "operator ended by itself",
         })
     }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -15,16 +16,20 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use serde_json::Value;
 use support::Operator;
+use tokio::time::timeout;
 
 use crate::{
     clock::Clock,
     faults::{Disturbance, Fault},
+    run::CALL,
 };
 
 /// Bound on a hand-over: the lease's duration and some time to notice.
 const HAND_OVER: Duration = Duration::from_secs(120);
-/// How often to look at the Lease.
+/// How often to look at the Lease while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often to look at it while nobody does: a Lease goes over when nobody disturbs anything, too, on a machine that is busy.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How much later than it was sent a request is logged at most, where all run on one busy machine. A Lease is good for
 /// longer than that when its holder is killed or stopped, so that nobody else has begun by then.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
@@ -42,6 +47,12 @@ pub(crate) struct Operators {
     running: Vec<Operator>,
     /// The number of the operator that led when the Lease was read last.
     leading: usize,
+    /// When that was.
+    led: Duration,
+    /// When it was last seen which of them run.
+    alive: Duration,
+    /// What happened to them by itself, and was not told yet.
+    happened: Vec<Disturbance>,
     clock: Clock,
 }
 
@@ -60,7 +71,19 @@ impl Operators {
             None if standby => bail!("the chart's operator has no --lease=NAMESPACE/NAME"),
             _ => None,
         };
-        let mut operators = Self { binary, kubeconfig, args, lease, running: Vec::new(), leading: 0, clock };
+        let now = clock.now();
+        let mut operators = Self {
+            binary,
+            kubeconfig,
+            args,
+            lease,
+            running: Vec::new(),
+            leading: 0,
+            led: now,
+            alive: now,
+            happened: Vec::new(),
+            clock,
+        };
         let first = operators.launch(group, 0).await?;
         operators.running.push(first);
         if standby {
@@ -79,14 +102,29 @@ impl Operators {
         Operator::start_until(binary, group, NAMES[number], kubeconfig, &named.collect::<Vec<_>>(), message).await
     }
 
-    /// Looks who leads.
+    /// Looks who leads. That the Lease went over by itself is something that happened.
     async fn leader(&mut self) -> Result<usize> {
         if let Some((api, name)) = &self.lease {
             let holder = holder(api, name).await?.context("the Lease has no holder")?;
             let number = NAMES.iter().position(|name| *name == holder);
-            self.leading = number.with_context(|| format!("the Lease's holder {holder} is neither operator"))?;
+            let number = number.with_context(|| format!("the Lease's holder {holder} is neither operator"))?;
+            let now = self.clock.now();
+            if number != self.leading {
+                self.happened.push(Disturbance { fault: Fault::HandOver, from: self.led, to: now, resumed: None });
+            }
+            (self.leading, self.led) = (number, now);
         }
         Ok(self.leading)
+    }
+
+    /// Starts what has ended by itself again, as a kubelet does, and looks who leads. Returns what happened since the last time.
+    pub(crate) async fn look_after(&mut self, group: &ProcessGroup) -> Result<Vec<Disturbance>> {
+        self.revive(group).await?;
+        if self.clock.now() >= self.led + LOOK_AGAIN {
+            // The API server may be away.
+            let _ = timeout(CALL, self.leader()).await;
+        }
+        Ok(mem::take(&mut self.happened))
     }
 
     /// Waits until that one leads, and starts it again if it has ended: one that lost the Lease before does.
@@ -100,7 +138,7 @@ impl Operators {
             }
             tokio::time::sleep(LOOK).await;
         }
-        self.leading = number;
+        (self.leading, self.led) = (number, self.clock.now());
         Ok(())
     }
 
@@ -140,9 +178,9 @@ impl Operators {
         Ok(Disturbance { fault: Fault::Pause, from, to, resumed })
     }
 
-    /// After an outage: waits until the Lease is held again, and tells if it went over.
-    pub(crate) async fn held_again(&mut self, from: Duration) -> Result<Option<Disturbance>> {
-        let Some((api, name)) = self.lease.clone() else { return Ok(None) };
+    /// After an outage: waits until the Lease is held again.
+    pub(crate) async fn held_again(&mut self) -> Result<()> {
+        let Some((api, name)) = self.lease.clone() else { return Ok(()) };
         let (back, deadline) = (Timestamp::now(), Instant::now() + HAND_OVER);
         loop {
             let renewed = api.get(&name).await.ok().and_then(|lease| lease.spec?.renew_time);
@@ -152,25 +190,23 @@ impl Operators {
             ensure!(Instant::now() < deadline, "nobody holds the Lease {HAND_OVER:?} after an outage");
             tokio::time::sleep(LOOK).await;
         }
-        let before = self.leading;
-        let went_over = self.leader().await? != before;
-        let to = self.clock.now();
-        Ok(went_over.then_some(Disturbance { fault: Fault::HandOver, from, to, resumed: None }))
+        self.leader().await.map(drop)
     }
 
-    /// Starts what has ended by itself again, as a kubelet does. Tells of it if it led: one that was paused and has lost the
+    /// Starts again what has ended by itself. That a leader did is something that happened: one that was paused and has lost the
     /// Lease is right to end.
-    pub(crate) async fn revive(&mut self, group: &ProcessGroup, looked: Duration) -> Result<Option<Disturbance>> {
+    async fn revive(&mut self, group: &ProcessGroup) -> Result<()> {
         for number in 0..self.running.len() {
             if self.running[number].ended()?.is_some() {
                 let to = self.clock.now();
                 self.running[number] = self.launch(group, number).await?;
                 if number == self.leading {
-                    return Ok(Some(Disturbance { fault: Fault::Ended, from: looked, to, resumed: None }));
+                    self.happened.push(Disturbance { fault: Fault::Ended, from: self.alive, to, resumed: None });
                 }
             }
         }
-        Ok(None)
+        self.alive = self.clock.now();
+        Ok(())
     }
 
     /// Whether one of them has logged a warning or an error that has this word.

@@ -261,15 +261,20 @@ impl<'a> Experiment<'a> {
             if progress.1.elapsed() > patience {
                 return Ok(false);
             }
-            let looked = self.clock.now();
             tokio::time::sleep(every).await;
-            if let Some(operators) = &mut self.operators
-                && let Some(ended) = operators.revive(self.cluster.processes(), looked).await?
-            {
-                self.disturbances.push(ended);
-                self.say(&ended.fault.to_string());
+            self.look_after_operators().await?;
+        }
+    }
+
+    /// Notes what happened to the operators by itself.
+    async fn look_after_operators(&mut self) -> Result<()> {
+        if let Some(operators) = &mut self.operators {
+            for happened in operators.look_after(self.cluster.processes()).await? {
+                self.disturbances.push(happened);
+                self.say(&happened.fault.to_string());
             }
         }
+        Ok(())
     }
 
     async fn disturb(&mut self, fault: Fault) -> Result<()> {
@@ -300,12 +305,10 @@ impl<'a> Experiment<'a> {
         self.say(&format!("  over after {:.1} s", after.as_secs_f64()));
         if matches!(fault, Fault::ApiServer | Fault::Etcd)
             && let Some(operators) = &mut self.operators
-            && let Some(went_over) = operators.held_again(from).await?
         {
-            self.disturbances.push(went_over);
-            self.say(&went_over.fault.to_string());
+            operators.held_again().await?;
         }
-        Ok(())
+        self.look_after_operators().await
     }
 }
 

@@ -183,14 +183,19 @@ impl<'a> Stage<'a> {
             if begin.elapsed() > patience {
                 return Ok(false);
             }
-            let looked = self.clock.now();
             tokio::time::sleep(LOOK / 4).await;
-            if let Some(ended) = self.operators.revive(self.cluster.processes(), looked).await? {
-                self.disturbances.push(ended);
-                self.say(&ended.fault.to_string());
-            }
+            self.look_after_operators().await?;
         }
         Ok(true)
+    }
+
+    /// Notes what happened to the operators by itself.
+    async fn look_after_operators(&mut self) -> Result<()> {
+        for happened in self.operators.look_after(self.cluster.processes()).await? {
+            self.disturbances.push(happened);
+            self.say(&happened.fault.to_string());
+        }
+        Ok(())
     }
 
     /// Disturbs after as many deliveries as the seed says.
@@ -236,13 +241,10 @@ impl<'a> Stage<'a> {
         };
         self.disturbances.push(came);
         self.say(&format!("  over after {:.1} s", (self.clock.now() - from).as_secs_f64()));
-        if fault == Fault::ApiServer
-            && let Some(went_over) = self.operators.held_again(from).await?
-        {
-            self.disturbances.push(went_over);
-            self.say(&went_over.fault.to_string());
+        if fault == Fault::ApiServer {
+            self.operators.held_again().await?;
         }
-        Ok(())
+        self.look_after_operators().await
     }
 }
 
