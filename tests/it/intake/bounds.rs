@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use oncall_webhooks::resources::Integration;
 use serde_json::json;
 
-use super::{OK, Source, events, integration, made, path, start};
+use super::{OK, Source, events, group, integration, made, path, start};
 use crate::harness::TestNamespace;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,6 +15,7 @@ async fn an_integration_that_sends_too_much_waits_and_others_do_not() {
     let source = Source::of(&api);
     let busy = path("webhook", &made(&place, "busy", "webhook", json!({})).await);
     let calm = path("webhook", &made(&place, "calm", "webhook", json!({})).await);
+    let prometheus = path("alertmanager", &made(&place, "prometheus", "alertmanager", json!({})).await);
     let mut statuses = Vec::new();
     source.answered(&busy, "{}", OK).await;
     for _ in 0..3 {
@@ -23,7 +24,13 @@ async fn an_integration_that_sends_too_much_waits_and_others_do_not() {
     }
     assert_eq!(statuses, [(200, false), (200, false), (429, true)]);
     source.answered(&calm, "{}", OK).await;
-    assert_eq!(events(&place).await.len(), 4);
+    // It tries what was answered with 503 again, and not what was with 429.
+    source.answered(&prometheus, &group("firing").to_string(), OK).await;
+    let answers =
+        [source.post(&prometheus, "-").await, source.post(&prometheus, "-").await, source.post(&prometheus, "-").await];
+    let seen = answers.map(|answer| (answer.status, answer.header("retry-after").is_some()));
+    assert_eq!(seen, [(400, false), (400, false), (503, true)]);
+    assert_eq!(events(&place).await.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
