@@ -19,7 +19,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
     core::{PartialObjectMeta, Request},
 };
-use oncall_webhooks::resources::{AlertGroupEvent, Webhook, WebhookResponse};
+use oncall_webhooks::resources::{AlertGroup, AlertGroupEvent, Integration, Webhook, WebhookResponse};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use support::{Installation, Operator, output};
@@ -87,6 +87,14 @@ impl<'a> Ground<'a> {
         Operator::start(&candidate.binary, group, &candidate.name, kubeconfig, args).await
     }
 
+    /// Starts the REST API of the same binary, with its rights, and waits until it is ready.
+    pub(crate) async fn start_api(&self, candidate: &Candidate) -> Result<support::Api> {
+        let Installation { api_kubeconfig, api_args, .. } = &self.installation;
+        let args = api_args.as_ref().context("the chart has no container named api")?;
+        let (group, name) = (self.cluster.processes(), format!("{}-api", candidate.name));
+        support::Api::start(&candidate.binary, group, &name, api_kubeconfig, args).await
+    }
+
     pub(crate) fn usage(&self, operator: Option<&Operator>) -> Result<Usage> {
         Usage::now(self.cluster, operator)
     }
@@ -105,7 +113,9 @@ impl<'a> Ground<'a> {
     pub(crate) async fn clear(&self, namespace: &str) -> Result<()> {
         self.remove::<Webhook>(namespace).await?;
         self.remove::<WebhookResponse>(namespace).await?;
-        self.remove::<AlertGroupEvent>(namespace).await
+        self.remove::<AlertGroupEvent>(namespace).await?;
+        self.remove::<Integration>(namespace).await?;
+        self.remove::<AlertGroup>(namespace).await
     }
 
     /// Removes all objects of a kind.

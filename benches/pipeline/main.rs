@@ -17,6 +17,7 @@
 //! /proc. docs/performance.md says what the figures mean.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is for people at a terminal")]
 
+mod alerts;
 mod bare;
 mod bursts;
 mod ground;
@@ -33,6 +34,7 @@ use std::{
     time::Duration,
 };
 
+use alerts::Source;
 use anyhow::{Context, Result, ensure};
 use bare::{Bare, Window};
 use clap::{Parser, ValueEnum};
@@ -62,6 +64,10 @@ enum Phase {
     Steady,
     /// The receiver is away for 20 s and for 60 s, and comes back
     Away,
+    /// Alerts are posted at 20 a second, each of an alert group of its own
+    Alerts,
+    /// Many such alerts are posted at once
+    AlertStorm,
     /// Many deliveries of 6 KB that are not written out yet
     Memory,
     /// Many webhooks and responses are stored
@@ -98,6 +104,12 @@ struct Args {
     /// Events at 20 a second
     #[arg(long, default_value_t = 400)]
     steady_events: usize,
+    /// Alerts at 20 a second
+    #[arg(long, default_value_t = 400)]
+    steady_alerts: usize,
+    /// Alerts in phase alert-storm
+    #[arg(long, default_value_t = 2000)]
+    alerts: usize,
     /// Events that wait for a receiver that is away
     #[arg(long, default_value_t = 500)]
     away_events: usize,
@@ -244,6 +256,18 @@ impl Run<'_> {
                 }
                 Ok(())
             }
+            Phase::Alerts => {
+                let title = format!("20 alerts a second, {} alert groups", args.steady_alerts);
+                for candidate in &args.operator {
+                    eprintln!("{title}: {}", candidate.name);
+                    let figures =
+                        async { Source::new(&self.ground, candidate, args.steady_alerts).await?.steady().await };
+                    let figures = figures.await;
+                    self.note(&title, candidate, figures);
+                }
+                Ok(())
+            }
+            Phase::AlertStorm => self.alert_storm().await,
             Phase::Memory => {
                 let load = Load { payload: 6000, ..Load::new(10, args.memory_events, 2.2) };
                 let title = format!("{} deliveries of 6 KB in one storm", load.deliveries());
@@ -268,7 +292,12 @@ impl Run<'_> {
         // Again, for those that are late.
         let (count, due) = (scene.receiver.count(), scene.load.deliveries());
         let late = if count > due { Err(anyhow::anyhow!("{count} requests arrived, {due} were due")) } else { Ok(()) };
-        match figures.and_then(|figures| late.map(|()| figures)) {
+        self.note(title, candidate, figures.and_then(|figures| late.map(|()| figures)));
+        self.ground.clear(&scene.namespace).await
+    }
+
+    fn note(&mut self, title: &str, candidate: &Candidate, figures: Result<Figures>) {
+        match figures {
             Ok(figures) => {
                 figures.iter().for_each(|(figure, value)| eprintln!("  {figure}: {value}"));
                 self.report.add(title, &candidate.name, figures);
@@ -278,7 +307,6 @@ impl Run<'_> {
                 self.report.failures.push(format!("{title}, {}: {error:#}", candidate.name));
             }
         }
-        self.ground.clear(&scene.namespace).await
     }
 
     async fn window(&mut self) -> Result<Window> {
@@ -334,6 +362,19 @@ impl Run<'_> {
                 burst.figures(bare, self.limit.filter(|_| phase == Phase::Storm))
             });
             self.end(&title, candidate, &scene, figures).await?;
+        }
+        Ok(())
+    }
+
+    async fn alert_storm(&mut self) -> Result<()> {
+        let alerts = self.args.alerts;
+        let title = format!("storm of {alerts} alerts, each of an alert group of its own, with one webhook");
+        for candidate in &self.args.operator {
+            let before = self.window().await?;
+            eprintln!("{title}: {}", candidate.name);
+            let storm = async { Source::new(&self.ground, candidate, alerts).await?.storm().await }.await;
+            let bare = before.mean(self.window().await?);
+            self.note(&title, candidate, storm.map(|storm| storm.figures(bare)));
         }
         Ok(())
     }

@@ -60,7 +60,8 @@ impl Sub for Usage {
     }
 }
 
-fn process(pid: u32) -> Result<f64> {
+/// Milliseconds that a process has used until now.
+pub(crate) fn process(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     // The second field, a name in parentheses, may hold anything. User and system time are the 14th and the 15th.
