@@ -8,7 +8,8 @@
 //!                   ├─ Proxy      what they go through                      └─ Memory   how much it may have
 //!                   ├─ Election   which replica works
 //!                   ├─ Retention  what is kept of finished work  Log   how both write their logs
-//!                   └─ Memory     how much it may have
+//!                   ├─ Memory     how much it may have
+//!                   └─ MetricOptions  whose series metrics have
 //! ```
 
 mod api;
@@ -16,6 +17,7 @@ mod controller;
 mod election;
 mod log;
 mod memory;
+mod metrics;
 mod proxy;
 mod reach;
 mod retention;
@@ -28,6 +30,7 @@ pub use self::{
     election::Election,
     log::Log,
     memory::Memory,
+    metrics::{MetricLabels, MetricOptions},
     proxy::Proxy,
     reach::Reach,
     retention::Retention,

@@ -74,23 +74,25 @@ use self::{
     integration_tokens::IntegrationTokens,
     integrations::{IntegrationIndex, Integrations},
     journal::{Appends, Journal, JournalPlace, JournalRecord},
-    metrics::Metrics,
+    metrics::LeaderState,
     payloads::Payloads,
     services::services,
 };
 use crate::{
-    config::ControllerConfig,
+    config::{ControllerConfig, MetricLabels},
     core::dispatch::Limits,
     delivery::{Policies, Ports, ProxySettings, Sender},
     kubernetes::{
+        client::connect_counted,
         index::Fold,
         lease::{self, Leadership},
         objects::Objects,
         probes::{Health, Ready},
-        watch::{Selection, on_listed, valid, watch, watch_metadata},
+        watch::{Selection, Watches, on_listed, valid},
         writes::Priority,
     },
     memory::{ControllerBudget, MemoryLimit},
+    metrics::{DeliveryMetrics, Exposition, ProcessMetrics},
     rendering::RenderingPool,
     resources::{AlertGroupEvent, Integration, SECRET_LABEL, Webhook},
     secrets::{Referrer, SecretIndex, Secrets},
@@ -109,17 +111,44 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// It can't start: the address is taken, the API server can't be reached or refuses. Or a part of it ended by itself.
-pub async fn run(client: Client, config: ControllerConfig, stop: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(config: ControllerConfig, stop: impl Future<Output = ()>) -> Result<()> {
+    let metrics = Metrics::new(config.metrics.metrics_labels);
+    let client = connect_counted(&metrics.process.api_server).await?;
     let budget = ControllerBudget::of(MemoryLimit::find(&config.memory)?);
     budget.log();
     let settings = Settings { config, budget };
-    let (ready, metrics) = (Ready::default(), Metrics::default());
-    let health = Health::serve(settings.config.health_address, ready.clone(), metrics.routes()).await?;
+    let ready = Ready::default();
+    let routes = metrics.exposition().routes();
+    let health = Health::serve(settings.config.health_address, ready.clone(), routes).await?;
     let (guard, policies) = ApiServerGuard::new(&client, settings.config.reach.clone().into()).await?;
     tokio::select! {
         result = health.ended() => result.context("serve /livez and /metrics"),
         () = guard.keep() => anyhow::bail!("nobody looks any more where the API server is"),
         result = work(client, settings, policies, ready, metrics, stop) => result,
+    }
+}
+
+/// What the operator counts and shows.
+#[derive(Clone)]
+struct Metrics {
+    process: ProcessMetrics,
+    deliveries: DeliveryMetrics,
+    state: LeaderState,
+}
+
+impl Metrics {
+    fn new(labels: MetricLabels) -> Self {
+        let deliveries = DeliveryMetrics::new(labels);
+        Self { process: ProcessMetrics::default(), state: LeaderState::new(deliveries.clone()), deliveries }
+    }
+
+    /// All of them, to be served.
+    fn exposition(&self) -> Exposition {
+        let mut exposition = Exposition::new(&self.process);
+        let registry = exposition.ours();
+        self.deliveries.register(registry);
+        registry.register_collector(Box::new(self.state.clone()));
+        exposition
     }
 }
 
@@ -179,14 +208,13 @@ async fn lead(
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let (leader, changes) = Leader::new(client, settings, sender, lease, ready)?;
-    metrics.show(&leader.deliveries, &leader.journal);
+    let (leader, changes) = Leader::new(client, settings, sender, lease, ready, metrics)?;
+    leader.metrics.state.show(&leader.deliveries, &leader.journal);
     leader.run(changes, stop).await
 }
 
 /// The replica that works.
 struct Leader {
-    client: Client,
     config: ControllerConfig,
     objects: Objects,
     catalog: Arc<Catalog>,
@@ -203,6 +231,8 @@ struct Leader {
     rendering: RenderingPool,
     ready: Ready,
     listed: Listed,
+    watches: Watches,
+    metrics: Metrics,
 }
 
 /// Tells which kinds have been listed to their end. kube-runtime's stores wake only one of those who wait for them.
@@ -233,9 +263,10 @@ impl Leader {
         sender: Sender,
         lease: Leadership,
         ready: Ready,
+        metrics: Metrics,
     ) -> Result<(Self, Changes)> {
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
-        let catalog = Arc::new(Catalog::default());
+        let catalog = Arc::new(Catalog::new(metrics.deliveries.clone()));
         let secrets = Secrets::new(budget.secrets);
         let of_lease = config.election.lease.as_ref().map(|(namespace, _)| namespace.as_str());
         let place = of_lease.or(config.namespace.as_deref()).unwrap_or_else(|| client.default_namespace());
@@ -286,8 +317,8 @@ impl Leader {
         );
         let listed = Listed::default();
         let (page, secret_reads) = (budget.page(), budget.reads().div_ceil(2));
+        let watches = Watches::new(client, config.namespace.clone(), page, metrics.process.watches.clone());
         let leader = Self {
-            client,
             config,
             objects,
             catalog,
@@ -302,6 +333,8 @@ impl Leader {
             rendering,
             ready,
             listed,
+            watches,
+            metrics,
         };
         Ok((leader, Changes { ran, reviewed, integrations: integrations_changed, appends }))
     }
@@ -338,7 +371,7 @@ impl Leader {
     /// Watches the metadata of the Secrets that webhooks may name.
     fn watch_secrets(&self) -> impl Future<Output = ()> + use<> {
         let labelled = Selection { labels: Some(format!("{SECRET_LABEL}=true")), fields: None };
-        let events = watch_metadata::<Secret>(&self.client, self.config.namespace.as_deref(), labelled, self.page);
+        let events = self.watches.metadata::<Secret>(labelled);
         let mut index = Fold::new(SecretIndex(self.secrets.clone()));
         events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);
@@ -366,6 +399,7 @@ impl Leader {
         secret_changed: UnboundedReceiver<ObjectRef<Webhook>>,
     ) -> impl Future<Output = ()> + use<> {
         let (store, writer) = reflector::store::<Webhook>();
+        self.metrics.state.show_webhooks(store.clone());
         let (deliveries, interrupted) = (Arc::clone(&self.deliveries), Arc::clone(&self.deliveries));
         let secrets = self.secrets.clone();
         let on_change = move |change: WebhookChange| {
@@ -381,7 +415,9 @@ impl Leader {
             deliveries.webhook_changed(change);
         };
         let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.catalog), on_change));
-        let events = watch::<Webhook>(&self.client, self.config.namespace.as_deref(), Selection::default(), self.page)
+        let events = self
+            .watches
+            .objects::<Webhook>(Selection::default())
             .inspect_err(move |_| interrupted.webhooks_interrupted())
             .inspect_ok(move |event| index.observe(event))
             .inspect_ok(on_listed(&self.listed.webhooks));
@@ -398,21 +434,21 @@ impl Leader {
             .reconcile_on(ran)
             .reconcile_on(secret_changed)
             .run(webhooks::reconcile, webhooks::failed, Arc::new(context))
-            .for_each(|_| future::ready(()))
+            .for_each(self.metrics.process.reconciles.of::<Webhook, _, _, _>())
     }
 
     /// Watches responses: those that people want to be sent again, and those that were there before this process. First the journal
     /// is opened: what an earlier leader writes out of it meanwhile is seen there or here.
     fn watch_responses(&self) -> impl Future<Output = ()> + use<> {
-        let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
-        let (history, deliveries) = (Arc::clone(&self.history), Arc::clone(&self.deliveries));
-        let (listed, page) = (self.listed.clone(), self.page);
+        let watches = self.watches.clone();
+        let (history, deliveries, listed) =
+            (Arc::clone(&self.history), Arc::clone(&self.deliveries), self.listed.clone());
         let (journal, adopted) = (Arc::clone(&self.journal), self.adopted());
         async move {
             // Of one that is not listed the journal would take it that it is gone.
             listed.webhooks.wait().await;
             journal.open(adopted).await;
-            responses::watch(&client, namespace.as_deref(), page, history, deliveries, listed.responses).await;
+            responses::watch(&watches, history, deliveries, listed.responses).await;
         }
     }
 
@@ -422,13 +458,15 @@ impl Leader {
         changed: UnboundedReceiver<ObjectRef<Integration>>,
     ) -> impl Future<Output = ()> + use<> {
         let (store, writer) = reflector::store::<Integration>();
+        self.metrics.state.show_integrations(store.clone());
         let mut index = Fold::new(IntegrationIndex {
             integrations: Arc::clone(&self.integrations),
             tokens: Arc::clone(&self.integration_tokens),
             deliveries: Arc::clone(&self.deliveries),
         });
-        let namespace = self.config.namespace.as_deref();
-        let events = watch::<Integration>(&self.client, namespace, Selection::default(), self.page)
+        let events = self
+            .watches
+            .objects::<Integration>(Selection::default())
             .inspect_ok(move |event| index.observe(event))
             .inspect_ok(on_listed(&self.listed.integrations));
         let stream = valid(events).modify(integrations::drop_texts).reflect(writer).applied_objects();
@@ -443,14 +481,14 @@ impl Leader {
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
             .reconcile_on(changed)
             .run(integrations::reconcile, integrations::failed, Arc::new(context))
-            .for_each(|_| future::ready(()))
+            .for_each(self.metrics.process.reconciles.of::<Integration, _, _, _>())
     }
 
     /// Watches alert groups.
     fn watch_alert_groups(&self) -> impl Future<Output = ()> + use<> {
-        let (client, namespace, page) = (self.client.clone(), self.config.namespace.clone(), self.page);
-        let (deliveries, listed) = (Arc::clone(&self.deliveries), Arc::clone(&self.listed.alert_groups));
-        async move { alert_groups::watch(&client, namespace.as_deref(), page, deliveries, listed).await }
+        let (watches, deliveries) = (self.watches.clone(), Arc::clone(&self.deliveries));
+        let listed = Arc::clone(&self.listed.alert_groups);
+        async move { alert_groups::watch(&watches, deliveries, listed).await }
     }
 
     /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
@@ -458,10 +496,9 @@ impl Leader {
         &self,
         reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
     ) -> impl Future<Output = ()> + use<> {
-        let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
-        let objects = self.objects.clone().yielding();
+        let (watches, objects) = (self.watches.clone(), self.objects.clone().yielding());
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
-        let page = self.page;
+        let reconciled = self.metrics.process.reconciles.of::<AlertGroupEvent, _, _, _>();
         async move {
             listed.webhooks.wait().await;
             listed.responses.wait().await;
@@ -471,7 +508,8 @@ impl Leader {
             tracing::info!("ready");
             let (store, writer) = reflector::store::<AlertGroupEvent>();
             let (mut index, refusals) = (Fold::new(EventIndex(Arc::clone(&deliveries))), objects.clone());
-            let events = watch::<AlertGroupEvent>(&client, namespace.as_deref(), Selection::default(), page)
+            let events = watches
+                .objects::<AlertGroupEvent>(Selection::default())
                 .inspect_ok(move |event| index.observe(event))
                 .inspect_ok(move |event| {
                     if let Event::InitApply(event) | Event::Apply(event) = event
@@ -492,7 +530,7 @@ impl Leader {
                 .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
                 .reconcile_on(reviewed_again)
                 .run(events::reconcile, events::failed, Arc::new(events::Context { objects, deliveries }))
-                .for_each(|_| future::ready(()))
+                .for_each(reconciled)
                 .await;
         }
     }

@@ -8,6 +8,7 @@
 //! [`Ports`] is what the operator provides for that.
 
 mod clients;
+mod code;
 mod errors;
 mod explain;
 mod ports;
@@ -37,6 +38,7 @@ use self::{
     response::Decoders,
 };
 pub use self::{
+    code::AttemptCode,
     errors::SetUpError,
     ports::{Policies, Ports, SendGate, ServiceLookup, ServiceTarget},
     proxy::{InvalidProxy, ProxySettings},
@@ -98,45 +100,43 @@ impl Sender {
         id: &str,
         timeout: Duration,
     ) -> Outcome {
+        self.attempt(requester, request, id, timeout).await.0
+    }
+
+    /// Does the same, and says in one word what it came to.
+    pub(crate) async fn attempt(
+        &self,
+        requester: Requester<'_>,
+        request: &PreparedRequest,
+        id: &str,
+        timeout: Duration,
+    ) -> (Outcome, AttemptCode) {
         let deadline = Instant::now() + timeout;
         let mut hop = Cow::Borrowed(&request.first);
         let mut jar = CookieStore::default();
         for redirects in 0..=MAX_REDIRECTS {
-            let refused = |message: &str, again| Outcome::UrlRefused {
-                message: message.to_owned(),
-                sent: redirects > 0,
-                retryable: again,
-            };
             let progress = Arc::default();
             let exchange = watched(&progress, self.exchange(requester, &hop, id, &mut jar));
             match timeout_at(deadline, exchange).await {
-                Ok(Ok(Exchange::Complete(outcome))) => return outcome,
-                Ok(Ok(Exchange::Redirected(next))) => hop = Cow::Owned(next),
-                // After a redirect too: whoever may send begins anew, with the same id.
-                Ok(Err(ExchangeError::GateClosed)) => return Outcome::Withheld,
-                Ok(Err(ExchangeError::InvalidHost)) => return refused("Cannot resolve name in url", false),
-                Ok(Err(ExchangeError::UnresolvedHost)) => return refused("Cannot resolve name in url", true),
-                Ok(Err(ExchangeError::Refused(RefusedName { refusal, is_hidden }))) => {
-                    log_refusal(requester, request, &hop, &refusal);
-                    // The same in all: the words, and that it is tried again.
-                    return match is_hidden {
-                        true => refused("Cannot resolve name in url", true),
-                        false => refused("This url is not supported for outgoing webhooks", false),
+                Ok(Ok(Exchange::Complete(outcome))) => {
+                    let code = match &outcome {
+                        Outcome::Answer { status, .. } => AttemptCode::of_status(*status),
+                        _ => AttemptCode::Refused,
                     };
+                    return (outcome, code);
                 }
-                // After a redirect, somebody was sent a request.
-                Ok(Err(ExchangeError::Unreached(message))) if redirects == 0 => return Outcome::Unreached { message },
-                Ok(Err(ExchangeError::Failed(message) | ExchangeError::Unreached(message))) => {
-                    return Outcome::Failure { message, retryable: true };
+                Ok(Ok(Exchange::Redirected(next))) => hop = Cow::Owned(next),
+                Ok(Err(error)) => {
+                    if let ExchangeError::Refused(RefusedName { refusal, .. }) = &error {
+                        log_refusal(requester, request, &hop, refusal);
+                    }
+                    return failed(error, redirects > 0);
                 }
-                Ok(Err(ExchangeError::UnusableResponse(message))) => {
-                    return Outcome::Failure { message, retryable: false };
-                }
-                Err(_) => return self.no_answer(&hop, &progress, timeout),
+                Err(_) => return (self.no_answer(&hop, &progress, timeout), AttemptCode::Timeout),
             }
         }
         let message = format!("More than {MAX_REDIRECTS} redirects from {}", request.first.url.host());
-        Outcome::Failure { message, retryable: false }
+        (Outcome::Failure { message, retryable: false }, AttemptCode::Other)
     }
 
     /// Sends one request and reads its answer.
@@ -193,6 +193,30 @@ enum Exchange {
     Complete(Outcome),
     /// The next request to send.
     Redirected(HttpRequest),
+}
+
+/// The outcome of an exchange that failed. `sent` says that one before it, which led here, was not.
+fn failed(error: ExchangeError, sent: bool) -> (Outcome, AttemptCode) {
+    let refused = |message: &str, retryable| Outcome::UrlRefused { message: message.to_owned(), sent, retryable };
+    let unresolved = "Cannot resolve name in url";
+    match error {
+        // After a redirect too: whoever may send begins anew, with the same id.
+        ExchangeError::GateClosed => (Outcome::Withheld, AttemptCode::Other),
+        ExchangeError::InvalidHost => (refused(unresolved, false), AttemptCode::Dns),
+        ExchangeError::UnresolvedHost => (refused(unresolved, true), AttemptCode::Dns),
+        // The same in all: the words, the code, and that it is tried again.
+        ExchangeError::Refused(RefusedName { is_hidden: true, .. }) => (refused(unresolved, true), AttemptCode::Dns),
+        ExchangeError::Refused(RefusedName { is_hidden: false, .. }) => {
+            (refused("This url is not supported for outgoing webhooks", false), AttemptCode::Refused)
+        }
+        // After a redirect, somebody was sent a request.
+        ExchangeError::Unreached(message) if !sent => (Outcome::Unreached { message }, AttemptCode::Connect),
+        ExchangeError::Unreached(message) => (Outcome::Failure { message, retryable: true }, AttemptCode::Connect),
+        ExchangeError::Failed(code, message) => (Outcome::Failure { message, retryable: true }, code),
+        ExchangeError::UnusableResponse(message) => {
+            (Outcome::Failure { message, retryable: false }, AttemptCode::Other)
+        }
+    }
 }
 
 /// Tells the operator's people of a refusal: they may want to allow it.

@@ -14,6 +14,7 @@ pub mod delivery;
 mod errors;
 pub mod kubernetes;
 pub mod memory;
+mod metrics;
 mod rendering;
 pub mod resources;
 pub mod rest;

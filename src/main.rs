@@ -8,9 +8,7 @@ use futures::future;
 use oncall_webhooks::{
     cli,
     config::{ApiConfig, ControllerConfig, Log},
-    controller,
-    kubernetes::client::connect,
-    rest,
+    controller, rest,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,11 +72,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Openapi => cli::generated::openapi()?,
         Command::Controller { config, log } => {
             log.begin();
-            block_on(async { controller::run(connect().await?, *config, stop()?).await })?;
+            block_on(async { controller::run(*config, stop()?).await })?;
         }
         Command::Api { config, log } => {
             log.begin();
-            block_on(async { rest::run(connect().await?, config, stop()?).await })?;
+            block_on(async { rest::run(config, stop()?).await })?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -62,14 +62,15 @@ use crate::{
     config::ApiConfig,
     errors::error_chain,
     kubernetes::{
-        client::own_token,
+        client::{connect_counted, own_token},
         index::{Fold, Index},
         name::NamespacedName,
         objects::Objects,
         probes::{self, Health, Ready},
-        watch::{Selection, on_listed, valid, watch, watch_metadata},
+        watch::{Selection, Watches, on_listed, valid},
     },
     memory::{ApiBudget, MemoryLimit},
+    metrics::{Exposition, IntakeMetrics, ProcessMetrics, RestMetrics},
     rendering::RenderingPool,
     resources::{Integration, SECRET_LABEL, Webhook, WebhookResponse},
     secrets::{SecretIndex, Secrets},
@@ -89,14 +90,36 @@ const LAST_WRITES: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// It can't start: the address is taken, a certificate can't be read. Or a part of it ended by itself.
-pub async fn run(client: Client, config: ApiConfig, stop: impl Future<Output = ()>) -> Result<()> {
-    Service::bind(client, config).await?.run(stop).await
+pub async fn run(config: ApiConfig, stop: impl Future<Output = ()>) -> Result<()> {
+    let metrics = Metrics::default();
+    let client = connect_counted(&metrics.process.api_server).await?;
+    Service::bind(client, config, metrics).await?.run(stop).await
+}
+
+/// What the API counts and shows.
+#[derive(Clone, Default)]
+pub(crate) struct Metrics {
+    pub(crate) process: ProcessMetrics,
+    pub(crate) rest: RestMetrics,
+    pub(crate) intake: IntakeMetrics,
+}
+
+impl Metrics {
+    /// All of them, to be served.
+    pub(crate) fn exposition(&self) -> Exposition {
+        let mut exposition = Exposition::new(&self.process);
+        let registry = exposition.ours();
+        self.rest.register(registry);
+        self.intake.register(registry);
+        exposition
+    }
 }
 
 /// The process of the REST API: its listener, its state, and the tasks that fill and tend the state.
 struct Service {
-    client: Client,
+    watches: Watches,
     namespace: Option<String>,
+    metrics: Metrics,
     budget: ApiBudget,
     health_address: Option<SocketAddr>,
     server: Server,
@@ -114,7 +137,7 @@ struct Service {
 
 impl Service {
     /// Takes the address, and makes the state, which is still empty.
-    async fn bind(client: Client, config: ApiConfig) -> Result<Self> {
+    async fn bind(client: Client, config: ApiConfig, metrics: Metrics) -> Result<Self> {
         let budget = ApiBudget::of(MemoryLimit::find(&config.memory)?);
         budget.log();
         let connections = usize::from(config.listen.max_connections);
@@ -143,7 +166,7 @@ impl Service {
             open_alert_groups: u64::try_from(config.intake_max_open).unwrap_or(u64::MAX),
             memory: budget.sources,
         };
-        let intake = Intake::new(objects.clone(), secrets.clone(), limits);
+        let intake = Intake::new(objects.clone(), secrets.clone(), limits, metrics.intake.clone());
         let writer = WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials.clone(), rules);
         let alert_groups = Arc::new(AlertGroups::new(objects.clone(), budget.alert_groups));
         let api = Arc::new(ApiState {
@@ -162,8 +185,10 @@ impl Service {
             rendering: RenderingPool::new(budget.renderings()).context("start threads for renderings")?,
             writes,
         });
+        let watches = Watches::new(client, config.namespace.clone(), budget.page(), metrics.process.watches.clone());
         Ok(Self {
-            client,
+            watches,
+            metrics,
             namespace: config.namespace,
             budget,
             health_address: config.health_address,
@@ -186,8 +211,8 @@ impl Service {
         self.watch_tokens();
         self.watch_alert_groups();
         self.become_ready();
-        let Self { server, api, mut tasks, .. } = self;
-        let router = router::router(&api).merge(probes::routes(api.ready.clone()));
+        let Self { server, api, mut tasks, metrics, .. } = self;
+        let router = router::router(&api, metrics.rest).merge(probes::routes(api.ready.clone()));
         tokio::select! {
             served = server.serve(router, stop) => served?,
             _ = tasks.join_next() => anyhow::bail!("a part of it ended by itself"),
@@ -196,10 +221,10 @@ impl Service {
         Ok(())
     }
 
-    /// Answers /livez and /readyz at an address of their own, if there is one.
+    /// Answers /livez, /readyz and /metrics at an address of their own, if there is one.
     async fn serve_health(&mut self) -> Result<()> {
         let Some(address) = self.health_address else { return Ok(()) };
-        let health = Health::serve(address, self.api.ready.clone(), axum::Router::new()).await?;
+        let health = Health::serve(address, self.api.ready.clone(), self.metrics.exposition().routes()).await?;
         self.tasks.spawn(async move {
             if let Err(error) = health.ended().await {
                 tracing::error!(%error, "serve /livez and /readyz");
@@ -211,8 +236,7 @@ impl Service {
     /// Keeps the catalog as the webhooks are.
     fn watch_webhooks(&mut self) {
         let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.api.catalog)));
-        let events =
-            watch::<Webhook>(&self.client, self.namespace.as_deref(), Selection::default(), self.budget.page());
+        let events = self.watches.objects::<Webhook>(Selection::default());
         let events = events.inspect_ok(on_listed(&self.listed[0]));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);
@@ -247,7 +271,7 @@ impl Service {
         I::Listed: Send,
     {
         let mut index = Fold::new(index);
-        let events = watch::<K>(&self.client, self.namespace.as_deref(), selection, self.budget.page());
+        let events = self.watches.objects::<K>(selection);
         let events = valid(events.inspect_ok(on_listed(&self.listed[latch])));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);
@@ -259,10 +283,11 @@ impl Service {
     fn watch_integrations(&mut self) {
         let mut sources = Fold::new(SourceIndex(Arc::clone(&self.api.intake.sources)));
         let mut shown = Fold::new(IntegrationIndex(Arc::clone(&self.api.integrations)));
-        let events =
-            watch::<Integration>(&self.client, self.namespace.as_deref(), Selection::default(), self.budget.page())
-                .inspect_ok(move |event| sources.observe(event))
-                .inspect_ok(on_listed(&self.listed[2]));
+        let events = self
+            .watches
+            .objects::<Integration>(Selection::default())
+            .inspect_ok(move |event| sources.observe(event))
+            .inspect_ok(on_listed(&self.listed[2]));
         self.tasks.spawn(valid(events).filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             shown.observe(&event);
             future::ready(())
@@ -272,7 +297,7 @@ impl Service {
     /// Keeps their tokens: watches the metadata of Secrets that may have one, and reads those that have.
     fn watch_tokens(&mut self) {
         let labelled = Selection { labels: Some(format!("{SECRET_LABEL}=true")), fields: None };
-        let events = watch_metadata::<Secret>(&self.client, self.namespace.as_deref(), labelled, self.budget.page());
+        let events = self.watches.metadata::<Secret>(labelled);
         let mut index = Fold::new(SecretIndex(self.secrets.clone()));
         self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
             index.observe(&event);

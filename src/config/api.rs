@@ -15,7 +15,7 @@ pub struct ApiConfig {
     /// Where and how it listens
     #[command(flatten)]
     pub listen: Listen,
-    /// Another address of /livez and /readyz, which answers also when all connections of the API are taken
+    /// Another address of /livez and /readyz, which answers also when all connections of the API are taken; and of /metrics
     #[arg(long, env = "ONCALL_WEBHOOKS_API_HEALTH_ADDRESS")]
     pub health_address: Option<SocketAddr>,
     /// Networks of proxies whose X-Forwarded-* headers are believed, such as 10.0.0.0/8

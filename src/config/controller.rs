@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Election, Memory, Proxy, Reach, Retention, positive, request_timeout};
+use super::{Election, Memory, MetricOptions, Proxy, Reach, Retention, positive, request_timeout};
 
 /// Configures the operator.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,4 +43,7 @@ pub struct ControllerConfig {
     /// How much memory it may have.
     #[command(flatten)]
     pub memory: Memory,
+    /// Says how finely metrics tell whose they are.
+    #[command(flatten)]
+    pub metrics: MetricOptions,
 }

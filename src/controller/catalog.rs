@@ -27,6 +27,7 @@ use crate::{
         name::{NamespacedName, name_of},
         resource_version::created_in,
     },
+    metrics::{DeliveryMetrics, WebhookSeries},
     rendering::MeasuredEffort,
     resources::{self, LastRun, Webhook, conditions},
 };
@@ -88,6 +89,8 @@ pub(crate) struct WatchedWebhook {
     pub(crate) manifest_faults: ManifestFaults,
     /// How far finding all that is wrong with it is.
     pub(crate) check: Check,
+    /// Its metrics, which vanish with it.
+    pub(crate) series: WebhookSeries,
 }
 
 impl WatchedWebhook {
@@ -146,9 +149,15 @@ struct NamespaceIndex {
 #[derive(Default)]
 pub(crate) struct Catalog {
     namespaces: RwLock<HashMap<Arc<str>, NamespaceIndex>>,
+    metrics: DeliveryMetrics,
 }
 
 impl Catalog {
+    /// Nothing is known yet. Webhooks have their series of these metrics.
+    pub(crate) fn new(metrics: DeliveryMetrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     /// Takes in a webhook that is listed, new or changed.
     fn apply(&self, object: &Lenient<Webhook>) -> Vec<WebhookChange> {
         let NamespacedName { namespace, name } = name_of(object);
@@ -160,8 +169,10 @@ impl Catalog {
             return Vec::new();
         }
         let status_conditions = object.status.as_ref().map(|status| &*status.conditions).unwrap_or_default();
+        let full_name = NamespacedName::new(Arc::clone(&namespace), Arc::clone(&name));
         let entry = Arc::new(WatchedWebhook {
-            name: NamespacedName::new(Arc::clone(&namespace), Arc::clone(&name)),
+            series: self.metrics.webhook(&full_name),
+            name: full_name,
             uid: Arc::from(object.uid().unwrap_or_default()),
             webhook: Arc::new(resources::compile(object)),
             appeared: old.map_or_else(Instant::now, |old| old.appeared),

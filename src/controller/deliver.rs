@@ -31,12 +31,13 @@ use crate::{
         retry::{self, AttemptVerdict},
         webhook::EventType,
     },
-    delivery::{Requester, Sender},
+    delivery::{AttemptCode, Requester, Sender},
     errors::error_chain,
     kubernetes::{
         lease::Leadership,
         objects::{self, Objects},
     },
+    metrics::WebhookSeries,
     rendering::RenderingPool,
     resources::{AlertGroupEvent, AlertGroupEventSpec, LastRun, Webhook, WebhookResponseStatus, cut_record},
     secrets::Secrets,
@@ -130,6 +131,15 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Counts how long after its event was created the first request of a delivery was made.
+    pub(crate) fn counted(self: Box<Self>, created: Option<Timestamp>) -> Box<Self> {
+        if let (Some(created), Some(attempt)) = (created, self.status.attempts.last()) {
+            let after = Duration::try_from(attempt.time.duration_since(created)).unwrap_or_default();
+            self.webhook.series.began(after);
+        }
+        self
+    }
+
     /// Decides what follows from it; how the delivery goes on, if the operator fails at that.
     pub(crate) fn judge(self, delivery: &mut Delivery) -> Result<Judged, Next> {
         let judged = std::panic::catch_unwind(AssertUnwindSafe(|| judge(delivery, self)));
@@ -393,15 +403,16 @@ impl Deliverer {
         request: &request::PreparedRequest,
         record: ResponseRecord,
     ) -> Option<(WebhookResponseStatus, AttemptVerdict)> {
-        let webhook = &webhook.webhook;
+        let (webhook, series) = (&webhook.webhook, &webhook.series);
         let requester = Requester { namespace: &delivery.event.namespace, webhook: &webhook.name };
         let timeout = webhook.timeout.unwrap_or(self.default_timeout);
         loop {
             let (time, started) = (Timestamp::now(), Instant::now());
-            let outcome = self.sender.send(requester, request, &delivery.response_name(), timeout).await;
+            let (outcome, code) = self.sender.attempt(requester, request, &delivery.response_name(), timeout).await;
             if outcome != Outcome::Withheld {
-                let status =
-                    WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, started.elapsed());
+                let took = started.elapsed();
+                count(series, delivery, code, took);
+                let status = WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, took);
                 return Some((status, retry::judge(&outcome)));
             }
             if !self.may_send().await {
@@ -443,6 +454,16 @@ impl Deliverer {
     }
 }
 
+/// Counts an attempt.
+fn count(series: &WebhookSeries, delivery: &Delivery, code: AttemptCode, took: Duration) {
+    series.attempted(code, took);
+    match (delivery.history.round, &delivery.redeliver) {
+        (Some(_), _) => series.retried(),
+        (None, Some(_)) => series.redelivered(),
+        (None, None) => {}
+    }
+}
+
 /// Decides what follows from an answer: for the delivery, the endpoint, and a webhook of which the receiver wants no more.
 fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict, origin }: Answer) -> Judged {
     let before = RecordedBefore::of(delivery);
@@ -453,6 +474,9 @@ fn judge(delivery: &mut Delivery, Answer { webhook, status, verdict, origin }: A
         webhook.suspend();
     }
     let (report, next) = judged(&delivery.history, took, verdict, &origin, &webhook, &status);
+    if next.is_none() && verdict.may_be_tried_again() {
+        webhook.series.gave_up();
+    }
     let status = match next {
         Some(next) => status.until(next),
         None => status.redelivered(delivery.redeliver.as_deref()),

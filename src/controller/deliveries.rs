@@ -34,8 +34,8 @@ use crate::{
         delivery::{Delivery, EventKey, redelivery_value},
         dispatch::{Limits, Permit},
         lifecycle::{
-            Effect, EventRecord, FoldRecord, Found, Input, Lifecycle, Load, Now, Position, Progress, RedeliveryRequest,
-            SeenEvent,
+            Effect, EventRecord, FoldRecord, Found, Input, Lifecycle, Load, Next, Now, Position, Progress,
+            RedeliveryRequest, SeenEvent, Waiting,
         },
         name::NamespacedName,
         version::ResourceVersion,
@@ -373,9 +373,13 @@ impl Deliveries {
     async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, mut permit: Permit) {
         let webhook = self.webhook_of(&delivery);
         let has_room = |bytes| self.lifecycle.lock().weigh(&mut permit, bytes);
-        let folded = self.lifecycle.lock().folded(&delivery.event.uid);
+        let (folded, created) = {
+            let lifecycle = self.lifecycle.lock();
+            (lifecycle.folded(&delivery.event.uid), lifecycle.created(&delivery.event.uid))
+        };
+        let is_first = delivery.history.count == 0 && delivery.redeliver.is_none();
         let next = match self.deliverer.send(&mut delivery, webhook.as_ref(), folded, has_room).await {
-            Sent::Answered(answer) => match answer.judge(&mut delivery) {
+            Sent::Answered(answer) => match answer.counted(created.filter(|_| is_first)).judge(&mut delivery) {
                 Ok(judged) => {
                     let key = (delivery.number, Arc::clone(&delivery.webhook));
                     // What it says of the endpoint counts at once, and the next request need not wait for the record.
@@ -386,12 +390,19 @@ impl Deliveries {
             },
             Sent::Over(next) => next,
         };
+        if let (Next::End(summary), Some(webhook)) = (&next, webhook) {
+            webhook.series.ended(summary.outcome);
+        }
         self.handle(Input::AttemptEnded(delivery, permit, next));
     }
 
     async fn give_up(self: Arc<Self>, mut delivery: Box<Delivery>) {
         let webhook = self.webhook_of(&delivery);
         let summary = self.deliverer.give_up(&mut delivery, webhook.as_deref()).await;
+        if let Some(webhook) = webhook {
+            webhook.series.gave_up();
+            webhook.series.ended(summary.outcome);
+        }
         self.handle(Input::GaveUp(delivery, summary));
     }
 
@@ -488,6 +499,17 @@ impl Deliveries {
     /// How much there is to do.
     pub(crate) fn load(&self) -> Load {
         self.lifecycle.lock().load()
+    }
+
+    /// What waits, by webhook.
+    pub(crate) fn waiting(&self) -> Vec<Waiting> {
+        self.lifecycle.lock().waiting()
+    }
+
+    /// How many alert groups of each of these Integrations are not resolved.
+    pub(crate) fn open_alert_groups_of(&self, integrations: &[NamespacedName]) -> Vec<usize> {
+        let lifecycle = self.lifecycle.lock();
+        integrations.iter().map(|integration| lifecycle.open_alert_groups(integration)).collect()
     }
 
     /// How many events have ended of which the end is not written.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt, future};
-use kube::{Client, ResourceExt, core::PartialObjectMeta};
+use kube::{ResourceExt, core::PartialObjectMeta};
 use tokio::sync::SetOnce;
 
 use super::{
@@ -19,18 +19,16 @@ use crate::{
     kubernetes::{
         index::{Fold, Index},
         name::{NamespacedName, name_of},
-        watch::{Selection, on_listed, watch_metadata},
+        watch::{Selection, Watches, on_listed},
     },
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 
 type Metadata = PartialObjectMeta<WebhookResponse>;
 
-/// Takes in what the watch shows, listed in pages of up to `page` bytes. Never returns. Sets `listed` when the first list has ended.
+/// Takes in what the watch shows. Never returns. Sets `listed` when the first list has ended.
 pub(crate) async fn watch(
-    client: &Client,
-    namespace: Option<&str>,
-    page: u64,
+    watches: &Watches,
     history: Arc<History>,
     deliveries: Arc<Deliveries>,
     listed: Arc<SetOnce<()>>,
@@ -44,7 +42,8 @@ pub(crate) async fn watch(
         hasher: RandomState::new(),
     });
     let mut on_listed = on_listed(&listed);
-    watch_metadata::<WebhookResponse>(client, namespace, Selection::default(), page)
+    watches
+        .metadata::<WebhookResponse>(Selection::default())
         .filter_map(|event| future::ready(event.ok()))
         .for_each(|event| {
             index.observe(&event);

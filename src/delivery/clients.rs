@@ -23,6 +23,7 @@ use tower::util::AndThenLayer;
 use url::{Host, Url};
 
 use super::{
+    code::AttemptCode,
     errors::{BoxError, ExchangeError, Refusal, SetUpError},
     explain::last_cause,
     ports::{Ports, SendGate, pass_gate},
@@ -139,7 +140,9 @@ impl ClientPool {
         let new = || Ok::<_, Infallible>(Arc::new(Cache::new(CLIENTS)));
         let Ok(clients) = self.namespaces.get_or_insert_with(&namespace, new);
         let client = clients.get_or_insert_with(&key, || self.make(&namespace, &key, identity));
-        client.map_err(|error| ExchangeError::Failed(format!("No HTTP client: {}", last_cause(&*error))))
+        client.map_err(|error| {
+            ExchangeError::Failed(AttemptCode::Other, format!("No HTTP client: {}", last_cause(&*error)))
+        })
     }
 
     /// Whether a connection can be made to the host and port of `url`, judged as for a request of `namespace`, without a proxy.

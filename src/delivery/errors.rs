@@ -1,6 +1,6 @@
 //! Why a request got no answer, and why there is no sender.
 
-use super::proxy::InvalidProxy;
+use super::{code::AttemptCode, proxy::InvalidProxy};
 use crate::core::address::{ClosedHost, RefusedAddress};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -31,8 +31,8 @@ pub(super) enum ExchangeError {
     Refused(RefusedName),
     /// The host refused the connection, or there is no way to it. In one clause.
     Unreached(String),
-    /// In one clause. Another time it may work.
-    Failed(String),
+    /// Where, and in one clause why. Another time it may work.
+    Failed(AttemptCode, String),
     /// In one clause. An answer came that can't be used, nor would another one.
     UnusableResponse(String),
 }

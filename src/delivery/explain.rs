@@ -4,7 +4,10 @@ use std::{error::Error, io};
 
 use hyper_util::client::legacy;
 
-use super::errors::{ExchangeError, GateClosed, RefusedName, TunnelError, UnknownService, UnresolvedHost};
+use super::{
+    code::AttemptCode,
+    errors::{ExchangeError, GateClosed, RefusedName, TunnelError, UnknownService, UnresolvedHost},
+};
 
 /// Why no answer came from `host`.
 pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeError {
@@ -18,41 +21,61 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeErro
         return ExchangeError::Refused(refused.clone());
     }
     if let Some(UnknownService(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {
-        return ExchangeError::Failed(message.clone());
+        return ExchangeError::Failed(AttemptCode::Other, message.clone());
     }
     if let Some(TunnelError(message)) = causes(error).find_map(|cause| cause.downcast_ref()) {
-        return ExchangeError::Failed(message.clone());
+        return ExchangeError::Failed(AttemptCode::Connect, message.clone());
     }
     let message = because(error, host);
-    if is_unreached(error) { ExchangeError::Unreached(message) } else { ExchangeError::Failed(message) }
+    if is_unreached(error) { ExchangeError::Unreached(message) } else { ExchangeError::Failed(code(error), message) }
+}
+
+/// Which part of the exchange failed.
+fn code(error: &(dyn Error + 'static)) -> AttemptCode {
+    match () {
+        () if tls_error(error).is_some() => AttemptCode::Tls,
+        () if io_kind(error) == Some(io::ErrorKind::TimedOut) => AttemptCode::Timeout,
+        () if is_connect(error) => AttemptCode::Connect,
+        () => AttemptCode::Other,
+    }
+}
+
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(|cause| innermost(cause).downcast_ref())
+}
+
+fn is_connect(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.downcast_ref().is_some_and(legacy::Error::is_connect))
 }
 
 /// Whether the host said at once that there is no connection, or somebody on the way to it did.
 fn is_unreached(error: &(dyn Error + 'static)) -> bool {
-    let is_connect = causes(error).any(|cause| cause.downcast_ref().is_some_and(legacy::Error::is_connect));
     let kinds = [io::ErrorKind::ConnectionRefused, io::ErrorKind::HostUnreachable, io::ErrorKind::NetworkUnreachable];
-    is_connect && io_kind(error).is_some_and(|kind| kinds.contains(&kind))
+    is_connect(error) && io_kind(error).is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// Why the body of an answer from `host` did not come to its end.
 pub(super) fn explain_body(error: &(dyn Error + 'static), host: &str) -> ExchangeError {
-    ExchangeError::Failed(match hyper_error(error) {
-        Some(error) if error.is_incomplete_message() => format!("Connection closed by {host} before its answer ended"),
-        _ if matches!(io_kind(error), Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof)) => {
-            format!("Connection closed by {host} before its answer ended")
-        }
-        _ => format!("The answer of {host} is not HTTP: {}", last_cause(error)),
-    })
+    ExchangeError::Failed(
+        AttemptCode::Other,
+        match hyper_error(error) {
+            Some(error) if error.is_incomplete_message() => {
+                format!("Connection closed by {host} before its answer ended")
+            }
+            _ if matches!(io_kind(error), Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof)) => {
+                format!("Connection closed by {host} before its answer ended")
+            }
+            _ => format!("The answer of {host} is not HTTP: {}", last_cause(error)),
+        },
+    )
 }
 
 /// Why nothing came from `host`, in one clause that names it.
 pub(super) fn because(error: &(dyn Error + 'static), host: &str) -> String {
-    let tls = causes(error).find_map(|cause| innermost(cause).downcast_ref::<rustls::Error>());
-    if let Some(tls) = tls {
+    if let Some(tls) = tls_error(error) {
         return format!("TLS with {host} failed: {tls}");
     }
     let hyper = hyper_error(error);
-    let client = causes(error).find_map(|cause| cause.downcast_ref::<legacy::Error>());
     match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => format!("Connection to {host} refused"),
         Some(io::ErrorKind::TimedOut) => format!("Connection to {host} timed out"),
@@ -66,7 +89,7 @@ pub(super) fn because(error: &(dyn Error + 'static), host: &str) -> String {
         _ if hyper.is_some_and(hyper::Error::is_parse) => {
             format!("The answer of {host} is not HTTP: {}", last_cause(error))
         }
-        _ if client.is_some_and(legacy::Error::is_connect) => {
+        _ if is_connect(error) => {
             format!("Cannot connect to {host}: {}", last_cause(error))
         }
         _ => format!("Request to {host} failed: {}", last_cause(error)),

@@ -10,7 +10,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::errors::ExchangeError;
+use super::{code::AttemptCode, errors::ExchangeError};
 use crate::core::{request::HttpRequest, signing};
 
 const USER_AGENT: &str = concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"));
@@ -32,7 +32,7 @@ pub(super) fn url(hop: &HttpRequest) -> Result<Url, ExchangeError> {
 /// The method is none.
 pub(super) fn message(hop: &HttpRequest, url: Url, id: &str) -> Result<Request, ExchangeError> {
     let method = Method::from_bytes(hop.method.as_str().as_bytes());
-    let method = method.map_err(|error| ExchangeError::Failed(error.to_string()))?;
+    let method = method.map_err(|error| ExchangeError::Failed(AttemptCode::Other, error.to_string()))?;
     let mut message = Request::new(method, url);
     *message.headers_mut() = headers(hop, id);
     // Methods that have a body say so even where it is empty.

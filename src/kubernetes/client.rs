@@ -5,23 +5,41 @@ use std::{collections::BTreeSet, env};
 
 use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Client, Config, Resource};
+use kube::{Api, Client, Config, Resource, client::ClientBuilder};
 use secrecy::ExposeSecret;
+
+use crate::metrics::ApiServerMetrics;
 
 /// The variable that holds the API server's address in every pod.
 const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
+
+const SET_UP: &str = "set up the Kubernetes client";
 
 /// Makes a client that makes each call once and asks no proxy. A crypto provider must be installed.
 ///
 /// # Errors
 /// The environment names no cluster, or its configuration of one can't be used.
 pub async fn connect() -> Result<Client> {
+    Client::try_from(calling_once().await?).context(SET_UP)
+}
+
+/// The same, and its calls are counted.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_counted(calls: &ApiServerMetrics) -> Result<Client> {
+    let builder = ClientBuilder::try_from(calling_once().await?).context(SET_UP)?;
+    Ok(builder.with_layer(calls).build())
+}
+
+/// The configuration of a client that makes each call once and asks no proxy.
+async fn calling_once() -> Result<Config> {
     let mut cluster = configuration().await?;
     // The callers know what a failure means, and try again where that helps.
     cluster.default_retry = false;
     // A proxy in the environment does not lead to the cluster's own API server.
     cluster.proxy_url = None;
-    Client::try_from(cluster).context("set up the Kubernetes client")
+    Ok(cluster)
 }
 
 async fn configuration() -> Result<Config> {

@@ -34,7 +34,10 @@ use super::{
     lenient::{Lenient, Unreadable},
     list::{Page, Pages, Texts},
 };
-use crate::errors::error_chain;
+use crate::{
+    errors::error_chain,
+    metrics::{WatchMetrics, WatchSeries},
+};
 
 /// How long the API server is to keep a watch open, in seconds.
 const OPEN: u32 = 290;
@@ -51,36 +54,69 @@ pub(crate) struct Selection {
     pub(crate) fields: Option<String>,
 }
 
-/// Watches the objects of one namespace, or of all, listed in pages of up to `page` bytes. Errors are logged, and the watch goes
-/// on after them.
-pub(crate) fn watch<K>(
-    client: &Client,
-    namespace: Option<&str>,
-    selection: Selection,
+/// What all watches of a process have in common. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Watches {
+    client: Client,
+    /// None for all namespaces.
+    namespace: Option<String>,
+    /// Bound on a page of a list, in bytes.
     page: u64,
-) -> impl Stream<Item = watcher::Result<Event<Lenient<K>>>> + Send + use<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let (api, path) = (api_of::<Lenient<K>>(client, namespace), K::url_path(&(), namespace));
-    let source = Source { api, client: client.clone(), path, accept: None, selection, page };
-    list_and_watch(source).default_backoff().inspect_err(log_error::<K>)
+    metrics: WatchMetrics,
 }
 
-/// Watches the metadata of objects, and does the same.
-pub(crate) fn watch_metadata<K>(
-    client: &Client,
-    namespace: Option<&str>,
-    selection: Selection,
-    page: u64,
-) -> impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send + use<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Send + 'static,
-{
-    // For metadata, kube asks by itself for no more.
-    let (api, path) = (api_of::<PartialObjectMeta<K>>(client, namespace), K::url_path(&(), namespace));
-    let source = Source { api, client: client.clone(), path, accept: Some(METADATA_LIST), selection, page };
-    list_and_watch(source).default_backoff().inspect_err(log_error::<K>)
+impl Watches {
+    /// Watches are of one namespace, or of all, and list in pages of up to `page` bytes.
+    pub(crate) fn new(client: Client, namespace: Option<String>, page: u64, metrics: WatchMetrics) -> Self {
+        Self { client, namespace, page, metrics }
+    }
+
+    /// Watches objects. Errors are logged, and the watch goes on after them.
+    pub(crate) fn objects<K>(
+        &self,
+        selection: Selection,
+    ) -> impl Stream<Item = watcher::Result<Event<Lenient<K>>>> + Send + use<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
+    {
+        list_and_watch(self.source::<K, Lenient<K>>(None, selection)).default_backoff().inspect_err(log_error::<K>)
+    }
+
+    /// Watches the metadata of objects, and does the same.
+    pub(crate) fn metadata<K>(
+        &self,
+        selection: Selection,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>> + Send + use<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Send + 'static,
+    {
+        // For metadata, kube asks by itself for no more.
+        let source = self.source::<K, PartialObjectMeta<K>>(Some(METADATA_LIST), selection);
+        list_and_watch(source).default_backoff().inspect_err(log_error::<K>)
+    }
+
+    /// The source of the objects of kind `K`, as `S`.
+    fn source<K, S>(&self, accept: Option<HeaderValue>, selection: Selection) -> Source<S>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        S: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let namespace = self.namespace.as_deref();
+        Source {
+            api: api_of::<S>(&self.client, namespace),
+            client: self.client.clone(),
+            path: K::url_path(&(), namespace),
+            accept,
+            selection,
+            page: self.page,
+            series: self.metrics.of(&K::kind(&())),
+        }
+    }
 }
 
 /// What is watched.
@@ -93,6 +129,7 @@ struct Source<K> {
     selection: Selection,
     /// Bound on a page, in bytes.
     page: u64,
+    series: WatchSeries,
 }
 
 impl<K> Source<K> {
@@ -129,6 +166,9 @@ where
             let (event, next) = step(&source, state).await;
             state = next;
             if let Some(event) = event {
+                if event.is_err() {
+                    source.series.restarted();
+                }
                 return Some((event, (source, state)));
             }
         }
@@ -151,15 +191,33 @@ where
                 Ok(object) => (Some(Ok(Event::InitApply(object))), State::Listing { pages, texts, version }),
                 Err(error) => (Some(Err(Error::InitialListFailed(kube::Error::SerdeError(error)))), State::Empty),
             },
-            None => next_page(pages, version).await,
+            None => {
+                let (event, next) = next_page(pages, version).await;
+                if !matches!(event, Some(Err(_))) {
+                    source.series.active();
+                }
+                (event, next)
+            }
         },
         State::Listed { version } => match source.api.watch(&source.watch_params(), &version).await {
-            Ok(changes) => (None, State::Watching { version, changes: changes.boxed() }),
+            Ok(changes) => {
+                source.series.active();
+                (None, State::Watching { version, changes: changes.boxed() })
+            }
             Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Listed { version }),
         },
         State::Watching { version, mut changes } => match timeout(SILENCE, changes.next()).await {
-            Ok(Some(change)) => changed(change, version, changes),
-            Ok(None) | Err(_) => (None, State::Listed { version }),
+            Ok(Some(change)) => {
+                if change.is_ok() {
+                    source.series.active();
+                }
+                changed(change, version, changes)
+            }
+            Ok(None) => (None, State::Listed { version }),
+            Err(_) => {
+                source.series.restarted();
+                (None, State::Listed { version })
+            }
         },
     }
 }

@@ -36,7 +36,7 @@ use self::{
     handlers::{alert_by_name, alert_by_token, heartbeat_by_name, heartbeat_by_token},
 };
 use super::{fallbacks, state::ApiState};
-use crate::{kubernetes::objects::Objects, secrets::Secrets};
+use crate::{kubernetes::objects::Objects, metrics::IntakeMetrics, secrets::Secrets};
 
 /// OnCall's address, with the token in it.
 const BY_TOKEN: &str = "/integrations/v1/{type}/{token}";
@@ -50,6 +50,7 @@ pub(crate) struct Intake {
     pub(crate) sources: Arc<Sources>,
     admission: Admission,
     objects: Objects,
+    metrics: IntakeMetrics,
 }
 
 /// Bounds on alerts that come in.
@@ -64,11 +65,12 @@ pub(crate) struct IntakeLimits {
 }
 
 impl Intake {
-    pub(crate) fn new(objects: Objects, secrets: Secrets, limits: IntakeLimits) -> Self {
+    pub(crate) fn new(objects: Objects, secrets: Secrets, limits: IntakeLimits, metrics: IntakeMetrics) -> Self {
         Self {
             sources: Arc::new(Sources::new(secrets, limits.memory)),
             admission: Admission::new(limits.per_minute, limits.open_alert_groups),
             objects,
+            metrics,
         }
     }
 }

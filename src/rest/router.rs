@@ -13,9 +13,10 @@ use std::sync::Arc;
 use axum::{Router, middleware, routing::options};
 
 use super::{access_log, authorization, docs_page, fallbacks, intake, routes, state::ApiState};
+use crate::metrics::{RestMetrics, count};
 
-/// The API, ready to be served.
-pub(crate) fn router(api: &Arc<ApiState>) -> Router {
+/// The API, ready to be served. Its calls are counted.
+pub(crate) fn router(api: &Arc<ApiState>, metrics: RestMetrics) -> Router {
     let mut router = Router::new();
     for (_, paths, methods) in routes::all() {
         let methods = methods.merge(options(fallbacks::options));
@@ -31,6 +32,7 @@ pub(crate) fn router(api: &Arc<ApiState>) -> Router {
         .merge(intake::routes())
         .fallback(fallbacks::no_such_path)
         .layer(middleware::from_fn(access_log::log))
+        .layer(middleware::from_fn_with_state(metrics, count))
         .with_state(Arc::clone(api))
         .merge(docs_page::routes())
 }

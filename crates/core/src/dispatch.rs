@@ -83,6 +83,19 @@ pub struct Queued<T> {
     pub give_up: Instant,
 }
 
+/// What waits for one webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingFor<'a> {
+    /// The webhook.
+    pub webhook: &'a NamespacedName,
+    /// How many deliveries.
+    pub count: usize,
+    /// The least number of their events: that of the one that was created first.
+    pub oldest: u64,
+    /// Whether they wait until the webhook is changed.
+    pub is_held: bool,
+}
+
 /// The next thing to do.
 #[derive(Debug)]
 pub enum Decision<T> {
@@ -183,6 +196,14 @@ impl<T> Dispatcher<T> {
     /// How many deliveries wait.
     pub fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// What waits for each webhook for which anything does.
+    pub fn waiting_by_webhook(&self) -> impl Iterator<Item = WaitingFor<'_>> {
+        let queues = self.queues.iter().filter(|(_, queue)| queue.waiting() > 0);
+        queues.filter_map(|(webhook, queue)| {
+            Some(WaitingFor { webhook, count: queue.waiting(), oldest: queue.oldest()?, is_held: queue.held })
+        })
     }
 
     /// How many are in flight.

@@ -341,6 +341,19 @@ pub struct Load {
     pub backlog: BacklogLoad,
 }
 
+/// The deliveries that wait for one webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The webhook.
+    pub webhook: NamespacedName,
+    /// How many there are.
+    pub count: usize,
+    /// When the oldest of their events was created.
+    pub since: Timestamp,
+    /// Whether they wait until the webhook is changed: it is suspended, say.
+    pub is_held: bool,
+}
+
 /// The events that are under way, and their deliveries.
 pub struct Lifecycle {
     /// By number: in the order in which they were created.
@@ -512,6 +525,20 @@ impl Lifecycle {
             in_flight_limit: self.dispatcher.bytes_limit(),
             backlog: self.backlog_load(),
         }
+    }
+
+    /// The deliveries that wait for their turn, their next attempt or their webhook, in any order.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let waiting = self.dispatcher.waiting_by_webhook().filter_map(|of| {
+            let since = self.events.get(&of.oldest)?.created;
+            Some(Waiting { webhook: of.webhook.clone(), count: of.count, since, is_held: of.is_held })
+        });
+        waiting.collect()
+    }
+
+    /// When an event was created; None if it is not known any more.
+    pub fn created(&self, uid: &str) -> Option<Timestamp> {
+        Some(self.events.get(self.numbers.get(uid)?)?.created)
     }
 
     /// Notes how many bytes a delivery in flight holds. False if there is no room for them: it is to be given back as

@@ -64,6 +64,13 @@ pub enum AttemptVerdict {
     Gone,
 }
 
+impl AttemptVerdict {
+    /// Whether another attempt may have another outcome.
+    pub fn may_be_tried_again(self) -> bool {
+        matches!(self, Self::Unreached | Self::RetryLater(_) | Self::TimedOut)
+    }
+}
+
 /// Judges an attempt by its outcome.
 pub fn judge(outcome: &Outcome) -> AttemptVerdict {
     match outcome {

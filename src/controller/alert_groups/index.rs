@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use futures::{StreamExt, future};
-use kube::{Client, Resource};
+use kube::Resource;
 use tokio::sync::SetOnce;
 
 use crate::{
@@ -13,22 +13,17 @@ use crate::{
         index::{Fold, Index},
         lenient::Lenient,
         name::{NamespacedName, name_of},
-        watch::{self, Selection, on_listed},
+        watch::{Selection, Watches, on_listed},
     },
     resources::AlertGroup,
 };
 
-/// Takes in what the watch shows, listed in pages of up to `page` bytes. Never returns. Sets `listed` when the first list has ended.
-pub(crate) async fn watch(
-    client: &Client,
-    namespace: Option<&str>,
-    page: u64,
-    deliveries: Arc<Deliveries>,
-    listed: Arc<SetOnce<()>>,
-) {
+/// Takes in what the watch shows. Never returns. Sets `listed` when the first list has ended.
+pub(crate) async fn watch(watches: &Watches, deliveries: Arc<Deliveries>, listed: Arc<SetOnce<()>>) {
     let mut index = Fold::new(AlertGroupIndex { deliveries, before: HashSet::new() });
     let mut on_listed = on_listed(&listed);
-    watch::watch::<AlertGroup>(client, namespace, Selection::default(), page)
+    watches
+        .objects::<AlertGroup>(Selection::default())
         .filter_map(|event| future::ready(event.ok()))
         .for_each(|event| {
             index.observe(&event);

@@ -11,6 +11,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 use super::*;
 use crate::{
     kubernetes::{objects::Objects, probes::Ready},
+    metrics::IntakeMetrics,
     rendering::RenderingPool,
     rest::{
         alert_groups::{AlertGroupChanges, AlertGroups},
@@ -44,7 +45,7 @@ fn api() -> ApiState {
         ready: Ready::default(),
         writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, rules)),
         catalog,
-        intake: Intake::new(objects.clone(), Secrets::new(1 << 20), limits),
+        intake: Intake::new(objects.clone(), Secrets::new(1 << 20), limits, IntakeMetrics::default()),
         responses: Arc::new(Responses::new(objects.clone(), 1 << 20)),
         integrations: Arc::new(Integrations::new(objects.clone(), 1 << 20)),
         alert_group_changes: Arc::new(AlertGroupChanges::new(objects, Arc::clone(&alert_groups))),

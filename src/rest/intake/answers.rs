@@ -7,6 +7,7 @@ use axum::{
 
 use crate::{
     core::intake::{Refusal, TAKEN},
+    metrics::IntakeOutcome,
     rest::{error::ApiError, json_response::json_response},
 };
 
@@ -18,8 +19,31 @@ const AGAIN: u64 = 5;
 pub(super) enum Declined {
     /// It will not be taken later either.
     Refused(Refusal),
+    /// The Integration is suspended: it takes nothing for now.
+    Suspended,
+    /// So many alert groups of its namespace are open that no other may be opened.
+    TooManyOpen,
     /// The call failed, or has to wait.
     Failed(ApiError),
+}
+
+impl Declined {
+    /// What became of the call, for metrics.
+    pub(super) fn outcome(&self) -> IntakeOutcome {
+        let status = match self {
+            Self::Suspended => return IntakeOutcome::Suspended,
+            Self::TooManyOpen => return IntakeOutcome::TooManyOpen,
+            Self::Refused(refusal) => refusal.status,
+            Self::Failed(error) => error.status.as_u16(),
+        };
+        match status {
+            403 => IntakeOutcome::UnknownToken,
+            413 => IntakeOutcome::TooLarge,
+            429 => IntakeOutcome::RateLimited,
+            400..=499 => IntakeOutcome::Invalid,
+            _ => IntakeOutcome::Unavailable,
+        }
+    }
 }
 
 impl From<Refusal> for Declined {
@@ -52,6 +76,10 @@ pub(super) fn taken() -> Response {
 impl IntoResponse for Declined {
     fn into_response(self) -> Response {
         match self {
+            Self::Suspended => later("This integration is suspended: it takes no alerts for now.").into_response(),
+            Self::TooManyOpen => {
+                later("Too many alert groups of this namespace are open: resolve some.").into_response()
+            }
             Self::Failed(error) => error.into_response(),
             Self::Refused(Refusal { status, content_type, body }) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -77,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_declined_says_whether_and_when_to_come_again() {
+    fn what_is_declined_says_whether_and_when_to_come_again_and_counts_as_what_it_is() {
         let headers = |declined: Declined| {
             let response = declined.into_response();
             let text = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -86,15 +114,23 @@ mod tests {
         let (json, text) = (Some("application/json".to_owned()), Some("text/plain; charset=utf-8".to_owned()));
         let seconds = |seconds: &str| Some(seconds.to_owned());
         let full = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "full");
-        let cases: [(Declined, _); 6] = [
-            (Refusal::unknown_token().into(), (403, text, None)),
-            (Refusal::detail(400, "no").into(), (400, json.clone(), None)),
-            (later("wait").into(), (503, json.clone(), seconds("5"))),
-            (later_if_unavailable(later("wait").after(1)).into(), (503, json.clone(), seconds("5"))),
-            (later_if_unavailable(full()).into(), (413, json.clone(), None)),
-            (ApiError::throttled(7).into(), (429, json, seconds("7"))),
+        let cases: [(Declined, _, _); 9] = [
+            (Refusal::unknown_token().into(), IntakeOutcome::UnknownToken, (403, text, None)),
+            (Refusal::detail(400, "no").into(), IntakeOutcome::Invalid, (400, json.clone(), None)),
+            (Refusal::unsupported_media_type("x").into(), IntakeOutcome::Invalid, (415, json.clone(), None)),
+            (later("wait").into(), IntakeOutcome::Unavailable, (503, json.clone(), seconds("5"))),
+            (
+                later_if_unavailable(later("wait").after(1)).into(),
+                IntakeOutcome::Unavailable,
+                (503, json.clone(), seconds("5")),
+            ),
+            (Declined::Suspended, IntakeOutcome::Suspended, (503, json.clone(), seconds("5"))),
+            (Declined::TooManyOpen, IntakeOutcome::TooManyOpen, (503, json.clone(), seconds("5"))),
+            (later_if_unavailable(full()).into(), IntakeOutcome::TooLarge, (413, json.clone(), None)),
+            (ApiError::throttled(7).into(), IntakeOutcome::RateLimited, (429, json, seconds("7"))),
         ];
-        for (declined, expected) in cases {
+        for (declined, outcome, expected) in cases {
+            assert_eq!(declined.outcome(), outcome, "{declined:?}");
             assert_eq!(headers(declined.clone()), expected, "{declined:?}");
         }
     }

@@ -22,6 +22,7 @@ use crate::{
     core::intake::{AlertAction, Refusal},
     errors::error_chain,
     kubernetes::objects::{Error, Objects},
+    metrics::IntakeOutcome,
     resources::{AlertGroupEvent, Integration},
     rest::{
         access_log::CalledBy,
@@ -87,14 +88,14 @@ pub(super) async fn heartbeat_by_name(
 }
 
 async fn by_token(api: &Arc<ApiState>, path: AddressPath, request: Request, kind: Kind) -> Response {
-    let Ok(Path(path)) = path else { return Declined::from(Refusal::unknown_token()).into_response() };
+    let Ok(Path(path)) = path else { return strange(api, Refusal::unknown_token().into()) };
     let part = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
     let address = Address { integration_type: part("type"), named: None };
     answer(api, &address, Some(part("token")), request, kind).await
 }
 
 async fn by_name(api: &Arc<ApiState>, path: AddressPath, request: Request, kind: Kind) -> Response {
-    let Ok(Path(path)) = path else { return Declined::from(Refusal::unknown_token()).into_response() };
+    let Ok(Path(path)) = path else { return strange(api, Refusal::unknown_token().into()) };
     let part = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
     let address = Address { integration_type: part("type"), named: Some((part("namespace"), part("name"))) };
     let token = credentials::token(request.headers());
@@ -111,7 +112,7 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     let source = match find(api, token, address.named, &parts) {
         Ok(source) => source,
-        Err(declined) => return declined.into_response(),
+        Err(declined) => return strange(api, declined),
     };
     // From here on the Integration's own limits hold.
     parts.extensions.remove::<Waiting>();
@@ -119,15 +120,23 @@ async fn answer(
         _ if address.integration_type != source.integration_type.as_str() => {
             Err(Refusal::wrong_type(address.integration_type, source.integration_type).into())
         }
-        _ if source.is_suspended => Err(later("This integration is suspended: it takes no alerts for now.").into()),
+        _ if source.is_suspended => Err(Declined::Suspended),
         Kind::Alert => take_alert(api, &source, &parts, body).await,
         Kind::Heartbeat => take_heartbeat(api, &source, &parts.method).await,
     };
+    let outcome = taken.as_ref().map_or_else(Declined::outcome, |_| IntakeOutcome::Taken);
+    api.intake.metrics.count(Some(source.integration_type.as_str()), outcome);
     let mut response = taken.unwrap_or_else(IntoResponse::into_response);
     let namespace = Arc::clone(&source.name.namespace);
     let (name, username) = (format!("Integration {}", source.name), source.name.name.to_string());
     response.extensions_mut().insert(CalledBy(Caller { namespace, name, username }));
     response
+}
+
+/// The answer to a call of which it is not known for which Integration it is.
+fn strange(api: &ApiState, declined: Declined) -> Response {
+    api.intake.metrics.count(None, declined.outcome());
+    declined.into_response()
 }
 
 /// The Integration that a token opens.
@@ -167,7 +176,7 @@ async fn take_alert(
     let open = api.intake.sources.open_alert_groups(namespace);
     // What resolves alert groups makes them fewer.
     if action != AlertAction::Resolve && open > api.intake.admission.open_alert_groups {
-        return Err(later("Too many alert groups of this namespace are open: resolve some.").into());
+        return Err(Declined::TooManyOpen);
     }
     create(api, &source, manifests, (in_flight, Some(memory))).await?;
     Ok(taken())

@@ -73,6 +73,17 @@ impl<T> WebhookQueue<T> {
         }
     }
 
+    /// How many deliveries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len() + self.later.len()
+    }
+
+    /// The least number of the events that wait.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let later = self.later.keys().map(|(_, number)| *number).min();
+        self.ready.keys().next().copied().into_iter().chain(later).min()
+    }
+
     pub(super) fn is_failing(&self) -> bool {
         matches!(self.health, Health::Failing { .. })
     }

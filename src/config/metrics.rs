@@ -1,0 +1,24 @@
+//! The flag that says how finely metrics tell whose they are.
+
+use clap::ValueEnum;
+
+/// Says how finely metrics tell whose they are.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct MetricOptions {
+    /// Whose series metrics have: of each webhook and Integration, of each namespace, or of all together. With many thousand webhooks,
+    /// `namespace` keeps Prometheus small
+    #[arg(long, env = "ONCALL_WEBHOOKS_METRICS_LABELS", default_value = "webhook", value_name = "LABELS")]
+    pub metrics_labels: MetricLabels,
+}
+
+/// The labels by which metrics tell whose they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MetricLabels {
+    /// `namespace`, and `webhook` or `integration`.
+    #[default]
+    Webhook,
+    /// `namespace`.
+    Namespace,
+    /// None.
+    None,
+}

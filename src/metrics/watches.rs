@@ -1,0 +1,68 @@
+//! How watches of the API server do.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use std::sync::atomic::AtomicU64;
+
+use super::describe;
+
+/// The kind.
+type Labels = [(&'static str, String); 1];
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// All watches of a process. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WatchMetrics {
+    restarts: Family<Labels, Counter>,
+    active: Family<Labels, Seconds>,
+}
+
+/// The series of the watch of one kind.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchSeries {
+    restarts: Counter,
+    active: Seconds,
+}
+
+impl WatchMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        describe(
+            registry,
+            "watch_restarts",
+            "Times that a watch of the API server had to begin again since it had failed or fallen silent, by kind",
+            self.restarts.clone(),
+        );
+        describe(
+            registry,
+            "watch_last_activity_timestamp_seconds",
+            "When a watch last brought anything, by kind; an API server lets about a minute pass at most",
+            self.active.clone(),
+        );
+    }
+
+    /// The series of the watch of a kind.
+    pub(crate) fn of(&self, kind: &str) -> WatchSeries {
+        let labels = [("kind", kind.to_owned())];
+        WatchSeries {
+            restarts: self.restarts.get_or_create_owned(&labels),
+            active: self.active.get_or_create_owned(&labels),
+        }
+    }
+}
+
+impl WatchSeries {
+    /// It has brought something.
+    pub(crate) fn active(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.active.set(now.as_secs_f64());
+    }
+
+    /// It begins again.
+    pub(crate) fn restarted(&self) {
+        self.restarts.inc();
+    }
+}
