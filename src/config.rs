@@ -28,7 +28,7 @@ pub use self::{
     api::{ApiConfig, Listen},
     controller::ControllerConfig,
     election::Election,
-    log::Log,
+    log::{Log, LogFormat},
     memory::Memory,
     metrics::{MetricLabels, MetricOptions},
     proxy::Proxy,

@@ -25,6 +25,7 @@ mod definitions;
 mod deliver;
 mod deliveries;
 mod election;
+mod ended;
 mod events;
 mod history;
 mod integration_tokens;
@@ -361,10 +362,10 @@ impl Leader {
         };
         retention.abort();
         if failed {
-            tracing::error!("a watch ended by itself");
+            tracing::error!("a part of the operator ended by itself: a bug; stopping");
         }
         drain(&deliveries).await;
-        anyhow::ensure!(!failed, "a watch ended by itself");
+        anyhow::ensure!(!failed, "a part of the operator ended by itself");
         Ok(())
     }
 
@@ -616,11 +617,16 @@ fn drop_texts(webhook: &mut Webhook) {
 
 /// Finishes what is on the way, within bounds.
 async fn drain(deliveries: &Arc<Deliveries>) {
-    tracing::info!("stopping: finishing what is on the way");
+    tracing::info!("stopping: finishing the deliveries that are under way");
     if tokio::time::timeout(LAST_REQUESTS, deliveries.stop()).await.is_err() {
-        tracing::warn!("stopped before all that was sent was recorded");
+        tracing::warn!(
+            "stopped before all deliveries under way were recorded; those that were not are sent again, with the same ids"
+        );
     }
     if tokio::time::timeout(LAST_WRITES, deliveries.all_written()).await.is_err() {
-        tracing::warn!(events = deliveries.unwritten(), "stopped before the end of some events was recorded");
+        tracing::warn!(
+            events = deliveries.unwritten(),
+            "stopped before the statuses of all events that have ended were written; the next leader writes them"
+        );
     }
 }

@@ -229,7 +229,7 @@ fn log_refusal(
     let host = hop.url.host();
     let (host, reason) =
         if is_secret_host(host, &request.secrets) { (MASK, why.what().to_owned()) } else { (host, why.to_string()) };
-    tracing::info!(namespace, webhook, host, reason, "refused to send");
+    tracing::info!(namespace, webhook, host, reason, "did not send a request: requests may not go to this host");
 }
 
 /// The cookies that `next` takes along, after an answer to `hop` with these headers.

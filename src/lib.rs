@@ -13,6 +13,7 @@ pub mod controller;
 pub mod delivery;
 mod errors;
 pub mod kubernetes;
+pub mod logs;
 pub mod memory;
 mod metrics;
 mod rendering;

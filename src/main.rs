@@ -8,7 +8,7 @@ use futures::future;
 use oncall_webhooks::{
     cli,
     config::{ApiConfig, ControllerConfig, Log},
-    controller, rest,
+    controller, logs, rest,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -71,11 +71,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Emit(options) => return block_on(cli::emit::run(&options)),
         Command::Openapi => cli::generated::openapi()?,
         Command::Controller { config, log } => {
-            log.begin();
+            logs::begin(&log)?;
             block_on(async { controller::run(*config, stop()?).await })?;
         }
         Command::Api { config, log } => {
-            log.begin();
+            logs::begin(&log)?;
             block_on(async { rest::run(config, stop()?).await })?;
         }
     }

@@ -183,7 +183,7 @@ impl ControllerBudget {
             journal,
             secrets,
             lists,
-            "memory, in bytes"
+            "how the memory limit is divided, in bytes"
         );
     }
 }
@@ -289,7 +289,7 @@ impl ApiBudget {
             integrations,
             credentials,
             lists,
-            "memory, in bytes"
+            "how the memory limit is divided, in bytes"
         );
     }
 }

@@ -67,7 +67,11 @@ impl RenderingPool {
     }
 
     fn with_threads(threads: usize) -> std::io::Result<Self> {
-        tracing::debug!(threads, bytes = bytes(threads), "threads for renderings, and what they may hold");
+        tracing::debug!(
+            threads,
+            bytes = bytes(threads),
+            "started the threads for templates, which may hold so many bytes"
+        );
         // One namespace never has all threads.
         let each = threads.saturating_sub(1).max(1);
         let state = State { turns: Turns::default(), each, is_closed: false };
@@ -161,7 +165,7 @@ fn yield_processors() {
     // Elsewhere it would be the whole process.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(error = %error, "lower the priority of a thread for renderings");
+        tracing::debug!(error = %error, "failed to lower the priority of a thread for templates");
     }
 }
 

@@ -144,7 +144,7 @@ impl Service {
         let unauthenticated = usize::try_from(budget.unauthenticated).unwrap_or(usize::MAX);
         let bounds = Bounds::within(unauthenticated, connections, config.trusted_proxies.clone());
         let server = Server::bind(&config.listen, bounds).await?;
-        tracing::info!(address = %server.local_addr()?, "REST API");
+        tracing::info!(address = %server.local_addr()?, "the REST API listens");
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::new(objects.clone(), budget.catalog));
         let settings = AuthSettings {
@@ -227,7 +227,7 @@ impl Service {
         let health = Health::serve(address, self.api.ready.clone(), self.metrics.exposition().routes()).await?;
         self.tasks.spawn(async move {
             if let Err(error) = health.ended().await {
-                tracing::error!(%error, "serve /livez and /readyz");
+                tracing::error!(%error, "failed to serve /livez, /readyz and /metrics");
             }
         });
         Ok(())
@@ -323,7 +323,7 @@ impl Service {
             tracing::info!("ready");
             loop {
                 if let Err(error) = credentials.sweep_orphans(namespace.as_deref(), &api.catalog).await {
-                    tracing::warn!(error = error_chain(&error), "look for Secrets without an owner");
+                    tracing::warn!(error = error_chain(&error), "failed to look for Secrets that were made for webhooks which are not there; trying again within an hour");
                 }
                 tokio::time::sleep(SWEEP).await;
             }
@@ -335,6 +335,6 @@ impl Service {
 async fn drain(writes: &TaskTracker) {
     writes.close();
     if tokio::time::timeout(LAST_WRITES, writes.wait()).await.is_err() {
-        tracing::warn!(writes = writes.len(), "stopped before all writes were done");
+        tracing::warn!(writes = writes.len(), "stopped before all writes to the API server had ended");
     }
 }

@@ -92,7 +92,11 @@ impl Server {
         stopping.cancel();
         let last = async { while connections.join_next().await.is_some() {} };
         if timeout(limits.close, last).await.is_err() {
-            tracing::warn!(port, connections = connections.len(), "stopped before all requests were answered");
+            tracing::warn!(
+                port,
+                connections = connections.len(),
+                "stopped before all requests on these connections were answered"
+            );
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ struct Pending {
 
 impl Pending {
     fn follow(operator: &Operator) -> Result<Self> {
-        let health = operator.events("health").pop().context("find the operator's health address")?;
+        let health = operator.events("the health port listens").pop().context("find the operator's health address")?;
         let url = format!("http://{}/metrics", health["address"].as_str().context("read the health address")?);
         let seen = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&seen);

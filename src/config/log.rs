@@ -1,32 +1,26 @@
 //! The flags that say how logs are written.
 
-use std::io;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
 
-/// Says how log lines are written. `RUST_LOG` says which of them.
-#[derive(Clone, Copy, Debug, clap::Args)]
+/// Says how log lines are written, and which of them.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Log {
     /// How log lines are written
     #[arg(long, env = "ONCALL_WEBHOOKS_LOG_FORMAT", default_value = "json")]
-    log_format: LogFormat,
+    pub log_format: LogFormat,
+    /// File that says which log lines are written, as RUST_LOG does: `info`, or `info,oncall_webhooks=debug`. Read again when it
+    /// changes; while it is missing or empty, RUST_LOG counts, and without that `info`
+    #[arg(long, env = "ONCALL_WEBHOOKS_LOG_FILTER_FILE", value_name = "FILE")]
+    pub log_filter_file: Option<PathBuf>,
 }
 
+/// The form of a log line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
+pub enum LogFormat {
+    /// An object in JSON.
     Json,
+    /// A line for people.
     Text,
-}
-
-impl Log {
-    /// Writes this process's logs to standard error from now on. To be called once.
-    pub fn begin(self) {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-        match self.log_format {
-            LogFormat::Json => builder.json().flatten_event(true).init(),
-            LogFormat::Text => builder.init(),
-        }
-    }
 }

@@ -88,11 +88,16 @@ impl ApiServerGuard {
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = error_chain(&error), "ask the API server where it is");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to ask the API server for its addresses; trying again"
+                );
                 false
             }
             Err(_) => {
-                tracing::warn!("ask the API server where it is: no answer within {FIND:?}");
+                tracing::warn!(
+                    "failed to ask the API server for its addresses: no answer within {FIND:?}; trying again"
+                );
                 false
             }
         };
@@ -102,7 +107,7 @@ impl ApiServerGuard {
             Err(error) if !std::mem::replace(&mut self.unreadable_logged, true) => {
                 tracing::info!(
                     error = error_chain(&error),
-                    "if there are several API servers, close the addresses of the others: --deny-address"
+                    "failed to read the addresses of all API servers; if there are several, close the others to webhooks: --deny-address"
                 );
             }
             Err(_) => {}

@@ -49,7 +49,10 @@ pub(crate) async fn find(objects: &Objects, namespace: &str, after: &Position, w
 
 /// Logs why what waits can't be read, and waits until it is to be read again.
 pub(crate) async fn wait_after(error: &(impl std::error::Error + 'static)) {
-    tracing::warn!(error = error_chain(error), "read the events that wait; trying again in {REREAD_AFTER:?}");
+    tracing::warn!(
+        error = error_chain(error),
+        "failed to read the events that wait in the API server; trying again in {REREAD_AFTER:?}"
+    );
     tokio::time::sleep(REREAD_AFTER).await;
 }
 

@@ -26,7 +26,10 @@ pub(super) async fn current(client: &Client) {
             // There are none; the watches say so.
             Err(kube::Error::Api(status)) if status.code == 404 => return,
             Err(error) => {
-                tracing::warn!(error = error_chain(&error), "look at the definitions of the custom resources");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to read the definitions of the custom resources; trying again"
+                );
             }
         }
         tokio::time::sleep(AGAIN).await;

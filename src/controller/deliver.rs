@@ -251,7 +251,7 @@ impl Deliverer {
             Ok(Ok(sent)) => sent,
             Ok(Err(error)) => {
                 // The event can't be read, for now.
-                log(delivery, &error_chain(&error), "deliver");
+                log(delivery, &error_chain(&error), "failed to read the event of a delivery; trying again in a minute");
                 let next = Timestamp::now().saturating_add(REREAD_AFTER).unwrap_or(Timestamp::MAX);
                 Sent::Over(Next::Again(next, delivery.summary(ResponsePhase::Pending, None, None)))
             }
@@ -428,7 +428,11 @@ impl Deliverer {
             Ok(theirs) => (theirs.unwrap_or(status), Some(delivery.response_name())),
             Err(error) => {
                 // What was sent was sent: the event's status says how it came out.
-                log(delivery, &error_chain(&error), "record");
+                log(
+                    delivery,
+                    &error_chain(&error),
+                    "failed to record an attempt; the status of its event says how it came out",
+                );
                 (status, None)
             }
         };
@@ -457,6 +461,7 @@ impl Deliverer {
 /// Counts an attempt.
 fn count(series: &WebhookSeries, delivery: &Delivery, code: AttemptCode, took: Duration) {
     series.attempted(code, took);
+    tracing::debug!(code = code.as_str(), milliseconds = took.as_secs_f64() * 1000.0, "an attempt ended");
     match (delivery.history.round, &delivery.redeliver) {
         (Some(_), _) => series.retried(),
         (None, Some(_)) => series.redelivered(),
@@ -509,7 +514,7 @@ fn judged(
 
 /// Ends a delivery in which the operator itself failed.
 fn bug(delivery: &Delivery, what: &str) -> DeliverySummary {
-    log(delivery, "a bug: the panic is in the log", what);
+    log(delivery, &format!("{what}: a panic, which is in the log"), "a delivery failed for a bug of the operator");
     delivery.summary(ResponsePhase::Failed, None, None)
 }
 

@@ -14,16 +14,19 @@ use std::{
 };
 
 use futures::{TryStreamExt, channel::mpsc};
+use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use super::{
     alert_groups::{AlertGroupWriter, REFUSED, Wanted, Written, create_event, heartbeat_event, timer_event},
     backlog,
     catalog::{Catalog, WatchedWebhook, WebhookChange},
     deliver::{Deliverer, Sent, chance, estimated_weight},
+    ended,
     history::History,
     integrations::Integrations,
     recorder::redelivery_request,
@@ -34,7 +37,7 @@ use crate::{
         delivery::{Delivery, EventKey, redelivery_value},
         dispatch::{Limits, Permit},
         lifecycle::{
-            Effect, EventRecord, FoldRecord, Found, Input, Lifecycle, Load, Next, Now, Position, Progress,
+            Effect, EventRecord, FoldRecord, FoldedEvent, Found, Input, Lifecycle, Load, Next, Now, Position, Progress,
             RedeliveryRequest, SeenEvent, Waiting,
         },
         name::NamespacedName,
@@ -188,12 +191,12 @@ impl Deliveries {
             Effect::NamespaceBehind(namespace) => {
                 tracing::warn!(
                     namespace = &*namespace,
-                    "the namespace's share of memory is used up: its new events wait in the API server"
+                    "the share of memory of this namespace is used up; its new events wait in the API server"
                 );
                 self.review_all(&namespace);
             }
             Effect::NamespaceCaughtUp(namespace) => {
-                tracing::info!(namespace = &*namespace, "no events of the namespace wait in the API server any more");
+                tracing::info!(namespace = &*namespace, "no events of this namespace wait in the API server any more");
                 self.review_all(&namespace);
             }
             Effect::WebhookParked(NamespacedName { namespace, name }) => {
@@ -201,21 +204,29 @@ impl Deliveries {
                 tracing::warn!(
                     namespace,
                     webhook,
-                    "the webhook's share of memory is used up: what it is to send waits in the API server"
+                    "the share of memory of this webhook is used up; what it is to send waits in the API server"
                 );
                 self.deliverer.review(namespace, webhook);
             }
             Effect::WebhookUnparked(NamespacedName { namespace, name }) => {
                 let (namespace, webhook) = (&*namespace, &*name);
-                tracing::info!(namespace, webhook, "nothing that it is to send waits in the API server any more");
+                tracing::info!(
+                    namespace,
+                    webhook,
+                    "nothing that this webhook is to send waits in the API server any more"
+                );
                 self.deliverer.review(namespace, webhook);
             }
             Effect::EndpointFailing(NamespacedName { namespace, name }) => {
                 let (namespace, webhook) = (&*namespace, &*name);
-                tracing::warn!(namespace, webhook, "the endpoint fails: it is tried with one delivery at a time");
+                tracing::warn!(
+                    namespace,
+                    webhook,
+                    "the endpoint of this webhook fails; it is tried with one delivery at a time"
+                );
             }
             Effect::EndpointRecovered(NamespacedName { namespace, name }) => {
-                tracing::info!(namespace = &*namespace, webhook = &*name, "the endpoint answers again");
+                tracing::info!(namespace = &*namespace, webhook = &*name, "the endpoint of this webhook answers again");
             }
             Effect::ReviewWebhook(webhook) => self.deliverer.review(&webhook.namespace, &webhook.name),
             Effect::WakeChanged => self.wake_changed.notify_one(),
@@ -327,7 +338,7 @@ impl Deliveries {
                 }
                 Err(error) => {
                     let EventKey { namespace, name, .. } = &*seen.key;
-                    tracing::error!(namespace = &**namespace, event = name, %error, "read AlertGroupEvent");
+                    tracing::error!(namespace = &**namespace, event = name, %error, "an AlertGroupEvent can't be read; nothing is sent for it");
                     return None;
                 }
             }
@@ -372,28 +383,43 @@ impl Deliveries {
 
     async fn attempt(self: Arc<Self>, mut delivery: Box<Delivery>, mut permit: Permit) {
         let webhook = self.webhook_of(&delivery);
-        let has_room = |bytes| self.lifecycle.lock().weigh(&mut permit, bytes);
         let (folded, created) = {
             let lifecycle = self.lifecycle.lock();
             (lifecycle.folded(&delivery.event.uid), lifecycle.created(&delivery.event.uid))
         };
         let is_first = delivery.history.count == 0 && delivery.redeliver.is_none();
-        let next = match self.deliverer.send(&mut delivery, webhook.as_ref(), folded, has_room).await {
-            Sent::Answered(answer) => match answer.counted(created.filter(|_| is_first)).judge(&mut delivery) {
+        let span = span_of(&delivery);
+        let next =
+            self.send_and_record(&mut delivery, webhook.as_ref(), folded, created.filter(|_| is_first), &mut permit);
+        let next = next.instrument(span).await;
+        if let (Next::End(summary), Some(webhook)) = (&next, webhook) {
+            ended::tell(&delivery, &webhook, summary);
+        }
+        self.handle(Input::AttemptEnded(delivery, permit, next));
+    }
+
+    /// Sends the request of a delivery, and records what came of it. `created` is the time of its event, if it is the first request.
+    async fn send_and_record(
+        self: &Arc<Self>,
+        delivery: &mut Delivery,
+        webhook: Option<&Arc<WatchedWebhook>>,
+        folded: Option<FoldedEvent>,
+        created: Option<Timestamp>,
+        permit: &mut Permit,
+    ) -> Next {
+        let has_room = |bytes| self.lifecycle.lock().weigh(permit, bytes);
+        match self.deliverer.send(delivery, webhook, folded, has_room).await {
+            Sent::Answered(answer) => match answer.counted(created).judge(delivery) {
                 Ok(judged) => {
                     let key = (delivery.number, Arc::clone(&delivery.webhook));
                     // What it says of the endpoint counts at once, and the next request need not wait for the record.
                     self.handle(Input::Answered(key, judged.answer()));
-                    self.deliverer.record(&mut delivery, judged).await
+                    self.deliverer.record(delivery, judged).await
                 }
                 Err(next) => next,
             },
             Sent::Over(next) => next,
-        };
-        if let (Next::End(summary), Some(webhook)) = (&next, webhook) {
-            webhook.series.ended(summary.outcome);
         }
-        self.handle(Input::AttemptEnded(delivery, permit, next));
     }
 
     async fn give_up(self: Arc<Self>, mut delivery: Box<Delivery>) {
@@ -401,7 +427,7 @@ impl Deliveries {
         let summary = self.deliverer.give_up(&mut delivery, webhook.as_deref()).await;
         if let Some(webhook) = webhook {
             webhook.series.gave_up();
-            webhook.series.ended(summary.outcome);
+            ended::tell(&delivery, &webhook, &summary);
         }
         self.handle(Input::GaveUp(delivery, summary));
     }
@@ -561,7 +587,7 @@ impl Deliveries {
                         limit,
                         in_flight_bytes,
                         waiting,
-                        "sending waits: so many are sent and not yet recorded"
+                        "sending waits: as many deliveries as may be are sent and not yet recorded in the API server"
                     );
                 }
                 (false, Some((_, said))) => {
@@ -620,6 +646,18 @@ impl Index for EventIndex {
         self.0.deliverer.forget(&key_of(object));
         self.0.event_gone(&object.uid().unwrap_or_default());
     }
+}
+
+/// What all lines of one attempt have in common.
+fn span_of(delivery: &Delivery) -> Span {
+    tracing::info_span!(
+        "delivery",
+        namespace = &*delivery.event.namespace,
+        webhook = &*delivery.webhook,
+        event = delivery.event.name,
+        alert_group = &*delivery.facts.alert_group_id,
+        attempt = delivery.history.count + 1,
+    )
 }
 
 /// An event of which no more is known than its key.

@@ -84,7 +84,10 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
         }
         Err(error) if error.is_conflict() => Ok(Action::await_change()),
         Err(error) if error.is_too_large() && context.deliveries.shorten(&uid) => {
-            tracing::warn!(error = error_chain(&error), "the lines of its webhooks are left out");
+            tracing::warn!(
+                error = error_chain(&error),
+                "the status of an event is too large for the API server; the lines of its webhooks are left out"
+            );
             Ok(Action::requeue(Duration::ZERO))
         }
         result => result.map(|_| Action::await_change()),
@@ -131,7 +134,10 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
     let version = version_of(&event);
     match objects.replace_status::<AlertGroupEvent>(&namespace, &name, &version, &status).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => {
-            tracing::error!(error = error_chain(&error), "say why nothing is sent");
+            tracing::error!(
+                error = error_chain(&error),
+                "failed to say in the status of an event that it can't be read"
+            );
         }
         _ => {}
     }

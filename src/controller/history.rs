@@ -349,7 +349,10 @@ impl History {
                 ResponseContent { webhook_id: found.spec.webhook_ref.id, content }
             }),
             Err(error) => {
-                tracing::error!(error = error_chain(&error), "leave a response out of what templates see");
+                tracing::error!(
+                    error = error_chain(&error),
+                    "failed to read an earlier response; templates don't see it"
+                );
                 None
             }
         }

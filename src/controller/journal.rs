@@ -226,7 +226,7 @@ impl Journal {
                 // It was written out meanwhile, or replaced.
                 Err(_) if self.state.lock().pending.place(response) != Some(place) => {}
                 Err(error) => {
-                    tracing::error!(error = error_chain(&error), "read a record from the journal");
+                    tracing::error!(error = error_chain(&error), "failed to read a record in the journal");
                     return None;
                 }
             }
@@ -303,7 +303,10 @@ impl Journal {
                 Ok(()) => {}
                 Err(error) if error.is_not_found() => {}
                 Err(error) => {
-                    tracing::warn!(error = error_chain(&error), "will try again within a minute");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "failed to delete a DeliveryJournal that is of no use any more; trying again within a minute"
+                    );
                     self.state.lock().doomed.push(name);
                 }
             }

@@ -235,3 +235,6 @@ fn encode_load(encoder: &mut DescriptorEncoder<'_>, shown: &Shown) -> fmt::Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,11 @@ impl Recorder {
             match objects::persist(|| self.objects.get::<WebhookResponse>(namespace, &name)).await {
                 Ok(Some(response)) => return Some(found(delivery, response)),
                 Ok(None) => return Some(Found::ToSend),
-                Err(error) => log(delivery, &error_chain(&error), "look up"),
+                Err(error) => log(
+                    delivery,
+                    &error_chain(&error),
+                    "failed to read what is recorded of a delivery; trying again in a minute",
+                ),
             }
             tokio::select! {
                 () = tokio::time::sleep(REREAD_AFTER) => {}
@@ -143,7 +147,12 @@ impl Recorder {
         }
         delivery.history = theirs.history();
         let EventKey { namespace, name: event, .. } = &*delivery.event;
-        tracing::warn!(namespace = &**namespace, response = name, event, "another replica recorded an attempt");
+        tracing::warn!(
+            namespace = &**namespace,
+            response = name,
+            event,
+            "another replica has recorded an attempt of this delivery; its record counts"
+        );
         Ok(Some(theirs))
     }
 
@@ -199,7 +208,7 @@ impl Recorder {
         let attempts = delivery.history.count;
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == attempts;
         if let Err(error) = self.write(&response, delivery.version.clone(), &patch, is_untouched).await {
-            log(delivery, &error_chain(&error), "record");
+            log(delivery, &error_chain(&error), "failed to record how a delivery ended");
         }
         let (outcome, status_code) = delivery.history.outcome();
         delivery.summary(outcome, status_code, Some(response.name.to_string()))
@@ -220,7 +229,7 @@ impl Recorder {
         match self.record(delivery, webhook, &mut status, before).await {
             Ok(theirs) => summary_of(delivery, &theirs.unwrap_or(status)),
             Err(error) => {
-                log(delivery, &error_chain(&error), "record");
+                log(delivery, &error_chain(&error), "failed to record how a delivery ended");
                 summary_of(delivery, &status)
             }
         }
@@ -232,13 +241,13 @@ impl Recorder {
         let NamespacedName { namespace, name } = &asked.name;
         let patch = closing_patch(&asked.history.clone().anew(), Timestamp::now(), Some(&asked.value), Some(why));
         let patch = record::patch(&patch, None);
-        tracing::warn!(namespace = &**namespace, response = &**name, why, "send again");
+        tracing::warn!(namespace = &**namespace, response = &**name, why, "a WebhookResponse can't be sent again");
         if !asked.has_status {
             return;
         }
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == asked.history.count;
         if let Err(error) = self.write(&asked.name, Some(asked.version.clone()), &patch, is_untouched).await {
-            tracing::error!(error = error_chain(&error), "record");
+            tracing::error!(error = error_chain(&error), "failed to record why a WebhookResponse can't be sent again");
         }
     }
 
@@ -314,7 +323,7 @@ pub(super) fn log(delivery: &Delivery, error: &str, what: &str) {
 
 fn logged<K>(result: Result<Option<K>, objects::Error>) -> Option<K> {
     result.unwrap_or_else(|error| {
-        tracing::error!(error = error_chain(&error), "read");
+        tracing::error!(error = error_chain(&error), "failed to read what is to be sent again; it is not");
         None
     })
 }

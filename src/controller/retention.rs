@@ -78,7 +78,11 @@ pub(crate) async fn run(
     loop {
         tokio::time::sleep(pause).await;
         if let Err(error) = pass(&objects, &catalog, namespace.as_deref(), &config, page).await {
-            tracing::warn!(error = error_chain(error.as_ref()), "will try again in {:?}", config.every);
+            tracing::warn!(
+                error = error_chain(error.as_ref()),
+                "failed to remove all objects that are not kept any more; trying again in {:?}",
+                config.every
+            );
         }
         pause = config.every;
     }
@@ -121,7 +125,7 @@ async fn pass(
             responses = removed_responses,
             events = removed_events,
             alert_groups = removed_groups,
-            "removed what is not kept any more"
+            "removed objects that are not kept any more"
         );
     }
     rest
@@ -151,14 +155,14 @@ where
             Err(error) if error.is_final() => {
                 refused += 1;
                 if refused <= LOGGED {
-                    tracing::warn!(error = error_chain(&error), "it stays");
+                    tracing::warn!(error = error_chain(&error), "failed to delete an object that is not kept any more");
                 }
             }
             Err(error) => return (removed, Err(error.into())),
         }
     }
     if refused > LOGGED {
-        tracing::warn!("{refused} of {} {} stay", doomed.len(), K::plural(&()));
+        tracing::warn!("failed to delete {refused} of {} {} that are not kept any more", doomed.len(), K::plural(&()));
     }
     (removed, Ok(()))
 }

@@ -66,7 +66,10 @@ pub(super) fn dns_of(builder: Result<ResolverBuilder<TokioRuntimeProvider>, NetE
         builder.build()
     });
     let resolver = resolver.map(Arc::new).inspect_err(|error| {
-        tracing::error!(error = last_cause(error), "read the system's name servers: no name can be looked up");
+        tracing::error!(
+            error = last_cause(error),
+            "failed to read which name servers the system has; no host can be looked up"
+        );
     });
     Arc::new(move |name| {
         let resolver = resolver.as_ref().map(Arc::clone).map_err(|error| io::Error::other(error.to_string()));

@@ -39,6 +39,11 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// The Lease, as it stands in logs.
+    fn lease(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// How long a holder that can't write the Lease goes on. The rest of the time until another one takes it covers
     /// differences between clocks, and requests that leave late.
     fn certain(&self) -> Duration {
@@ -122,7 +127,7 @@ pub(crate) async fn acquire(client: Client, candidate: Candidate) -> (LeaseRenew
                 Some(Ok(found)) => match found.map(|found| (holder(&found).to_owned(), found)) {
                     Some((holder, found)) if !holder.is_empty() && holder != candidate.identity => {
                         if logged_holder.as_ref() != Some(&holder) {
-                            tracing::info!(holder, "standing by");
+                            tracing::info!(holder, "another replica leads; standing by");
                             logged_holder = Some(holder);
                         }
                         let at = Instant::now() + lasts(&found);
@@ -132,7 +137,11 @@ pub(crate) async fn acquire(client: Client, candidate: Candidate) -> (LeaseRenew
                     free => free.map(|(_, found)| found),
                 },
                 Some(Err(error)) => {
-                    tracing::warn!(error = error_chain(&error), "watch Lease {}/{}", candidate.namespace, candidate.name);
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        lease = candidate.lease(),
+                        "the watch of the Lease failed; it begins again by itself"
+                    );
                     continue;
                 }
                 // A watch has no end.
@@ -153,9 +162,8 @@ pub(crate) async fn acquire(client: Client, candidate: Candidate) -> (LeaseRenew
                 // As a rule another process was faster, and the watch shows what there is now. Otherwise this is tried again.
                 tracing::info!(
                     error = error_chain(&error),
-                    "Lease {}/{} is not to be had",
-                    candidate.namespace,
-                    candidate.name
+                    lease = candidate.lease(),
+                    "failed to take the Lease: as a rule another replica was faster"
                 );
                 expiring = Some((free, Instant::now() + candidate.period()));
             }
@@ -174,20 +182,19 @@ impl LeaseRenewer {
             match write(&self.api, &self.candidate, Some(&object), acquired(&object)).await {
                 Ok(object) => {
                     if !self.is_held() {
-                        tracing::info!("the Lease is certain again: sending goes on");
+                        tracing::info!("the Lease is renewed; sending goes on");
                     }
                     *self.object.lock() = object;
                     self.until.send_replace(before + self.candidate.certain());
                     pause = self.candidate.period();
                 }
                 Err(error) => {
-                    let certain = if self.is_held() { "" } else { "; nothing is sent until it is certain again" };
-                    tracing::warn!(
-                        error = error_chain(&error),
-                        "write Lease {}/{}{certain}",
-                        self.candidate.namespace,
-                        self.candidate.name
-                    );
+                    let (error, lease) = (error_chain(&error), self.candidate.lease());
+                    if self.is_held() {
+                        tracing::warn!(error, lease, "failed to renew the Lease; trying again");
+                    } else {
+                        tracing::warn!(error, lease, "failed to renew the Lease; nothing is sent until that succeeds");
+                    }
                     if let Some(lost) = self.look().await {
                         self.end();
                         return lost;
@@ -210,9 +217,14 @@ impl LeaseRenewer {
             }
             let params = PostParams::default();
             match timeout(CALL, self.api.replace(&self.candidate.name, &params, &object)).await {
-                Ok(Ok(_)) => return tracing::info!("gave the Lease back"),
-                Ok(Err(error)) => tracing::info!(error = error_chain(&error), "give the Lease back"),
-                Err(_) => tracing::info!("give the Lease back: no answer"),
+                Ok(Ok(_)) => return tracing::info!("gave the Lease up for another replica"),
+                Ok(Err(error)) => tracing::info!(
+                    error = error_chain(&error),
+                    "failed to give the Lease up; another replica waits until it has run out"
+                ),
+                Err(_) => {
+                    tracing::info!("failed to give the Lease up: no answer; another replica waits until it has run out")
+                }
             }
             if self.look().await.is_some() {
                 return;

@@ -532,7 +532,10 @@ where
                 if !error.is_final()
                     || (error.is_forbidden() && forbidden.get_or_insert_with(Instant::now).elapsed() < FORBIDDEN) =>
             {
-                tracing::warn!(error = error_chain(&error), "will try again in {delay:?}");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "a call of the API server failed; trying again in {delay:?}"
+                );
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(max);
             }
@@ -544,6 +547,9 @@ where
 /// Tells when a reconciliation that failed is to be tried again, and logs why.
 pub(crate) fn retry_later(error: &Error) -> Action {
     let delay = Duration::from_secs(if error.is_final() { 60 } else { 1 });
-    tracing::warn!(error = error_chain(error), "will try again in {delay:?}");
+    tracing::warn!(
+        error = error_chain(error),
+        "failed to bring the status of an object up to date; trying again in {delay:?}"
+    );
     Action::requeue(delay)
 }

@@ -129,7 +129,7 @@ impl Health {
         let health = Self { ended, heart, _stop: stop.drop_guard() };
         match is_bound.await {
             Ok(address) => {
-                tracing::info!(%address, "health");
+                tracing::info!(%address, "the health port listens");
                 Ok(health)
             }
             Err(_) => {

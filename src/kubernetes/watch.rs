@@ -294,7 +294,8 @@ where
 pub(crate) fn log_unreadable<K: Resource<DynamicType = ()>>(unreadable: &Unreadable) {
     let meta = &unreadable.metadata;
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    tracing::error!(namespace, name, error = unreadable.error, "read {}", K::kind(&()));
+    let kind = K::kind(&());
+    tracing::error!(namespace, name, %kind, error = unreadable.error, "this version can't read an object; it stays as it was known");
 }
 
 /// Makes a function that sets the latch when it is shown the end of a list.
@@ -309,5 +310,5 @@ pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + 
 }
 
 fn log_error<K: Resource<DynamicType = ()>>(error: &Error) {
-    tracing::warn!(error = error_chain(error), "watch {}", K::kind(&()));
+    tracing::warn!(error = error_chain(error), kind = %K::kind(&()), "a watch of the API server failed; it begins again by itself");
 }

@@ -241,7 +241,10 @@ impl Auth {
             while let Some(change) = changes.next().await {
                 match change {
                     Ok(event) => index.observe(&event),
-                    Err(error) => tracing::warn!(error = error_chain(&error), "watch the Secrets of API tokens"),
+                    Err(error) => tracing::warn!(
+                        error = error_chain(&error),
+                        "the watch of the Secrets with API tokens failed; it begins again by itself"
+                    ),
                 }
             }
         };

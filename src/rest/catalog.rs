@@ -194,7 +194,10 @@ impl CatalogState {
         webhooks.insert(Arc::new(entry.shortened()));
         if self.told.insert(Arc::clone(namespace)) {
             let namespace = &**namespace;
-            tracing::warn!(namespace, "its webhooks have used up its share of memory: some are read each time");
+            tracing::warn!(
+                namespace,
+                "the webhooks of this namespace have used up its share of memory: some are read from the API server for each call"
+            );
         }
     }
 }

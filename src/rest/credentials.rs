@@ -184,7 +184,10 @@ impl CredentialStore {
         match removed {
             // A later change of the Secret removes keys that nothing refers to.
             Err(error) if !error.is_conflict() && !error.is_not_found() => {
-                tracing::warn!(error = error_chain(&error), "what nothing names any more stays in a Secret");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to remove credentials that nothing refers to any more; they stay in their Secret"
+                );
             }
             _ => {}
         }
@@ -198,7 +201,10 @@ impl CredentialStore {
         self.background.spawn(async move {
             match objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
                 Err(error) if !error.is_not_found() => {
-                    tracing::warn!(error = error_chain(&error), "a Secret stays without its owner");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "failed to make a webhook the owner of its Secret; tried again within an hour"
+                    );
                 }
                 _ => {}
             }
@@ -236,7 +242,10 @@ impl CredentialStore {
         let uid = Preconditions { uid: secret.uid(), resource_version: None };
         match self.objects.delete::<Secret>(&namespace, &name, uid).await {
             Err(error) if !error.is_not_found() => {
-                tracing::warn!(error = error_chain(&error), "a Secret stays without a webhook");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to delete a Secret that was made for a webhook which is not there; tried again within an hour"
+                );
             }
             _ => {}
         }

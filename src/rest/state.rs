@@ -66,13 +66,13 @@ pub(crate) async fn run_within<T: Send + 'static>(
 
 /// The answer to a call that has panicked elsewhere: the panic is in the log.
 pub(crate) fn panicked() -> ApiError {
-    tracing::error!("a call ended early");
+    tracing::error!("a call ended early and was answered with 500: a bug, the panic is in the log");
     ApiError::internal()
 }
 
 /// The answer to a call whose task has panicked or was cancelled.
 pub(crate) fn ended_early(error: &JoinError) -> ApiError {
-    tracing::error!(%error, "a call ended early");
+    tracing::error!(%error, "a call ended early and was answered with 500: a bug, the panic is in the log");
     ApiError::internal()
 }
 

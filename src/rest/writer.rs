@@ -333,6 +333,6 @@ fn not_unique() -> ApiError {
 }
 
 fn internal(error: &serde_json::Error) -> ApiError {
-    tracing::error!(%error, "make a webhook's defaults");
+    tracing::error!(%error, "failed to make the defaults of a webhook: a bug; the call was answered with 500");
     ApiError::internal()
 }

@@ -48,13 +48,13 @@ impl Acceptor {
             let (port, log) = (self.port, &mut self.full_log);
             let full = || {
                 if log.is_due(Instant::now()) {
-                    tracing::warn!(port, "as many connections as may be are open and in use; new ones wait");
+                    tracing::warn!(port, "all connections that this port may have are open and in use; new ones wait");
                 }
             };
             match self.connections.admit(address.ip(), full).await {
                 Ok(entry) => return Ok((stream, address, entry)),
                 Err(_) if self.peer_log.is_due(Instant::now()) => {
-                    tracing::warn!(port, peer = %address.ip(), "connections of a peer are refused: it has its share of them");
+                    tracing::warn!(port, peer = %address.ip(), "a peer has as many connections as one may have; further ones are refused");
                 }
                 Err(_) => {}
             }
@@ -71,7 +71,7 @@ impl Acceptor {
                 AcceptError::Client => {}
                 AcceptError::System => {
                     if self.error_log.is_due(Instant::now()) {
-                        tracing::error!(%error, port = self.port, "accept connections; will try again");
+                        tracing::error!(%error, port = self.port, "failed to accept a connection; trying again");
                     }
                     sleep(RETRY_DELAY).await;
                 }

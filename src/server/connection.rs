@@ -65,7 +65,7 @@ impl ConnectionHandler {
         address.set_ip(address.ip().to_canonical());
         // Answers are written at once; waiting for more only delays their end.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%address, %error, "set TCP_NODELAY");
+            tracing::debug!(%address, %error, "failed to set TCP_NODELAY of a connection");
         }
         let Some(tls) = &self.tls else {
             return self.serve_http(stream, Peer { address, tls: false }, place).await;
@@ -77,8 +77,8 @@ impl ConnectionHandler {
         };
         match handshake {
             Ok(Ok(stream)) => self.serve_http(stream, Peer { address, tls: true }, place).await,
-            Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake"),
-            Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
         }
     }
 
@@ -129,7 +129,7 @@ impl ConnectionHandler {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(address = %peer.address, error, port = self.port, "connection");
+            tracing::debug!(address = %peer.address, error, port = self.port, "a connection ended with an error");
         }
     }
 
@@ -147,7 +147,7 @@ impl ConnectionHandler {
         });
         if router.is_none() && self.shed_log.lock().is_due(Instant::now()) {
             let (port, peer) = (self.port, peer.address.ip());
-            tracing::warn!(port, %peer, "requests are refused: too many wait to be let in");
+            tracing::warn!(port, %peer, "requests are refused: too many wait until it is known who sends them");
         }
         async move {
             match router {

@@ -83,9 +83,12 @@ impl TlsServer {
         match certified {
             Ok(certified) => {
                 *self.current.0.write() = Arc::new(certified);
-                tracing::info!(file = %self.files.certificate.display(), "new clients see the new certificate");
+                tracing::info!(file = %self.files.certificate.display(), "the TLS certificate has changed; new clients see the new one");
             }
-            Err(error) => tracing::error!(error, "the certificate stays as it was"),
+            Err(error) => tracing::error!(
+                error,
+                "the files of the TLS certificate can't be used; clients go on seeing the one before"
+            ),
         }
         *last_read = found;
     }

@@ -14,6 +14,7 @@ mod harness;
 mod intake;
 mod journal;
 mod memory;
+mod metrics;
 mod neighbours;
 mod payload;
 mod proxy;

@@ -63,11 +63,14 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
     receiver.wait_for(1, LIMIT).await.expect("a request");
 
     Signal::Stop.send(cluster.pid(Server::ApiServer)).expect("stop the API server");
-    operator.said("sending waits: so many are sent and not yet recorded").await.expect("it says so");
+    operator
+        .said("sending waits: as many deliveries as may be are sent and not yet recorded in the API server")
+        .await
+        .expect("it says so");
     // All requests have been answered by now, and there are no more of them than the bound allows.
     let before = receiver.count();
     assert!((1..=6).contains(&before), "{before}");
-    let health = operator.events("health");
+    let health = operator.events("the health port listens");
     let address = health[0]["address"].as_str().expect("an address");
     let metrics = reqwest::get(format!("http://{address}/metrics")).await.expect("metrics");
     let metrics = metrics.text().await.expect("text");
@@ -79,10 +82,7 @@ async fn what_was_sent_while_the_api_server_is_away_is_recorded_later_and_sendin
         assert!(!metrics.contains(text), "{text}: {metrics}");
     }
     // Longer than the Lease is certain.
-    operator
-        .said("write Lease oncall-webhooks/oncall-webhooks; nothing is sent until it is certain again")
-        .await
-        .expect("it says so");
+    operator.said("failed to renew the Lease; nothing is sent until that succeeds").await.expect("it says so");
     assert_eq!(receiver.count(), before);
 
     Signal::Continue.send(cluster.pid(Server::ApiServer)).expect("let it go on");

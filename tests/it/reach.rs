@@ -39,7 +39,7 @@ async fn private_addresses_are_refused_unless_the_configuration_allows_them() {
 
     // Who may want to allow it reads of it.
     let operator = world.operator.as_ref().expect("it runs");
-    let mut logged: Vec<_> = operator.events("refused to send");
+    let mut logged: Vec<_> = operator.events("did not send a request: requests may not go to this host");
     logged.sort_by_key(|event| event["webhook"].to_string());
     let fields = |event: &Value| ["level", "namespace", "webhook", "host", "reason"].map(|field| event[field].clone());
     let expected = [
@@ -144,8 +144,11 @@ async fn a_service_of_ones_own_is_refused_where_it_leads_to_what_is_guarded() {
         assert_eq!(closed.response(name).await.url.as_deref(), Some(unknown), "{name}");
     }
     let operator = world.operator.as_ref().expect("it runs");
-    let mut reasons: Vec<_> =
-        operator.events("refused to send").iter().map(|event| event["reason"].to_string()).collect();
+    let mut reasons: Vec<_> = operator
+        .events("did not send a request: requests may not go to this host")
+        .iter()
+        .map(|event| event["reason"].to_string())
+        .collect();
     reasons.sort();
     let api_server = format!("\"{api_server} is the cluster's API server\"");
     assert_eq!(reasons, [api_server.clone(), api_server, "\"168.63.129.16 is Azure's metadata\"".to_owned()]);
@@ -196,7 +199,7 @@ async fn a_refused_host_that_is_a_secret_stays_one() {
     world.completed("resolved", 1).await;
     assert_refused(&world.response("hook").await, None);
     let operator = world.operator.as_ref().expect("it runs");
-    let logged = operator.events("refused to send");
+    let logged = operator.events("did not send a request: requests may not go to this host");
     let fields: Vec<_> = logged.iter().map(|event| (event["host"].as_str(), event["reason"].as_str())).collect();
     assert_eq!(fields, [(Some("****************"), Some("private (RFC 1918)"))]);
     assert!(!world.everything().await.contains("10.98.76.54"));

@@ -136,11 +136,12 @@ async fn a_response_that_a_person_made_has_nothing_sent_again() {
     world.apply(&format!("{}\n---\n{}", made("mine".to_owned(), &webhook), made(derived.clone(), &other))).await;
     let operator = world.operator.as_ref().expect("it runs");
     eventually("both are declined", async || {
-        let declined = operator.events("send again");
+        let declined = operator.events("a WebhookResponse can't be sent again");
         (declined.len() == 2).then_some(())
     })
     .await;
-    let mut why: Vec<_> = operator.events("send again").iter().map(|event| event["why"].to_string()).collect();
+    let mut why: Vec<_> =
+        operator.events("a WebhookResponse can't be sent again").iter().map(|event| event["why"].to_string()).collect();
     why.sort();
     let expected = [
         "\"Not sent again: the operator has recorded nothing here\"".to_owned(),

@@ -21,7 +21,7 @@ async fn deliver(world: &World, events: std::ops::Range<u32>) {
 async fn two(world: &World, lease_seconds: u16) -> (Operator, Operator) {
     let first = world.start_replica("first", lease_seconds, "ready").await;
     world.seen_webhook("one", "resolve", json!({})).await;
-    (first, world.start_replica("second", lease_seconds, "standing by").await)
+    (first, world.start_replica("second", lease_seconds, "another replica leads; standing by").await)
 }
 
 #[tokio::test(flavor = "multi_thread")]

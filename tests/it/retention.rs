@@ -67,7 +67,7 @@ async fn response(world: &World, webhook: &str, event: &str, group: &str, phase:
 async fn logged(world: &World, events: u64, responses: u64) {
     let operator = world.operator.as_ref().expect("an operator");
     eventually("the passes are logged", || async {
-        let passes = operator.events("removed what is not kept any more");
+        let passes = operator.events("removed objects that are not kept any more");
         let sum = |field: &str| passes.iter().filter_map(|pass| pass[field].as_u64()).sum::<u64>();
         ((sum("events"), sum("responses")) == (events, responses)).then_some(())
     })

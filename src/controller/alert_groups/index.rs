@@ -54,7 +54,7 @@ impl AlertGroupIndex {
             Ok(group) => self.deliveries.handle(Input::AlertGroupListed(name.namespace, Box::new(group))),
             Err(error) => {
                 let (namespace, group) = (&*name.namespace, &*name.name);
-                tracing::warn!(namespace, group, error, "AlertGroup can't be read: further alerts open another one");
+                tracing::warn!(namespace, group, error, "an AlertGroup can't be read; further alerts open another one");
             }
         }
     }

@@ -19,7 +19,10 @@ pub(crate) async fn create_event(objects: &Objects, event: AlertGroupEvent) -> b
     match try_create(objects, event).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::error!(error = error_chain(&error), "what its time has come for does not happen yet");
+            tracing::error!(
+                error = error_chain(&error),
+                "failed to create the event of a silence, an escalation or a heartbeat whose time has come; trying again in a minute"
+            );
             false
         }
     }

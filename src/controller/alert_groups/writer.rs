@@ -97,11 +97,16 @@ impl AlertGroupWriter {
             Ok(Ok(())) => Written::Done,
             Ok(Err(error)) if error.is_not_found() || error.is_in_ending_namespace() => Written::Gone,
             Ok(Err(error)) => {
-                tracing::error!(error = error_chain(&error), "its events wait; trying again in {REFUSED:?}");
+                tracing::error!(
+                    error = error_chain(&error),
+                    "failed to write an AlertGroup; its events wait, trying again in {REFUSED:?}"
+                );
                 Written::Refused
             }
             Err(_) => {
-                tracing::error!("write AlertGroup {name}: a bug, the panic is in the log; trying again in {REFUSED:?}");
+                tracing::error!(
+                    "failed to write AlertGroup {name}: a bug, the panic is in the log; trying again in {REFUSED:?}"
+                );
                 Written::Refused
             }
         }

@@ -156,7 +156,10 @@ impl Journal {
             // A call that seemed to fail had worked: nobody else has this name.
             Err(error) if error.is_already_exists() => {}
             Err(error) => {
-                tracing::warn!(error = error_chain(&error), "records are written one by one for {REFUSED:?}");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to add to the journal; records are written one by one for {REFUSED:?}"
+                );
                 self.state.lock().open = Some(Instant::now() + REFUSED);
                 return Err(Unjournaled);
             }

@@ -66,7 +66,10 @@ impl Journal {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(error = error_chain(&error), "list DeliveryJournals: will try again in {AGAIN:?}");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "failed to list DeliveryJournals; trying again in {AGAIN:?}"
+                    );
                 }
             }
             sleep(AGAIN).await;
@@ -86,7 +89,10 @@ impl Journal {
                 && !is_unknown_kind(&error)
                 && !is_forbidden(&error)
             {
-                tracing::warn!(error = error_chain(&error), "list DeliveryJournals: will try again in {LOOK:?}");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to list DeliveryJournals; trying again in {LOOK:?}"
+                );
             }
         }
     }
@@ -134,7 +140,7 @@ impl Journal {
                     let namespace = &self.place.namespace;
                     tracing::error!(
                         error = error_chain(&error),
-                        "DeliveryJournal {namespace}/{name} can't be read, and stays: what it alone holds is sent again"
+                        "DeliveryJournal {namespace}/{name} can't be read, and stays; what only it holds is sent again"
                     );
                     unreadable.insert(name);
                 }

@@ -110,7 +110,7 @@ impl Journal {
         let record = match self.read(taken.place).await {
             Ok(record) => record,
             Err(error) => {
-                tracing::error!(error = error_chain(&error), "write a record of the journal out");
+                tracing::error!(error = error_chain(&error), "failed to read a record in the journal");
                 return if matches!(error, ReadError::Object(_)) { WrittenOut::Again } else { WrittenOut::Done };
             }
         };
@@ -122,10 +122,16 @@ impl Journal {
                 let since = taken.forbidden_since.unwrap_or_else(Instant::now);
                 let is_early = error.is_forbidden() && since.elapsed() < objects::FORBIDDEN;
                 if error.is_final() && !is_early {
-                    tracing::error!(error = error_chain(&error), "write a record of the journal out");
+                    tracing::error!(
+                        error = error_chain(&error),
+                        "failed to write a record from the journal into its WebhookResponse; it is given up"
+                    );
                     return WrittenOut::Done;
                 }
-                tracing::warn!(error = error_chain(&error), "will try again in {AGAIN:?}");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "failed to write a record from the journal into its WebhookResponse; trying again in {AGAIN:?}"
+                );
                 tokio::time::sleep(AGAIN).await;
                 if is_early { WrittenOut::Forbidden(since) } else { WrittenOut::Again }
             }

@@ -31,7 +31,12 @@ pub(crate) async fn tell(client: Client, mut problems: mpsc::Receiver<SecretProb
             Err(_) => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
         };
         if let Some(error) = failure {
-            tracing::warn!(error, "create an Event of Secret {}", problem.secret);
+            let secret = problem.secret.to_string();
+            tracing::warn!(
+                secret,
+                error,
+                "failed to write a Kubernetes Event of this Secret; its problem stands in this log"
+            );
         }
         sleep(PACE).await;
     }

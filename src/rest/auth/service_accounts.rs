@@ -280,7 +280,10 @@ async fn answered<T>(answer: impl Future<Output = Result<T, AskError>>) -> Resul
         Ok(Err(AskError::Failed(error))) => error_chain(error.as_ref()),
         Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
     };
-    tracing::warn!(error = reason, "check a Kubernetes token");
+    tracing::warn!(
+        error = reason,
+        "failed to ask the API server about a Kubernetes token; the call was answered with 503"
+    );
     let detail = "The token can't be checked: the Kubernetes API gives no answer.";
     Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1))
 }

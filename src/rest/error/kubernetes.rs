@@ -12,7 +12,10 @@ impl From<&objects::Error> for ApiError {
     fn from(error: &objects::Error) -> Self {
         // A conflict is one with other calls, such as those that a quota counts at the same time.
         let Some(status) = error.status().filter(|_| error.is_final() && !error.is_conflict()) else {
-            tracing::warn!(error = error_chain(error), "answered with 503");
+            tracing::warn!(
+                error = error_chain(error),
+                "the API server did not do what a call needs; the call was answered with 503"
+            );
             let detail = "The Kubernetes API can't do this at the moment: try again.";
             let after =
                 error.status().and_then(|status| status.details.as_ref()).map(|details| details.retry_after_seconds);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use axum::{
     body::Body,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::value::RawValue;
@@ -263,6 +263,9 @@ async fn create_one(objects: &Objects, source: &Source, manifest: &RawValue) -> 
 
 /// The answer where the API server did not take an event, for whatever reason: that may pass.
 fn not_written(error: &Error) -> ApiError {
-    tracing::warn!(error = error_chain(error), "an alert is answered with {}", StatusCode::SERVICE_UNAVAILABLE);
+    tracing::warn!(
+        error = error_chain(error),
+        "the API server did not take an alert; it was answered with 503, so that its source sends it again"
+    );
     later("The Kubernetes API can't take this alert at the moment: try again.")
 }

@@ -140,7 +140,7 @@ impl Source {
                 field,
                 line,
                 fault = message,
-                "a template fails: the default of the type takes its place"
+                "a template of an Integration fails: the default of its type takes its place"
             );
         }
     }

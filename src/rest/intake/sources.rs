@@ -190,7 +190,12 @@ impl Sources {
             && known.told != fault
         {
             if let Some(fault) = &fault {
-                tracing::warn!("Integration {name}: {fault}");
+                tracing::warn!(
+                    namespace = &*name.namespace,
+                    integration = &*name.name,
+                    fault,
+                    "an Integration takes no alerts: its token can't be used"
+                );
             }
             known.told = fault;
         }
@@ -230,7 +235,7 @@ impl State {
             tracing::warn!(
                 namespace = &*name.namespace,
                 integration = &*name.name,
-                "its namespace has used up its share of memory: its templates are read for each alert"
+                "the Integrations of this namespace have used up its share of memory: the templates of this one are read for each alert"
             );
             (source.shortened(), 0)
         };

@@ -96,7 +96,7 @@ impl Operators {
 
     async fn launch(&self, group: &ProcessGroup, number: usize) -> Result<Operator> {
         // A standby says that it is ready when it leads, and not before.
-        let message = if self.lease.is_some() { "health" } else { "ready" };
+        let message = if self.lease.is_some() { "the health port listens" } else { "ready" };
         let Self { binary, kubeconfig, args, .. } = self;
         let named = args.iter().cloned().chain([format!("--identity={}", NAMES[number])]);
         Operator::start_until(binary, group, NAMES[number], kubeconfig, &named.collect::<Vec<_>>(), message).await

@@ -240,14 +240,18 @@ async fn start(cluster: &Cluster, attack: &Attack, setting: &Setting, installati
     let limit = Limit::new(setting.wall.clone(), mib)?;
     let (program, args) = limit.command(&setting.binary, &args);
     let name = attack.on.to_string();
-    let mut process = Operator::start_until(&program, cluster.processes(), &name, kubeconfig, &args, "health").await?;
+    let mut process =
+        Operator::start_until(&program, cluster.processes(), &name, kubeconfig, &args, "the health port listens")
+            .await?;
     limit.watch(process.pid());
     process.said("ready").await?;
     let address = |message: &str| -> Option<SocketAddr> {
         process.events(message).first().and_then(|event| event["address"].as_str()?.parse().ok())
     };
-    let health = address("health").ok_or_else(|| anyhow!("{name} logs no health address"))?;
-    let api = (attack.on == On::Api).then(|| address("REST API").context("the API logs no address")).transpose()?;
+    let health = address("the health port listens").ok_or_else(|| anyhow!("{name} logs no health address"))?;
+    let api = (attack.on == On::Api)
+        .then(|| address("the REST API listens").context("the API logs no address"))
+        .transpose()?;
     Ok(Target { process, doors: Doors { health, api }, _limit: limit })
 }
 

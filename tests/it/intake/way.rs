@@ -178,7 +178,7 @@ async fn a_template_that_fails_is_replaced_and_told_of_once() {
     let titles: Vec<_> =
         events(&place).await.into_iter().map(|event| event.spec.alert.expect("an alert").title).collect();
     assert_eq!(titles, vec![Some("the payload's".to_owned()); 3]);
-    let told = api.process().events("a template fails: the default of the type takes its place");
+    let told = api.process().events("a template of an Integration fails: the default of its type takes its place");
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((&told[0]["integration"], &told[0]["field"]), (&json!("script"), &json!("templates.title")));
 }

@@ -238,7 +238,7 @@ impl Api {
         args: &[String],
     ) -> Result<Self> {
         let process = Operator::start(binary, group, name, kubeconfig, args).await?;
-        let listening = process.events("REST API");
+        let listening = process.events("the REST API listens");
         let address = listening
             .first()
             .and_then(|event| event["address"].as_str())

@@ -97,6 +97,29 @@ fn a_webhook_has_no_more_in_flight_than_its_bound_and_goes_in_order() {
 }
 
 #[test]
+fn what_waits_is_counted_by_webhook_with_the_oldest_whether_it_is_due_or_not() {
+    let (mut world, a, b) = (World::new(100, 1), mk_name("team", "a"), mk_name("team", "b"));
+    let waiting = |world: &World| {
+        let mut all: Vec<_> = world
+            .dispatcher
+            .waiting_by_webhook()
+            .map(|of| (of.webhook.clone(), of.count, of.oldest, of.is_held))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(waiting(&world), []);
+    [3, 4].into_iter().for_each(|number| world.push(&a, number));
+    world.push_later(&a, 2, 1, 100);
+    world.push(&b, 5);
+    assert_eq!(waiting(&world), [(a.clone(), 3, 2, false), (b.clone(), 1, 5, false)]);
+    let _started = world.start();
+    assert_eq!(waiting(&world), [(a.clone(), 2, 2, false)]);
+    world.dispatcher.hold(&a, true, world.now);
+    assert_eq!(waiting(&world), [(a, 2, 2, true)]);
+}
+
+#[test]
 fn what_is_answered_leaves_its_slot_to_the_next_and_counts_until_it_is_recorded() {
     let (mut world, a) = (World::new(6, 2), mk_name("team", "a"));
     (0..8).for_each(|number| world.push(&a, number));

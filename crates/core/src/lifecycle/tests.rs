@@ -193,6 +193,25 @@ fn a_process_that_stops_waits_for_no_time() {
 }
 
 #[test]
+fn what_waits_is_told_by_webhook_since_the_oldest_of_its_events_was_created() {
+    let mut setting = Setting::new();
+    setting.appear(mk_webhook("one", |_| {}));
+    setting.appear(mk_webhook("two", |webhook| webhook.integration_filter = names(&["C1"])));
+    let of_group = |name: &str, group: &str, created: &str| {
+        let event = mk_event(name, None);
+        let facts = EventFacts { alert_group_id: Arc::from(group), ..(*event.facts).clone() };
+        SeenEvent { created: time(created), facts: Arc::new(facts), ..event }
+    };
+    let (old, new) = ("2026-01-02T00:00:00Z", "2026-01-02T00:00:09Z");
+    assert_eq!(setting.lifecycle.waiting(), []);
+    setting.list(&[of_group("second", "I2", new), of_group("first", "I1", old)]);
+    let waiting = Waiting { webhook: NamespacedName::new("team", "one"), count: 2, since: time(old), is_held: true };
+    assert_eq!(setting.lifecycle.waiting(), [waiting]);
+    let created = ["first", "second", "third"].map(|event| setting.lifecycle.created(event));
+    assert_eq!(created, [Some(time(old)), Some(time(new)), None]);
+}
+
+#[test]
 fn the_answer_to_a_webhook_that_is_gone_makes_no_endpoint_fail() {
     let mut setting = Setting::new();
     let asked = KnownWebhook { is_held: false, ..mk_webhook("one", |_| {}) };
