@@ -46,7 +46,11 @@ cluster *COMMAND:
 
 # Write the CRDs from their types
 crds:
-    cargo run -- crds --dir charts/oncall-webhooks/crds
+    cargo run -- crds --dir charts/oncall-webhooks/files/crds
+
+# Write the chart's README from its values, and charts/kustomize from the chart
+chart:
+    cargo run -p cluster -- --tools .ci/chart
 
 # Write the OpenAPI document from the handlers
 openapi:

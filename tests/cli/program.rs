@@ -14,10 +14,10 @@ fn crds_are_what_is_checked_in() {
     let names = ["webhooks", "integrations", "alertgroups", "alertgroupevents", "webhookresponses", "deliveryjournals"];
     assert_eq!(documents.len(), names.len());
     for (name, document) in names.into_iter().zip(documents) {
-        let [file, link] = ["charts/oncall-webhooks/crds", "crds"]
+        let [file, link] = ["charts/oncall-webhooks/files/crds", "crds"]
             .map(|folder| root.join(folder).join(format!("{name}.oncall.dev.yaml")));
         let checked_in = fs::read_to_string(&file).expect("read a CRD");
-        let command = "cargo run -- crds --dir charts/oncall-webhooks/crds";
+        let command = "cargo run -- crds --dir charts/oncall-webhooks/files/crds";
         assert!(checked_in == document, "{} differs: run `{command}`", file.display());
         // The one copy that there is.
         assert_eq!(link.canonicalize().expect("find a CRD"), file.canonicalize().expect("find a CRD"));

@@ -66,37 +66,112 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "oncall-webhooks.commonLabels" . }}
 {{- end }}
 
+{{/* What objects have beside what selectors find them by. */}}
 {{- define "oncall-webhooks.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{/* What every pod has around its containers. */}}
+{{/*
+The labels or annotations of several maps, of which a later one wins: none for an empty map.
+In goes a list; out comes YAML.
+*/}}
+{{- define "oncall-webhooks.merged" -}}
+{{- $all := dict }}
+{{- range . }}
+{{- $all = mergeOverwrite $all (deepCopy (default dict .)) }}
+{{- end }}
+{{- if $all }}
+{{- toYaml $all }}
+{{- end }}
+{{- end }}
+
+{{/*
+The annotations of an object: commonAnnotations, and its own. Nothing if there are none.
+In goes (list $) or (list $ MAP …); write it as
+  {{- with include "oncall-webhooks.annotations" (list $ .annotations) }}
+  {{- . | nindent 2 }}
+  {{- end }}
+*/}}
+{{- define "oncall-webhooks.annotations" -}}
+{{- $own := rest . }}
+{{- with include "oncall-webhooks.merged" (prepend $own (first .).Values.commonAnnotations) -}}
+annotations:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* How a Deployment brings a new revision out: a new pod is ready before an old one stops. */}}
+{{- define "oncall-webhooks.rollout" -}}
+revisionHistoryLimit: {{ int .Values.revisionHistoryLimit }}
+strategy:
+  type: RollingUpdate
+  rollingUpdate:
+    maxSurge: 1
+    maxUnavailable: 0
+{{- end }}
+
+{{/*
+The metadata of pods. In goes a dict: root, selector (the labels that the Deployment finds them by, as YAML), own (the values of
+the component).
+*/}}
+{{- define "oncall-webhooks.podMetadata" -}}
+{{- $values := .root.Values -}}
+labels:
+  {{- include "oncall-webhooks.merged" (list $values.commonLabels $values.podLabels .own.podLabels (fromYaml .selector)) | nindent 2 }}
+{{- with include "oncall-webhooks.merged" (list $values.commonAnnotations $values.podAnnotations .own.podAnnotations) }}
+annotations:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What every pod has around its containers. In goes the same dict. */}}
 {{- define "oncall-webhooks.pod" -}}
+{{- $values := .root.Values -}}
+{{- $own := .own -}}
+{{- with $values.podSecurityContext -}}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
-{{- with .Values.imagePullSecrets }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.priorityClassName }}
+{{- with default $values.priorityClassName $own.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- with .Values.nodeSelector }}
+{{- with default $values.nodeSelector $own.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.affinity }}
+{{- with default $values.affinity $own.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.tolerations }}
+{{- with default $values.tolerations $own.tolerations }}
 tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $selector := dict "labelSelector" (dict "matchLabels" (fromYaml .selector)) "matchLabelKeys" (list "pod-template-hash") }}
+{{- with default $values.topologySpreadConstraints $own.topologySpreadConstraints }}
+topologySpreadConstraints:
+{{- range . }}
+- {{ toYaml (ternary . (merge (deepCopy .) $selector) (hasKey . "labelSelector")) | indent 2 | trim }}
+{{- end }}
+{{- end }}
+{{- with $values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with $values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.hostAliases }}
+hostAliases:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -106,19 +181,38 @@ tolerations:
 {{- $tag := printf ":%s" (default .Chart.AppVersion .Values.image.tag) -}}
 image: {{ printf "%s%s" .Values.image.repository (ternary (printf "@%s" .Values.image.digest) $tag (ne .Values.image.digest "")) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- with .Values.securityContext }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret of the API's certificate; nothing where it speaks http. */}}
+{{- define "oncall-webhooks.apiTlsSecret" -}}
+{{- with .Values.api.tls }}
+{{- if .secretName }}
+{{- .secretName }}
+{{- else if .certificate.enabled }}
+{{- printf "%s-tls" (include "oncall-webhooks.apiName" $) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "oncall-webhooks.apiScheme" -}}
-{{- ternary "https" "http" (ne .Values.api.tls.secretName "") }}
+{{- ternary "https" "http" (ne (include "oncall-webhooks.apiTlsSecret" .) "") }}
+{{- end }}
+
+{{/* Where the API is reached in the cluster. */}}
+{{- define "oncall-webhooks.apiUrl" -}}
+{{- $scheme := include "oncall-webhooks.apiScheme" . }}
+{{- $port := int .Values.api.service.port }}
+{{- printf "%s://%s.%s.svc" $scheme (include "oncall-webhooks.fullname" .) .Release.Namespace }}
+{{- if ne $port (ternary 443 80 (eq $scheme "https")) }}{{ printf ":%d" $port }}{{ end }}
 {{- end }}
 
 {{/* The container of the API, wherever it runs. */}}
 {{- define "oncall-webhooks.apiContainer" -}}
+{{- $tls := include "oncall-webhooks.apiTlsSecret" . }}
 {{- with .Values.api -}}
 name: api
 {{ include "oncall-webhooks.container" $ }}
@@ -148,13 +242,19 @@ args:
 {{- if .keepCredentialsOnUrlChange }}
 - --keep-credentials-on-url-change
 {{- end }}
-{{- if .tls.secretName }}
+{{- if $tls }}
 - --tls-certificate=/etc/oncall-webhooks/tls/tls.crt
 - --tls-key=/etc/oncall-webhooks/tls/tls.key
+{{- end }}
+{{- range .extraArgs }}
+- {{ . | quote }}
 {{- end }}
 env:
 - name: RUST_LOG
   value: {{ .logLevel | quote }}
+{{- with .extraEnv }}
+{{ toYaml . }}
+{{- end }}
 ports:
 - name: api
   containerPort: 8081
@@ -168,25 +268,39 @@ readinessProbe:
   httpGet:
     path: /readyz
     port: api-health
+{{- if .preStopSeconds }}
+# Meanwhile proxies and load balancers learn that calls go to others.
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ int .preStopSeconds }}
+{{- end }}
 resources:
   {{- toYaml .resources | nindent 2 }}
-{{- if .tls.secretName }}
+{{- if or $tls .extraVolumeMounts }}
 volumeMounts:
+{{- if $tls }}
 # The folder, not the files in it: those would stay as they were when the Secret changes.
 - name: tls
   mountPath: /etc/oncall-webhooks/tls
   readOnly: true
 {{- end }}
+{{- with .extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
-{{/* The volumes of the pod that this container is in. */}}
+{{/* The volumes of the pod that this container is in, as a list. */}}
 {{- define "oncall-webhooks.apiVolumes" -}}
-{{- with .Values.api.tls.secretName -}}
-volumes:
+{{- with include "oncall-webhooks.apiTlsSecret" . }}
 - name: tls
   secret:
     secretName: {{ . }}
+{{- end }}
+{{- with .Values.api.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -218,4 +332,21 @@ volumes:
 {{/* The name of the policy on who asks for changes: it belongs to no namespace. */}}
 {{- define "oncall-webhooks.changePolicy" -}}
 {{- printf "%s.%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
+{{- end }}
+
+{{/* What `helm test` makes. */}}
+{{- define "oncall-webhooks.testName" -}}
+{{- printf "%s-test" (include "oncall-webhooks.fullname" . | trunc 58 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Where it puts its event: where the operator works. */}}
+{{- define "oncall-webhooks.testNamespace" -}}
+{{- default .Release.Namespace .Values.watchNamespace }}
+{{- end }}
+
+{{/* The metadata of an object that `helm test` makes: a dict of root, weight (what comes first), and keep (whether it stays until the next test). */}}
+{{- define "oncall-webhooks.testMetadata" -}}
+labels:
+  {{- include "oncall-webhooks.merged" (list (fromYaml (include "oncall-webhooks.commonLabels" .root)) (dict "app.kubernetes.io/name" (include "oncall-webhooks.testName" .root) "app.kubernetes.io/instance" .root.Release.Name)) | nindent 2 }}
+{{ include "oncall-webhooks.annotations" (list .root (dict "helm.sh/hook" "test" "helm.sh/hook-weight" (toString .weight) "helm.sh/hook-delete-policy" (ternary "before-hook-creation" "before-hook-creation,hook-succeeded" .keep))) }}
 {{- end }}

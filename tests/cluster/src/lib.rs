@@ -13,6 +13,7 @@
 //! the same way ([`Running`]), such as Alertmanager, which is built when it is asked for.
 
 mod cluster;
+mod definitions;
 mod process_group;
 mod programs;
 mod running;
@@ -20,6 +21,7 @@ mod signal;
 
 pub use self::{
     cluster::{Builder, Cluster, Server},
+    definitions::{CERT_MANAGER, Definitions, GATEWAY_API},
     process_group::ProcessGroup,
     programs::Programs,
     running::{PORT_ATTEMPTS, PORT_PATIENCE, Running, free_port},

@@ -1,4 +1,4 @@
-//! Finds the control plane's programs, and Alertmanager.
+//! Finds the control plane's programs, Alertmanager and helm-docs.
 //!
 //! In go `KUBEBUILDER_ASSETS` (the folder of setup-envtest), the user's cache folder, and the Go modules in `programs/`,
 //! which pin every version and checksum. Out come paths; what is in neither folder is built into the cache first.
@@ -56,6 +56,17 @@ impl Programs {
         let places = Places::of_user()?;
         places.fill(&[Program::ALERTMANAGER])?;
         places.path(&Program::ALERTMANAGER)
+    }
+
+    /// Finds helm-docs, which writes the README of a chart, in the same places, or builds it, in half a minute; as for
+    /// [`Programs::alertmanager`], only those who ask for it wait for that.
+    ///
+    /// # Errors
+    /// As [`Programs::find_or_build`].
+    pub fn helm_docs() -> Result<PathBuf> {
+        let places = Places::of_user()?;
+        places.fill(&[Program::HELM_DOCS])?;
+        places.path(&Program::HELM_DOCS)
     }
 }
 
@@ -143,6 +154,13 @@ impl Program {
         go_mod: include_str!("../programs/alertmanager/go.mod"),
         module: "github.com/prometheus/alertmanager",
         package: "/cmd/alertmanager",
+    };
+    const HELM_DOCS: Self = Self {
+        name: "helm-docs",
+        folder: "helm-docs",
+        go_mod: include_str!("../programs/helm-docs/go.mod"),
+        module: "github.com/norwoodj/helm-docs",
+        package: "/cmd/helm-docs",
     };
 
     const fn kubernetes(name: &'static str, package: &'static str) -> Self {
@@ -237,7 +255,7 @@ mod tests {
         assert_eq!(required(go_mod, "go"), "1.26.0");
         assert_eq!(required(go_mod, "b/c"), "v1.2.3");
         assert_eq!(required(go_mod, "d/e"), "v4.5.6");
-        for program in Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER]) {
+        for program in Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER, &Program::HELM_DOCS]) {
             assert_ne!(program.version(), "unknown", "{}", program.name);
             assert_ne!(program.go_version(), "unknown", "{}", program.name);
             assert!(module_folder(program).join("go.sum").is_file(), "{}", program.name);

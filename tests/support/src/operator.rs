@@ -32,13 +32,18 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Installs the chart in folder `chart` as release `name` in a namespace of the same name.
+    /// Installs the chart in folder `chart` as release `name` in a namespace of the same name. The first one in a cluster brings the
+    /// resource definitions.
     ///
     /// # Errors
     /// Helm or kubectl fails, or what the chart rendered has no container named controller.
     pub fn new(cluster: &Cluster, chart: &Path, name: &str, values: &[&str]) -> Result<Self> {
         let mut install = cluster.helm();
         install.args(["install", name]).arg(chart).args(["--namespace", name, "--create-namespace"]);
+        let definitions = ["get", "crd", "webhooks.oncall.dev", "--ignore-not-found", "--output=name"];
+        if !output(cluster.kubectl().args(definitions))?.is_empty() {
+            install.args(["--set", "crds.enabled=false"]);
+        }
         for value in values {
             install.args(["--set", value]);
         }

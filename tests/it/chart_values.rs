@@ -1,0 +1,261 @@
+//! The chart's values: each is described, set somewhere in these tests, and refused where it is misspelled; with all of them on, the API
+//! server takes what is rendered, under Pod Security `restricted`.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use cluster::{CERT_MANAGER, GATEWAY_API};
+use serde_json::{Value, json};
+use support::{output, pipe};
+
+use crate::harness::cluster;
+
+/// What everything.yaml leaves out, and why.
+const LEFT_OUT: [&str; 4] = [
+    // image.digest is in its place.
+    "image.tag",
+    // It excludes what belongs to no namespace; .ci/manifests sets it.
+    "watchNamespace",
+    // Pod Security `restricted` refuses it.
+    "securityContext.allowPrivilegeEscalation",
+    // Of charts around this one.
+    "global",
+];
+
+fn everything() -> PathBuf {
+    support::repository().join("tests/it/chart/everything.yaml")
+}
+
+fn yaml(path: PathBuf) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(path).expect("read a file")).expect("parse YAML")
+}
+
+/// The path of every value that is off or empty.
+fn unset(values: &Value, path: &str, found: &mut Vec<String>) {
+    match values {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, value) in members {
+                unset(value, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, found);
+            }
+        }
+        Value::Null | Value::Bool(false) => found.push(path.to_owned()),
+        Value::String(text) if text.is_empty() => found.push(path.to_owned()),
+        Value::Array(items) if items.is_empty() => found.push(path.to_owned()),
+        Value::Object(_) => found.push(path.to_owned()),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
+    }
+}
+
+#[test]
+fn everything_yaml_sets_every_value_that_is_off_or_empty() {
+    let mut expected = Vec::new();
+    unset(&yaml(support::chart().join("values.yaml")), "", &mut expected);
+    let set = yaml(everything());
+    let is_missing = |path: &&String| {
+        let value = path.split('.').fold(&set, |value, name| &value[name]);
+        let mut empty = Vec::new();
+        unset(value, "", &mut empty);
+        !empty.is_empty() && value.as_object().is_none_or(serde_json::Map::is_empty)
+    };
+    let missing: Vec<_> = expected.iter().filter(is_missing).collect();
+    assert_eq!(missing, LEFT_OUT);
+}
+
+/// The path of each schema of an object that says nothing of the members that it does not name.
+fn open(schema: &Value, path: &str, found: &mut Vec<String>) {
+    let Some(members) = schema.as_object() else { return };
+    if schema["type"] == "object"
+        && !members.contains_key("additionalProperties")
+        && !path.contains(".then.")
+        && !path.contains(".if")
+    {
+        found.push(path.trim_start_matches('.').to_owned());
+    }
+    for (name, member) in members {
+        match member {
+            Value::Array(items) => items.iter().for_each(|item| open(item, path, found)),
+            _ => open(member, &format!("{path}.{name}"), found),
+        }
+    }
+}
+
+#[test]
+fn the_schema_names_the_members_of_every_object_that_is_the_charts_own() {
+    let schema = fs::read_to_string(support::chart().join("values.schema.json")).expect("read the schema");
+    let schema: Value = serde_json::from_str(&schema).expect("parse the schema");
+    let mut opened = Vec::new();
+    open(&schema, "", &mut opened);
+    // What Kubernetes defines, below what is named here, the API server judges.
+    let of_kubernetes = |path: &String| {
+        ["volumes", "env", "resources", "affinity", "topologySpreadConstraints", "peers", "egress"]
+            .iter()
+            .any(|name| path.starts_with(&format!("definitions.{name}.")))
+            || ["podSecurityContext", "securityContext", "extraObjects"]
+                .iter()
+                .any(|name| path.starts_with(&format!("properties.{name}.")))
+            || path.starts_with("properties.api.properties.httpRoute.properties.")
+    };
+    opened.retain(|path| !of_kubernetes(path));
+    assert_eq!(opened, ["properties.global"]);
+    // And it knows no value that the chart has not.
+    let values = yaml(support::chart().join("values.yaml"));
+    let names = |of: &Value| of.as_object().map(|of| of.keys().cloned().collect::<std::collections::BTreeSet<_>>());
+    assert_eq!(names(&schema["properties"]), names(&values));
+    for part in ["api", "controller", "crds", "image", "networkPolicy", "podDisruptionBudget", "tests"] {
+        assert_eq!(names(&schema["properties"][part]["properties"]), names(&values[part]), "{part}");
+    }
+}
+
+fn kubectl(args: &[&str]) -> Command {
+    let mut kubectl = cluster().0.kubectl();
+    kubectl.args(args);
+    kubectl
+}
+
+/// A namespace in which Pod Security refuses what is not `restricted`.
+fn restricted_namespace(name: &str) {
+    output(&mut kubectl(&["create", "namespace", name])).expect("create a namespace");
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    output(&mut kubectl(&["label", "namespace", name, label])).expect("label a namespace");
+}
+
+/// Whether the API server would take a pod.
+fn admitted(namespace: &str, pod: &Value) -> Result<String, String> {
+    let mut create = kubectl(&["create", "--dry-run=server", "--namespace", namespace, "-f", "-"]);
+    pipe(&mut create, &pod.to_string()).map_err(|error| error.to_string())
+}
+
+/// The pod that a Deployment would make.
+fn pod_of(deployment: &Value) -> Value {
+    let template = &deployment["spec"]["template"];
+    let mut pod =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
+    pod["metadata"]["generateName"] = json!("judged-");
+    pod
+}
+
+/// The manifests that Helm keeps of a release: `manifest` or `hooks`.
+fn manifests(release: &str, what: &str) -> Vec<Value> {
+    let mut helm = cluster().0.helm();
+    let text = output(helm.args(["get", what, release, "--namespace", release])).expect("helm get");
+    let documents = text.split("\n---\n").map(|document| document.trim_start_matches("---\n"));
+    let objects = documents.map(|document| serde_saphyr::from_str::<Value>(document).expect("parse a manifest"));
+    objects.filter(|object| !object.is_null()).collect()
+}
+
+fn install(release: &str, args: &[&str]) {
+    restricted_namespace(release);
+    let mut helm = cluster().0.helm();
+    helm.args(["install", release, "--namespace", release, "--set", "crds.enabled=false"]).arg(support::chart());
+    output(helm.args(args)).expect("install the chart");
+}
+
+/// All pods of a release, and how many of them there are, are let into a namespace that is `restricted`.
+fn pods_are_restricted(release: &str) {
+    let deployments: Vec<_> =
+        manifests(release, "manifest").into_iter().filter(|object| object["kind"] == "Deployment").collect();
+    assert_eq!(deployments.len(), 2);
+    for deployment in &deployments {
+        admitted(release, &pod_of(deployment)).expect("a pod of the Deployment");
+    }
+    let hooks = manifests(release, "hooks");
+    let test = hooks.iter().find(|object| object["kind"] == "Pod").expect("a pod that tests");
+    let account = hooks.iter().find(|object| object["kind"] == "ServiceAccount").expect("its ServiceAccount");
+    let mut create = kubectl(&["create", "--namespace", release, "-f", "-"]);
+    pipe(&mut create, &account.to_string()).expect("create its ServiceAccount");
+    admitted(release, test).expect("the pod that tests");
+
+    // It is judged: with more rights it is refused.
+    let mut privileged = pod_of(&deployments[0]);
+    privileged["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = json!(true);
+    let refusal = admitted(release, &privileged).expect_err("a pod with more rights");
+    assert!(refusal.contains("violates PodSecurity \"restricted:latest\""), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_need_no_more_than_pod_security_restricted_gives() {
+    let work = || {
+        let release = "restricted-oncall-webhooks";
+        install(release, &[]);
+        pods_are_restricted(release);
+    };
+    tokio::task::spawn_blocking(work).await.expect("join");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_takes_the_chart_with_everything_on_and_every_object_has_the_common_labels_and_annotations() {
+    tokio::task::spawn_blocking(everything_on).await.expect("join");
+}
+
+fn everything_on() {
+    for definitions in [&GATEWAY_API, &CERT_MANAGER] {
+        for file in definitions.files().expect("find resource definitions") {
+            let file = file.display().to_string();
+            output(&mut kubectl(&["apply", "--server-side", "-f", &file])).expect("apply a definition");
+            output(&mut kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &file])).expect("wait");
+        }
+    }
+    let (release, values) = ("everything", everything().display().to_string());
+    install(release, &["--values", &values]);
+    pods_are_restricted(release);
+
+    let (manifest, hooks) = (manifests(release, "manifest"), manifests(release, "hooks"));
+    let kinds = |kind: &str| manifest.iter().filter(|object| object["kind"] == kind).count();
+    for (kind, count) in [
+        ("Certificate", 1),
+        ("ConfigMap", 2),
+        ("Deployment", 2),
+        ("HTTPRoute", 1),
+        ("Ingress", 1),
+        ("PodDisruptionBudget", 2),
+        ("Service", 1),
+    ] {
+        assert!(kinds(kind) >= count, "{kind}: {}", kinds(kind));
+    }
+    for object in manifest.iter().chain(&hooks) {
+        let metadata = &object["metadata"];
+        let name = format!("{} {}", object["kind"], metadata["name"]);
+        assert_eq!(metadata["labels"]["team"], "platform", "{name}");
+        assert_eq!(metadata["annotations"]["example.com/owner"], "platform", "{name}");
+    }
+
+    // The definitions too, which this cluster has from another release.
+    let mut helm = cluster().0.helm();
+    helm.args(["template", release, "--namespace", release, "--values", &values, "--show-only", "templates/crds.yaml"]);
+    let definitions = output(helm.arg(support::chart())).expect("render the definitions");
+    pipe(&mut kubectl(&["apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", "-"]), &definitions)
+        .expect("definitions");
+    for label in
+        ["team: platform", "example.com/owner: platform", "example.com/crds: \"true\"", "resource-policy: keep"]
+    {
+        assert_eq!(definitions.matches(label).count(), 6, "{label}");
+    }
+}
+
+/// The same, but `0.0` is `0`, as Helm writes it.
+fn whole_numbers(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), whole_numbers(member))).collect(),
+        Value::Array(items) => items.iter().map(whole_numbers).collect(),
+        Value::Number(number) => number.as_f64().map_or_else(|| value.clone(), Value::from),
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_are_rendered_as_they_are_checked_in() {
+    let render = || {
+        let mut helm = cluster().0.helm();
+        helm.args(["template", "release", "--show-only", "templates/crds.yaml"]);
+        output(helm.arg(support::chart())).expect("render the definitions")
+    };
+    let rendered = tokio::task::spawn_blocking(render).await.expect("join");
+    let mut count = 0;
+    for document in rendered.split("---\n").filter(|document| !document.trim().is_empty()) {
+        let definition: Value = serde_saphyr::from_str(document).expect("parse a definition");
+        let name = definition["metadata"]["name"].as_str().expect("a name");
+        let checked_in = yaml(support::repository().join("crds").join(format!("{name}.yaml")));
+        assert!(whole_numbers(&definition["spec"]) == whole_numbers(&checked_in["spec"]), "{name} differs");
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
