@@ -7,7 +7,7 @@ use cluster::{CERT_MANAGER, GATEWAY_API};
 use serde_json::{Value, json};
 use support::{output, pipe};
 
-use crate::harness::cluster;
+use crate::harness::{Temporary, cluster};
 
 /// What everything.yaml leaves out, and why.
 const LEFT_OUT: [&str; 4] = [
@@ -258,4 +258,96 @@ async fn definitions_are_rendered_as_they_are_checked_in() {
         count += 1;
     }
     assert_eq!(count, 6);
+}
+
+/// The chart, rendered without a cluster.
+fn render(args: &[&str]) -> Result<Vec<Value>, String> {
+    let mut helm = cluster().0.helm();
+    helm.args(["template", "release", "--skip-tests", "--set", "crds.enabled=false"]).args(args);
+    let text = output(helm.arg(support::chart())).map_err(|error| error.to_string())?;
+    let documents = text.split("---\n").filter(|document| document.contains("kind:"));
+    Ok(documents.map(|document| serde_saphyr::from_str(document).expect("parse a manifest")).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_the_chart_before_are_taken_as_they_were() {
+    let work = || {
+        let mut helm = cluster().0.helm();
+        let old = support::repository().join("tests/it/chart/with-crds-folder.tgz");
+        let values = output(helm.args(["show", "values"]).arg(old)).expect("read the values of the chart before");
+        let file = Temporary::new(&values);
+        render(&["--values", &file.path()]).expect("render with the values of the chart before")
+    };
+    let rendered = tokio::task::spawn_blocking(work).await.expect("join");
+    // Where the default is another one now, those who have set it keep what they have set.
+    let replicas: Vec<_> = rendered
+        .iter()
+        .filter(|object| object["kind"] == "Deployment")
+        .map(|object| &object["spec"]["replicas"])
+        .collect();
+    assert_eq!(replicas, [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_revision_takes_no_replica_away_before_another_is_ready_nor_while_calls_still_come() {
+    let rendered = tokio::task::spawn_blocking(|| render(&[]).expect("render the chart")).await.expect("join");
+    let of_kind = |kind: &str| rendered.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
+    let deployments = of_kind("Deployment");
+    assert_eq!(deployments.len(), 2);
+    for deployment in deployments {
+        let (name, spec) = (&deployment["metadata"]["name"], &deployment["spec"]);
+        assert_eq!(spec["replicas"], 2, "{name}");
+        let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+        assert_eq!(spec["strategy"], rolling, "{name}");
+        let pod = &spec["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz", "{name}");
+        // The operator takes no calls: its pod may stop at once, and has a minute for what is on its way. The API's has 20 s after
+        // those in which calls still come.
+        let (before, after) = if container["name"] == "api" { (5, 20) } else { (0, 60) };
+        let sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap_or_default();
+        let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("a time to stop");
+        assert!(sleep == before && grace > before + after, "{name}: {sleep} {grace}");
+        let labels = &spec["template"]["metadata"]["labels"];
+        let spread = pod["topologySpreadConstraints"].as_array().expect("constraints");
+        assert!(spread.iter().all(|constraint| constraint["labelSelector"]["matchLabels"] == *labels), "{name}");
+        // Nodes are emptied one replica at a time.
+        let budgets = of_kind("PodDisruptionBudget").into_iter();
+        let budgets =
+            budgets.filter(|budget| budget["spec"]["selector"]["matchLabels"] == spec["selector"]["matchLabels"]);
+        assert_eq!(budgets.map(|budget| &budget["spec"]["maxUnavailable"]).collect::<Vec<_>>(), [1], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_work_is_refused_before_it_is_installed() {
+    let cases = [
+        ("api.ingress.enabled=true", "hosts"),
+        ("api.httpRoute.enabled=true", "parentRefs"),
+        ("api.tls.certificate.enabled=true", "issuerRef"),
+        ("api.ingress.host=oncall.example.com", "host"),
+        ("api.ingress.hosts[0].hosts=oncall.example.com", "hosts"),
+        ("api.tls.certificate.issuer=internal", "issuer"),
+        ("controller.extraArgs={lease-seconds=5}", "extraArgs"),
+        ("api.extraEnv[0].vaule=x,api.extraEnv[0].name=X", "vaule"),
+        ("tolerations[0].keys=x", "keys"),
+        ("resources.limit.memory=1Gi", "limit"),
+        ("resources.limits.memory=1GB", "memory"),
+        ("topologySpreadConstraints[0].topologyKey=zone", "topologySpreadConstraints"),
+        ("podDisruptionBudget.maxUnavailable=all", "maxUnavailable"),
+        ("commonLabels.team=on call", "team"),
+        ("commonLabels.app\\.kubernetes\\.io/name=mine", "commonLabels"),
+        ("crds.keeps=true", "keeps"),
+        ("securityContext.capability.drop={ALL}", "capability"),
+        ("networkPolicy.apiFrom[0].namespace=x", "namespace"),
+        ("replicaCount=2", "replicaCount"),
+    ];
+    let work = move || cases.map(|(values, said)| (values, said, render(&["--set", values])));
+    for (values, said, rendered) in tokio::task::spawn_blocking(work).await.expect("join") {
+        let refusal = rendered.expect_err(values);
+        assert!(
+            refusal.contains("values don't meet the specifications") && refusal.contains(said),
+            "{values}: {refusal}"
+        );
+    }
 }
