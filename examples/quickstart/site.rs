@@ -117,6 +117,7 @@ impl Site {
                 say("Webhooks reach no private addresses, but for those that are allowed: here the receiver's.");
                 let place = format!("--namespace {RELEASE} --create-namespace");
                 shell.show(&format!("helm install {RELEASE} charts/oncall-webhooks {place} {REACH}")).await?;
+                shell.run("kubectl wait --for=condition=Established --timeout=30s crd --all").await?;
                 shell.show(&format!("kubectl create namespace {namespace}")).await?;
                 shell.show(&format!("kubectl config set-context --current --namespace={namespace}")).await?;
                 let deployments = format!("kubectl get deployments --namespace {RELEASE} -o json");

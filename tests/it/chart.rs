@@ -313,9 +313,9 @@ async fn services_and_network_policies_find_the_pods_that_listen_at_their_ports(
         }
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         let expected = if of_api == release {
-            vec![(release.to_owned(), set(&["health", "api"]))]
+            vec![(release.to_owned(), set(&["health", "api", "api-health"]))]
         } else {
-            vec![(release.to_owned(), set(&["health"])), (of_api.to_owned(), set(&["api"]))]
+            vec![(release.to_owned(), set(&["health"])), (of_api.to_owned(), set(&["api", "api-health"]))]
         };
         assert_eq!(opened, expected);
 

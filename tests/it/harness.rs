@@ -72,8 +72,6 @@ pub(crate) fn cluster() -> &'static (Cluster, Installation) {
         let values = [format!("controller.allowAddresses={{{LOOPBACK}}}")];
         let installation =
             Installation::new(&cluster, &chart, "oncall-webhooks", &[&values[0]]).expect("install the chart");
-        output(cluster.kubectl().args(["wait", "--for=condition=Established", "crd", "--all"]))
-            .expect("wait for the CRDs");
         // Each test's operator has a Lease and a journal of its own, beside the chart's.
         let account = "--serviceaccount=oncall-webhooks:oncall-webhooks";
         let verbs = "--verb=get,list,watch,create,update";

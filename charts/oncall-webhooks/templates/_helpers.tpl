@@ -105,13 +105,13 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* How a Deployment brings a new revision out: a new pod is ready before an old one stops. */}}
+{{/* How a Deployment brings a new revision out: a new pod is ready before an old one stops. In goes (list $ SURGE). */}}
 {{- define "oncall-webhooks.rollout" -}}
-revisionHistoryLimit: {{ int .Values.revisionHistoryLimit }}
+revisionHistoryLimit: {{ int (first .).Values.revisionHistoryLimit }}
 strategy:
   type: RollingUpdate
   rollingUpdate:
-    maxSurge: 1
+    maxSurge: {{ last . }}
     maxUnavailable: 0
 {{- end }}
 
@@ -304,11 +304,24 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{/* Who reaches the API. The kubelet of a pod's node always comes through, so nobody else needs the port of its probes. */}}
+{{/* Who reaches the API, and its health port: for metrics, since the kubelet of a pod's node always comes through. */}}
 {{- define "oncall-webhooks.apiIngress" -}}
 - ports:
   - port: api
   {{- with .Values.networkPolicy.apiFrom }}
+  from:
+    {{- toYaml . | nindent 4 }}
+    {{- if $.Values.tests.enabled }}
+    # `helm test`.
+    - podSelector:
+        matchLabels:
+          app.kubernetes.io/name: {{ include "oncall-webhooks.testName" $ }}
+          app.kubernetes.io/instance: {{ $.Release.Name }}
+    {{- end }}
+  {{- end }}
+- ports:
+  - port: api-health
+  {{- with .Values.networkPolicy.metricsFrom }}
   from:
     {{- toYaml . | nindent 4 }}
   {{- end }}

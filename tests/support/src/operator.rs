@@ -48,6 +48,8 @@ impl Installation {
             install.args(["--set", value]);
         }
         output(&mut install)?;
+        // Helm waits for definitions only where it waits for all else too, and no pod gets ready here.
+        output(cluster.kubectl().args(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]))?;
         let deployments = output(cluster.kubectl().args(["get", "deployments", "--output=json", "--namespace", name]))?;
         let deployments: Value = serde_json::from_str(&deployments).context("parse the Deployments")?;
         let deployments = deployments["items"].as_array().map_or(&[][..], Vec::as_slice);
