@@ -23,7 +23,7 @@ pub use self::{
     cluster::{Builder, Cluster, Server},
     definitions::{CERT_MANAGER, Definitions, GATEWAY_API},
     process_group::ProcessGroup,
-    programs::Programs,
+    programs::{Programs, Prometheus},
     running::{PORT_ATTEMPTS, PORT_PATIENCE, Running, free_port},
     signal::Signal,
 };

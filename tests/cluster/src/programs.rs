@@ -1,9 +1,10 @@
-//! Finds the control plane's programs, Alertmanager and helm-docs.
+//! Finds the control plane's programs, Alertmanager, Prometheus and helm-docs.
 //!
 //! In go `KUBEBUILDER_ASSETS` (the folder of setup-envtest), the user's cache folder, and the Go modules in `programs/`,
 //! which pin every version and checksum. Out come paths; what is in neither folder is built into the cache first.
 
 mod build;
+mod module;
 
 use std::{
     env,
@@ -68,6 +69,35 @@ impl Programs {
         places.fill(&[Program::HELM_DOCS])?;
         places.path(&Program::HELM_DOCS)
     }
+
+    /// Finds Prometheus and its promtool in the same places, or builds them, in three minutes. Only those who ask for them wait
+    /// for that.
+    ///
+    /// # Errors
+    /// As [`Programs::find_or_build`].
+    pub fn prometheus() -> Result<Prometheus> {
+        let places = Places::of_user()?;
+        places.fill(&[Program::PROMETHEUS, Program::PROMTOOL])?;
+        Ok(Prometheus { server: places.path(&Program::PROMETHEUS)?, promtool: places.path(&Program::PROMTOOL)? })
+    }
+
+    /// Finds the custom resource definitions of the Prometheus operator, or downloads its Go module: a folder with a YAML file
+    /// for each, such as `monitoring.coreos.com_servicemonitors.yaml`.
+    ///
+    /// # Errors
+    /// When Go is missing, or can't download the module.
+    pub fn prometheus_operator_crds() -> Result<PathBuf> {
+        Ok(module::download("prometheus-operator")?.join("example/prometheus-operator-crd"))
+    }
+}
+
+/// Paths of the programs of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prometheus {
+    /// The server: scrapes, keeps and answers queries.
+    pub server: PathBuf,
+    /// Checks metrics and rules, and tests rules.
+    pub promtool: PathBuf,
 }
 
 /// The folders that may have programs.
@@ -162,6 +192,8 @@ impl Program {
         module: "github.com/norwoodj/helm-docs",
         package: "/cmd/helm-docs",
     };
+    const PROMETHEUS: Self = Self::of_prometheus("prometheus", "/cmd/prometheus");
+    const PROMTOOL: Self = Self::of_prometheus("promtool", "/cmd/promtool");
 
     const fn kubernetes(name: &'static str, package: &'static str) -> Self {
         Self {
@@ -170,6 +202,25 @@ impl Program {
             go_mod: include_str!("../programs/kubernetes/go.mod"),
             module: "k8s.io/kubernetes",
             package,
+        }
+    }
+
+    const fn of_prometheus(name: &'static str, package: &'static str) -> Self {
+        Self {
+            name,
+            folder: "prometheus",
+            go_mod: include_str!("../programs/prometheus/go.mod"),
+            module: "github.com/prometheus/prometheus",
+            package,
+        }
+    }
+
+    /// The build tags. Prometheus has clients of two dozen clouds, to find there what it scrapes: without them it is built in half
+    /// the time.
+    const fn tags(&self) -> &'static str {
+        match self.folder.as_bytes() {
+            b"prometheus" => "remove_all_sd",
+            _ => "",
         }
     }
 
@@ -184,7 +235,7 @@ impl Program {
     }
 
     /// The variables that the linker sets in the program: Kubernetes' clients can't parse the server's version unless it is set,
-    /// and Alertmanager names its own in each request.
+    /// and Alertmanager and Prometheus name their own in each request.
     fn link_flags(&self) -> String {
         let version = self.version();
         let variables = match self.folder {
@@ -197,7 +248,7 @@ impl Program {
                     .collect()
             }
             "helm" => vec![format!("{}/internal/version.version={version}", self.module)],
-            "alertmanager" => {
+            "alertmanager" | "prometheus" => {
                 vec![format!("github.com/prometheus/common/version.Version={}", version.trim_start_matches('v'))]
             }
             _ => vec![],
@@ -214,9 +265,9 @@ fn required<'a>(go_mod: &'a str, name: &str) -> &'a str {
     version.and_then(|rest| rest.split(' ').next()).unwrap_or("unknown")
 }
 
-/// The folder whose go.mod pins the program.
-fn module_folder(program: &Program) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program.folder)
+/// The folder in `programs/` of this name.
+fn module_folder(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(folder)
 }
 
 #[cfg(test)]
@@ -256,9 +307,10 @@ mod tests {
         assert_eq!(required(go_mod, "b/c"), "v1.2.3");
         assert_eq!(required(go_mod, "d/e"), "v4.5.6");
         for program in Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER, &Program::HELM_DOCS]) {
+        for program in Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER, &Program::HELM_DOCS, &Program::PROMETHEUS]) {
             assert_ne!(program.version(), "unknown", "{}", program.name);
             assert_ne!(program.go_version(), "unknown", "{}", program.name);
-            assert!(module_folder(program).join("go.sum").is_file(), "{}", program.name);
+            assert!(module_folder(program.folder).join("go.sum").is_file(), "{}", program.name);
         }
     }
 

@@ -40,10 +40,10 @@ pub(super) fn build(missing: &[&Program], places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// `go`, where the program's go.mod is; it fetches no other Go by itself, unless the user wants that.
-fn go(verb: &str, program: &Program) -> Command {
+/// `go`, where a go.mod is that pins programs; it fetches no other Go by itself, unless the user wants that.
+pub(super) fn go(verb: &str, folder: &str) -> Command {
     let mut go = Command::new("go");
-    go.arg(verb).current_dir(module_folder(program));
+    go.arg(verb).current_dir(module_folder(folder));
     if env::var_os("GOTOOLCHAIN").is_none() {
         go.env("GOTOOLCHAIN", "local");
     }
@@ -52,7 +52,7 @@ fn go(verb: &str, program: &Program) -> Command {
 
 /// The output of `go version`; None without Go.
 fn go_version(program: &Program) -> Result<Option<String>> {
-    match go("version", program).output() {
+    match go("version", program.folder).output() {
         Ok(output) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context("run go version"),
@@ -109,8 +109,9 @@ fn build_one(program: &Program, places: &Places) -> Result<()> {
     let group = ProcessGroup::new_in(&places.cache, "building-")?;
     let package = format!("{}{}", program.module, program.package);
     let go = |verb| {
-        let mut go = go(verb, program);
-        go.arg("-mod=readonly").env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOTMPDIR", group.dir());
+        let mut go = go(verb, program.folder);
+        go.args(["-mod=readonly", "-tags", program.tags()]);
+        go.env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOTMPDIR", group.dir());
         go
     };
 
