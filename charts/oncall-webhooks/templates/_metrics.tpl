@@ -1,0 +1,68 @@
+{{/* The names of the Services that metrics are read from. */}}
+{{- define "oncall-webhooks.metricsName" -}}
+{{- printf "%s-metrics" (include "oncall-webhooks.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{- define "oncall-webhooks.apiMetricsName" -}}
+{{- printf "%s-metrics" (include "oncall-webhooks.apiName" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Whether the API runs in the operator's pod: "true", or nothing. */}}
+{{- define "oncall-webhooks.apiBeside" -}}
+{{- if and .Values.api.enabled (not (include "oncall-webhooks.apiApart" .)) }}true{{ end }}
+{{- end }}
+
+{{/* What finds the pods of the operator and of the API, or the Services in front of them. */}}
+{{- define "oncall-webhooks.metricsSelector" -}}
+matchLabels:
+  app.kubernetes.io/instance: {{ .Release.Name }}
+matchExpressions:
+- key: app.kubernetes.io/name
+  operator: In
+  values:
+  - {{ include "oncall-webhooks.name" . }}
+  {{- if include "oncall-webhooks.apiApart" . }}
+  - {{ index (include "oncall-webhooks.apiSelectorLabels" . | fromYaml) "app.kubernetes.io/name" }}
+  {{- end }}
+{{- end }}
+
+{{/* The metadata of an object of the Prometheus operator: a dict of root, values (its own), and name. */}}
+{{- define "oncall-webhooks.monitorMetadata" -}}
+name: {{ .name }}
+namespace: {{ default .root.Release.Namespace .values.namespace }}
+labels:
+  {{- include "oncall-webhooks.labels" .root | nindent 2 }}
+  {{- with .values.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .values.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* How a port is scraped: a dict of port, and values (those of the ServiceMonitor or PodMonitor). */}}
+{{- define "oncall-webhooks.scrape" -}}
+- port: {{ .port }}
+  path: /metrics
+  # `namespace` is that of the webhook, not that of the pod.
+  honorLabels: {{ .values.honorLabels }}
+  {{- with .values.interval }}
+  interval: {{ . }}
+  {{- end }}
+  {{- with .values.scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  {{- with .values.authorization }}
+  authorization:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .values.relabelings }}
+  relabelings:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with .values.metricRelabelings }}
+  metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
