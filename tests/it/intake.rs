@@ -91,6 +91,11 @@ impl Source {
         .await;
     }
 
+    /// Sends a body, whatever the answer is.
+    pub(crate) async fn sends(&self, path: &str, body: &str) -> u16 {
+        self.post(path, body).await.status
+    }
+
     /// Waits until a body is answered as it should be, which sources that come again would wait for too.
     async fn answered(&self, path: &str, body: &str, expected: (u16, &str)) {
         eventually("it is answered as it should be", || async {

@@ -18,6 +18,7 @@ mod intake;
 mod journal;
 mod memory;
 mod metrics;
+mod monitoring;
 mod neighbours;
 mod payload;
 mod proxy;

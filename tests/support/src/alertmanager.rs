@@ -26,22 +26,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
-use axum::{
-    body::{Body, to_bytes},
-    http::{Method, Request, header::CONTENT_TYPE},
-};
+use anyhow::{Context, Result, anyhow};
+use axum::http::Method;
 use cluster::{PORT_ATTEMPTS, PORT_PATIENCE, ProcessGroup, Programs, Running, Signal, free_port};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use serde_json::Value;
 
 pub use self::{alert::Alert, config::config_to};
-
-/// How long an answer of its API may take.
-const ANSWER: Duration = Duration::from_secs(10);
+use crate::http::Endpoint;
 
 /// Flags of a peer. By default, it takes peers 8 s to know that they are all, 10 s to see one again that was away, and each
 /// notifies 15 s after the one before it, should that have failed.
@@ -55,8 +46,7 @@ pub struct Alertmanager {
     // Ended before its folder is removed.
     running: Running,
     group: Arc<ProcessGroup>,
-    url: String,
-    client: Client<HttpConnector, Body>,
+    api: Endpoint,
 }
 
 impl Alertmanager {
@@ -93,7 +83,7 @@ impl Alertmanager {
 
     /// Such as `http://127.0.0.1:40123`; the `externalURL` of its notifications too.
     pub fn url(&self) -> &str {
-        &self.url
+        self.api.url()
     }
 
     /// Its process id, to measure what it uses or to disturb it.
@@ -117,7 +107,7 @@ impl Alertmanager {
     /// It does not answer, or refuses them.
     pub async fn fire(&self, alerts: &[Alert]) -> Result<()> {
         let alerts = alerts.iter().map(Alert::to_json).collect();
-        self.call(Method::POST, "/api/v2/alerts", Some(alerts)).await.map(drop)
+        self.api.call(Method::POST, "/api/v2/alerts", Some(alerts)).await.map(drop)
     }
 
     /// Says that `alerts`, which are known by their labels, are over now.
@@ -134,7 +124,7 @@ impl Alertmanager {
     /// # Errors
     /// It does not answer.
     pub async fn alerts(&self) -> Result<Vec<Value>> {
-        let alerts = self.get("/api/v2/alerts").await?;
+        let alerts = self.api.get("/api/v2/alerts").await?;
         alerts.as_array().cloned().ok_or_else(|| anyhow!("read the alerts of Alertmanager: {alerts} is no list"))
     }
 
@@ -190,7 +180,7 @@ impl Alertmanager {
     }
 
     async fn is_ready(&self, peers: usize) -> bool {
-        let answers = self.call(Method::GET, "/-/ready", None).await.is_ok();
+        let answers = self.api.call(Method::GET, "/-/ready", None).await.is_ok();
         // Until it knows its peers, or has waited for them long enough, it holds back all that it should notify.
         let settled = |cluster: Value| cluster["status"] != "settling" && count(&cluster["peers"]) >= peers;
         answers && self.cluster().await.is_ok_and(settled)
@@ -198,30 +188,7 @@ impl Alertmanager {
 
     /// What it says of its cluster.
     async fn cluster(&self) -> Result<Value> {
-        Ok(self.get("/api/v2/status").await?["cluster"].take())
-    }
-
-    async fn get(&self, path: &str) -> Result<Value> {
-        let answer = self.call(Method::GET, path, None).await?;
-        serde_json::from_str(&answer).with_context(|| format!("parse {path} of Alertmanager"))
-    }
-
-    /// What it answers to a request, if it is well.
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<String> {
-        let what = format!("{method} {path} of Alertmanager at {}", self.url);
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        let request = request.header(CONTENT_TYPE, "application/json").body(body).context("make a request")?;
-        let answer = async {
-            let response = self.client.request(request).await?;
-            let status = response.status();
-            let body = to_bytes(Body::new(response.into_body()), usize::MAX).await?;
-            anyhow::Ok((status, String::from_utf8_lossy(&body).into_owned()))
-        };
-        let answer = tokio::time::timeout(ANSWER, answer).await;
-        let (status, body) = answer.with_context(|| what.clone())?.with_context(|| what.clone())?;
-        ensure!(status.is_success(), "{what}: {status}: {}", body.trim());
-        Ok(body)
+        Ok(self.api.get("/api/v2/status").await?["cluster"].take())
     }
 }
 
@@ -263,9 +230,8 @@ fn launch_peer(
             .args(peers.iter().map(|peer| format!("--cluster.peer={peer}")))
             .args(OF_PEERS),
     };
-    // A connection to a process that was ended is of no use for its successor.
-    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-    Ok(Alertmanager { running: Running::start(name, group, command)?, group: Arc::clone(group), url, client })
+    let api = Endpoint::new("Alertmanager", url);
+    Ok(Alertmanager { running: Running::start(name, group, command)?, group: Arc::clone(group), api })
 }
 
 /// The length of a list; 0 if there is none.

@@ -1,10 +1,12 @@
-//! Helpers of tests, the quickstart and benches: a receiver and Alertmanager on loopback, and the operator and its REST API as an
-//! installed chart runs them.
+//! Helpers of tests, the quickstart and benches: a receiver, Alertmanager and Prometheus on loopback, and the operator and its REST API
+//! as an installed chart runs them.
 
 mod alertmanager;
 mod build;
+mod http;
 mod measure;
 mod operator;
+mod prometheus;
 mod proxy;
 mod receiver;
 mod tls;
@@ -14,6 +16,7 @@ pub use self::{
     build::{build_operator, built_operator, chart, operator, repository},
     measure::{Footprint, Samples, ms},
     operator::{Api, Installation, Operator, controller_args, output, pipe},
+    prometheus::{Prometheus, Scraped, promtool},
     proxy::{Asked, Proxy},
     receiver::{Answer, Received, Receiver},
     tls::{Authority, Client, Issued, ReceivedOverTls, TlsFront, TlsReceiver},
