@@ -30,7 +30,7 @@ pub use self::{
     election::Election,
     log::{Log, LogFormat},
     memory::Memory,
-    metrics::{MetricLabels, MetricOptions},
+    metrics::{MetricLabels, MetricOptions, MetricReaders},
     proxy::Proxy,
     reach::Reach,
     retention::Retention,

@@ -89,6 +89,7 @@ use crate::{
         lease::{self, Leadership},
         objects::Objects,
         probes::{Health, Ready},
+        readers::only_for_readers,
         watch::{Selection, Watches, on_listed, valid},
         writes::Priority,
     },
@@ -119,7 +120,10 @@ pub async fn run(config: ControllerConfig, stop: impl Future<Output = ()>) -> Re
     budget.log();
     let settings = Settings { config, budget };
     let ready = Ready::default();
-    let routes = metrics.exposition().routes();
+    let mut routes = metrics.exposition().routes();
+    if settings.config.metric_readers.metrics_protected {
+        routes = only_for_readers(routes, client.clone());
+    }
     let health = Health::serve(settings.config.health_address, ready.clone(), routes).await?;
     let (guard, policies) = ApiServerGuard::new(&client, settings.config.reach.clone().into()).await?;
     tokio::select! {

@@ -5,7 +5,8 @@
 //! client ─┬─► objects (get, list, create, patch, delete) ──► writes (when), table, resource_version
 //!         ├─► watch (of lenient objects) ──► index
 //!         ├─► list (pages of objects, for both)
-//!         └─► lease (which replica leads)
+//!         ├─► lease (which replica leads)
+//!         └─► reviews (who somebody is) ──► readers (of metrics)
 //! ```
 
 pub mod client;
@@ -16,7 +17,9 @@ pub(crate) mod list;
 pub(crate) mod name;
 pub(crate) mod objects;
 pub(crate) mod probes;
+pub(crate) mod readers;
 pub(crate) mod resource_version;
+pub(crate) mod reviews;
 pub(crate) mod table;
 pub(crate) mod watch;
 pub(crate) mod writes;

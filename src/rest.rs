@@ -67,6 +67,7 @@ use crate::{
         name::NamespacedName,
         objects::Objects,
         probes::{self, Health, Ready},
+        readers::only_for_readers,
         watch::{Selection, Watches, on_listed, valid},
     },
     memory::{ApiBudget, MemoryLimit},
@@ -122,6 +123,8 @@ struct Service {
     metrics: Metrics,
     budget: ApiBudget,
     health_address: Option<SocketAddr>,
+    /// Asks about whoever reads metrics, where not everybody may.
+    readers: Option<Client>,
     server: Server,
     api: Arc<ApiState>,
     credentials: CredentialStore,
@@ -185,6 +188,7 @@ impl Service {
             rendering: RenderingPool::new(budget.renderings()).context("start threads for renderings")?,
             writes,
         });
+        let readers = config.metric_readers.metrics_protected.then(|| client.clone());
         let watches = Watches::new(client, config.namespace.clone(), budget.page(), metrics.process.watches.clone());
         Ok(Self {
             watches,
@@ -192,6 +196,7 @@ impl Service {
             namespace: config.namespace,
             budget,
             health_address: config.health_address,
+            readers,
             server,
             api,
             credentials,
@@ -224,7 +229,11 @@ impl Service {
     /// Answers /livez, /readyz and /metrics at an address of their own, if there is one.
     async fn serve_health(&mut self) -> Result<()> {
         let Some(address) = self.health_address else { return Ok(()) };
-        let health = Health::serve(address, self.api.ready.clone(), self.metrics.exposition().routes()).await?;
+        let mut routes = self.metrics.exposition().routes();
+        if let Some(client) = self.readers.take() {
+            routes = only_for_readers(routes, client);
+        }
+        let health = Health::serve(address, self.api.ready.clone(), routes).await?;
         self.tasks.spawn(async move {
             if let Err(error) = health.ended().await {
                 tracing::error!(%error, "failed to serve /livez, /readyz and /metrics");

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Memory, positive};
+use super::{Memory, MetricReaders, positive};
 
 /// Configures the REST API.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub struct ApiConfig {
     /// How much memory it may have.
     #[command(flatten)]
     pub memory: Memory,
+    /// Says who may read metrics.
+    #[command(flatten)]
+    pub metric_readers: MetricReaders,
 }
 
 /// Says where and how the REST API listens.

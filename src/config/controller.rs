@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Election, Memory, MetricOptions, Proxy, Reach, Retention, positive, request_timeout};
+use super::{Election, Memory, MetricOptions, MetricReaders, Proxy, Reach, Retention, positive, request_timeout};
 
 /// Configures the operator.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,4 +46,7 @@ pub struct ControllerConfig {
     /// Says how finely metrics tell whose they are.
     #[command(flatten)]
     pub metrics: MetricOptions,
+    /// Says who may read metrics.
+    #[command(flatten)]
+    pub metric_readers: MetricReaders,
 }

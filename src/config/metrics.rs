@@ -11,6 +11,15 @@ pub struct MetricOptions {
     pub metrics_labels: MetricLabels,
 }
 
+/// Says who may read metrics.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct MetricReaders {
+    /// Answer /metrics only to whoever brings a Kubernetes token (`Authorization: Bearer`) whose user may get that path: `nonResourceURLs`
+    /// of a ClusterRole. It takes the right to create TokenReviews and SubjectAccessReviews
+    #[arg(long, env = "ONCALL_WEBHOOKS_METRICS_PROTECTED")]
+    pub metrics_protected: bool,
+}
+
 /// The labels by which metrics tell whose they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MetricLabels {

@@ -10,6 +10,7 @@ mod alerts;
 mod chart;
 mod dashboard;
 mod pages;
+mod protected;
 
 use serde_json::Value;
 use support::output;

@@ -226,6 +226,9 @@ args:
 {{- with .memoryLimit }}
 - --memory-limit={{ . }}
 {{- end }}
+{{- if $.Values.metrics.protected }}
+- --metrics-protected
+{{- end }}
 - --log-format={{ .logFormat }}
 {{- with $.Values.watchNamespace }}
 - --namespace={{ . }}

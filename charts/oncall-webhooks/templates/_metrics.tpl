@@ -41,7 +41,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* How a port is scraped: a dict of port, and values (those of the ServiceMonitor or PodMonitor). */}}
+{{/* How a port is scraped: a dict of port, values (those of the ServiceMonitor or PodMonitor), and ownToken, whether Prometheus' own
+token is sent. */}}
 {{- define "oncall-webhooks.scrape" -}}
 - port: {{ .port }}
   path: /metrics
@@ -56,6 +57,9 @@ annotations:
   {{- with .values.authorization }}
   authorization:
     {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if and .ownToken (not .values.authorization) }}
+  bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
   {{- end }}
   {{- with .values.relabelings }}
   relabelings:

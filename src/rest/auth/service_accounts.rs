@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use http::StatusCode;
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -22,7 +21,7 @@ use k8s_openapi::{
         authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     },
 };
-use kube::{Client, Resource as _, api::PostParams, core::Request};
+use kube::{Client, Resource as _};
 use quick_cache::sync::Cache;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
@@ -33,7 +32,7 @@ use super::{
     strangers::{StrangerLimits, Strangers, Turn},
     tokens::TokenHash,
 };
-use crate::{errors::error_chain, resources::Webhook, rest::error::ApiError, server::PeerKey};
+use crate::{errors::error_chain, kubernetes::reviews, resources::Webhook, rest::error::ApiError, server::PeerKey};
 
 /// How long an answer counts.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -201,7 +200,7 @@ impl AccessReviews {
         let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
         let review = TokenReview { spec, ..TokenReview::default() };
         let review = match turn {
-            Some(_turn) => self.ask(&review).await?,
+            Some(_turn) => reviews::ask(&self.client, &review).await?,
             None => self.ask_in_turn(&review).await?,
         };
         let status = review.status.filter(|status| status.authenticated == Some(true));
@@ -234,20 +233,7 @@ impl AccessReviews {
     {
         // The semaphore is never closed.
         let _permit = self.reviews_under_way.acquire().await;
-        self.ask(review).await
-    }
-
-    async fn ask<K>(&self, review: &K) -> anyhow::Result<K>
-    where
-        K: kube::Resource<Scope = ClusterResourceScope, DynamicType = ()> + Serialize + DeserializeOwned,
-    {
-        let name = || format!("create {}", K::kind(&()));
-        let request = Request::new(K::url_path(&(), None))
-            .create(&PostParams::default(), serde_json::to_vec(review).with_context(name)?)
-            .with_context(name)?;
-        // Answers repeat the question, and kube logs answers that it can't read: nothing of this one is shown.
-        let answer = self.client.request_text(request).await.with_context(name)?;
-        serde_json::from_str(&answer).map_err(|_| anyhow::anyhow!("the answer can't be read")).with_context(name)
+        reviews::ask(&self.client, review).await
     }
 }
 

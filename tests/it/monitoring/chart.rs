@@ -39,6 +39,8 @@ fn all_on(api: Value) -> Value {
         "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "process_threads", "action": "drop"}],
     });
     json!({"api": api, "metrics": {
+        "protected": true,
+        "readers": [{"name": "prometheus-k8s", "namespace": "monitoring"}],
         "service": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
         "serviceMonitor": monitor,
         "podMonitor": monitor,
@@ -58,7 +60,8 @@ async fn the_prometheus_operator_s_own_definitions_take_every_monitor_and_rule()
         for api in [json!({}), json!({"placement": "sidecar"}), json!({"enabled": false})] {
             let monitors = rendered(None, &all_on(api)).into_iter().filter(|object| {
                 let kind = text(object, "kind");
-                ["ServiceMonitor", "PodMonitor", "PrometheusRule"].contains(&kind) || text(&object["metadata"], "name").ends_with("-metrics")
+                let is_of_operator = ["ServiceMonitor", "PodMonitor", "PrometheusRule"].contains(&kind);
+                is_of_operator || text(&object["metadata"], "name").contains("metrics")
             });
             let list = json!({"apiVersion": "v1", "kind": "List", "items": monitors.collect::<Vec<_>>()});
             // A field that the definition does not have is refused too.

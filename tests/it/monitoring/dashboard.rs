@@ -42,8 +42,8 @@ fn queries(namespace: &str) -> BTreeMap<String, String> {
 }
 
 /// The address at which a process serves its metrics.
-fn health(process: &support::Operator) -> String {
-    let listening = process.events("health");
+pub(super) fn health(process: &support::Operator) -> String {
+    let listening = process.events("the health port listens");
     listening.first().and_then(|event| event["address"].as_str()).expect("an address").to_owned()
 }
 
@@ -71,7 +71,7 @@ fn numbers(samples: &[Value]) -> Vec<&Value> {
 async fn every_query_of_the_dashboard_finds_data_in_what_both_processes_expose() {
     let world = World::with_receiver("dashboard", answer).await;
     let namespace = format!("--namespace={}", world.namespace);
-    let api = rest::start("api-dashboard", &[&namespace]).await;
+    let api = rest::start("api-dashboard", &[&namespace, "--health-address=127.0.0.1:0"]).await;
     let operator = world.operator.as_ref().expect("an operator");
     let processes = [operator, api.process()];
     let scraped = JOBS.into_iter().zip(processes).map(|(job, process)| Scraped { job: job.to_owned(), address: health(process) });
