@@ -39,7 +39,7 @@ pub(crate) use self::{
     api_server::ApiServerMetrics,
     deliveries::{DeliveryMetrics, WebhookSeries},
     intake::{IntakeMetrics, IntakeOutcome},
-    labels::{Owner, encode_family},
+    labels::{NO_LABELS, Owner, encode_family},
     reconciles::ReconcileMetrics,
     rest::{RestMetrics, count},
     watches::{WatchMetrics, WatchSeries},

@@ -6,17 +6,13 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use parking_lot::RwLock;
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::gauge::ConstGauge,
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge};
 
 use super::{deliveries::Deliveries, journal::Journal};
 use crate::{
     config::MetricLabels,
     kubernetes::name::{NamespacedName, name_of},
-    metrics::{DeliveryMetrics, Owner, encode_family},
+    metrics::{DeliveryMetrics, NO_LABELS, Owner, encode_family},
     resources::{
         Condition, ConditionStatus, Integration, Webhook,
         conditions::{BACKLOGGED, FAILING, READY, SUSPENDED},
@@ -230,8 +226,7 @@ fn encode_load(encoder: &mut DescriptorEncoder<'_>, shown: &Shown) -> fmt::Resul
         ),
     ];
     for (name, help, value) in gauges {
-        let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        encode_family(encoder, name, help, [(NO_LABELS, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)))])?;
     }
     Ok(())
 }

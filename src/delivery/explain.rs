@@ -32,11 +32,14 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeErro
 
 /// Which part of the exchange failed.
 fn code(error: &(dyn Error + 'static)) -> AttemptCode {
-    match () {
-        () if tls_error(error).is_some() => AttemptCode::Tls,
-        () if io_kind(error) == Some(io::ErrorKind::TimedOut) => AttemptCode::Timeout,
-        () if is_connect(error) => AttemptCode::Connect,
-        () => AttemptCode::Other,
+    if tls_error(error).is_some() {
+        AttemptCode::Tls
+    } else if io_kind(error) == Some(io::ErrorKind::TimedOut) {
+        AttemptCode::Timeout
+    } else if is_connect(error) {
+        AttemptCode::Connect
+    } else {
+        AttemptCode::Other
     }
 }
 

@@ -18,6 +18,8 @@ use tracing::{
     Event, Level, Metadata, Subscriber,
     callsite::Identifier,
     field::{Field, Visit},
+    level_filters::LevelFilter,
+    subscriber::Interest,
 };
 use tracing_subscriber::layer::{Context, Filter};
 
@@ -135,6 +137,15 @@ impl Limit {
 impl<S: Subscriber> Filter<S> for Limit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
+    }
+
+    /// What another filter says once for all of a kind counts.
+    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::always()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {

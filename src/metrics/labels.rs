@@ -56,6 +56,9 @@ impl EncodeLabelSet for Owner {
     }
 }
 
+/// The labels of what a process has one of.
+pub(crate) const NO_LABELS: [(&str, &str); 0] = [];
+
 /// Writes a family with these series. It is described also if it has none.
 pub(crate) fn encode_family<L: EncodeLabelSet, M: EncodeMetric + TypedMetric>(
     encoder: &mut DescriptorEncoder<'_>,
@@ -63,6 +66,7 @@ pub(crate) fn encode_family<L: EncodeLabelSet, M: EncodeMetric + TypedMetric>(
     help: &str,
     series: impl IntoIterator<Item = (L, M)>,
 ) -> std::fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, M::TYPE)?;
+    // As the registry ends the others.
+    let mut family = encoder.encode_descriptor(name, &format!("{help}."), None, M::TYPE)?;
     series.into_iter().try_for_each(|(labels, metric)| metric.encode(family.encode_family(&labels)?))
 }

@@ -4,9 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{TypedMetric, counter::ConstCounter, gauge::ConstGauge},
+    encoding::DescriptorEncoder,
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
+
+use super::labels::{NO_LABELS, encode_family};
 
 /// Reads it at each scrape.
 #[derive(Debug)]
@@ -26,7 +28,12 @@ impl Process {
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let encoder = &mut encoder;
-        one(encoder, "process_start_time_seconds", "When the process began", &ConstGauge::new(self.began))?;
+        encode_family(
+            encoder,
+            "process_start_time_seconds",
+            "When the process began",
+            [(NO_LABELS, ConstGauge::new(self.began))],
+        )?;
         #[cfg(target_os = "linux")]
         if let Ok(usage) = Usage::read() {
             usage.encode(encoder)?;
@@ -75,7 +82,12 @@ impl Usage {
     }
 
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-        one(encoder, "process_cpu_seconds", "CPU time of the process", &ConstCounter::new(self.cpu_seconds))?;
+        encode_family(
+            encoder,
+            "process_cpu_seconds",
+            "CPU time of the process",
+            [(NO_LABELS, ConstCounter::new(self.cpu_seconds))],
+        )?;
         for (name, help, value) in [
             ("process_resident_memory_bytes", "Resident memory of the process", Some(self.resident_bytes)),
             ("process_virtual_memory_bytes", "Virtual memory of the process", Some(self.virtual_bytes)),
@@ -83,19 +95,14 @@ impl Usage {
             ("process_max_fds", "The bound on these", self.most_files),
         ] {
             if let Some(value) = value {
-                one(encoder, name, help, &ConstGauge::new(value))?;
+                encode_family(encoder, name, help, [(NO_LABELS, ConstGauge::new(value))])?;
             }
         }
-        one(encoder, "process_threads", "Threads of the process", &ConstGauge::new(self.threads))
+        encode_family(
+            encoder,
+            "process_threads",
+            "Threads of the process",
+            [(NO_LABELS, ConstGauge::new(self.threads))],
+        )
     }
-}
-
-/// Writes a family of one series.
-fn one<M: EncodeMetric + TypedMetric>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    metric: &M,
-) -> std::fmt::Result {
-    metric.encode(encoder.encode_descriptor(name, help, None, M::TYPE)?)
 }

@@ -110,7 +110,7 @@ fn of_operator(labels: MetricLabels) -> (Metrics, impl Sized) {
 /// Counts what both processes count.
 fn counted(metrics: &ProcessMetrics) {
     metrics.watches.of("Webhook").active();
-    let mut reconciled = metrics.reconciles.of::<Webhook, (), std::fmt::Error, std::fmt::Error>();
+    let mut reconciled = metrics.reconciles.of::<Webhook, (), fmt::Error, fmt::Error>();
     drop(reconciled(Ok((ObjectRef::new("hook"), ()))));
     metrics.api_server.note("get", Some(200), std::time::Instant::now());
 }
