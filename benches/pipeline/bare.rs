@@ -91,7 +91,8 @@ impl Bare {
             size(serde_json::to_value(&object)?),
             size(serde_json::to_value(&status)?),
         ];
-        let data = status.event_data.take().unwrap_or_default();
+        let data = status.event_data().unwrap_or_default().to_owned();
+        status.event_data = None;
         // With it, and with its escaped quotes, it is of the size that it shall be.
         let fits = |length: &usize| {
             let cut = WebhookResponseStatus { event_data: data.get(..*length).map(str::to_owned), ..status.clone() };

@@ -222,7 +222,7 @@ fn is_whole(status: &WebhookResponseStatus, body: &str) -> bool {
         && status.status_code == Some(200)
         && status.content.as_deref() == Some(TAKEN)
         && status.request_data.as_deref() == Some(body)
-        && status.event_data.as_deref().is_some_and(group)
+        && status.event_data().is_some_and(group)
         && status.timestamp.is_some()
         && status.attempts.last().is_some_and(|attempt| attempt.status_code == Some(200))
 }

@@ -127,7 +127,7 @@ pub struct WebhookResponseStatus {
     #[schemars(length(max = 262144))]
     pub content: Option<String>,
     /// The event's data as templates saw it, as JSON text. Of more than 200 000 bytes, its largest values are cut, and a last key
-    /// `…` says so.
+    /// `…` says so. Not there where the body (requestData) is just that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
     pub event_data: Option<String>,
@@ -152,6 +152,11 @@ pub struct WebhookResponseStatus {
 }
 
 impl WebhookResponseStatus {
+    /// The event's data as templates saw it, wherever it stands.
+    pub fn event_data(&self) -> Option<&str> {
+        self.event_data.as_deref().or(self.request_data.as_deref())
+    }
+
     /// The attempts that it tells of.
     pub fn history(&self) -> AttemptHistory {
         AttemptHistory::new(self.attempt_count, self.round, self.attempts.clone(), (self.phase, self.status_code))
@@ -282,10 +287,11 @@ impl WebhookResponseStatus {
             url: record.url,
             request_trigger: record.request_trigger,
             request_headers: record.request_headers,
+            // A webhook that forwards all sends just that.
+            event_data: record.event_data.filter(|data| record.request_data.as_ref() != Some(data)),
             request_data: record.request_data,
             status_code: record.status_code,
             content: record.content,
-            event_data: record.event_data,
             attempt_count: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             attempts,
             ..Self::default()

@@ -251,7 +251,7 @@ fn text(response: &WebhookResponse) -> Option<(Timestamp, Bytes)> {
         request_data: status.request_data.as_deref(),
         status_code: status.status_code,
         content: status.content.as_deref(),
-        event_data: status.event_data.as_deref(),
+        event_data: status.event_data(),
     };
     // Texts and numbers always have a form in JSON.
     Some((timestamp, serde_json::to_vec(&body).unwrap_or_default().into()))
