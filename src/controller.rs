@@ -9,6 +9,7 @@
 //!                       ├─► webhooks::reconcile ─► Webhook.status
 //!                       ├─► events::reconcile ───► AlertGroupEvent.status
 //!                       └─► backlog (reads AlertGroupEvents that waited in the API server for room in memory)
+//! (what changed, what failed) ──► announcer ─► Events of Webhooks, Integrations and AlertGroups
 //! (now and then) ──► retention ─► deletes finished AlertGroupEvents and WebhookResponses
 //! ```
 //! Of several replicas, the one that holds the Lease does all that; the others wait for it.
@@ -17,6 +18,7 @@
 //! its reconciliation is scheduled. Reconciliations only write statuses.
 
 mod alert_groups;
+mod announcer;
 mod api_server_guard;
 mod backlog;
 mod catalog;
@@ -67,6 +69,7 @@ use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
     alert_groups::{AlertGroupWriter, AlertPayloads},
+    announcer::{Announcements, Announcer},
     api_server_guard::ApiServerGuard,
     catalog::{Catalog, WatchedWebhook, WebhookChange, WebhookIndex},
     deliver::{Deliverer, Parts},
@@ -234,6 +237,7 @@ struct Leader {
     secret_reads: usize,
     deliveries: Arc<Deliveries>,
     rendering: RenderingPool,
+    announcer: Announcer,
     ready: Ready,
     listed: Listed,
     watches: Watches,
@@ -259,6 +263,8 @@ struct Changes {
     integrations: UnboundedReceiver<ObjectRef<Integration>>,
     /// Records to be added to the journal.
     appends: Appends,
+    /// What people are told as Events.
+    announcements: Announcements,
 }
 
 impl Leader {
@@ -288,9 +294,11 @@ impl Leader {
         // Half of it for events that are folded.
         let payloads = budget.payloads / 2;
         let alerts = Arc::new(AlertPayloads::new(objects.clone(), Arc::clone(&integrations), payloads));
+        let (announcer, announcements) = Announcer::new();
         let groups = (
             AlertGroupWriter::new(objects.clone().with_priority(Priority::Journaled), Arc::clone(&alerts)),
             Arc::clone(&integrations),
+            announcer.clone(),
         );
         let rendering = RenderingPool::new(budget.renderings()).context("start threads for renderings")?;
         let parts = Parts {
@@ -336,12 +344,13 @@ impl Leader {
             secret_reads,
             deliveries,
             rendering,
+            announcer,
             ready,
             listed,
             watches,
             metrics,
         };
-        Ok((leader, Changes { ran, reviewed, integrations: integrations_changed, appends }))
+        Ok((leader, Changes { ran, reviewed, integrations: integrations_changed, appends, announcements }))
     }
 
     /// Works until `stop` resolves, then finishes what is on the way.
@@ -357,6 +366,8 @@ impl Leader {
         parts.spawn(self.reconcile_events(changes.reviewed));
         parts.spawn(Arc::clone(&deliveries).drive());
         parts.spawn(Arc::clone(&deliveries).watch_bound());
+        parts.spawn(webhooks::count_waiting(Arc::clone(&self.catalog), Arc::clone(&self.deliveries)));
+        parts.spawn(changes.announcements.write(self.client.clone(), self.objects.clone().yielding()));
         let retention = parts.spawn(self.remove_old());
         parts.spawn(self.watch_secrets());
         parts.spawn(self.read_secrets(secret_changes));
@@ -433,6 +444,7 @@ impl Leader {
             secrets: self.secrets.clone(),
             deliveries: Arc::clone(&self.deliveries),
             rendering: self.rendering.clone(),
+            announcer: self.announcer.clone(),
         };
         Controller::for_stream(stream, store)
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
@@ -481,6 +493,8 @@ impl Leader {
             tokens: Arc::clone(&self.integration_tokens),
             deliveries: Arc::clone(&self.deliveries),
             rendering: self.rendering.clone(),
+            announcer: self.announcer.clone(),
+            max_open: self.config.intake_max_open,
         };
         Controller::for_stream(stream, store)
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))

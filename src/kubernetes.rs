@@ -5,11 +5,13 @@
 //! client ─┬─► objects (get, list, create, patch, delete) ──► writes (when), table, resource_version
 //!         ├─► watch (of lenient objects) ──► index
 //!         ├─► list (pages of objects, for both)
+//!         ├─► events (what people see of an object's changes)
 //!         ├─► lease (which replica leads)
 //!         └─► reviews (who somebody is) ──► readers (of metrics)
 //! ```
 
 pub mod client;
+pub(crate) mod events;
 pub(crate) mod index;
 pub(crate) mod lease;
 pub(crate) mod lenient;

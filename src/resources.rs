@@ -43,7 +43,7 @@ pub use webhook_response::{
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::{CustomResourceExt, api::ObjectMeta};
 use serde_json::Value;
@@ -70,6 +70,10 @@ pub const JOURNAL_SCOPE_LABEL: &str = "oncall.dev/journal-scope";
 /// Annotation of a WebhookResponse or an AlertGroupEvent that is to be sent again; any new value asks for it.
 pub const REDELIVER_ANNOTATION: &str = "oncall.dev/redeliver";
 
+/// Annotation of an AlertGroupEvent that the intake made of an alert on which a template of the Integration failed: the generation of the
+/// Integration, a blank, and what failed.
+pub const TEMPLATE_FAULT_ANNOTATION: &str = "oncall.dev/template-fault";
+
 /// Kubernetes' label of the program that made an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Annotation of a Webhook that was made over the REST API: when, in microseconds. Its own creation time has no fractions
@@ -87,13 +91,29 @@ pub fn definitions() -> [CustomResourceDefinition; 6] {
     for crd in [&mut group, &mut response] {
         crd.spec.versions.iter_mut().for_each(|version| version.subresources = None);
     }
-    let integration = Integration::crd();
-    [Webhook::crd(), integration, group, AlertGroupEvent::crd(), response, DeliveryJournal::crd()].map(|mut crd| {
-        let schemas =
-            crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-        schemas.for_each(without_unsigned_formats);
+    let (mut webhook, mut integration) = (Webhook::crd(), Integration::crd());
+    for crd in [&mut webhook, &mut integration, &mut group] {
+        schemas_of(crd).for_each(with_status_of_unseen);
+    }
+    [webhook, integration, group, AlertGroupEvent::crd(), response, DeliveryJournal::crd()].map(|mut crd| {
+        schemas_of(&mut crd).for_each(without_unsigned_formats);
         crd
     })
+}
+
+fn schemas_of(crd: &mut CustomResourceDefinition) -> impl Iterator<Item = &mut JSONSchemaProps> {
+    crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
+}
+
+/// The generation that no object has: of one that no operator has looked at, tools that wait until it is current (kstatus) see that
+/// it is not.
+pub const UNSEEN_GENERATION: i64 = -1;
+
+/// Gives an object that is read without a status one that says that nobody has looked at it.
+fn with_status_of_unseen(schema: &mut JSONSchemaProps) {
+    if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+        status.default = Some(JSON(serde_json::json!({"observedGeneration": UNSEEN_GENERATION})));
+    }
 }
 
 /// A rule of a definition (`x-kubernetes-validations`), as a function of the value that it validates.

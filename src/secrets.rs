@@ -34,7 +34,7 @@ use crate::{
         objects::{self, Objects},
         resource_version::{ResourceVersion, version_of},
     },
-    resources::{SECRET_LABEL, conditions},
+    resources::{SECRET_LABEL, conditions::Word},
 };
 
 /// How often to look for keys that nothing refers to any more, and for room for those that had none.
@@ -90,12 +90,12 @@ pub(crate) enum MissingSecret {
 
 impl MissingSecret {
     /// The reason of the condition that tells of it.
-    pub(crate) fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> Word {
         match self {
-            Self::Secret { .. } | Self::Unread { .. } => conditions::SECRET_NOT_FOUND,
-            Self::Key { .. } => conditions::SECRET_KEY_NOT_FOUND,
-            Self::NotText { .. } => conditions::SECRET_INVALID,
-            Self::NoRoom { .. } => conditions::SECRET_TOO_LARGE,
+            Self::Secret { .. } | Self::Unread { .. } => Word::SecretNotFound,
+            Self::Key { .. } => Word::SecretKeyNotFound,
+            Self::NotText { .. } => Word::SecretInvalid,
+            Self::NoRoom { .. } => Word::SecretTooLarge,
         }
     }
 }

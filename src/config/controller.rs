@@ -28,6 +28,9 @@ pub struct ControllerConfig {
         value_parser = request_timeout
     )]
     pub default_timeout: Duration,
+    /// The bound of the intake on open alert groups in a namespace, for the condition that tells of it: as api has it
+    #[arg(long, env = "ONCALL_WEBHOOKS_INTAKE_MAX_OPEN", default_value_t = 5000, value_parser = positive)]
+    pub intake_max_open: usize,
     /// Says what requests may reach.
     #[command(flatten)]
     pub reach: Reach,

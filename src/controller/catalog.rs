@@ -29,27 +29,37 @@ use crate::{
     },
     metrics::{DeliveryMetrics, WebhookSeries},
     rendering::MeasuredEffort,
-    resources::{self, LastRun, Webhook, conditions},
+    resources::{self, LastRun, ResponsePhase, Webhook, conditions},
 };
 
 /// A busy webhook's last run is written no more often than this.
 const LAST_RUN_EVERY: Duration = Duration::from_secs(1);
 
+/// The last run of a webhook, and when one last succeeded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LastRuns {
+    pub(crate) last: LastRun,
+    pub(crate) succeeded: Option<Timestamp>,
+}
+
 /// The last run of a webhook that is not in its status yet.
 #[derive(Debug, Default)]
-pub(crate) struct PendingLastRun(Mutex<(Option<LastRun>, Option<Instant>)>);
+pub(crate) struct PendingLastRun(Mutex<(Option<LastRuns>, Option<Instant>)>);
 
 impl PendingLastRun {
     /// Notes a run. Returns whether no other was waiting to be written.
     pub(crate) fn note(&self, run: LastRun) -> bool {
-        self.0.lock().0.replace(run).is_none()
+        let pending = &mut self.0.lock().0;
+        let succeeded = (run.outcome == ResponsePhase::Succeeded).then_some(run.time);
+        let before = pending.as_ref().and_then(|before| before.succeeded);
+        pending.replace(LastRuns { last: run, succeeded: succeeded.or(before) }).is_none()
     }
 
     /// Takes the run that is to be written, if any.
     ///
     /// # Errors
     /// Another one was written a moment ago: how long to wait.
-    pub(crate) fn take(&self) -> Result<Option<LastRun>, Duration> {
+    pub(crate) fn take(&self) -> Result<Option<LastRuns>, Duration> {
         let (run, written) = &mut *self.0.lock();
         match written.map(|at| LAST_RUN_EVERY.saturating_sub(at.elapsed())) {
             Some(wait) if !wait.is_zero() => Err(wait),
@@ -63,8 +73,41 @@ impl PendingLastRun {
     }
 
     /// Puts back a run that could not be written, unless there is a later one.
-    pub(crate) fn put_back(&self, taken: LastRun) {
-        self.0.lock().0.get_or_insert(taken);
+    pub(crate) fn put_back(&self, taken: LastRuns) {
+        let pending = &mut self.0.lock().0;
+        let later = pending.get_or_insert_with(|| taken.clone());
+        later.succeeded = later.succeeded.or(taken.succeeded);
+    }
+}
+
+/// A number of waiting deliveries is written no more often than this, but with a run.
+pub(crate) const WAITING_EVERY: Duration = Duration::from_secs(15);
+
+/// How many waiting deliveries the status of a webhook shows, and since when.
+#[derive(Debug)]
+pub(crate) struct ShownWaiting(Mutex<(u32, Option<Instant>)>);
+
+impl ShownWaiting {
+    fn of(waiting: u32) -> Self {
+        Self(Mutex::new((waiting, None)))
+    }
+
+    fn shown(&self) -> u32 {
+        self.0.lock().0
+    }
+
+    /// Whether another number may be written for its own sake.
+    pub(crate) fn may_change(&self) -> bool {
+        // The clock that has it looked at is not exact.
+        self.0.lock().1.is_none_or(|written| written.elapsed() >= WAITING_EVERY / 2)
+    }
+
+    /// Notes what the status shows.
+    pub(crate) fn note(&self, waiting: u32) {
+        let mut shown = self.0.lock();
+        if shown.0 != waiting {
+            *shown = (waiting, Some(Instant::now()));
+        }
     }
 }
 
@@ -91,6 +134,8 @@ pub(crate) struct WatchedWebhook {
     pub(crate) check: Check,
     /// Its metrics, which vanish with it.
     pub(crate) series: WebhookSeries,
+    /// How many waiting deliveries its status shows.
+    pub(crate) waiting: Arc<ShownWaiting>,
 }
 
 impl WatchedWebhook {
@@ -184,6 +229,10 @@ impl Catalog {
             effort: MeasuredEffort::default(),
             manifest_faults: ManifestFaults::default(),
             check: Check::default(),
+            waiting: old.map_or_else(
+                || Arc::new(ShownWaiting::of(object.status.as_ref().map_or(0, |status| status.waiting))),
+                |old| Arc::clone(&old.waiting),
+            ),
         });
         let is_new = old.is_none();
         // One of the same name was deleted, and the watch did not show that.
@@ -234,6 +283,17 @@ impl Catalog {
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<WatchedWebhook>> {
         self.namespaces.read().get(namespace)?.by_name.get(name).cloned()
+    }
+
+    /// The webhooks whose statuses show another number of waiting deliveries than `waiting` says, in the form in which it is shown.
+    pub(crate) fn showing_other_waiting(&self, waiting: &HashMap<NamespacedName, u32>) -> Vec<NamespacedName> {
+        let namespaces = self.namespaces.read();
+        let all = namespaces.values().flat_map(|webhooks| webhooks.by_name.values());
+        let shows_other = |webhook: &&Arc<WatchedWebhook>| {
+            let now = waiting.get(&webhook.name).copied().unwrap_or_default();
+            webhook.waiting.shown() != now
+        };
+        all.filter(shows_other).map(|webhook| webhook.name.clone()).collect()
     }
 
     /// Whether there is no webhook of this name and uid any more. One that can't be read may be it.

@@ -8,7 +8,7 @@
 //! ```
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     alert_groups::{AlertGroupWriter, REFUSED, Wanted, Written, create_event, heartbeat_event, timer_event},
+    announcer::{Announcer, Kind, Subject},
     backlog,
     catalog::{Catalog, WatchedWebhook, WebhookChange},
     deliver::{Deliverer, Sent, chance, estimated_weight},
@@ -33,8 +34,8 @@ use super::{
 };
 use crate::{
     core::{
-        alert_groups::AlertGroupWrite,
-        delivery::{Delivery, EventKey, redelivery_value},
+        alert_groups::{AlertGroupWrite, Heard},
+        delivery::{Delivery, DeliverySummary, EventKey, ResponsePhase, redelivery_value},
         dispatch::{Limits, Permit},
         lifecycle::{
             Effect, EventRecord, FoldRecord, FoldedEvent, Found, Input, Lifecycle, Load, Next, Now, Position, Progress,
@@ -50,7 +51,7 @@ use crate::{
         resource_version::{created_in, version_of},
     },
     resources::{
-        AlertGroupEvent, AlertGroupEventSpec, EventPhase, FoldedInto, REDELIVER_ANNOTATION,
+        AlertGroupEvent, AlertGroupEventSpec, EventPhase, FoldedInto, REDELIVER_ANNOTATION, TEMPLATE_FAULT_ANNOTATION,
         conditions::{self, Reason},
     },
 };
@@ -72,6 +73,7 @@ pub(crate) struct Deliveries {
     deliverer: Arc<Deliverer>,
     alert_groups: AlertGroupWriter,
     integrations: Arc<Integrations>,
+    announcer: Announcer,
     tasks: TaskTracker,
     redelivery_reads: Semaphore,
     reviewed: mpsc::UnboundedSender<Event<AlertGroupEvent>>,
@@ -87,7 +89,7 @@ impl Deliveries {
         catalog: Arc<Catalog>,
         history: Arc<History>,
         deliverer: Arc<Deliverer>,
-        (alert_groups, integrations): (AlertGroupWriter, Arc<Integrations>),
+        (alert_groups, integrations, announcer): (AlertGroupWriter, Arc<Integrations>, Announcer),
         limits: Limits,
         memory: usize,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event<AlertGroupEvent>>) {
@@ -98,6 +100,7 @@ impl Deliveries {
             deliverer,
             alert_groups,
             integrations,
+            announcer,
             tasks: TaskTracker::new(),
             redelivery_reads: Semaphore::new(REDELIVERY_READS),
             reviewed,
@@ -165,6 +168,7 @@ impl Deliveries {
                 });
             }
             Effect::CreateHeartbeatEvent(told) => {
+                self.integrations.review(&told.integration);
                 if let Some(event) = self
                     .integrations
                     .facts(&told.integration)
@@ -246,6 +250,16 @@ impl Deliveries {
         self.lifecycle.lock().open_alert_groups(integration)
     }
 
+    /// How many alert groups of a namespace are not resolved.
+    pub(crate) fn open_in(&self, namespace: &str) -> usize {
+        self.lifecycle.lock().open_in(namespace)
+    }
+
+    /// Whether an Integration receives something as often as it should; None if that does not matter.
+    pub(crate) fn heard(&self, integration: &NamespacedName) -> Option<Heard> {
+        self.lifecycle.lock().heard(integration)
+    }
+
     /// Writes an alert group until nothing is left to write.
     async fn write_alert_group(self: Arc<Self>, name: NamespacedName, wanted: Arc<Wanted>) {
         loop {
@@ -322,9 +336,19 @@ impl Deliveries {
         }
     }
 
+    /// Passes on what the intake says of a template of an Integration that failed on an alert.
+    fn note_template_fault(&self, event: &AlertGroupEvent) {
+        let told = event.annotations().get(TEMPLATE_FAULT_ANNOTATION).and_then(|told| told.split_once(' '));
+        let (Some(alert), Some((generation, fault))) = (&event.spec.alert, told) else { return };
+        let (Some(namespace), Ok(generation)) = (event.namespace(), generation.parse()) else { return };
+        let integration = NamespacedName::new(namespace, alert.integration_ref.name.as_str());
+        self.integrations.note_fault(&integration, generation, fault);
+    }
+
     /// An event as the lifecycle sees it, whose data is kept at hand if it will be needed. None if that can't be read. `is_read`
     /// says that the event waited in the API server.
     fn take_in(&self, event: &AlertGroupEvent, is_read: bool) -> Option<SeenEvent> {
+        self.note_template_fault(event);
         let mut seen = seen(event);
         if self.lifecycle.lock().needs_data(&seen, is_read) {
             if seen.request.is_some() {
@@ -387,13 +411,15 @@ impl Deliveries {
             let lifecycle = self.lifecycle.lock();
             (lifecycle.folded(&delivery.event.uid), lifecycle.created(&delivery.event.uid))
         };
+        let group = folded.as_ref().and_then(|folded| folded.name.clone());
         let is_first = delivery.history.count == 0 && delivery.redeliver.is_none();
         let span = span_of(&delivery);
         let next =
             self.send_and_record(&mut delivery, webhook.as_ref(), folded, created.filter(|_| is_first), &mut permit);
         let next = next.instrument(span).await;
-        if let (Next::End(summary), Some(webhook)) = (&next, webhook) {
-            ended::tell(&delivery, &webhook, summary);
+        if let (Next::End(summary), Some(webhook)) = (&next, &webhook) {
+            ended::tell(&delivery, webhook, summary);
+            self.note_failure(&delivery, Some(webhook), summary, group);
         }
         self.handle(Input::AttemptEnded(delivery, permit, next));
     }
@@ -425,11 +451,35 @@ impl Deliveries {
     async fn give_up(self: Arc<Self>, mut delivery: Box<Delivery>) {
         let webhook = self.webhook_of(&delivery);
         let summary = self.deliverer.give_up(&mut delivery, webhook.as_deref()).await;
-        if let Some(webhook) = webhook {
+        if let Some(webhook) = &webhook {
             webhook.series.gave_up();
-            ended::tell(&delivery, &webhook, &summary);
+            ended::tell(&delivery, webhook, &summary);
         }
+        let group = self.lifecycle.lock().folded(&delivery.event.uid).and_then(|folded| folded.name);
+        self.note_failure(&delivery, webhook.as_deref(), &summary, group);
         self.handle(Input::GaveUp(delivery, summary));
+    }
+
+    /// Has told of a delivery that failed for good: of its webhook, and of the AlertGroup whose change it tells of, if it has one.
+    fn note_failure(
+        &self,
+        delivery: &Delivery,
+        webhook: Option<&WatchedWebhook>,
+        summary: &DeliverySummary,
+        group: Option<Arc<str>>,
+    ) {
+        let (ResponsePhase::Failed, Some(webhook)) = (summary.outcome, webhook) else { return };
+        let of_webhook =
+            Subject { kind: Kind::Webhook, name: webhook.name.clone(), uid: Some(Arc::clone(&webhook.uid)) };
+        let of_group = group.map(|name| Subject {
+            kind: Kind::AlertGroup,
+            name: NamespacedName::new(Arc::clone(&delivery.event.namespace), name),
+            uid: None,
+        });
+        let answer = summary.status_code.map_or_else(String::new, |code| format!(" (answered with {code})"));
+        let response = summary.response.as_deref().unwrap_or("that could not be written");
+        let last = format!("WebhookResponse {response} of Webhook {}{answer}", webhook.name.name);
+        self.announcer.gave_up([of_webhook].into_iter().chain(of_group), &last);
     }
 
     async fn read_response(self: Arc<Self>, name: NamespacedName, value: Arc<str>) {
@@ -508,6 +558,16 @@ impl Deliveries {
     /// Whether a webhook's endpoint is taken to be down.
     pub(crate) fn is_failing(&self, webhook: &NamespacedName) -> bool {
         self.lifecycle.lock().is_failing(webhook)
+    }
+
+    /// How many deliveries wait for a webhook.
+    pub(crate) fn waiting_for(&self, webhook: &NamespacedName) -> usize {
+        self.lifecycle.lock().waiting_for(webhook)
+    }
+
+    /// How many deliveries wait for each webhook that has any.
+    pub(crate) fn waiting_by_webhook(&self) -> HashMap<NamespacedName, usize> {
+        self.lifecycle.lock().waiting_by_webhook().map(|(webhook, waiting)| (webhook.clone(), waiting)).collect()
     }
 
     /// Why what a webhook is to send waits in the API server; None if it does not.

@@ -24,7 +24,7 @@ use crate::{
     },
     resources::{
         Alert, AlertGroupEvent, AlertGroupEventSpec, AlertGroupEventStatus, EventAlertGroup, EventPhase, FoldedInto,
-        Manager, REDELIVER_ANNOTATION, User, conditions, set_condition,
+        Manager, REDELIVER_ANNOTATION, User, conditions,
     },
 };
 
@@ -210,11 +210,11 @@ fn with_condition(
     held: bool,
     event: &AlertGroupEvent,
 ) -> AlertGroupEventStatus {
-    let completed = conditions::completed(&status, unknown, held, now());
     status.seen_version = status.seen_version.or_else(|| event.status.as_ref()?.seen_version.clone());
     status.conditions = event.status.as_ref().map(|old| old.conditions.clone()).unwrap_or_default();
-    set_condition(&mut status.conditions, completed);
-    status
+    let mut conditions = std::mem::take(&mut status.conditions);
+    conditions::set_event_conditions(&mut conditions, &status, unknown, held, now());
+    AlertGroupEventStatus { conditions, ..status }
 }
 
 /// The time in the precision that Kubernetes keeps.

@@ -20,10 +20,15 @@ use kube::{
 };
 use parking_lot::{Mutex, RwLock};
 
-use super::{deliveries::Deliveries, events::now, integration_tokens::IntegrationTokens};
+use super::{
+    announcer::{Announcer, Kind, Subject},
+    deliveries::Deliveries,
+    events::now,
+    integration_tokens::IntegrationTokens,
+};
 use crate::{
     core::{
-        alert_groups::IntegrationFacts,
+        alert_groups::{Heard, IntegrationFacts},
         intake::IntegrationTemplates,
         judgement::{self, Fault, FaultKind},
         lifecycle::Input,
@@ -37,8 +42,8 @@ use crate::{
     },
     rendering::RenderingPool,
     resources::{
-        ConditionStatus, EventIntegration, Integration, IntegrationStatus, IntegrationTemplateSources,
-        conditions::{self as reasons, READY, Reason, STALLED},
+        Condition, ConditionStatus, EventIntegration, Integration, IntegrationStatus, IntegrationTemplateSources,
+        conditions::{self as reasons, HEARTBEAT, READY, Reason, SUSPENDED, TEMPLATE_WARNING, TOO_MANY_OPEN},
         set_condition,
     },
 };
@@ -46,10 +51,17 @@ use crate::{
 /// What an Integration receives is told in its status no more often than this.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// Bound on what is told of a template that failed, in characters.
+const FAULT_LIMIT: usize = 1000;
+
 /// What is known of the Integrations.
 pub(crate) struct Integrations {
     known: RwLock<HashMap<NamespacedName, EventIntegration>>,
     received: Mutex<HashMap<NamespacedName, Received>>,
+    /// The first template of each that failed on an alert, with the generation that it is of.
+    faults: Mutex<HashMap<NamespacedName, (i64, String)>>,
+    /// The namespaces that have too many open alert groups.
+    full: Mutex<HashSet<Arc<str>>>,
     changed: mpsc::UnboundedSender<ObjectRef<Integration>>,
 }
 
@@ -65,7 +77,14 @@ impl Integrations {
     /// Also returns those whose statuses may have to change.
     pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Integration>>) {
         let (changed, changes) = mpsc::unbounded();
-        (Arc::new(Self { known: RwLock::default(), received: Mutex::default(), changed }), changes)
+        let integrations = Self {
+            known: RwLock::default(),
+            received: Mutex::default(),
+            faults: Mutex::default(),
+            full: Mutex::default(),
+            changed,
+        };
+        (Arc::new(integrations), changes)
     }
 
     /// What templates see of an Integration; None if it is gone.
@@ -84,6 +103,37 @@ impl Integrations {
         (received.alerts, received.last) = (received.alerts + 1, received.last.max(Some(at)));
         if received.alerts == 1 {
             self.review(name);
+        }
+    }
+
+    /// Notes that a template of this generation of an Integration failed on an alert. One is enough to tell.
+    pub(crate) fn note_fault(&self, name: &NamespacedName, generation: i64, fault: &str) {
+        if !self.known.read().contains_key(name) {
+            return;
+        }
+        let mut faults = self.faults.lock();
+        if faults.get(name).is_none_or(|(known, _)| *known < generation) {
+            // Whoever creates events may say what he likes.
+            faults.insert(name.clone(), (generation, fault.chars().take(FAULT_LIMIT).collect()));
+            self.review(name);
+        }
+    }
+
+    /// Why a template of this generation failed on an alert, if one did.
+    fn fault_on_alert(&self, name: &NamespacedName, generation: Option<i64>) -> Option<Reason> {
+        let faults = self.faults.lock();
+        let (_, fault) = faults.get(name).filter(|(of, _)| Some(*of) == generation)?;
+        Some(reasons::failed_on_payload(fault))
+    }
+
+    /// Takes in whether a namespace has too many open alert groups. Where that changes, its Integrations are looked at.
+    fn note_whether_full(&self, namespace: &Arc<str>, is_full: bool) {
+        let mut full = self.full.lock();
+        let is_news = if is_full { full.insert(Arc::clone(namespace)) } else { full.remove(namespace) };
+        drop(full);
+        if is_news {
+            let of_namespace = |name: &&NamespacedName| name.namespace == *namespace;
+            self.known.read().keys().filter(of_namespace).for_each(|name| self.review(name));
         }
     }
 
@@ -116,6 +166,7 @@ impl Integrations {
     fn remove(&self, name: &NamespacedName) {
         self.known.write().remove(name);
         self.received.lock().remove(name);
+        self.faults.lock().remove(name);
     }
 }
 
@@ -191,6 +242,9 @@ pub(crate) struct Context {
     pub(crate) tokens: Arc<IntegrationTokens>,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) rendering: RenderingPool,
+    pub(crate) announcer: Announcer,
+    /// How many open alert groups a namespace may have before the intake takes no more.
+    pub(crate) max_open: usize,
 }
 
 /// Brings an Integration's status up to date.
@@ -208,6 +262,7 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
         Err(wait) => (Received::default(), Some(wait)),
     };
     let old = integration.status.clone().unwrap_or_default();
+    let old_conditions = old.conditions.clone();
     let fault = match judged(&integration, &old) {
         Some(fault) => fault,
         None => {
@@ -220,7 +275,15 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
         }
     };
     let fault = fault.or_else(|| context.tokens.fault(&name));
-    let mut status = desired(&integration, old, fault.as_ref());
+    let is_full = context.deliveries.open_in(&name.namespace) > context.max_open;
+    context.integrations.note_whether_full(&name.namespace, is_full);
+    let state = State {
+        fault,
+        heard: context.deliveries.heard(&name),
+        fault_on_alert: context.integrations.fault_on_alert(&name, integration.metadata.generation),
+        too_many: is_full.then(|| reasons::too_many_open(context.max_open)),
+    };
+    let mut status = desired(&integration, old, state);
     if wait.is_none() {
         status.alerts += received.alerts;
         status.last_alert_time = status.last_alert_time.max(received.last);
@@ -235,6 +298,11 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
         Err(error) => Err(error),
         Ok(_) => {
             context.integrations.told(&name, &received);
+            let uid = integration.uid().map(Arc::from);
+            let subject = Subject { kind: Kind::Integration, name: name.clone(), uid };
+            for news in reasons::news(&old_conditions, &status.conditions) {
+                context.announcer.announce(&subject, news);
+            }
             Ok(action)
         }
     }
@@ -292,22 +360,39 @@ fn fault(integration: &Integration) -> Option<Reason> {
     (!faults.is_empty()).then(|| reasons::unusable(&faults))
 }
 
-fn desired(integration: &Integration, old: IntegrationStatus, fault: Option<&Reason>) -> IntegrationStatus {
-    let generation = integration.metadata.generation;
+/// How an Integration does.
+struct State {
+    /// Why it can't work, if it can't.
+    fault: Option<Reason>,
+    /// Whether it receives something as often as it should, if it should.
+    heard: Option<Heard>,
+    /// Why a template of its own failed on an alert, if one did that this process knows of.
+    fault_on_alert: Option<Reason>,
+    /// Why it takes no alerts that may open an alert group, if it does not.
+    too_many: Option<Reason>,
+}
+
+fn desired(integration: &Integration, old: IntegrationStatus, state: State) -> IntegrationStatus {
+    let (generation, now) = (integration.metadata.generation, now());
+    let State { fault, heard, fault_on_alert, too_many } = state;
     let mut conditions = old.conditions;
-    let mut set = |type_, status, reason: &Reason| {
-        set_condition(&mut conditions, reason.condition(type_, status, generation, now()));
-    };
-    match fault {
-        None => set(READY, ConditionStatus::True, &reasons::integration_ready(&integration.spec)),
-        Some(reason) => {
-            set(READY, ConditionStatus::False, reason);
-            // For kstatus: it will not get ready by itself.
-            set(STALLED, ConditionStatus::True, reason);
+    let found = fault.as_ref().map_or_else(|| Ok(reasons::integration_ready(&integration.spec)), Err);
+    reasons::set_readiness(&mut conditions, found, generation, now);
+    let suspended = (integration.spec.suspend == Some(true)).then(reasons::integration_suspended);
+    reasons::set_or_remove(&mut conditions, SUSPENDED, suspended.as_ref(), generation, now);
+    reasons::set_or_remove(&mut conditions, TOO_MANY_OPEN, too_many.as_ref(), generation, now);
+    match heard.zip(integration.spec.heartbeat.as_ref()) {
+        None => conditions.retain(|condition| condition.type_ != HEARTBEAT),
+        Some((heard, heartbeat)) => {
+            let (status, reason) = reasons::heartbeat(heard, Duration::from(heartbeat.every.clone()));
+            set_condition(&mut conditions, reason.condition(HEARTBEAT, status, generation, now));
         }
     }
-    if fault.is_none() {
-        conditions.retain(|condition| condition.type_ != STALLED);
+    // What was told of this generation stays, also by an earlier process.
+    let is_told =
+        |condition: &Condition| condition.type_ == TEMPLATE_WARNING && condition.observed_generation == generation;
+    if !conditions.iter().any(is_told) {
+        reasons::set_or_remove(&mut conditions, TEMPLATE_WARNING, fault_on_alert.as_ref(), generation, now);
     }
     let (namespace, name) = (integration.namespace().unwrap_or_default(), integration.name_any());
     IntegrationStatus {

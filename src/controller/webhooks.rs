@@ -1,11 +1,15 @@
-//! Writes the status of Webhooks: the id, whether they are ready and why not, and the last run.
+//! Writes the status of Webhooks: the id, whether they are ready and why not, how they do in one word, and the last run. A status is
+//! written when a condition changes, and no more than once a second for a run; a number of waiting deliveries that changes has it written
+//! every 15 s at most, and seldom as it grows.
 
 use std::sync::{Arc, Weak};
 
 use kube::{ResourceExt, runtime::controller::Action};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    catalog::{Catalog, WatchedWebhook},
+    announcer::{Announcer, Kind, Subject},
+    catalog::{Catalog, LastRuns, WAITING_EVERY, WatchedWebhook},
     check::{self, Asked, Findings},
     deliveries::Deliveries,
     events::now,
@@ -14,11 +18,8 @@ use crate::{
     kubernetes::objects::{self, Objects},
     rendering::RenderingPool,
     resources::{
-        ConditionStatus, Webhook, WebhookStatus,
-        conditions::{
-            self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, READY, Reason, STALLED, SUSPENDED, TEMPLATE_WARNING,
-        },
-        set_condition,
+        Webhook, WebhookStatus,
+        conditions::{self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, Reason, SUSPENDED, TEMPLATE_WARNING, about},
     },
     secrets::Secrets,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) secrets: Secrets,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) rendering: RenderingPool,
+    pub(crate) announcer: Announcer,
 }
 
 /// Brings a webhook's status up to date.
@@ -48,37 +50,65 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
         // It is being found, and then it is due again.
         return Ok(Action::await_change());
     };
+    let (last_runs, action) = match entry.last_run.take() {
+        Ok(last_runs) => (last_runs, Action::await_change()),
+        Err(wait) => (None, Action::requeue(wait)),
+    };
     let state = State {
         findings,
         is_failing: context.deliveries.is_failing(&entry.name),
         backlog: context.deliveries.backlog_of(&entry.name),
+        waiting: about(context.deliveries.waiting_for(&entry.name)),
     };
+    let old = webhook.status.clone().unwrap_or_default();
     let mut status = desired(&webhook, &entry, state);
-    let (last_run, action) = match entry.last_run.take() {
-        Ok(last_run) => (last_run, Action::await_change()),
-        Err(wait) => (None, Action::requeue(wait)),
-    };
-    if last_run.is_some() {
-        status.last_run.clone_from(&last_run);
+    if let Some(LastRuns { last, succeeded }) = last_runs.clone() {
+        status.last_run = Some(last);
+        status.last_success_time = succeeded.or(old.last_success_time);
     }
-    if webhook.status.as_ref() == Some(&status) {
+    if last_runs.is_none() && !entry.waiting.may_change() {
+        status.waiting = old.waiting;
+    }
+    if old == status {
+        entry.waiting.note(status.waiting);
         return Ok(action);
     }
     // What the watch has shown of the last run may be older than what was written.
-    status.last_run.clone_from(&last_run);
+    status.last_run = last_runs.as_ref().map(|runs| runs.last.clone());
+    status.last_success_time = last_runs.as_ref().and_then(|runs| runs.succeeded);
     let result = context.objects.patch_status::<Webhook>(&namespace, &name, None, &status).await;
-    match (result, last_run) {
-        (Ok(_), Some(_)) => entry.last_run.written(),
+    match (result, last_runs) {
+        (Ok(_), last_runs) => {
+            if last_runs.is_some() {
+                entry.last_run.written();
+            }
+            entry.waiting.note(status.waiting);
+            let subject = Subject { kind: Kind::Webhook, name: entry.name.clone(), uid: Some(Arc::clone(&entry.uid)) };
+            for news in reasons::news(&old.conditions, &status.conditions) {
+                context.announcer.announce(&subject, news);
+            }
+        }
         (Err(error), _) if error.is_not_found() => {}
-        (Err(error), last_run) => {
-            if let Some(run) = last_run {
-                entry.last_run.put_back(run);
+        (Err(error), last_runs) => {
+            if let Some(runs) = last_runs {
+                entry.last_run.put_back(runs);
             }
             return Err(error);
         }
-        (Ok(_), None) => {}
     }
     Ok(action)
+}
+
+/// Has the statuses looked at, now and then, of webhooks that show another number of waiting deliveries than there are. Never returns.
+pub(crate) async fn count_waiting(catalog: Arc<Catalog>, deliveries: Arc<Deliveries>) {
+    let mut tick = interval(WAITING_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let waiting =
+            deliveries.waiting_by_webhook().into_iter().map(|(webhook, count)| (webhook, about(count))).collect();
+        catalog.showing_other_waiting(&waiting).iter().for_each(|webhook| deliveries.review(webhook));
+    }
 }
 
 /// Tries a reconciliation that failed again later.
@@ -94,32 +124,24 @@ struct State {
     is_failing: bool,
     /// Why what it is to send waits in the API server, if it does.
     backlog: Option<Reason>,
+    /// How many of its deliveries wait, as a status shows it.
+    waiting: u32,
 }
 
 fn desired(webhook: &Webhook, entry: &WatchedWebhook, state: State) -> WebhookStatus {
-    let State { findings: Findings { fault, warning }, is_failing, backlog } = state;
+    let State { findings: Findings { fault, warning }, is_failing, backlog, waiting } = state;
     let old = webhook.status.clone().unwrap_or_default();
     let mut conditions = old.conditions;
-    let generation = webhook.metadata.generation;
-    let mk = |reason: &Reason, type_, status| reason.condition(type_, status, generation, now());
-    match fault {
-        None => {
-            conditions.retain(|condition| condition.type_ != STALLED);
-            let valid = reasons::valid(entry.webhook.enabled);
-            set_condition(&mut conditions, mk(&valid, READY, ConditionStatus::True));
-        }
-        Some(reason) => {
-            set_condition(&mut conditions, mk(&reason, READY, ConditionStatus::False));
-            // For kstatus: it will not get ready by itself.
-            set_condition(&mut conditions, mk(&reason, STALLED, ConditionStatus::True));
-        }
-    }
+    let (generation, now) = (webhook.metadata.generation, now());
     let held = match (entry.is_gone(), entry.webhook.suspend) {
         _ if entry.is_unreadable() => Some(reasons::webhook_unreadable()),
         (true, _) => Some(reasons::gone()),
         (false, true) => Some(reasons::suspended()),
         (false, false) => None,
     };
+    let enabled = entry.webhook.enabled;
+    let found = fault.as_ref().map_or_else(|| Ok(reasons::valid(enabled, held.as_ref(), is_failing)), Err);
+    reasons::set_readiness(&mut conditions, found, generation, now);
     let down = is_failing.then(reasons::endpoint_failing);
     let insecure = entry.webhook.tls.insecure.then(reasons::verification_skipped);
     for (type_, holds) in [
@@ -129,16 +151,15 @@ fn desired(webhook: &Webhook, entry: &WatchedWebhook, state: State) -> WebhookSt
         (BACKLOGGED, backlog),
         (INSECURE_TLS, insecure),
     ] {
-        match holds {
-            None => conditions.retain(|condition| condition.type_ != type_),
-            Some(reason) => set_condition(&mut conditions, mk(&reason, type_, ConditionStatus::True)),
-        }
+        reasons::set_or_remove(&mut conditions, type_, holds.as_ref(), generation, now);
     }
     WebhookStatus {
         id: Some(entry.webhook.id.clone()),
         observed_generation: generation,
+        state: Some(reasons::webhook_state(&conditions, enabled).to_owned()),
         conditions,
-        last_run: old.last_run,
+        waiting,
+        ..old
     }
 }
 

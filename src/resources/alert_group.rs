@@ -92,12 +92,16 @@ pub struct IntegrationRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertGroupStatus {
+    /// -1 where no operator has written it. Its generation changes with its status, so that a written one has none to observe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// Its id in OnCall's form.
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 200), transform = schema::without_default)]
     pub id: String,
     /// Its state.
     #[serde(default)]
+    #[schemars(transform = schema::without_default)]
     pub state: AlertGroupState,
     /// Its title.
     #[serde(default)]
@@ -253,6 +257,7 @@ impl From<&core::AlertGroup> for AlertGroupStatus {
             user: transition.by.as_deref().map(str::to_owned),
         };
         Self {
+            observed_generation: None,
             id: group.id.to_string(),
             state,
             title: group.title.to_string(),

@@ -1,59 +1,31 @@
 //! The conditions that the operator sets: every type, reason and message. People's scripts and alerts rely on types and
-//! reasons, and kstatus on `Ready` and `Stalled`.
+//! reasons, and kstatus on `Ready`, `Reconciling` and `Stalled`.
 //!
-//! ```text
-//! Webhook          Ready         Valid | TemplateError, URLInvalid, HeadersInvalid,
-//!                                SecretNotFound, SecretKeyNotFound, SecretInvalid, SecretTooLarge
-//!                  Stalled       as Ready, where that is False
-//!                  TemplateWarning  FailsOnEmptyData
-//!                  Suspended     Suspended, Gone, Unreadable
-//!                  Failing       EndpointFailing
-//!                  Backlogged    ShareUsedUp, NamespaceShareUsedUp
-//!                  InsecureTLS   VerificationSkipped
-//! Integration      Ready         Valid | TemplateError, SecretNotFound, SecretKeyNotFound, SecretInvalid, SecretTooLarge,
-//!                                TokenShared
-//!                  Stalled       as Ready, where that is False
-//! AlertGroupEvent  Completed     Delivered, NothingMatched, SomeFailed, WebhookNotFound, NotApplicable | Delivering, WebhookUnreadable,
-//!                                Unreadable
-//! ```
+//! The list of them is in [`words`], and for people in `docs/status.md`; what a change of them tells people is in [`news`].
 
-use std::{borrow::Cow, fmt::Display};
+mod event;
+mod news;
+mod state;
+mod words;
+
+use std::{borrow::Cow, fmt::Display, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{AlertGroupEventStatus, Condition, ConditionStatus, EventPhase, IntegrationSpec};
+pub(crate) use self::{
+    event::{event_unreadable, set_event_conditions},
+    news::{News, news},
+    state::{about, webhook_state},
+    words::{
+        BACKLOGGED, COMPLETED, FAILED, FAILING, HEARTBEAT, INSECURE_TLS, READY, RECONCILING, STALLED, SUCCEEDED,
+        SUSPENDED, TEMPLATE_WARNING, TOO_MANY_OPEN, Word,
+    },
+};
+use super::{Condition, ConditionStatus, IntegrationSpec, set_condition};
 use crate::core::{
-    alert_groups::Verdict,
+    alert_groups::Heard,
     judgement::{Fault, FaultKind},
 };
-
-/// Of a Webhook: whether it can work, as far as that can be told without an event: its templates, its URL, its Secrets.
-pub(crate) const READY: &str = "Ready";
-/// Of a Webhook: it will not get ready by itself.
-pub(crate) const STALLED: &str = "Stalled";
-/// Of a Webhook: a template may fail, though not with all data.
-pub(crate) const TEMPLATE_WARNING: &str = "TemplateWarning";
-/// Of a Webhook: its deliveries wait.
-pub(crate) const SUSPENDED: &str = "Suspended";
-/// Of a Webhook: its endpoint is taken to be down.
-pub(crate) const FAILING: &str = "Failing";
-/// Of a Webhook: what it is to send waits in the API server.
-pub(crate) const BACKLOGGED: &str = "Backlogged";
-/// Of a Webhook: the certificate of its receiver is not verified.
-pub(crate) const INSECURE_TLS: &str = "InsecureTLS";
-/// Of an AlertGroupEvent: whether the runs of all its webhooks have ended.
-pub(crate) const COMPLETED: &str = "Completed";
-
-/// The reason of `Ready` where a Secret is missing or lacks the label.
-pub(crate) const SECRET_NOT_FOUND: &str = "SecretNotFound";
-/// The reason of `Ready` where a Secret lacks a key.
-pub(crate) const SECRET_KEY_NOT_FOUND: &str = "SecretKeyNotFound";
-/// The reason of `Ready` where there is no room for the value of a Secret in the namespace's share of memory.
-pub(crate) const SECRET_TOO_LARGE: &str = "SecretTooLarge";
-/// The reason of `Ready` where the value in a Secret can't be used.
-pub(crate) const SECRET_INVALID: &str = "SecretInvalid";
-/// The reason of `Suspended` where the receiver answered 410.
-const GONE: &str = "Gone";
 
 /// Bound on a message that is put together from others, in characters.
 const MESSAGE_LIMIT: usize = 4000;
@@ -62,7 +34,7 @@ const MESSAGE_LIMIT: usize = 4000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reason {
     /// One CamelCase word, for programs.
-    word: &'static str,
+    word: Word,
     /// A sentence, for people.
     message: Cow<'static, str>,
 }
@@ -71,10 +43,10 @@ impl Reason {
     /// The word for programs.
     #[cfg(test)]
     pub(crate) fn word(&self) -> &'static str {
-        self.word
+        self.word.as_str()
     }
 
-    fn new(word: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {
         Self { word, message: message.into() }
     }
 
@@ -91,21 +63,70 @@ impl Reason {
             status,
             observed_generation: generation,
             last_transition_time: time,
-            reason: self.word.to_owned(),
+            reason: self.word.as_str().to_owned(),
             message: self.message.clone().into_owned(),
         }
     }
 }
 
-/// `Ready`: nothing is wrong.
-pub(crate) fn valid(enabled: bool) -> Reason {
-    Reason::new("Valid", if enabled { "Runs when its trigger fires" } else { "Disabled: never runs" })
+/// `Ready`: nothing is wrong with the manifest. `held` says that what it is to send waits, `is_failing` that its endpoint fails: each has
+/// its own condition.
+pub(crate) fn valid(enabled: bool, held: Option<&Reason>, is_failing: bool) -> Reason {
+    let message = match (enabled, held.map(|held| held.word)) {
+        (false, _) => "Disabled: never runs",
+        (true, Some(Word::Gone)) => "Can work, but its receiver wants no more: see the condition Suspended",
+        (true, Some(_)) => "Can work, but is suspended: see the condition Suspended",
+        (true, None) if is_failing => "Can work, but its endpoint fails: see the condition Failing",
+        (true, None) => "Runs when its trigger fires",
+    };
+    Reason::new(Word::Valid, message)
+}
+
+/// Brings `Ready`, `Reconciling` and `Stalled` to what was found: a fault, or that all is well. A fault of the manifest itself stays until
+/// that is changed; what lies in a Secret may be mended without it.
+pub(crate) fn set_readiness(
+    conditions: &mut Vec<Condition>,
+    found: Result<Reason, &Reason>,
+    generation: Option<i64>,
+    time: Timestamp,
+) {
+    let others = match &found {
+        Ok(_) => [RECONCILING, STALLED].as_slice(),
+        Err(fault) if words::is_of_manifest(fault.word) => &[RECONCILING],
+        Err(_) => &[STALLED],
+    };
+    conditions.retain(|condition| !others.contains(&&*condition.type_));
+    let mut set = |type_, status, reason: &Reason| {
+        set_condition(conditions, reason.condition(type_, status, generation, time));
+    };
+    match found {
+        Ok(reason) => set(READY, ConditionStatus::True, &reason),
+        Err(fault) => {
+            set(READY, ConditionStatus::False, fault);
+            let why = if words::is_of_manifest(fault.word) { STALLED } else { RECONCILING };
+            set(why, ConditionStatus::True, fault);
+        }
+    }
+}
+
+/// Has a condition hold for a reason, or takes it away.
+pub(crate) fn set_or_remove(
+    conditions: &mut Vec<Condition>,
+    type_: &str,
+    reason: Option<&Reason>,
+    generation: Option<i64>,
+    time: Timestamp,
+) {
+    match reason {
+        None => conditions.retain(|condition| condition.type_ != type_),
+        Some(reason) => set_condition(conditions, reason.condition(type_, ConditionStatus::True, generation, time)),
+    }
 }
 
 /// `Ready` of an Integration: nothing is wrong.
 pub(crate) fn integration_ready(spec: &IntegrationSpec) -> Reason {
     Reason::new(
-        "Valid",
+        Word::Valid,
         match (spec.suspend, &spec.token_secret_ref) {
             (Some(true), _) => "Suspended: takes no alerts until spec.suspend is lifted",
             (_, None) => {
@@ -119,16 +140,16 @@ pub(crate) fn integration_ready(spec: &IntegrationSpec) -> Reason {
 /// `Ready`: these faults, of which there is at least one, let no request be made. Each has its field of the spec and its line.
 pub(crate) fn unusable(faults: &[Fault]) -> Reason {
     let word = match faults.first().map(|fault| fault.kind) {
-        Some(FaultKind::Url) => "URLInvalid",
-        Some(FaultKind::Headers) => "HeadersInvalid",
-        Some(FaultKind::Template | FaultKind::EmptyData) | None => "TemplateError",
+        Some(FaultKind::Url) => Word::URLInvalid,
+        Some(FaultKind::Headers) => Word::HeadersInvalid,
+        Some(FaultKind::Template | FaultKind::EmptyData) | None => Word::TemplateError,
     };
     Reason::new(word, listed(faults, ""))
 }
 
 /// `TemplateWarning`: these templates fail on empty data, and may work on that of events.
 pub(crate) fn fails_on_empty_data(faults: &[Fault]) -> Reason {
-    Reason::new("FailsOnEmptyData", listed(faults, "fails on empty data, and OnCall's API would refuse it: "))
+    Reason::new(Word::FailsOnEmptyData, listed(faults, "fails on empty data, and OnCall's API would refuse it: "))
 }
 
 /// The faults one after the other, each behind its place and `what`.
@@ -143,40 +164,80 @@ fn listed(faults: &[Fault], what: &str) -> String {
     messages.join("; ").chars().take(MESSAGE_LIMIT).collect()
 }
 
-/// `Ready`: a field of the spec names a Secret that can't be read. `word` is one of the reasons above.
-pub(crate) fn secret_unavailable(word: &'static str, field: &str, why: &impl Display) -> Reason {
+/// `Ready`: a field of the spec names a Secret that can't be read. `word` says why.
+pub(crate) fn secret_unavailable(word: Word, field: &str, why: &impl Display) -> Reason {
     Reason::new(word, format!("spec.{field}: {why}"))
 }
 
 /// `Ready`: the value that is to sign the requests is no signing key.
 pub(crate) fn signing_key_invalid(secret: &str, key: &str, why: &impl Display) -> Reason {
-    Reason::new(SECRET_INVALID, format!("spec.signing: Key '{key}' of Secret '{secret}': {why}"))
+    Reason::new(Word::SecretInvalid, format!("spec.signing: Key '{key}' of Secret '{secret}': {why}"))
 }
 
 /// `Ready`: certificates or keys in Secrets can't be used. `why` begins with the field.
 pub(crate) fn tls_invalid(why: &impl Display) -> Reason {
-    Reason::new(SECRET_INVALID, format!("spec.{why}"))
+    Reason::new(Word::SecretInvalid, format!("spec.{why}"))
 }
 
 /// `Ready` of an Integration: its token in a Secret can't be used.
 pub(crate) fn token_invalid(secret: &str, key: &str, why: &impl Display) -> Reason {
-    Reason::new(SECRET_INVALID, format!("spec.tokenSecretRef: Key '{key}' of Secret '{secret}': {why}"))
+    Reason::new(Word::SecretInvalid, format!("spec.tokenSecretRef: Key '{key}' of Secret '{secret}': {why}"))
 }
 
 /// `Ready` of an Integration: its token is not its own alone.
 pub(crate) fn token_shared(why: &str) -> Reason {
-    Reason::new("TokenShared", format!("spec.tokenSecretRef: {why}"))
+    Reason::new(Word::TokenShared, format!("spec.tokenSecretRef: {why}"))
+}
+
+/// `Suspended` of an Integration: by people.
+pub(crate) fn integration_suspended() -> Reason {
+    Reason::new(Word::Suspended, "spec.suspend: senders are told to try again later")
+}
+
+/// `Heartbeat` of an Integration that is to receive something every so often: the status, and why.
+pub(crate) fn heartbeat(heard: Heard, every: Duration) -> (ConditionStatus, Reason) {
+    let every = every.as_secs();
+    match heard {
+        Heard::Received => (
+            ConditionStatus::True,
+            Reason::new(Word::Received, format!("Something was received within {every} s (spec.heartbeat.every)")),
+        ),
+        Heard::Missed => (
+            ConditionStatus::False,
+            Reason::new(Word::Missed, format!("Nothing was received for more than {every} s (spec.heartbeat.every)")),
+        ),
+        Heard::Nothing => (
+            ConditionStatus::Unknown,
+            Reason::new(Word::NothingReceived, "Nothing was ever received, so that nothing is missed"),
+        ),
+    }
+}
+
+/// `TemplateWarning` of an Integration: a template of its own failed on an alert that was received.
+pub(crate) fn failed_on_payload(fault: &str) -> Reason {
+    let message = format!("The template of the type was used, since on an alert its own failed: {fault}");
+    Reason::new(Word::FailedOnPayload, message.chars().take(MESSAGE_LIMIT).collect::<String>())
+}
+
+/// `TooManyOpenAlertGroups` of an Integration: its namespace has `limit` of them.
+pub(crate) fn too_many_open(limit: usize) -> Reason {
+    Reason::new(
+        Word::LimitReached,
+        format!(
+            "The namespace has {limit} open alert groups or more: senders are told to try again later, until some are resolved"
+        ),
+    )
 }
 
 /// `Suspended`: by people.
 pub(crate) fn suspended() -> Reason {
-    Reason::new("Suspended", "spec.suspend: what it is to send waits until this is lifted")
+    Reason::new(Word::Suspended, "spec.suspend: what it is to send waits until this is lifted")
 }
 
 /// `Suspended`: by the receiver.
 pub(crate) fn gone() -> Reason {
     Reason::new(
-        GONE,
+        Word::Gone,
         "The receiver answered 410: it wants no more of this. Change the Webhook and what waits is sent; delete it and it is \
          not",
     )
@@ -187,7 +248,7 @@ pub(crate) fn is_gone(conditions: &[Condition], generation: Option<i64>) -> bool
     conditions.iter().any(|condition| {
         condition.type_ == SUSPENDED
             && condition.status == ConditionStatus::True
-            && condition.reason == GONE
+            && condition.reason == Word::Gone.as_str()
             && condition.observed_generation == generation
     })
 }
@@ -195,7 +256,7 @@ pub(crate) fn is_gone(conditions: &[Condition], generation: Option<i64>) -> bool
 /// `Suspended`: a Webhook was changed so that it can't be read.
 pub(crate) fn webhook_unreadable() -> Reason {
     Reason::new(
-        "Unreadable",
+        Word::Unreadable,
         "It was changed to what this version of the operator can't read (its log says why): what it is to send waits",
     )
 }
@@ -203,7 +264,7 @@ pub(crate) fn webhook_unreadable() -> Reason {
 /// `Failing`.
 pub(crate) fn endpoint_failing() -> Reason {
     Reason::new(
-        "EndpointFailing",
+        Word::EndpointFailing,
         "Failed some times in a row: tried with one delivery at a time until it answers; the WebhookResponses say how it \
          failed",
     )
@@ -212,7 +273,7 @@ pub(crate) fn endpoint_failing() -> Reason {
 /// `Backlogged`: new events of the namespace wait.
 pub(crate) fn namespace_backlogged() -> Reason {
     Reason::new(
-        "NamespaceShareUsedUp",
+        Word::NamespaceShareUsedUp,
         "The namespace's share of the operator's memory is used up: its new events wait in the API server, in order, until what \
          was before them is sent",
     )
@@ -221,7 +282,7 @@ pub(crate) fn namespace_backlogged() -> Reason {
 /// `Backlogged`: what waits for this webhook does.
 pub(crate) fn backlogged() -> Reason {
     Reason::new(
-        "ShareUsedUp",
+        Word::ShareUsedUp,
         "The webhook's share of the operator's memory is used up: what it is to send waits in the API server, in order, until \
          what was before it is sent",
     )
@@ -230,82 +291,14 @@ pub(crate) fn backlogged() -> Reason {
 /// `InsecureTLS`.
 pub(crate) fn verification_skipped() -> Reason {
     Reason::new(
-        "VerificationSkipped",
+        Word::VerificationSkipped,
         "spec.tls.insecureSkipVerify: whoever is on the way can read and change what is sent",
     )
-}
-
-/// `Completed`, for an event with this status. `unknown` are the webhookRefs that no webhook answers to; `held` says that it
-/// waits for a webhook that can't be read.
-pub(crate) fn completed(status: &AlertGroupEventStatus, unknown: &[String], held: bool, time: Timestamp) -> Condition {
-    let AlertGroupEventStatus { phase, matched, succeeded, failed, skipped, verdict, .. } = status;
-    if *verdict == Some(Verdict::NotApplicable) && *phase == EventPhase::Completed {
-        let why = match &status.alert_group_ref {
-            Some(group) => format!("AlertGroup {} was in no state for it", group.name),
-            None => "There is no such AlertGroup".to_owned(),
-        };
-        let reason = Reason::new("NotApplicable", format!("{why}: nothing was changed, and nothing is sent"));
-        return reason.condition(COMPLETED, ConditionStatus::True, None, time);
-    }
-    let (holds, word) = match (phase, matched, failed) {
-        (EventPhase::Completed, _, _) if !unknown.is_empty() => (ConditionStatus::True, "WebhookNotFound"),
-        (EventPhase::Completed, 0, _) => (ConditionStatus::True, "NothingMatched"),
-        (EventPhase::Completed, _, 0) => (ConditionStatus::True, "Delivered"),
-        (EventPhase::Completed, _, _) => (ConditionStatus::True, "SomeFailed"),
-        _ if held => (ConditionStatus::False, "WebhookUnreadable"),
-        _ => (ConditionStatus::False, "Delivering"),
-    };
-    let mut message = format!("{matched} webhooks: {succeeded} succeeded, {failed} failed, {skipped} skipped");
-    if !unknown.is_empty() {
-        message.push_str(&format!(
-            "; spec.webhookRefs names {}, which is no enabled Webhook of this trigger type and integration",
-            unknown.join(", ")
-        ));
-    }
-    if held {
-        message.push_str(
-            "; this version of the operator can't read a Webhook of the namespace, which the event may be for (its log says \
-             which and why)",
-        );
-    }
-    Reason::new(word, message).condition(COMPLETED, holds, None, time)
-}
-
-/// `Completed`, for an event that can't be read.
-pub(crate) fn event_unreadable(error: &str, time: Timestamp) -> Condition {
-    let reason = Reason::new(
-        "Unreadable",
-        format!(
-            "Nothing is sent, since the operator can't read the event: {error}. \
-             Make it anew so that it can; spec.alertPayload may be nested 125 deep"
-        ),
-    );
-    reason.condition(COMPLETED, ConditionStatus::False, None, time)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_event_is_completed_with_what_came_of_its_webhooks() {
-        let status = |phase, matched, failed| AlertGroupEventStatus { phase, matched, failed, ..Default::default() };
-        let (delivering, completed) = (EventPhase::Delivering, EventPhase::Completed);
-        let cases: [(_, &[&str], _, _); 7] = [
-            (status(delivering, 2, 1), &[], false, (ConditionStatus::False, "Delivering")),
-            (status(delivering, 0, 0), &[], true, (ConditionStatus::False, "WebhookUnreadable")),
-            (status(completed, 2, 0), &[], false, (ConditionStatus::True, "Delivered")),
-            (status(completed, 2, 0), &[], true, (ConditionStatus::True, "Delivered")),
-            (status(completed, 2, 1), &[], false, (ConditionStatus::True, "SomeFailed")),
-            (status(completed, 0, 0), &[], false, (ConditionStatus::True, "NothingMatched")),
-            (status(completed, 2, 1), &["one"], false, (ConditionStatus::True, "WebhookNotFound")),
-        ];
-        for (status, unknown, held, expected) in cases {
-            let unknown: Vec<String> = unknown.iter().map(|name| (*name).to_owned()).collect();
-            let condition = super::completed(&status, &unknown, held, Timestamp::UNIX_EPOCH);
-            assert_eq!((condition.status, &*condition.reason), expected, "{status:?} {unknown:?} {held}");
-        }
-    }
 
     #[test]
     fn a_webhook_is_gone_only_in_the_generation_that_the_receiver_refused() {
@@ -346,7 +339,7 @@ mod tests {
             ),
         ];
         for (reason, word, message) in cases {
-            assert_eq!((reason.word, &*reason.message), (word, message));
+            assert_eq!((reason.word(), &*reason.message), (word, message));
         }
         let long = unusable(&[fault("url", None, FaultKind::Template, &"é".repeat(2 * MESSAGE_LIMIT))]);
         assert_eq!(long.message.chars().count(), MESSAGE_LIMIT);

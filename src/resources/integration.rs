@@ -59,6 +59,13 @@ pub(super) const RULES: [(&str, Rule); 2] = [
         description = "When it last received an alert."
     ),
     printcolumn(
+        name = "Heartbeat",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.conditions[?(@.type==\"Heartbeat\")].reason",
+        description = "Whether it receives something as often as it should."
+    ),
+    printcolumn(
         name = "ID",
         type_ = "string",
         priority = 1,
@@ -73,7 +80,7 @@ pub(super) const RULES: [(&str, Rule); 2] = [
         description = "Where on the API's address it receives alerts, with a token in the header Authorization."
     ),
     printcolumn(
-        name = "Status",
+        name = "Message",
         type_ = "string",
         priority = 1,
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -190,7 +197,8 @@ pub struct IntegrationStatus {
     /// The generation of the spec that the conditions were found for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready says whether all its templates can work, and its token is there.
+    /// Ready says whether all its templates can work, and its token is there. Heartbeat is there where spec.heartbeat is, and False while
+    /// nothing comes. TemplateWarning is there since a template failed on an alert, until the manifest is changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

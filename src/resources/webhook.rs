@@ -70,7 +70,6 @@ const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook
     selectable = ".status.id",
     printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.triggerType", description = "What fires it."),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", description = "Where it sends, as written."),
-    printcolumn(name = "Enabled", type_ = "boolean", json_path = ".spec.enabled", description = "Whether it runs."),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -78,10 +77,37 @@ const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook
         description = "Whether its templates and its URL can work and its Secrets are there."
     ),
     printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.state",
+        description = "Who is in trouble: Ready, or what is wrong."
+    ),
+    printcolumn(
         name = "Last",
         type_ = "string",
         json_path = ".status.lastRun.outcome",
         description = "Outcome of the last run."
+    ),
+    printcolumn(
+        name = "Waiting",
+        type_ = "integer",
+        priority = 1,
+        json_path = ".status.waiting",
+        description = "About how many of its deliveries wait."
+    ),
+    printcolumn(
+        name = "Last Success",
+        type_ = "date",
+        priority = 1,
+        json_path = ".status.lastSuccessTime",
+        description = "When a run last succeeded."
+    ),
+    printcolumn(
+        name = "Enabled",
+        type_ = "boolean",
+        priority = 1,
+        json_path = ".spec.enabled",
+        description = "Whether it runs."
     ),
     printcolumn(
         name = "ID",
@@ -105,7 +131,7 @@ const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook
         description = "When it last ran."
     ),
     printcolumn(
-        name = "Status",
+        name = "Message",
         type_ = "string",
         priority = 1,
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -417,9 +443,22 @@ pub struct WebhookStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// How it does, in one word: Ready, Disabled, Failing or Backlogged, or the reason for which it is not ready or sends nothing, such as
+    /// TemplateError, Suspended or Gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub state: Option<String>,
+    /// About how many of its deliveries wait: for their turn, their next attempt, or the webhook. Up to 9 exactly, else with the first
+    /// digit alone; looked at every 15 s. What waits in the API server (condition Backlogged) is not counted.
+    #[serde(default)]
+    pub waiting: u32,
     /// The last run that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
+    /// When a run last succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub last_success_time: Option<Timestamp>,
 }
 
 /// One run of a webhook, in short.

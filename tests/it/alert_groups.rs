@@ -293,7 +293,7 @@ async fn an_integration_says_what_it_received_and_which_templates_can_not_work()
     integration(&world, "prometheus", json!({"type": "alertmanager", "templates": {"title": "{{ payload.x }}"}})).await;
     let status = world
         .object_that("its status is written", "prometheus", |integration: Option<&Integration>| {
-            integration?.status.clone()
+            integration?.status.clone().filter(|status| status.id.is_some())
         })
         .await;
     let id = oncall_webhooks::core::id::integration_id(&world.namespace, "prometheus");
@@ -330,16 +330,30 @@ async fn a_heartbeat_that_is_missing_opens_an_alert_group_and_what_comes_then_re
     integration(&world, "prometheus", json!({"type": "alertmanager", "heartbeat": {"every": "10s"}})).await;
     world.seen_webhook("missing", "alert group created", json!({})).await;
     world.seen_webhook("back", "resolve", json!({})).await;
+    heard(&world, "Unknown", "NothingReceived").await;
     let heartbeat = json!({"alert": {"integrationRef": {"name": "prometheus"}, "action": "heartbeat"}});
     event(&world, "beat", heartbeat.clone()).await;
     removed(&world, "beat").await;
+    heard(&world, "True", "Received").await;
     let opened = distinct(&world, 1).await;
     assert_eq!(opened, ["/missing"]);
     let title = |body: &str| serde_json::from_str::<Value>(body).expect("JSON")["alert_group"]["title"].clone();
     assert_eq!(title(&world.receiver.received()[0].body), json!("prometheus: no heartbeat"));
+    heard(&world, "False", "Missed").await;
     event(&world, "beat-again", heartbeat).await;
     assert_eq!(distinct(&world, 2).await[1], "/back");
     removed(&world, "beat-again").await;
+    heard(&world, "True", "Received").await;
+}
+
+/// Waits until the condition Heartbeat of the Integration is this.
+async fn heard(world: &World, status: &str, reason: &str) {
+    let expected = ("Heartbeat".to_owned(), status.to_owned(), reason.to_owned());
+    world
+        .object_that("the heartbeat is told", "prometheus", |integration: Option<&Integration>| {
+            reasons(&integration?.status.as_ref()?.conditions).contains(&expected).then_some(())
+        })
+        .await;
 }
 
 /// Type, status and reason of each condition.

@@ -50,6 +50,7 @@ const VERBS: [&str; 10] =
 /// The rights of the operator, as `resource: verbs`.
 const OPERATOR: &str = "
 discovery.k8s.io/endpointslices: get list
+events.k8s.io/events: create patch
 oncall.dev/alertgroupevents: get list watch create delete attribute
 oncall.dev/alertgroupevents/status: update
 oncall.dev/alertgroups: get list watch create patch delete

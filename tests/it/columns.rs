@@ -25,16 +25,32 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
     .await;
 
     let webhooks = cells(&last);
-    assert_eq!(webhooks[0], ["NAME", "TRIGGER", "URL", "ENABLED", "READY", "LAST", "AGE"]);
+    assert_eq!(webhooks[0], ["NAME", "TRIGGER", "URL", "READY", "STATUS", "LAST", "AGE"]);
     let url = format!("{}/jira", world.receiver.url());
-    assert_eq!(webhooks[1][..6], ["jira", "alert group created", &url, "true", "True", "Succeeded"]);
+    assert_eq!(webhooks[1][..6], ["jira", "alert group created", &url, "True", "Ready", "Succeeded"]);
 
     let wide = cells(&world.kubectl(&["get", "wh", "-o", "wide"]).await);
+    let columns = [
+        "NAME",
+        "TRIGGER",
+        "URL",
+        "READY",
+        "STATUS",
+        "LAST",
+        "WAITING",
+        "LAST SUCCESS",
+        "ENABLED",
+        "ID",
+        "METHOD",
+        "LAST RUN",
+        "MESSAGE",
+        "AGE",
+    ];
+    assert_eq!(wide[0], columns);
     assert_eq!(
-        wide[0],
-        ["NAME", "TRIGGER", "URL", "ENABLED", "READY", "LAST", "ID", "METHOD", "LAST RUN", "STATUS", "AGE"]
+        (&*wide[1][6], &*wide[1][8], &*wide[1][10], &*wide[1][12]),
+        ("0", "true", "PUT", "Runs when its trigger fires")
     );
-    assert_eq!(wide[1][7], "PUT");
 
     let responses = cells(&world.kubectl(&["get", "whr"]).await);
     assert_eq!(responses[0], ["NAME", "WEBHOOK", "EVENT", "PHASE", "CODE", "ATTEMPTS", "AGE"]);

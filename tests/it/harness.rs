@@ -344,8 +344,8 @@ impl World {
     /// Creates a webhook and waits until the operator has seen it.
     pub(crate) async fn seen_webhook(&self, name: &str, trigger: &str, spec: Value) -> Webhook {
         self.webhook(name, trigger, spec).await;
-        let has_status = |webhook: Option<&Webhook>| webhook.filter(|webhook| webhook.status.is_some()).cloned();
-        self.object_that("the webhook has a status", name, has_status).await
+        let seen = |webhook: Option<&Webhook>| webhook.filter(|webhook| is_seen(webhook)).cloned();
+        self.object_that("the operator has seen the webhook", name, seen).await
     }
 
     /// Creates an AlertGroupEvent; `spec` adds to the type and the id of the alert group.
@@ -431,6 +431,11 @@ impl World {
         let objects = self.kubectl(&["get", "webhooks,agev,whr,events", "-o", "yaml"]).await;
         format!("{objects}{}", self.operator.as_ref().map(Operator::log).unwrap_or_default())
     }
+}
+
+/// Whether the operator has seen a webhook as it is.
+pub(crate) fn is_seen(webhook: &Webhook) -> bool {
+    webhook.status.as_ref().is_some_and(|status| status.observed_generation == webhook.metadata.generation)
 }
 
 /// A file that is removed when it is dropped.

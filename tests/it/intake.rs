@@ -97,7 +97,7 @@ impl Source {
     }
 
     /// Waits until a body is answered as it should be, which sources that come again would wait for too.
-    async fn answered(&self, path: &str, body: &str, expected: (u16, &str)) {
+    pub(crate) async fn answered(&self, path: &str, body: &str, expected: (u16, &str)) {
         eventually("it is answered as it should be", || async {
             (self.post(path, body).await.both() == expected).then_some(())
         })

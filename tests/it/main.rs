@@ -4,6 +4,7 @@
 
 mod alert_groups;
 mod alertmanager;
+mod announcements;
 mod bounds;
 mod chart;
 mod chart_lifecycle;

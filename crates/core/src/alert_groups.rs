@@ -28,7 +28,7 @@ use self::heartbeats::Heartbeats;
 pub use self::{
     fold::{AlertReport, ChangeRequest, FoldRequest, Folded, Until, Verdict},
     group::{Act, AlertGroup, AlertGroupState, Escalation, EventReference, Position, Silence, Transition},
-    heartbeats::HeartbeatEvent,
+    heartbeats::{Heard, HeartbeatEvent},
     timers::{Timer, TimerKind},
 };
 use crate::{
@@ -275,17 +275,19 @@ impl AlertGroups {
 
     /// Takes in that an Integration has received something. Returns the event that tells so, if it had not for too long.
     pub fn received(&mut self, integration: &NamespacedName, at: Timestamp) -> Option<HeartbeatEvent> {
-        let key = (Arc::clone(&integration.name), Arc::from(HEARTBEAT_GROUPING_ID));
-        let is_open = || {
-            let of_namespace = self.namespaces.get(&integration.namespace)?;
-            let groups = of_namespace.by_key.get(&key)?.iter().filter_map(|name| of_namespace.groups.get(name));
-            groups.map(|known| &known.group).find(|group| group.is_open_for_grouping).map(AlertGroup::created_at)
-        };
         // The same for all that is received until the event is folded.
-        let opened = is_open();
+        let opened = self.missed_heartbeat(integration);
         self.heartbeats.received(integration, at);
         let at = opened.filter(|opened| *opened <= at)?;
         Some(HeartbeatEvent { integration: integration.clone(), heartbeat: Heartbeat::Restored, at })
+    }
+
+    /// When the alert group was opened that tells of a heartbeat that is missing; None if there is none.
+    fn missed_heartbeat(&self, integration: &NamespacedName) -> Option<Timestamp> {
+        let key = (Arc::clone(&integration.name), Arc::from(HEARTBEAT_GROUPING_ID));
+        let of_namespace = self.namespaces.get(&integration.namespace)?;
+        let groups = of_namespace.by_key.get(&key)?.iter().filter_map(|name| of_namespace.groups.get(name));
+        groups.map(|known| &known.group).find(|group| group.is_open_for_grouping).map(AlertGroup::created_at)
     }
 
     /// Takes in that the event that tells of a heartbeat could not be created: a missing one is told again.
@@ -344,6 +346,19 @@ impl AlertGroups {
             let stored = of_namespace.groups.values().filter(|known| !known.written_alert.is_empty());
             stored.map(|known| NamespacedName::new(Arc::clone(namespace), Arc::clone(&known.group.name)))
         })
+    }
+
+    /// Whether an Integration receives something as often as it should; None if that does not matter.
+    pub fn heard(&self, integration: &NamespacedName) -> Option<Heard> {
+        let heard = self.heartbeats.heard(integration)?;
+        // What an earlier process missed.
+        let is_missed = heard == Heard::Received && self.missed_heartbeat(integration).is_some();
+        Some(if is_missed { Heard::Missed } else { heard })
+    }
+
+    /// How many alert groups of a namespace are not resolved.
+    pub fn open_in(&self, namespace: &str) -> usize {
+        self.namespaces.get(namespace).map_or(0, |of_namespace| of_namespace.open.values().sum())
     }
 
     /// How many alert groups of an Integration are not resolved.

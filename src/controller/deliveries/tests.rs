@@ -85,8 +85,14 @@ impl Setting {
         let (deliverer, _) = Deliverer::new(parts);
         let catalog = Arc::new(Catalog::default());
         let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1 << 20 };
-        let (deliveries, ended) =
-            Deliveries::new(Arc::clone(&catalog), history, deliverer, (groups, integrations), limits, 1 << 20);
+        let (deliveries, ended) = Deliveries::new(
+            Arc::clone(&catalog),
+            history,
+            deliverer,
+            (groups, integrations, Announcer::new().0),
+            limits,
+            1 << 20,
+        );
         Self { catalog, deliveries, calls, _ended: ended }
     }
 

@@ -6,38 +6,23 @@ use futures::{StreamExt, channel::mpsc};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    runtime::events::{Event, EventType},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::tokens::SecretProblem;
-use crate::errors::error_chain;
+use crate::kubernetes::events::EventWriter;
 
 /// Bound on the problems that wait to be told; more of them stand in the log alone.
 pub(crate) const QUEUE: usize = 64;
 /// The time between two Events. Whoever changes Secrets all the time makes no more of them.
 const PACE: Duration = Duration::from_millis(100);
-/// Bound on the writing of one Event.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Writes an Event of each problem that comes. The same one again within some minutes only raises the Event's count.
+/// Writes an Event of each problem that comes.
 pub(crate) async fn tell(client: Client, mut problems: mpsc::Receiver<SecretProblem>) {
-    let recorder = Recorder::new(client, Reporter::from("oncall-webhooks-api"));
+    let writer = EventWriter::new(client, "oncall-webhooks-api");
     while let Some(problem) = problems.next().await {
-        let (event, secret) = (event(&problem), reference(&problem));
-        let failure = match timeout(TIMEOUT, recorder.publish(&event, &secret)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error_chain(&error)),
-            Err(_) => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
-        };
-        if let Some(error) = failure {
-            let secret = problem.secret.to_string();
-            tracing::warn!(
-                secret,
-                error,
-                "failed to write a Kubernetes Event of this Secret; its problem stands in this log"
-            );
-        }
+        writer.write(event(&problem), &reference(&problem)).await;
         sleep(PACE).await;
     }
 }

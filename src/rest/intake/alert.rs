@@ -10,9 +10,14 @@ use super::source::Source;
 use crate::{
     core::{
         charset,
-        intake::{AlertAction, PAYLOAD_LIMIT, ReceivedAlert, Refusal, alert_of, bounded, parse, received},
+        intake::{
+            AlertAction, PAYLOAD_LIMIT, ReceivedAlert, Refusal, TemplateFault, alert_of, bounded, parse, received,
+        },
     },
-    resources::{Alert, AlertGroupEvent, AlertGroupEventSpec, INTEGRATION_LABEL, IntegrationRef, label_value},
+    resources::{
+        Alert, AlertGroupEvent, AlertGroupEventSpec, INTEGRATION_LABEL, IntegrationRef, TEMPLATE_FAULT_ANNOTATION,
+        label_value,
+    },
 };
 
 /// Bound on the values in a body: in memory each takes many times what it takes in the text. Groups of alerts as long as a body may
@@ -81,9 +86,21 @@ pub(super) fn new_events(source: &Source, encoding: &Encoding, body: &[u8]) -> R
         }
         AlertAction::Firing | AlertAction::Resolve | AlertAction::Heartbeat => vec![alert],
     };
-    let manifests = alerts.into_iter().map(|alert| to_raw_value(&event_of(&source.name.name, alert)));
+    let fault = faults.first().and_then(|fault| Some(fault_annotation(source.generation?, fault)));
+    let manifests = alerts.into_iter().map(|alert| {
+        let mut event = event_of(&source.name.name, alert);
+        event.metadata.annotations.clone_from(&fault);
+        to_raw_value(&event)
+    });
     let manifests = manifests.collect::<Result<_, _>>().map_err(|error| not_json(&error.to_string()))?;
     Ok(NewEvents { action, manifests })
+}
+
+/// Tells the operator of a template that failed, which tells it in the Integration's status.
+fn fault_annotation(generation: i64, fault: &TemplateFault) -> BTreeMap<String, String> {
+    let TemplateFault { field, line, message } = fault;
+    let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+    BTreeMap::from([(TEMPLATE_FAULT_ANNOTATION.to_owned(), format!("{generation} spec.{field}{line}: {message}"))])
 }
 
 /// The manifest of the event of a heartbeat.

@@ -162,7 +162,8 @@ impl Load {
         let webhooks = self.api.api::<Webhook>();
         let what = format!("create Webhook {name}");
         webhooks.create(&PostParams::default(), &webhook).await.context(what)?;
-        let has_status = |webhook: Option<&Webhook>| webhook.is_some_and(|webhook| webhook.status.is_some());
+        let has_status =
+            |webhook: Option<&Webhook>| webhook.and_then(|webhook| webhook.status.as_ref()?.id.as_ref()).is_some();
         let seen = timeout(PATIENCE, await_condition(webhooks, name, has_status)).await;
         seen.with_context(|| format!("the operator has not seen Webhook {name} within {PATIENCE:?}"))?
             .with_context(|| format!("watch Webhook {name}"))?;

@@ -40,6 +40,17 @@ impl HeartbeatEvent {
     }
 }
 
+/// Whether an Integration receives something as often as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It does.
+    Received,
+    /// It does not.
+    Missed,
+    /// It never received anything.
+    Nothing,
+}
+
 /// What is known of the heartbeat of one Integration.
 #[derive(Debug)]
 struct Pulse {
@@ -116,6 +127,16 @@ impl Heartbeats {
         }
     }
 
+    /// Whether an Integration receives something in time, as far as this process knows; None if that does not matter.
+    pub(super) fn heard(&self, name: &NamespacedName) -> Option<Heard> {
+        let pulse = self.pulses.get(name)?;
+        Some(match (pulse.last, pulse.due) {
+            (None, _) => Heard::Nothing,
+            (Some(_), Some(_)) => Heard::Received,
+            (Some(_), None) => Heard::Missed,
+        })
+    }
+
     /// When to look again what is missing.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(due, _)| *due)
@@ -156,9 +177,12 @@ mod tests {
         let mut heartbeats = Heartbeats::default();
         heartbeats.set(&name, Some(every(60)), None, at(0));
         assert_eq!((heartbeats.next_due(), missing(&mut heartbeats, 1000)), (None, vec![]), "nothing ever came");
+        assert_eq!(heartbeats.heard(&name), Some(Heard::Nothing));
         heartbeats.received(&name, at(10));
         assert_eq!((heartbeats.next_due(), missing(&mut heartbeats, 69)), (Some(at(70)), vec![]));
+        assert_eq!(heartbeats.heard(&name), Some(Heard::Received));
         let told = heartbeats.take_missing(at(70)).remove(0);
+        assert_eq!(heartbeats.heard(&name), Some(Heard::Missed));
         assert_eq!(told.event_name(), "prometheus-heartbeat-missing-1700000010");
         heartbeats.set(&name, Some(every(60)), Some(at(5)), at(71));
         assert_eq!(missing(&mut heartbeats, 1000), Vec::<String>::new());
@@ -181,6 +205,6 @@ mod tests {
         heartbeats.set(&name, Some(every(30)), Some(at(10)), at(101));
         assert_eq!(heartbeats.next_due(), Some(at(130)));
         heartbeats.set(&name, None, None, at(102));
-        assert_eq!(heartbeats.next_due(), None);
+        assert_eq!((heartbeats.next_due(), heartbeats.heard(&name)), (None, None));
     }
 }

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     alert_groups::{
-        AlertGroup, AlertGroupWrite, EventReference, FoldRequest, HeartbeatEvent, IntegrationFacts, Timer, Verdict,
+        AlertGroup, AlertGroupWrite, EventReference, FoldRequest, Heard, HeartbeatEvent, IntegrationFacts, Timer,
+        Verdict,
     },
     event::EventFacts,
     intake::HEARTBEAT_GROUPING_ID,
@@ -267,6 +268,16 @@ impl Lifecycle {
     /// How many alert groups of an Integration are not resolved.
     pub fn open_alert_groups(&self, integration: &NamespacedName) -> usize {
         self.alert_groups.open_of(integration)
+    }
+
+    /// How many alert groups of a namespace are not resolved.
+    pub fn open_in(&self, namespace: &str) -> usize {
+        self.alert_groups.open_in(namespace)
+    }
+
+    /// Whether an Integration receives something as often as it should; None if that does not matter.
+    pub fn heard(&self, integration: &NamespacedName) -> Option<Heard> {
+        self.alert_groups.heard(integration)
     }
 
     /// What came of an event, and the alert group as it is; None for an event that is not folded, or not known.
