@@ -44,11 +44,22 @@ const RESOURCES: [&str; 19] = [
     "rbac.authorization.k8s.io/rolebindings",
 ];
 const REVIEWS: [&str; 2] = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];
-const VERBS: [&str; 10] =
-    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "attribute"];
+const VERBS: [&str; 11] = [
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "impersonate",
+    "attribute",
+    "record",
+];
 
 /// The rights of the operator, as `resource: verbs`.
-const OPERATOR: &str = "
+pub(crate) const OPERATOR: &str = "
 discovery.k8s.io/endpointslices: get list
 events.k8s.io/events: create patch
 oncall.dev/alertgroupevents: get list watch create delete attribute
@@ -56,7 +67,7 @@ oncall.dev/alertgroupevents/status: update
 oncall.dev/alertgroups: get list watch create patch delete
 oncall.dev/integrations: get list watch
 oncall.dev/integrations/status: patch
-oncall.dev/webhookresponses: get list watch create patch delete
+oncall.dev/webhookresponses: get list watch create patch delete record
 oncall.dev/webhooks: list watch
 oncall.dev/webhooks/status: patch
 /secrets: list watch
@@ -64,7 +75,7 @@ oncall.dev/webhooks/status: patch
 ";
 
 /// Those of the API.
-const API: &str = "
+pub(crate) const API: &str = "
 oncall.dev/alertgroupevents: create attribute
 oncall.dev/alertgroups: get list watch delete
 oncall.dev/integrations: get list watch
@@ -77,22 +88,22 @@ authorization.k8s.io/subjectaccessreviews: create
 ";
 
 /// What the operator may do in the release's namespace alone.
-const OF_RELEASE: &str = "
+pub(crate) const OF_RELEASE: &str = "
 coordination.k8s.io/leases: create
 oncall.dev/deliveryjournals: get list create delete
 ";
 
 /// Every pair of resource and verb of a table.
-fn pairs(table: &str) -> BTreeSet<(String, String)> {
+pub(crate) fn pairs(table: &str) -> BTreeSet<(String, String)> {
     let rows = table.lines().filter_map(|line| line.split_once(": "));
     rows.flat_map(|(resource, verbs)| verbs.split(' ').map(|verb| (resource.to_owned(), verb.to_owned()))).collect()
 }
 
-async fn admin() -> Client {
+pub(crate) async fn admin() -> Client {
     client(cluster().0.kubeconfig()).await
 }
 
-async fn client(kubeconfig: &Path) -> Client {
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("read the kubeconfig");
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     Client::try_from(config.expect("make a configuration")).expect("make a client")
@@ -100,6 +111,11 @@ async fn client(kubeconfig: &Path) -> Client {
 
 /// Every right that a ServiceAccount has in a namespace, or (None) in all of the cluster, of those that might be asked for.
 async fn rights(release: &str, account: &str, namespace: Option<&str>) -> BTreeSet<(String, String)> {
+    rights_of(&format!("system:serviceaccount:{release}:{account}"), "system:serviceaccounts", namespace).await
+}
+
+/// The same of a user in a group.
+pub(crate) async fn rights_of(user: &str, group: &str, namespace: Option<&str>) -> BTreeSet<(String, String)> {
     let reviews: Api<SubjectAccessReview> = Api::all(admin().await);
     let asked = RESOURCES.iter().chain(&REVIEWS).flat_map(|resource| VERBS.map(|verb| (*resource, verb)));
     let allowed = asked.map(|(resource, verb)| {
@@ -116,8 +132,8 @@ async fn rights(release: &str, account: &str, namespace: Option<&str>) -> BTreeS
                 ..ResourceAttributes::default()
             };
             let spec = SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{release}:{account}")),
-                groups: Some(vec!["system:serviceaccounts".to_owned(), "system:authenticated".to_owned()]),
+                user: Some(user.to_owned()),
+                groups: Some(vec![group.to_owned(), "system:authenticated".to_owned()]),
                 resource_attributes: Some(attributes),
                 ..SubjectAccessReviewSpec::default()
             };
@@ -131,7 +147,7 @@ async fn rights(release: &str, account: &str, namespace: Option<&str>) -> BTreeS
 }
 
 /// Installs the chart as `release`, whose name must contain that of the chart.
-async fn install(release: &str, values: &[&str]) -> Installation {
+pub(crate) async fn install(release: &str, values: &[&str]) -> Installation {
     let (release, values) = (release.to_owned(), values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
     let installed = tokio::task::spawn_blocking(move || {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();

@@ -32,6 +32,7 @@ mod rest;
 mod restart;
 mod retention;
 mod retries;
+mod rights;
 mod schema;
 mod secrets;
 mod status;

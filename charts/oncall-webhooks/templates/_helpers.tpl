@@ -366,3 +366,13 @@ labels:
   {{- include "oncall-webhooks.merged" (list (fromYaml (include "oncall-webhooks.commonLabels" .root)) (dict "app.kubernetes.io/name" (include "oncall-webhooks.testName" .root) "app.kubernetes.io/instance" .root.Release.Name)) | nindent 2 }}
 {{ include "oncall-webhooks.annotations" (list .root (dict "helm.sh/hook" "test" "helm.sh/hook-weight" (toString .weight) "helm.sh/hook-delete-policy" (ternary "before-hook-creation" "before-hook-creation,hook-succeeded" .keep))) }}
 {{- end }}
+
+{{/* That of the policy on who records what was sent. */}}
+{{- define "oncall-webhooks.responsePolicy" -}}
+{{- printf "%s.responses" (include "oncall-webhooks.changePolicy" .) }}
+{{- end }}
+
+{{/* What the names of the roles begin with that become part of view, edit and admin. */}}
+{{- define "oncall-webhooks.aggregated" -}}
+{{- printf "%s:%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
+{{- end }}
