@@ -23,5 +23,6 @@ mod secrets;
 mod server;
 mod source_tokens;
 mod turns;
+mod wording;
 
 pub use oncall_core as core;

@@ -29,8 +29,7 @@ use super::{
 use crate::{
     core::{
         alert_groups::{Heard, IntegrationFacts},
-        intake::IntegrationTemplates,
-        judgement::{self, Fault, FaultKind},
+        judgement,
         lifecycle::Input,
         webhook::SecretKey,
     },
@@ -337,26 +336,7 @@ fn judged(integration: &Integration, status: &IntegrationStatus) -> Option<Optio
 
 /// Why the templates of an Integration can't work; None if they can. May take seconds.
 fn fault(integration: &Integration) -> Option<Reason> {
-    let sources = integration.template_sources();
-    let (_, refused) = IntegrationTemplates::compile(integration.spec.type_, &sources, true);
-    let mut faults: Vec<Fault> = refused
-        .into_iter()
-        .map(|fault| Fault { field: fault.field, line: fault.line, kind: FaultKind::Template, message: fault.message })
-        .collect();
-    for (field, source) in [
-        ("templates.groupingId", &sources.grouping_id),
-        ("templates.title", &sources.title),
-        ("templates.resolveCondition", &sources.resolve_condition),
-        ("templates.acknowledgeCondition", &sources.acknowledge_condition),
-    ] {
-        let judged = source.as_deref().filter(|source| !source.is_empty());
-        let judged = judged.and_then(|source| judgement::judge_field(field, source));
-        // One that fails on empty data may work with that of alerts.
-        let is_new = |fault: &Fault| !fault.kind.is_warning() && faults.iter().all(|known| known.field != fault.field);
-        if let Some(fault) = judged.filter(is_new) {
-            faults.push(fault);
-        }
-    }
+    let faults = judgement::judge_integration(integration.spec.type_, &integration.template_sources());
     (!faults.is_empty()).then(|| reasons::unusable(&faults))
 }
 

@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn faults_are_named_with_their_fields_and_lines_within_a_bound() {
-        let fault = |field, line, kind, message: &str| Fault { field, line, kind, message: message.to_owned() };
+        let fault =
+            |field, line, kind, message: &str| Fault { field, line, column: None, kind, message: message.to_owned() };
         let url = fault("url", None, FaultKind::Url, "Malformed url");
         let data = fault("data", Some(3), FaultKind::Template, "no such filter");
         let headers = fault("headers", None, FaultKind::Headers, "no JSON");

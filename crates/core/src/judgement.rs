@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     event::{EventData, WebhookContext},
+    intake::{IntegrationTemplates, IntegrationType, TemplateSources},
     request::{self, Preparation},
     template::{Mode, Template, Verdict},
     webhook::{CompiledTemplate, HttpMethod, SecretKey, TriggerType, UrlSource, Webhook},
@@ -27,6 +28,8 @@ pub struct Fault {
     pub field: &'static str,
     /// The line of the field's text, from 1, where it is known.
     pub line: Option<usize>,
+    /// The column in that line, in characters from 1, where it is known.
+    pub column: Option<usize>,
     /// What kind of fault it is.
     pub kind: FaultKind,
     /// What is wrong, in one clause; that of a template in OnCall's words.
@@ -66,6 +69,34 @@ pub fn sends_data(method: HttpMethod, forward_all: bool) -> bool {
     method.has_body() && !forward_all
 }
 
+/// Judges the templates of an Integration. One that fails on empty data may work with that of alerts, and is no fault: OnCall's API
+/// does not try these out. May take seconds.
+pub fn judge_integration(integration_type: IntegrationType, sources: &TemplateSources) -> Vec<Fault> {
+    let (_, refused) = IntegrationTemplates::compile(integration_type, sources, true);
+    let refused = refused.into_iter().map(|fault| Fault {
+        field: fault.field,
+        line: fault.line,
+        column: fault.column,
+        kind: FaultKind::Template,
+        message: fault.message,
+    });
+    let mut faults: Vec<Fault> = refused.collect();
+    for (field, source) in [
+        ("templates.groupingId", &sources.grouping_id),
+        ("templates.title", &sources.title),
+        ("templates.resolveCondition", &sources.resolve_condition),
+        ("templates.acknowledgeCondition", &sources.acknowledge_condition),
+    ] {
+        let judged = source.as_deref().filter(|source| !source.is_empty());
+        let judged = judged.and_then(|source| judge_field(field, source));
+        let is_new = |fault: &Fault| !fault.kind.is_warning() && faults.iter().all(|known| known.field != fault.field);
+        if let Some(fault) = judged.filter(is_new) {
+            faults.push(fault);
+        }
+    }
+    faults
+}
+
 /// Judges one template of a webhook. `field` is its name in a manifest. May take seconds.
 pub fn judge_field(field: &'static str, source: &str) -> Option<Fault> {
     let verdict = Verdict::on(source);
@@ -75,14 +106,14 @@ pub fn judge_field(field: &'static str, source: &str) -> Option<Fault> {
             Verdict::NeverWorks(_) | Verdict::Works => FaultKind::Template,
         };
         let message = error.to_string().chars().take(MESSAGE_LIMIT).collect();
-        return Some(Fault { field, line: error.line, kind, message });
+        return Some(Fault { field, line: error.line, column: error.column, kind, message });
     }
     let (kind, message) = match field {
         "url" | "urlFrom" => (FaultKind::Url, refused_url(source)?),
         "headers" => (FaultKind::Headers, refused_headers(source)?),
         _ => return None,
     };
-    Some(Fault { field, line: None, kind, message })
+    Some(Fault { field, line: None, column: None, kind, message })
 }
 
 /// Judges the template of a URL that is kept in a Secret. Its fault quotes nothing of it. May take seconds.
@@ -167,15 +198,15 @@ mod tests {
         };
         let faults: Vec<_> = judge(&webhook)
             .into_iter()
-            .map(|Fault { field, line, kind, message }| (field, line, kind, message))
+            .map(|Fault { field, line, column, kind, message }| (field, line, column, kind, message))
             .collect();
         let expected = [
-            ("triggerTemplate", Some(2), FaultKind::Template, "Template Error: use of 'range' is restricted"),
-            ("url", None, FaultKind::Url, "Malformed url"),
-            ("headers", Some(1), FaultKind::EmptyData, "Template Error: division by zero"),
-            ("data", Some(2), FaultKind::Template, "Template Error: expected name or number"),
+            ("triggerTemplate", Some(2), None, FaultKind::Template, "Template Error: use of 'range' is restricted"),
+            ("url", None, None, FaultKind::Url, "Malformed url"),
+            ("headers", Some(1), None, FaultKind::EmptyData, "Template Error: division by zero"),
+            ("data", Some(2), Some(14), FaultKind::Template, "Template Error: expected name or number"),
         ]
-        .map(|(field, line, kind, message)| (field, line, kind, message.to_owned()));
+        .map(|(field, line, column, kind, message)| (field, line, column, kind, message.to_owned()));
         assert_eq!(faults, expected);
         assert_eq!(judge(&Webhook::bare(TriggerType::Resolve, url("https://x.example/{{ alert_group_id }}"))), []);
     }

@@ -71,11 +71,13 @@ pub struct TemplateError {
     pub message: String,
     /// The template's line, from 1, where it is known.
     pub line: Option<usize>,
+    /// The column in that line, in characters from 1, where it is known: that of what can't be parsed, or of a name that nothing has.
+    pub column: Option<usize>,
 }
 
 impl From<Error> for TemplateError {
     fn from(error: Error) -> Self {
-        Self { kind: error.class.into(), message: error.message, line: error.line }
+        Self { kind: error.class.into(), message: error.message, line: error.line, column: error.column }
     }
 }
 

@@ -30,11 +30,13 @@ pub struct Error {
     pub message: String,
     /// The template's line, from 1, where it is known.
     pub line: Option<usize>,
+    /// The column in that line, in characters from 1, where it is known: that of what can't be parsed, or of a name that nothing has.
+    pub column: Option<usize>,
 }
 
 impl From<Exception> for Error {
-    fn from(Exception { class, message, line }: Exception) -> Self {
-        Self { class, message, line }
+    fn from(Exception { class, message, line, column }: Exception) -> Self {
+        Self { class, message, line, column }
     }
 }
 

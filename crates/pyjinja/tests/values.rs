@@ -78,6 +78,29 @@ fn failures_have_the_class_the_message_and_the_line_that_python_gives_them() {
 }
 
 #[test]
+fn what_cant_be_parsed_and_names_that_nothing_has_are_in_a_column() {
+    let cases = [
+        ("{{ x. }}", Some((1, 7))),
+        ("ä😊\n  {{ x | nope }}", Some((2, 10))),
+        ("\r\n{{ x is nope }}", Some((2, 9))),
+        ("{% for x %}", Some((1, 10))),
+        ("{% if x %}\n{% endfor %}", Some((2, 4))),
+        ("{{ (1 }}", Some((1, 7))),
+        // The whole of it is missing something.
+        ("{% if x %}", None),
+        // It is written otherwise than it is compiled.
+        ("{{ +1 | nope }}", None),
+        // Nobody knows before it is rendered.
+        ("{{ 1 / 0 }}", None),
+    ];
+    for (source, expected) in cases {
+        let error = render(source).unwrap_err();
+        let place = error.column.map(|column| (error.line.unwrap_or_default(), column));
+        assert_eq!(place, expected, "{source}: {error}");
+    }
+}
+
+#[test]
 fn each_undefined_policy_does_what_jinja2s_class_of_that_name_does() {
     use UndefinedPolicy::{Chainable, Lenient, Strict};
     let undefined = Err("'x' is undefined");

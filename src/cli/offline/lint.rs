@@ -13,17 +13,16 @@ use super::{
     oncall_json::{self, MASKED},
     options::{Format, Sources, Verdict},
     secrets::MissingSecret,
-    wording::{joined, nearest, quoted},
+    wording::quoted,
     yaml::{Data, MappingEntry, Node},
 };
 use crate::{
     core::{
-        hints::{self, Hint},
-        judgement::{self, Fault, FaultKind},
-        tls,
+        hints, judgement, tls,
         webhook::{HttpMethod, SecretKey, UrlSource},
     },
     resources::Integration,
+    wording,
 };
 
 /// Says what to check.
@@ -77,18 +76,13 @@ fn templates(source: &ManifestSource, known: &HashSet<(&str, usize, &str)>, foun
         }
         if let Some(fault) = judgement::judge_field(field, text) {
             let unsent = why_unsent(source).filter(|_| field == "data");
-            let unsent = unsent.map(|why| format!(" (OnCall's API refuses it, though it {why})"));
-            let message = described(&fault) + &unsent.unwrap_or_default();
+            let unsent = unsent.map(|(why, _)| format!(" (OnCall's API refuses it, though it {why})"));
+            let message = wording::fault(&fault) + &unsent.unwrap_or_default();
             let (line, message) = located(fault.line, message, entry, *starts);
             found.push(source.finding(Severity::Fault, line, &path, message));
         }
         for hint in hints::of_template(field, text) {
-            let (line, message) = match hint {
-                Hint::NeverTriggers { space } => (None, never_triggers(space)),
-                Hint::Unseen { line, of, name, meant, known } => {
-                    (Some(line), unseen(of.as_deref(), &name, meant, known))
-                }
-            };
+            let (line, message) = wording::hint(hint);
             let (line, message) = located(line, message, entry, *starts);
             found.push(source.finding(Severity::Hint, line, &path, message));
         }
@@ -125,70 +119,24 @@ fn token(manifests: &Manifests, source: &ManifestSource, integration: &Integrati
     }
 }
 
-/// The message of a fault.
-fn described(fault: &Fault) -> String {
-    match fault.kind {
-        FaultKind::EmptyData => {
-            format!("fails only on empty data, with which OnCall's API tries it out and refuses it: {}", fault.message)
-        }
-        FaultKind::Template | FaultKind::Url | FaultKind::Headers => fault.message.clone(),
-    }
-}
-
-/// The message of a hint about a trigger template.
-fn never_triggers(space: bool) -> String {
-    let why = if space {
-        ": line breaks and blanks around it count, take them away ({%- … -%}, {{- … -}})"
-    } else {
-        ": it has other text"
-    };
-    format!("never renders to exactly true or 1, and only then the webhook runs{why}")
-}
-
-/// The message of a hint about a name that templates never see.
-fn unseen(of: Option<&str>, name: &str, meant: Option<&str>, known: &[&str]) -> String {
-    let what = match (of, name) {
-        (Some(of), name) => format!("{of} has no {name}"),
-        (None, "payload") => "payload is always None".to_owned(),
-        (None, name) => format!("templates see no {name}"),
-    };
-    match meant.or_else(|| nearest(name, known.iter().copied())) {
-        Some(meant) => format!("{what}: did you mean {meant}?"),
-        None if known.len() > SHOWN => {
-            let (shown, rest) = known.split_at(SHOWN);
-            format!("{what}: there are {} and {} more", joined(shown), rest.len())
-        }
-        None => format!("{what}: there are {}", joined(known)),
-    }
-}
-
-/// How many names a message lists.
-const SHOWN: usize = 6;
-
 /// Finds a body that is never sent. OnCall's API stores such webhooks too.
 fn unsent(source: &ManifestSource, found: &mut Vec<Finding>) {
     if source.is_oncall_json {
         return;
     }
     let Some((path, entry)) = source.webhook_field("data") else { return };
-    if let Some(why) = why_unsent(source).filter(|_| entry.node.text().is_some_and(|text| !text.is_empty())) {
-        let remedy = if why == FORWARDED { "remove it, or set forwardAll to false" } else { "remove it" };
+    if let Some((why, remedy)) = why_unsent(source).filter(|_| entry.node.text().is_some_and(|text| !text.is_empty())) {
         found.push(source.finding(Severity::Hint, entry.line, &path, format!("{why}: {remedy}")));
     }
 }
 
-const FORWARDED: &str = "is not sent where forwardAll is true";
-
-/// Why a webhook never sends its body; None if it may.
-fn why_unsent(source: &ManifestSource) -> Option<String> {
+/// Why a webhook never sends its body, and what to do about it; None if it may.
+fn why_unsent(source: &ManifestSource) -> Option<(String, &'static str)> {
     let field = |name| source.webhook_field(name).map(|(_, entry)| &entry.node);
     let named = field("httpMethod").and_then(|node| serde_json::from_value(node.text()?.into()).ok());
     let method: HttpMethod = named.unwrap_or_default();
-    if !method.has_body() {
-        return Some(format!("is not sent with {}", method.as_str()));
-    }
     let forwards = field("forwardAll").map_or(source.is_oncall_json, |node| matches!(node.data, Data::Bool(true)));
-    forwards.then(|| FORWARDED.to_owned())
+    wording::unsent(method, forwards)
 }
 
 /// The line and the message of what is wrong in a line of a text. The line is that one where the text's lines are the file's;
@@ -237,7 +185,7 @@ fn missing_secrets<'a>(
             Ok(text) if is_url => {
                 if let Some(fault) = judgement::judge_secret_url(&text, key) {
                     let at = fault.line.map_or_else(String::new, |line| format!(" (line {line} of the template)"));
-                    let message = format!("{}{at}", described(&fault));
+                    let message = format!("{}{at}", wording::fault(&fault));
                     found.push(manifest.source.finding(Severity::Fault, line, &path, message));
                 }
             }

@@ -131,7 +131,7 @@ impl Source {
 
     /// Writes to the log that templates fail, once for each generation: whoever sends may have them fail with each alert.
     pub(super) fn tell_faults(&self, faults: &[TemplateFault]) {
-        let Some(TemplateFault { field, line, message }) = faults.first() else { return };
+        let Some(TemplateFault { field, line, message, .. }) = faults.first() else { return };
         if !self.is_fault_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 namespace = &*self.name.namespace,

@@ -30,6 +30,8 @@ pub struct TemplateFault {
     pub field: &'static str,
     /// The line of the field's text, from 1, where it is known.
     pub line: Option<usize>,
+    /// The column in that line, in characters from 1, where it is known.
+    pub column: Option<usize>,
     /// What is wrong, in OnCall's words, such as `Template Error: …`. It may quote the payload; at most 1000 characters.
     pub message: String,
 }
@@ -37,7 +39,7 @@ pub struct TemplateFault {
 impl TemplateFault {
     fn new(field: &'static str, error: &TemplateError) -> Self {
         let message = error.to_string().chars().take(MESSAGE_LIMIT).collect();
-        Self { field, line: error.line, message }
+        Self { field, line: error.line, column: error.column, message }
     }
 }
 

@@ -50,7 +50,7 @@ fn mk_received(grouping_id: Option<&str>, action: AlertAction, title: &str) -> R
 }
 
 fn mk_fault(field: &'static str, line: Option<usize>, message: &str) -> TemplateFault {
-    TemplateFault { field, line, message: message.to_owned() }
+    TemplateFault { field, line, column: None, message: message.to_owned() }
 }
 
 #[test]

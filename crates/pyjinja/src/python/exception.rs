@@ -58,16 +58,25 @@ pub struct Exception {
     pub message: String,
     /// The template's line, from 1, once it is known.
     pub line: Option<usize>,
+    /// The column in that line, in characters from 1, where it is known: that of what can't be parsed, or of a name that nothing has.
+    pub column: Option<usize>,
 }
 
 impl Exception {
     /// An exception without a line: the engine adds that of the statement.
     pub fn new(class: ExceptionClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), line: None }
+        Self { class, message: message.into(), line: None, column: None }
     }
 
     pub(crate) fn at(mut self, line: usize) -> Self {
         self.line.get_or_insert(line);
+        self
+    }
+
+    /// The same, in the column where this byte of the template stands.
+    pub(crate) fn at_byte(mut self, source: &str, byte: usize) -> Self {
+        self.column =
+            source.get(..byte).map(|before| before.chars().rev().take_while(|char| *char != '\n').count() + 1);
         self
     }
 }

@@ -1,6 +1,6 @@
 //! From minijinja's syntax tree to a program.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use minijinja::{
     machinery::{Span, ast, parse},
@@ -35,10 +35,13 @@ pub(crate) fn compile(source: &str, registry: &Registry) -> PyResult<Program> {
         class: ExceptionClass::TemplateSyntaxError,
         message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
         line: error.line(),
+        column: None,
     })?;
     let kinds = checked.blocks;
+    // Names in another spelling stand elsewhere.
+    let source = matches!(spelled, Cow::Borrowed(_)).then_some(&*spelled);
     let mut compiler =
-        Compiler { registry, names: Vec::new(), conditions: 0, macros: Vec::new(), kinds, blocks: Vec::new() };
+        Compiler { registry, source, names: Vec::new(), conditions: 0, macros: Vec::new(), kinds, blocks: Vec::new() };
     let body = match &tree {
         ast::Stmt::Template(template) => compiler.body(&template.children)?,
         other => compiler.body(std::slice::from_ref(other))?,
@@ -54,6 +57,8 @@ fn syntax_error<T>(message: &str) -> PyResult<T> {
 
 struct Compiler<'a> {
     registry: &'a Registry,
+    /// The template's text, where the names of the tree are parts of it.
+    source: Option<&'a str>,
     names: Vec<Arc<str>>,
     /// How many conditions stand around: a filter or test that is unknown there raises only when it is met.
     conditions: usize,
@@ -339,7 +344,14 @@ impl Compiler<'_> {
         if self.conditions > 0 {
             return Ok(Expr::Unknown(what, name.to_owned()));
         }
-        Err(Exception::new(ExceptionClass::TemplateAssertionError, format!("No {what} named '{name}'.")).at(line))
+        let exception =
+            Exception::new(ExceptionClass::TemplateAssertionError, format!("No {what} named '{name}'.")).at(line);
+        let place =
+            self.source.and_then(|source| Some((source, name.as_ptr().addr().checked_sub(source.as_ptr().addr())?)));
+        Err(match place {
+            Some((source, byte)) => exception.at_byte(source, byte),
+            None => exception,
+        })
     }
 
     fn binary(&mut self, binary: &ast::BinOp) -> PyResult<Expr> {

@@ -73,8 +73,16 @@ impl<'s> SyntaxChecker<'s> {
         Ok(checker)
     }
 
-    /// Fails at the current line.
+    /// Fails at the current token.
     pub(super) fn fail<T>(&self, message: impl Into<String>) -> PyResult<T> {
+        self.fail_in_line(message).map_err(|exception: Exception| match self.current {
+            Some(_) => exception.at_byte(self.source, self.start()),
+            None => exception,
+        })
+    }
+
+    /// Fails at the current line, where no token is.
+    fn fail_in_line<T>(&self, message: impl Into<String>) -> PyResult<T> {
         Err(Exception::new(ExceptionClass::TemplateSyntaxError, message).at(usize::from(self.span.start_line)))
     }
 
@@ -94,22 +102,22 @@ impl<'s> SyntaxChecker<'s> {
                 let literal = self.source.get(span.start_offset as usize + 1..span.end_offset as usize - 1);
                 match literals::unescaped(literal.unwrap_or_default()) {
                     Ok(_) => Ok(Some((token, span))),
-                    Err(message) => self.fail(message),
+                    Err(message) => self.fail_in_line(message),
                 }
             }
             Ok(token) => Ok(token),
             Err(error) => match error.detail() {
-                Some("unexpected end of comment") => self.fail("Missing end of comment tag"),
-                Some("unexpected end of raw block") => self.fail("Missing end of raw directive"),
+                Some("unexpected end of comment") => self.fail_in_line("Missing end of comment tag"),
+                Some("unexpected end of raw block") => self.fail_in_line("Missing end of raw directive"),
                 Some("unexpected character" | "unexpected end of string") => {
                     let rest = self.source.get(end..).unwrap_or_default();
                     let at = end + rest.len() - rest.trim_start().len();
                     let place = self.source.get(..at).unwrap_or_default().chars().count();
                     let found = self.source.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
-                    self.fail(format!("unexpected char {} at {place}", quote(&found.to_string())))
+                    self.fail_in_line(format!("unexpected char {} at {place}", quote(&found.to_string())))
                 }
-                Some(detail) => self.fail(detail),
-                None => self.fail(self.wrong_escape(end).unwrap_or("invalid escape in a string")),
+                Some(detail) => self.fail_in_line(detail),
+                None => self.fail_in_line(self.wrong_escape(end).unwrap_or("invalid escape in a string")),
             },
         }
     }
