@@ -5,10 +5,10 @@
 //!
 //! ```text
 //! ControllerConfig ─┬─ Reach      what requests may reach        ApiConfig ─┬─ Listen   where the REST API listens
-//!                   ├─ Proxy      what they go through                      └─ Memory   how much it may have
-//!                   ├─ Election   which replica works
-//!                   ├─ Retention  what is kept of finished work  Log   how both write their logs
-//!                   ├─ Memory     how much it may have
+//!                   ├─ Proxy      what they go through                      ├─ AdmissionListen   and the admission webhook
+//!                   ├─ Election   which replica works                       └─ Memory   how much it may have
+//!                   ├─ Retention  what is kept of finished work
+//!                   ├─ Memory     how much it may have           Log   how both write their logs
 //!                   └─ MetricOptions  whose series metrics have
 //! ```
 
@@ -25,7 +25,7 @@ mod retention;
 use std::time::Duration;
 
 pub use self::{
-    api::{ApiConfig, Listen},
+    api::{AdmissionListen, ApiConfig, Listen},
     controller::ControllerConfig,
     election::Election,
     log::{Log, LogFormat},

@@ -4,9 +4,12 @@
 //! call ─► server ─► access log ─┬─► authorization ─► handlers ─┬─► catalog, responses   (filled by watches)
 //!         TLS, bounds           │     403, 429                 └─► webhook ─► writer, credentials ─► Kubernetes API
 //!                               └─► intake ─► AlertGroupEvents
+//!
+//! API server, of what is written ─► server ─► admission
 //! ```
 
 mod access_log;
+mod admission;
 mod alert_groups;
 pub(crate) mod auth;
 mod authorization;
@@ -47,6 +50,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::openapi::document;
 use self::{
+    admission::Admission,
     alert_groups::{AlertGroupChanges, AlertGroupIndex, AlertGroups, WatchedAlertGroup},
     auth::{Auth, AuthSettings, Issuers, StrangerLimits},
     catalog::{Catalog, WebhookIndex},
@@ -125,6 +129,8 @@ struct Service {
     health_address: Option<SocketAddr>,
     /// Asks about whoever reads metrics, where not everybody may.
     readers: Option<Client>,
+    /// Where the admission webhook is to be served.
+    admission: Option<admission::Place>,
     server: Server,
     api: Arc<ApiState>,
     credentials: CredentialStore,
@@ -143,6 +149,7 @@ impl Service {
     async fn bind(client: Client, config: ApiConfig, metrics: Metrics) -> Result<Self> {
         let budget = ApiBudget::of(MemoryLimit::find(&config.memory)?);
         budget.log();
+        let admission = admission::Place::of(config.admission)?;
         let connections = usize::from(config.listen.max_connections);
         let unauthenticated = usize::try_from(budget.unauthenticated).unwrap_or(usize::MAX);
         let bounds = Bounds::within(unauthenticated, connections, config.trusted_proxies.clone());
@@ -197,6 +204,7 @@ impl Service {
             budget,
             health_address: config.health_address,
             readers,
+            admission,
             server,
             api,
             credentials,
@@ -215,6 +223,7 @@ impl Service {
         self.watch_integrations();
         self.watch_tokens();
         self.watch_alert_groups();
+        self.serve_admission();
         self.become_ready();
         let Self { server, api, mut tasks, metrics, .. } = self;
         let router = router::router(&api, metrics.rest).merge(probes::routes(api.ready.clone()));
@@ -240,6 +249,13 @@ impl Service {
             }
         });
         Ok(())
+    }
+
+    /// Answers the API server's questions, if there is a place for that. They need nothing that is kept here.
+    fn serve_admission(&mut self) {
+        let Some(place) = self.admission.take() else { return };
+        let admission = Admission::new(self.api.rendering.clone());
+        self.tasks.spawn(async move { match admission.serve(place).await {} });
     }
 
     /// Keeps the catalog as the webhooks are.

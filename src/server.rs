@@ -19,7 +19,7 @@ mod peer;
 mod tests;
 mod tls;
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -61,6 +61,22 @@ impl Server {
             format!("listen on address {} of the REST API: free it, or give another with --address", listen.address)
         })?;
         Ok(Self { listener, tls, port: "REST API", bounds, limits: Limits::default() })
+    }
+
+    /// Takes an address and reads the certificate of the port that this is for.
+    ///
+    /// # Errors
+    /// The address can't be taken, or the files hold no certificate with its key; names which.
+    pub(crate) async fn secured(
+        address: SocketAddr,
+        (certificate, key): (&Path, &Path),
+        port: &'static str,
+        bounds: Bounds,
+    ) -> Result<Self> {
+        let tls = Some(TlsServer::load(certificate, key)?);
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("listen on address {address} of the {port}"))?;
+        Ok(Self { listener, tls, port, bounds, limits: Limits::default() })
     }
 
     /// A server on a listener, without TLS.

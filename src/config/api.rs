@@ -41,12 +41,34 @@ pub struct ApiConfig {
     /// With more open alert groups in a namespace, alerts that may open another are answered with 503
     #[arg(long, env = "ONCALL_WEBHOOKS_INTAKE_MAX_OPEN", default_value_t = 5000, value_parser = positive)]
     pub intake_max_open: usize,
+    /// Where the admission webhook is served
+    #[command(flatten)]
+    pub admission: AdmissionListen,
     /// How much memory it may have.
     #[command(flatten)]
     pub memory: Memory,
     /// Says who may read metrics.
     #[command(flatten)]
     pub metric_readers: MetricReaders,
+}
+
+/// Says where the API server finds the admission webhook.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AdmissionListen {
+    /// Address of the admission webhook, which the API server asks about Webhooks and Integrations that are written [default: none]
+    #[arg(
+        long,
+        env = "ONCALL_WEBHOOKS_ADMISSION_ADDRESS",
+        requires_all = ["admission_certificate", "admission_key"],
+    )]
+    pub admission_address: Option<SocketAddr>,
+    /// PEM file of the admission webhook's certificate and its chain. Waited for where it is not there yet, and read again when it
+    /// changes
+    #[arg(long, env = "ONCALL_WEBHOOKS_ADMISSION_CERTIFICATE", requires = "admission_address")]
+    pub admission_certificate: Option<PathBuf>,
+    /// PEM file of that certificate's private key
+    #[arg(long, env = "ONCALL_WEBHOOKS_ADMISSION_KEY", requires = "admission_address")]
+    pub admission_key: Option<PathBuf>,
 }
 
 /// Says where and how the REST API listens.

@@ -52,6 +52,21 @@ async fn collect(body: Body, length: u32) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
+/// How many values a text has at most, if it is JSON.
+pub(crate) fn values_in(text: &[u8]) -> usize {
+    let (mut values, mut is_in_string, mut is_escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            b',' | b'[' | b'{' if !is_in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
 fn too_large() -> ApiError {
     let detail = format!("The request's body is over {} MiB.", MAX_BODY / 1024 / 1024);
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail)

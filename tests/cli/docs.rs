@@ -9,6 +9,7 @@ const DOCUMENTS: [&str; 12] = [
     "README.md",
     "SECURITY.md",
     "crates/pyjinja/README.md",
+    "docs/admission.md",
     "docs/cli.md",
     "docs/compatibility.md",
     "docs/guarantees.md",
@@ -52,7 +53,7 @@ fn links_between_documents_and_files_lead_somewhere() {
 
 #[test]
 fn the_tests_that_guarantees_and_walls_name_exist() {
-    let documents = ["docs/guarantees.md", "docs/security.md"];
+    let documents = ["docs/admission.md", "docs/guarantees.md", "docs/security.md"];
     let text = documents.map(|document| fs::read_to_string(root().join(document)).expect("read a document")).join("\n");
     // Blocks of code have three of them at each end.
     let quoted = text.split('`').skip(1).step_by(2);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "what a test can't go on without")]
 
+mod admission;
 mod alert_groups;
 mod alertmanager;
 mod announcements;

@@ -249,6 +249,11 @@ args:
 - --tls-certificate=/etc/oncall-webhooks/tls/tls.crt
 - --tls-key=/etc/oncall-webhooks/tls/tls.key
 {{- end }}
+{{- if $.Values.admission.enabled }}
+- --admission-address=0.0.0.0:{{ int $.Values.admission.port }}
+- --admission-certificate=/etc/oncall-webhooks/admission/tls.crt
+- --admission-key=/etc/oncall-webhooks/admission/tls.key
+{{- end }}
 {{- range .extraArgs }}
 - {{ . | quote }}
 {{- end }}
@@ -263,6 +268,10 @@ ports:
   containerPort: 8081
 - name: api-health
   containerPort: 8082
+{{- if $.Values.admission.enabled }}
+- name: admission
+  containerPort: {{ int $.Values.admission.port }}
+{{- end }}
 livenessProbe:
   httpGet:
     path: /livez
@@ -280,12 +289,17 @@ lifecycle:
 {{- end }}
 resources:
   {{- toYaml .resources | nindent 2 }}
-{{- if or $tls .extraVolumeMounts }}
+{{- if or $tls .extraVolumeMounts $.Values.admission.enabled }}
 volumeMounts:
+# The folders, not the files in them: those would stay as they were when the Secret changes.
 {{- if $tls }}
-# The folder, not the files in it: those would stay as they were when the Secret changes.
 - name: tls
   mountPath: /etc/oncall-webhooks/tls
+  readOnly: true
+{{- end }}
+{{- if $.Values.admission.enabled }}
+- name: admission
+  mountPath: /etc/oncall-webhooks/admission
   readOnly: true
 {{- end }}
 {{- with .extraVolumeMounts }}
@@ -301,6 +315,13 @@ volumeMounts:
 - name: tls
   secret:
     secretName: {{ . }}
+{{- end }}
+{{- if .Values.admission.enabled }}
+- name: admission
+  secret:
+    secretName: {{ include "oncall-webhooks.admissionSecret" . }}
+    # Nothing depends on the admission webhook, a start of the pod neither.
+    optional: true
 {{- end }}
 {{- with .Values.api.extraVolumes }}
 {{ toYaml . }}
@@ -328,6 +349,14 @@ volumeMounts:
   from:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- if .Values.admission.enabled }}
+- ports:
+  - port: admission
+  {{- with .Values.networkPolicy.admissionFrom }}
+  from:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{/* The Role of the Lease. */}}
@@ -375,4 +404,19 @@ labels:
 {{/* What the names of the roles begin with that become part of view, edit and admin. */}}
 {{- define "oncall-webhooks.aggregated" -}}
 {{- printf "%s:%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
+{{- end }}
+
+{{/* The Service of the admission webhook, and what cert-manager makes for it. */}}
+{{- define "oncall-webhooks.admission" -}}
+{{- printf "%s-admission" (include "oncall-webhooks.fullname" . | trunc 53 | trimSuffix "-") }}
+{{- end }}
+
+{{/* The Secret with its certificate. */}}
+{{- define "oncall-webhooks.admissionSecret" -}}
+{{- default (include "oncall-webhooks.admission" .) .Values.admission.tlsSecretName }}
+{{- end }}
+
+{{/* The name of its configuration, which belongs to no namespace. */}}
+{{- define "oncall-webhooks.admissionConfiguration" -}}
+{{- printf "%s.%s" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
 {{- end }}

@@ -18,6 +18,7 @@ use crate::{
         Alert, AlertGroupEvent, AlertGroupEventSpec, INTEGRATION_LABEL, IntegrationRef, TEMPLATE_FAULT_ANNOTATION,
         label_value,
     },
+    rest::body::values_in,
 };
 
 /// Bound on the values in a body: in memory each takes many times what it takes in the text. Groups of alerts as long as a body may
@@ -111,21 +112,6 @@ pub(super) fn heartbeat(source: &Source) -> serde_json::Result<Box<RawValue>> {
     let integration_ref = IntegrationRef { name: source.name.name.to_string(), id: Some(source.id.clone()) };
     let alert = Alert { integration_ref, action: AlertAction::Heartbeat, ..Alert::default() };
     to_raw_value(&event_of(&source.name.name, alert))
-}
-
-/// How many values a text has at most, if it is JSON.
-fn values_in(text: &[u8]) -> usize {
-    let (mut values, mut is_in_string, mut is_escaped) = (1, false, false);
-    for byte in text {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_in_string,
-            b'"' => is_in_string = !is_in_string,
-            b',' | b'[' | b'{' if !is_in_string => values += 1,
-            _ => {}
-        }
-    }
-    values
 }
 
 /// The refusal of a body that can't be read before it comes to be parsed.
