@@ -44,12 +44,17 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The address that receivers listen at. The API server listens there too, so it has to be allowed as this one address.
 const LOOPBACK: &str = "127.0.0.1/32";
 
-/// The API server writes down every request and every answer about Webhooks, and that it was asked about a token.
+/// The API server writes down every request and every answer about Webhooks, that it was asked about a token, and all that the two
+/// ServiceAccounts ask whose rights are to be no more than they need.
 const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: Metadata
+  users:
+  - system:serviceaccount:least-oncall-webhooks:least-oncall-webhooks
+  - system:serviceaccount:least-oncall-webhooks:least-oncall-webhooks-api
 - level: RequestResponse
   resources:
   - group: oncall.dev

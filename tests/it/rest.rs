@@ -13,6 +13,7 @@ mod goclient;
 mod integrations;
 mod isolation;
 mod layouts;
+mod least;
 mod manifest;
 mod memory;
 mod quota;

@@ -13,7 +13,7 @@ use super::{Team, WEBHOOKS, path};
 use crate::harness::{LIMIT, TestNamespace, cluster, eventually};
 
 /// Installs the chart as `release`, whose name must contain that of the chart, with these further values.
-async fn install(release: &str, values: &[&str]) -> Installation {
+pub(super) async fn install(release: &str, values: &[&str]) -> Installation {
     let (release, mut all) = (release.to_owned(), vec!["controller.allowAddresses={127.0.0.1/32}".to_owned()]);
     all.extend(values.iter().map(|value| (*value).to_owned()));
     let installed = tokio::task::spawn_blocking(move || {
