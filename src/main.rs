@@ -32,7 +32,7 @@ enum Command {
     /// Run OnCall's REST API
     Api {
         #[command(flatten)]
-        config: ApiConfig,
+        config: Box<ApiConfig>,
         #[command(flatten)]
         log: Log,
     },
@@ -76,7 +76,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Api { config, log } => {
             logs::begin(&log)?;
-            block_on(async { rest::run(config, stop()?).await })?;
+            block_on(async { rest::run(*config, stop()?).await })?;
         }
     }
     Ok(ExitCode::SUCCESS)

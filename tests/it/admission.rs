@@ -112,7 +112,7 @@ fn manifest(name: &str, spec: Value) -> Value {
         "metadata": {"name": name},
         "spec": {"triggerType": "resolve", "url": "https://receiver.example/"},
     });
-    let Value::Object(spec) = spec else { panic!("{spec} is no spec") };
+    let Value::Object(spec) = spec else { unreachable!("an object") };
     manifest["spec"].as_object_mut().expect("a spec").extend(spec);
     manifest
 }

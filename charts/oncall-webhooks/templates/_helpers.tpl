@@ -249,7 +249,7 @@ args:
 - --tls-certificate=/etc/oncall-webhooks/tls/tls.crt
 - --tls-key=/etc/oncall-webhooks/tls/tls.key
 {{- end }}
-{{- if $.Values.admission.enabled }}
+{{- if ($.Values.admission).enabled }}
 - --admission-address=0.0.0.0:{{ int $.Values.admission.port }}
 - --admission-certificate=/etc/oncall-webhooks/admission/tls.crt
 - --admission-key=/etc/oncall-webhooks/admission/tls.key
@@ -268,7 +268,7 @@ ports:
   containerPort: 8081
 - name: api-health
   containerPort: 8082
-{{- if $.Values.admission.enabled }}
+{{- if ($.Values.admission).enabled }}
 - name: admission
   containerPort: {{ int $.Values.admission.port }}
 {{- end }}
@@ -289,7 +289,7 @@ lifecycle:
 {{- end }}
 resources:
   {{- toYaml .resources | nindent 2 }}
-{{- if or $tls .extraVolumeMounts $.Values.admission.enabled }}
+{{- if or $tls .extraVolumeMounts ($.Values.admission).enabled }}
 volumeMounts:
 # The folders, not the files in them: those would stay as they were when the Secret changes.
 {{- if $tls }}
@@ -297,7 +297,7 @@ volumeMounts:
   mountPath: /etc/oncall-webhooks/tls
   readOnly: true
 {{- end }}
-{{- if $.Values.admission.enabled }}
+{{- if ($.Values.admission).enabled }}
 - name: admission
   mountPath: /etc/oncall-webhooks/admission
   readOnly: true
@@ -316,7 +316,7 @@ volumeMounts:
   secret:
     secretName: {{ . }}
 {{- end }}
-{{- if .Values.admission.enabled }}
+{{- if (.Values.admission).enabled }}
 - name: admission
   secret:
     secretName: {{ include "oncall-webhooks.admissionSecret" . }}
@@ -349,7 +349,7 @@ volumeMounts:
   from:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-{{- if .Values.admission.enabled }}
+{{- if (.Values.admission).enabled }}
 - ports:
   - port: admission
   {{- with .Values.networkPolicy.admissionFrom }}
