@@ -440,6 +440,21 @@ fn constants_that_no_request_can_have_are_faults() {
     }
 }
 
+/// Its escalation names webhooks by name and id.
+const INTEGRATION: &str = "\
+apiVersion: oncall.dev/v1alpha1
+kind: Integration
+metadata: {name: prod}
+spec:
+  type: webhook
+  escalation:
+  - after: 5m
+    webhookRefs: [page, one]
+  - after: 15m
+    webhookRefs: [WHP936BM1GPVHQ,
+      pager]
+";
+
 #[test]
 fn secrets_and_names_are_looked_for_among_the_files() {
     let reference = "{secretKeyRef: {name: s, key: k}}";
@@ -458,6 +473,8 @@ fn secrets_and_names_are_looked_for_among_the_files() {
         ("url.yaml", &webhook("u", "resolve", &[&format!("urlFrom: {reference}")])),
         ("template.yaml", &secret("s", "k", "s3cret {{ 1 | s3cret }}")),
         ("unrelated.yaml", &secret("unrelated", "k", "v")),
+        ("page.yaml", &webhook("page", "escalation", &[URL, "id: WHP936BM1GPVHQ"])),
+        ("i.yaml", INTEGRATION),
     ]);
     let both = |message: &str, hint: &str| {
         format!(
@@ -470,6 +487,7 @@ fn secrets_and_names_are_looked_for_among_the_files() {
         lines
     };
     let missing = "Secret 's' of namespace default is not among the files";
+    let step = "Integration default/prod: spec.escalation";
     let cases = [
         ("w.yaml", 0, both(missing, "hint: ")),
         ("w.yaml unrelated.yaml", 0, both(missing, "hint: ")),
@@ -479,6 +497,9 @@ fn secrets_and_names_are_looked_for_among_the_files() {
         ("w.yaml apart.yaml", 1, both(&format!("{missing} (there is one in namespace apart)"), "")),
         ("url.yaml template.yaml", 1, "url.yaml:8: Webhook default/u: spec.urlFrom.secretKeyRef: Key 'k' of Secret 's': the template fails (line 1 of the template)\n".to_owned()),
         ("w.yaml good.yaml e.yaml", 0, "e.yaml:11: hint: AlertGroupEvent default/e: spec.webhookRefs[1]: no Webhook of namespace default among the files is \"two\"\n".to_owned()),
+        ("w.yaml good.yaml page.yaml i.yaml", 0, format!(
+            "i.yaml:8: hint: {step}[0].webhookRefs[1]: Webhook \"one\" has triggerType resolve, and escalations run those of triggerType escalation\ni.yaml:11: hint: {step}[1].webhookRefs[1]: no Webhook of namespace default among the files is \"pager\"\n",
+        )),
     ];
     for (files, status, stdout) in cases {
         let ran = folder.run(&format!("lint -f {files}"));

@@ -1,6 +1,8 @@
 //! `lint`: finds what is wrong with manifests: the errors for which the API server would refuse them, and what it would take
 //! though it can't work.
 
+mod references;
+
 use std::collections::HashSet;
 
 use anyhow::Result;
@@ -13,7 +15,6 @@ use super::{
     oncall_json::{self, MASKED},
     options::{Format, Sources, Verdict},
     secrets::MissingSecret,
-    wording::quoted,
     yaml::{Data, MappingEntry, Node},
 };
 use crate::{
@@ -48,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict> {
         token(&manifests, source, integration, &mut found);
     }
     secrets(&manifests, &mut found);
-    references(&manifests, &mut found);
+    references::check(&manifests, &mut found);
     let mut all = manifests.findings;
     all.extend(found);
     all.sort_by_key(|finding| (manifests.files.iter().position(|file| *file == finding.file), finding.line));
@@ -228,28 +229,6 @@ fn line_of(source: &ManifestSource, field: &str, key: &SecretKey) -> (String, us
             .map(|reference| (format!("spec.{field}.secretKeyRef"), reference.line)),
     };
     found.unwrap_or_else(|| (format!("spec.{field}"), source.node.line))
-}
-
-/// Finds events that name webhooks which are not among the files.
-fn references(manifests: &Manifests, found: &mut Vec<Finding>) {
-    let ready = manifests.webhooks.iter().flat_map(|manifest| {
-        [&manifest.webhook.name, &manifest.webhook.id].map(|name| (manifest.source.namespace.as_str(), name.as_str()))
-    });
-    let with_errors = manifests
-        .webhook_sources
-        .iter()
-        .filter_map(|source| Some((source.namespace.as_str(), source.node.text_at(&["metadata", "name"])?)));
-    let known: HashSet<(&str, &str)> = ready.chain(with_errors).collect();
-    for source in &manifests.event_sources {
-        let Some(Data::List(items)) = source.node.at(&["spec", "webhookRefs"]).map(|node| &node.data) else { continue };
-        for (index, item) in items.iter().enumerate() {
-            let Some(name) = item.text().filter(|name| !known.contains(&(source.namespace.as_str(), *name))) else {
-                continue;
-            };
-            let message = format!("no Webhook of namespace {} among the files is {}", source.namespace, quoted(name));
-            found.push(source.finding(Severity::Hint, item.line, &format!("spec.webhookRefs[{index}]"), message));
-        }
-    }
 }
 
 #[cfg(test)]
