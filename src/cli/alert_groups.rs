@@ -12,13 +12,16 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use futures::future::join_all;
 use jiff::Timestamp;
 
 use self::outcome::Outcome;
 use super::{
-    output::{complain, print},
-    session::{Session, duration, explain, namespace_name},
+    cluster::ClusterOptions,
+    complete,
+    output::{complain, print, report},
+    session::{Session, duration, explain},
 };
 use crate::{
     core::webhook::EventType,
@@ -46,11 +49,15 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Options {
     /// Names or ids of AlertGroups
-    #[arg(required = true, value_name = "ALERT_GROUP", value_parser = alert_group)]
+    #[arg(
+        required = true,
+        value_name = "ALERT_GROUP",
+        value_parser = alert_group,
+        add = ArgValueCompleter::new(complete::alert_groups)
+    )]
     alert_groups: Vec<String>,
-    /// Their namespace [default: the kubeconfig's]
-    #[arg(short, long, value_parser = namespace_name)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
     /// How long to wait for the operator to make the change; 0s: not at all
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     wait: Duration,
@@ -102,6 +109,18 @@ impl Command {
         }
     }
 
+    /// The flags that say which cluster.
+    pub fn cluster_mut(&mut self) -> &mut ClusterOptions {
+        match self {
+            Self::Ack(options)
+            | Self::Unack(options)
+            | Self::Resolve(options)
+            | Self::Unresolve(options)
+            | Self::Silence(SilenceOptions { options, .. })
+            | Self::Unsilence(options) => &mut options.cluster,
+        }
+    }
+
     /// Until when it silences; None if it does not silence.
     fn until(&self) -> Result<Option<SilencedUntil>> {
         let Self::Silence(SilenceOptions { length: Length { length, .. }, .. }) = self else { return Ok(None) };
@@ -126,7 +145,7 @@ struct Asked {
 pub async fn run(command: &Command) -> Result<ExitCode> {
     let (options, change) = command.parts();
     let until = command.until()?;
-    let session = Session::open(options.namespace.as_deref()).await?;
+    let session = Session::open(&options.cluster).await?;
     let user = session.username().await?;
     let mut asked = Vec::new();
     // One after the other: events that are created in this order are carried out in this order.
@@ -146,7 +165,7 @@ pub async fn run(command: &Command) -> Result<ExitCode> {
                 all_done = false;
             }
             Err(error) => {
-                complain(&format!("oncall-webhooks: {error:#}"));
+                report(&error);
                 all_done = false;
             }
         }

@@ -12,15 +12,18 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{
-    Args,
+    Args, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use clap_complete::engine::ArgValueCompleter;
 use kube::ResourceExt;
 use serde_json::Value;
 
 use super::{
+    cluster::ClusterOptions,
+    complete,
     output::{complain, print},
-    session::{Session, duration, name, namespace_name},
+    session::{Session, duration, name},
 };
 use crate::{
     core::{intake::AlertAction, webhook::EventType},
@@ -51,9 +54,8 @@ pub struct Options {
     /// system keeps
     #[arg(value_name = "TYPE", value_parser = PossibleValuesParser::new(KINDS).map(|text| Kind::of(&text)))]
     kind: Kind,
-    /// Namespace of the event [default: the kubeconfig's]
-    #[arg(short, long, value_parser = namespace_name)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
     /// Id of the alert group; for all but `alert`, which needs none
     #[arg(long, value_name = "ID")]
     alert_group: Option<String>,
@@ -61,10 +63,10 @@ pub struct Options {
     #[arg(long)]
     title: Option<String>,
     /// File with the alert as JSON; `-` for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     payload: Option<PathBuf>,
     /// Of `alert`: name of the Integration; else the id that webhooks' integrationFilter names
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::integrations))]
     integration: Option<String>,
     /// Of `alert`: what alerts of one alert group have in common [default: it has one of its own]
     #[arg(long, value_name = "TEXT")]
@@ -73,7 +75,7 @@ pub struct Options {
     #[arg(long, value_parser = PossibleValuesParser::new(ACTIONS).map(|text| action(&text)))]
     action: Option<AlertAction>,
     /// Name or id of a webhook that runs; for `escalation` and `personal-notification`
-    #[arg(long = "webhook", value_name = "REF")]
+    #[arg(long = "webhook", value_name = "REF", add = ArgValueCompleter::new(complete::webhooks))]
     webhooks: Vec<String>,
     /// Wait until its webhooks have run, for up to 60s if no other time is given; the exit status is 1 if one failed
     #[arg(
@@ -119,6 +121,11 @@ fn action(word: &str) -> AlertAction {
 }
 
 impl Options {
+    /// The flags that say which cluster.
+    pub fn cluster_mut(&mut self) -> &mut ClusterOptions {
+        &mut self.cluster
+    }
+
     /// What is wrong with the flags together.
     fn fault(&self) -> Option<String> {
         let named = matches!(self.kind, Kind::Event(type_) if type_.names_webhooks());
@@ -155,7 +162,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::from(2));
     }
     let payload = options.payload.as_deref().map(event::payload).transpose()?;
-    let session = Session::open(options.namespace.as_deref()).await?;
+    let session = Session::open(&options.cluster).await?;
     // What a source says is said by nobody.
     let user = if options.kind == Kind::Alert { None } else { Some(session.username().await?) };
     let created = session.create(&event::of(options, &session.namespace, payload, user)).await?;

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use self::options::{STATUS, Verdict};
-use super::output::complain;
+use super::output::report;
 
 /// A subcommand that needs no cluster.
 #[derive(Debug, Subcommand)]
@@ -65,7 +65,7 @@ pub fn run(command: &Command) -> ExitCode {
         Ok(Verdict::Fine) => ExitCode::SUCCESS,
         Ok(Verdict::Faulty) => ExitCode::FAILURE,
         Err(error) => {
-            complain(&format!("oncall-webhooks: {error:#}"));
+            report(&error);
             ExitCode::from(2)
         }
     }

@@ -3,12 +3,14 @@
 
 use std::{error::Error as _, fmt::Debug, time::Duration};
 
+use http::HeaderValue;
+
 use anyhow::{Context, Result, anyhow};
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::{NamespaceResourceScope, api::authentication::v1::SelfSubjectReview};
 use kube::{
     Api, Client, Resource,
-    api::PostParams,
+    api::{ListParams, ObjectMeta, PostParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, watch_object},
@@ -16,11 +18,14 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::{cluster::ClusterOptions, progress::Progress};
 use crate::{
     errors::error_chain,
     kubernetes::{
-        client::connect,
-        objects::{self, Cause, Objects},
+        client::connect_to,
+        list::{Page, Pages, Texts},
+        objects::{self, Cause, Objects, TABLE},
+        table::Table,
     },
     resources::{AlertGroupEvent, is_name},
 };
@@ -28,23 +33,91 @@ use crate::{
 const FIELD_MANAGER: &str = "oncall-webhooks-cli";
 /// Bound on a call of the API server.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bound on one page of a list, in bytes: what is held of it at a time.
+pub(super) const PAGE: u64 = 4 * 1024 * 1024;
 
 /// A cluster, and the namespace to work in.
 pub(super) struct Session {
-    client: Client,
+    pub(super) client: Client,
     pub(super) objects: Objects,
     pub(super) namespace: String,
 }
 
 impl Session {
-    /// Finds the cluster of the environment, and works in this namespace, or in that of the kubeconfig.
+    /// Finds the cluster, and works in the namespace that is named, or in that of the kubeconfig.
     ///
     /// # Errors
     /// There is no cluster.
-    pub(super) async fn open(namespace: Option<&str>) -> Result<Self> {
-        let client = connect().await?;
-        let namespace = namespace.unwrap_or_else(|| client.default_namespace()).to_owned();
+    pub(super) async fn open(cluster: &ClusterOptions) -> Result<Self> {
+        let client = connect_to(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+        let namespace = cluster.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         Ok(Self { objects: Objects::new(client.clone(), FIELD_MANAGER), client, namespace })
+    }
+
+    /// Reads objects of one namespace, or of all, one by one as JSON texts; `params` may select some. No more than a page of them is
+    /// held.
+    ///
+    /// # Errors
+    /// The API server refuses it or does not answer, or `take` fails.
+    pub(super) async fn each_text<K>(
+        &self,
+        namespace: Option<&str>,
+        params: ListParams,
+        progress: &Progress,
+        mut take: impl FnMut(&str) -> Result<()>,
+    ) -> Result<()>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let mut pages = self.pages::<K>(namespace, None, params);
+        while let Some(page) = self.page::<K, Texts>(&mut pages, progress).await? {
+            page.into_items().iter().try_for_each(|text| take(text.get()))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the metadata of objects and the texts of these columns of `kubectl get`, and no more of them.
+    ///
+    /// # Errors
+    /// The API server refuses it or does not answer, or there is no such column.
+    pub(super) async fn each_row<K, const N: usize>(
+        &self,
+        namespace: Option<&str>,
+        params: ListParams,
+        columns: [&'static str; N],
+        progress: &Progress,
+        mut take: impl FnMut(ObjectMeta, [String; N]),
+    ) -> Result<()>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let mut pages = self.pages::<K>(namespace, Some(TABLE), params);
+        while let Some(page) = self.page::<K, Table>(&mut pages, progress).await? {
+            page.rows(columns)?.for_each(|(metadata, texts)| take(metadata, texts));
+        }
+        Ok(())
+    }
+
+    pub(super) fn pages<K>(&self, namespace: Option<&str>, accept: Option<HeaderValue>, params: ListParams) -> Pages
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Pages::new(&self.client, K::url_path(&(), namespace), accept, params, PAGE)
+    }
+
+    async fn page<K, P: Page>(&self, pages: &mut Pages, progress: &Progress) -> Result<Option<P>>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let page = self.objects.next_page::<P>(pages).await.map_err(|cause| {
+            let why = match &cause {
+                Cause::Client(kube::Error::Api(status)) => status.message.clone(),
+                cause => error_chain(cause),
+            };
+            anyhow!("list {}: {why}", K::plural(&()))
+        })?;
+        progress.add(page.as_ref().map_or(0, Page::count));
+        Ok(page)
     }
 
     /// The name of the user who asks, as the API server knows it.
@@ -96,7 +169,7 @@ impl Session {
 }
 
 /// Whether a watch is refused, rather than interrupted.
-fn is_refused(error: &watcher::Error) -> bool {
+pub(super) fn is_refused(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(kube::Error::Api(status))

@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 
 use super::{
+    cluster::ClusterOptions,
     output::{complain, print},
-    session::{Session, explain, name, namespace_name},
+    session::{Session, explain, name},
 };
 use crate::{
     resources::{API_TOKEN_LABEL, READ_ONLY_LABEL},
@@ -22,7 +23,7 @@ use crate::{
 pub enum Command {
     /// Make a token, which is shown once: the Secret holds its hash
     ///
-    /// It opens the namespace of the Secret until the Secret is deleted.
+    /// It opens the namespace of the Secret until the Secret is deleted. A manifest has a namespace only where `-n` names one.
     Create(Options),
 }
 
@@ -32,9 +33,8 @@ pub struct Options {
     /// Name of the Secret
     #[arg(value_parser = secret_name)]
     name: String,
-    /// Namespace that the token opens [default: the kubeconfig's; a manifest has none]
-    #[arg(short, long, value_parser = namespace_name)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
     /// Let it read, but not create, update or delete
     #[arg(long)]
     read_only: bool,
@@ -53,6 +53,14 @@ fn secret_name(text: &str) -> Result<String, String> {
     name(text, 253, true)
 }
 
+impl Command {
+    /// The flags that say which cluster.
+    pub fn cluster_mut(&mut self) -> &mut ClusterOptions {
+        let Self::Create(options) = self;
+        &mut options.cluster
+    }
+}
+
 /// Runs a subcommand, with the cluster of the environment where one is needed.
 ///
 /// # Errors
@@ -62,13 +70,13 @@ pub async fn run(command: &Command) -> Result<()> {
     let token = random_token()?;
     match options.output {
         Some(Output::Yaml) => {
-            let secret = manifest(options, options.namespace.as_deref(), &token);
+            let secret = manifest(options, options.cluster.namespace.as_deref(), &token);
             print(&serde_saphyr::to_string(&secret).context("print a Secret")?)?;
             complain("The token, which is shown only now:");
             complain(&token);
         }
         None => {
-            let Session { objects, namespace, .. } = Session::open(options.namespace.as_deref()).await?;
+            let Session { objects, namespace, .. } = Session::open(&options.cluster).await?;
             let secret = manifest(options, Some(&namespace), &token);
             let created = objects.create(&namespace, &options.name, &secret).await;
             created.map_err(|error| explain(&error))?;
@@ -130,7 +138,8 @@ mod tests {
             (false, json!({"oncall.dev/api-token": "true"})),
             (true, json!({"oncall.dev/api-token": "true", "oncall.dev/read-only": "true"})),
         ] {
-            let options = Options { name: "ci".to_owned(), namespace: None, read_only, output: None };
+            let options =
+                Options { name: "ci".to_owned(), cluster: ClusterOptions::default(), read_only, output: None };
             let expected = json!({
                 "apiVersion": "v1",
                 "kind": "Secret",

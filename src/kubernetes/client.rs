@@ -1,11 +1,15 @@
 //! The client for the cluster that the environment names (a kubeconfig, or the pod that the process runs in), and the
 //! collections that are read through it.
 
-use std::{collections::BTreeSet, env};
+use std::{collections::BTreeSet, env, path::Path};
 
 use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Client, Config, Resource, client::ClientBuilder};
+use kube::{
+    Api, Client, Config, Resource,
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use secrecy::ExposeSecret;
 
 use crate::metrics::ApiServerMetrics;
@@ -20,7 +24,7 @@ const SET_UP: &str = "set up the Kubernetes client";
 /// # Errors
 /// The environment names no cluster, or its configuration of one can't be used.
 pub async fn connect() -> Result<Client> {
-    Client::try_from(calling_once().await?).context(SET_UP)
+    Client::try_from(calling_once(configuration().await?)).context(SET_UP)
 }
 
 /// The same, and its calls are counted.
@@ -28,18 +32,37 @@ pub async fn connect() -> Result<Client> {
 /// # Errors
 /// As [`connect`].
 pub(crate) async fn connect_counted(calls: &ApiServerMetrics) -> Result<Client> {
-    let builder = ClientBuilder::try_from(calling_once().await?).context(SET_UP)?;
+    let builder = ClientBuilder::try_from(calling_once(configuration().await?)).context(SET_UP)?;
     Ok(builder.with_layer(calls).build())
 }
 
+/// Makes such a client for the cluster of this kubeconfig, and this context of it; where neither is given, that of the environment.
+///
+/// # Errors
+/// The kubeconfig can't be read, or has no such context; else as [`connect`].
+pub(crate) async fn connect_to(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let found = match (kubeconfig, context) {
+        (None, None) => return connect().await,
+        (None, Some(_)) => Config::from_kubeconfig(&options).await,
+        (Some(path), _) => match Kubeconfig::read_from(path) {
+            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+            Err(error) => Err(error),
+        },
+    };
+    let (path, context) = (kubeconfig.map(Path::display), context.map(|context| format!(", context {context}")));
+    let named = path.map_or_else(|| "the kubeconfig".to_owned(), |path| format!("kubeconfig {path}"));
+    let found = found.with_context(|| format!("find the cluster: {named}{}", context.unwrap_or_default()))?;
+    Client::try_from(calling_once(found)).context(SET_UP)
+}
+
 /// The configuration of a client that makes each call once and asks no proxy.
-async fn calling_once() -> Result<Config> {
-    let mut cluster = configuration().await?;
+fn calling_once(mut cluster: Config) -> Config {
     // The callers know what a failure means, and try again where that helps.
     cluster.default_retry = false;
     // A proxy in the environment does not lead to the cluster's own API server.
     cluster.proxy_url = None;
-    Ok(cluster)
+    cluster
 }
 
 async fn configuration() -> Result<Config> {

@@ -82,9 +82,11 @@ async fn judge(State(readers): State<Arc<Readers>>, request: Request, next: Next
 
 fn refusal(bearer: Bearer) -> Response {
     if bearer == Bearer::Denied {
-        return (StatusCode::FORBIDDEN, "the token's user may not get this path: a ClusterRole allows it\n").into_response();
+        return (StatusCode::FORBIDDEN, "the token's user may not get this path: a ClusterRole allows it\n")
+            .into_response();
     }
-    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], "bring a Kubernetes token that is valid\n").into_response()
+    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], "bring a Kubernetes token that is valid\n")
+        .into_response()
 }
 
 /// The token of a request, if it looks like one.

@@ -49,7 +49,7 @@ impl Page for Table {
 }
 
 impl Table {
-    /// The objects, each with the texts of these columns; a column without a text is empty.
+    /// The objects, each with the texts and numbers of these columns; a column without either is empty.
     ///
     /// # Errors
     /// There is no such column.
@@ -62,7 +62,11 @@ impl Table {
             *place = self.column_definitions.iter().position(|column| column.name == name).ok_or(NoColumn(name))?;
         }
         Ok(self.rows.into_iter().map(move |row| {
-            let text = |place: usize| row.cells.get(place).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |place: usize| match row.cells.get(place) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Number(number)) => number.to_string(),
+                _ => String::new(),
+            };
             (row.object.metadata, places.map(text))
         }))
     }
@@ -90,9 +94,9 @@ mod tests {
     #[test]
     fn a_row_is_metadata_and_the_texts_of_the_columns_that_were_asked_for() {
         let metadata = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-        let rows: Vec<_> = table().rows(["Phase", "Name"]).unwrap().collect();
-        let texts = |phase: &str, name: &str| [phase.to_owned(), name.to_owned()];
-        assert_eq!(rows, [(metadata("one"), texts("Failed", "one")), (metadata("two"), texts("", "two"))]);
+        let rows: Vec<_> = table().rows(["Phase", "Name", "Code"]).unwrap().collect();
+        let texts = |phase: &str, name: &str, code: &str| [phase, name, code].map(str::to_owned);
+        assert_eq!(rows, [(metadata("one"), texts("Failed", "one", "500")), (metadata("two"), texts("", "two", ""))]);
         assert_eq!(table().next_page().as_deref(), Some("next"));
     }
 

@@ -54,6 +54,10 @@ impl Folder {
         fs::write(path, bytes).expect("write a file");
     }
 
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).expect("read a file")
+    }
+
     /// Runs the program in the folder, with the words of `args`.
     pub(crate) fn run(&self, args: &str) -> Ran {
         self.pipe(&args.split_whitespace().collect::<Vec<_>>(), b"")

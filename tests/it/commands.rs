@@ -1,4 +1,10 @@
-//! The commands with which people and scripts change alert groups and create events, with the operator at work.
+//! The commands with which people and scripts change alert groups and create events, and see how things are, with the operator at work.
+
+mod plugin;
+mod redeliver;
+mod responses;
+mod status;
+mod terminal;
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +23,7 @@ pub(crate) type Ran = (String, String, i32);
 
 /// Runs the program in a namespace as a person does, with `input` on standard input.
 pub(crate) async fn run(place: &TestNamespace, args: &[&str], input: &str) -> Ran {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
-    program.args(args).args(["--namespace", &place.namespace]).env("KUBECONFIG", cluster().0.kubeconfig());
+    let mut program = program(place, args);
     program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let input = input.to_owned();
     let ran = tokio::task::spawn_blocking(move || {
@@ -31,6 +36,26 @@ pub(crate) async fn run(place: &TestNamespace, args: &[&str], input: &str) -> Ra
     let output = ran.await.expect("run the program");
     let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
     (text(output.stdout), text(output.stderr), output.status.code().expect("it was not killed"))
+}
+
+/// The program, as a person starts it in a namespace.
+fn program(place: &TestNamespace, args: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_oncall-webhooks"));
+    program.args(args).args(["--namespace", &place.namespace]).env("KUBECONFIG", cluster().0.kubeconfig());
+    program
+}
+
+/// The words of each line of a table, with `AGE` in the place of ages, `TIME` of times and `NAME` of names that end with a hash of
+/// the response of a webhook.
+fn words(table: &str) -> Vec<String> {
+    let is_age =
+        |word: &str| word.ends_with(['s', 'm']) && word.starts_with(|c: char| c.is_ascii_digit()) && word.len() < 6;
+    let shown = |word: &str| match word {
+        word if is_age(word) => "AGE".to_owned(),
+        word if word.parse::<jiff::Timestamp>().is_ok() => "TIME".to_owned(),
+        word => word.to_owned(),
+    };
+    table.lines().map(|line| line.split_whitespace().map(shown).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// Has an alert open an alert group, and returns that.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use super::{
     responses::ResponseHistory,
 };
 use crate::{
-    cli::output::{complain, print},
+    cli::output::{complain, print, report},
     config::request_timeout,
     core::id,
     delivery::{ProxySettings, Requester, Sender},
@@ -52,7 +52,7 @@ enum Output {
 pub(super) fn run(options: &Options) -> Result<Verdict> {
     let (manifests, events) = inputs::read(&options.sources, options.data.as_deref())?;
     if findings::any_fault(&manifests.findings) {
-        complain("oncall-webhooks: nothing was sent: mend these first");
+        report(&anyhow!("nothing was sent: mend these first"));
         return Ok(Verdict::Faulty);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;

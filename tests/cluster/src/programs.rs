@@ -306,7 +306,9 @@ mod tests {
         assert_eq!(required(go_mod, "go"), "1.26.0");
         assert_eq!(required(go_mod, "b/c"), "v1.2.3");
         assert_eq!(required(go_mod, "d/e"), "v4.5.6");
-        for program in Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER, &Program::HELM_DOCS, &Program::PROMETHEUS]) {
+        for program in
+            Program::CONTROL_PLANE.iter().chain([&Program::ALERTMANAGER, &Program::HELM_DOCS, &Program::PROMETHEUS])
+        {
             assert_ne!(program.version(), "unknown", "{}", program.name);
             assert_ne!(program.go_version(), "unknown", "{}", program.name);
             assert!(module_folder(program.folder).join("go.sum").is_file(), "{}", program.name);

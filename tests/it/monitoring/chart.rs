@@ -20,7 +20,8 @@ fn define_monitors() {
             let mut kubectl = cluster().0.kubectl();
             output(kubectl.args(["apply", "--server-side", "-f"]).arg(file)).expect("define a kind");
             let name = format!("crd/{kind}.monitoring.coreos.com");
-            output(cluster().0.kubectl().args(["wait", "--for=condition=Established", &name])).expect("wait for a kind");
+            output(cluster().0.kubectl().args(["wait", "--for=condition=Established", &name]))
+                .expect("wait for a kind");
         }
     });
 }
@@ -91,7 +92,8 @@ type Port = (String, String);
 
 /// Where the ports of this name, or number, of these pods are.
 fn ports(deployments: &[&Value], selector: &Value, port: &str) -> BTreeSet<Port> {
-    let found = deployments.iter().filter(|deployment| finds(selector, &deployment["spec"]["template"]["metadata"]["labels"]));
+    let found =
+        deployments.iter().filter(|deployment| finds(selector, &deployment["spec"]["template"]["metadata"]["labels"]));
     let named = found.flat_map(|deployment| {
         let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
         let ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
@@ -104,7 +106,8 @@ fn ports(deployments: &[&Value], selector: &Value, port: &str) -> BTreeSet<Port>
 /// Those that a ServiceMonitor leads to.
 fn of_service_monitor(monitor: &Value, services: &[&Value], deployments: &[&Value]) -> Vec<Port> {
     let mut all = Vec::new();
-    let found = || services.iter().filter(|service| finds(&monitor["spec"]["selector"], &service["metadata"]["labels"]));
+    let found =
+        || services.iter().filter(|service| finds(&monitor["spec"]["selector"], &service["metadata"]["labels"]));
     for endpoint in monitor["spec"]["endpoints"].as_array().expect("endpoints") {
         for service in found() {
             let of_service = service["spec"]["ports"].as_array().into_iter().flatten();
@@ -120,7 +123,8 @@ fn of_service_monitor(monitor: &Value, services: &[&Value], deployments: &[&Valu
 /// Those that a PodMonitor leads to.
 fn of_pod_monitor(monitor: &Value, deployments: &[&Value]) -> Vec<Port> {
     let endpoints = monitor["spec"]["podMetricsEndpoints"].as_array().expect("endpoints");
-    let found = endpoints.iter().flat_map(|endpoint| ports(deployments, &monitor["spec"]["selector"], text(endpoint, "port")));
+    let found =
+        endpoints.iter().flat_map(|endpoint| ports(deployments, &monitor["spec"]["selector"], text(endpoint, "port")));
     found.collect()
 }
 

@@ -21,7 +21,8 @@ fn queries(namespace: &str) -> BTreeMap<String, String> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let filled = |query: &str| {
         let of_rate = query.replace("$__rate_interval", "10s").replace("$__range", "1m");
-        let filled = of_rate.replace("$namespace", namespace).replace("$webhook", ".*").replace("$job", &JOBS.join("|"));
+        let filled =
+            of_rate.replace("$namespace", namespace).replace("$webhook", ".*").replace("$job", &JOBS.join("|"));
         assert!(!filled.contains('$'), "{filled}");
         filled
     };
@@ -74,7 +75,8 @@ async fn every_query_of_the_dashboard_finds_data_in_what_both_processes_expose()
     let api = rest::start("api-dashboard", &[&namespace, "--health-address=127.0.0.1:0"]).await;
     let operator = world.operator.as_ref().expect("an operator");
     let processes = [operator, api.process()];
-    let scraped = JOBS.into_iter().zip(processes).map(|(job, process)| Scraped { job: job.to_owned(), address: health(process) });
+    let scraped =
+        JOBS.into_iter().zip(processes).map(|(job, process)| Scraped { job: job.to_owned(), address: health(process) });
     let prometheus = Prometheus::start(&scraped.collect::<Vec<_>>()).await.expect("start Prometheus");
     webhooks(&world).await;
     let token = made(&world, "prometheus", "alertmanager", json!({"heartbeat": {"every": "1h"}})).await;

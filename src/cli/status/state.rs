@@ -1,0 +1,163 @@
+//! How an object is, in a word, from its spec and its conditions.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::resources::{Condition, ConditionStatus, conditions};
+
+/// How an object is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) enum State {
+    /// Its receiver wants no more of it.
+    Gone,
+    /// It can't work.
+    NotReady,
+    /// Its endpoint is taken to be down.
+    Failing,
+    /// Nothing came for longer than it should.
+    Silent,
+    /// No operator has looked at it as it is now.
+    Unknown,
+    /// What it is to send waits in the API server.
+    Backlogged,
+    /// Held by a person.
+    Suspended,
+    /// Well.
+    Ready,
+    /// Never runs.
+    Disabled,
+}
+
+impl State {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Gone => "Gone",
+            Self::NotReady => "NotReady",
+            Self::Failing => "Failing",
+            Self::Silent => "Silent",
+            Self::Unknown => "Unknown",
+            Self::Backlogged => "Backlogged",
+            Self::Suspended => "Suspended",
+            Self::Ready => "Ready",
+            Self::Disabled => "Disabled",
+        }
+    }
+
+    /// Whether it needs a person, whatever else there is to tell.
+    pub(super) fn is_trouble(self) -> bool {
+        self <= Self::Backlogged
+    }
+}
+
+/// What an object's status says: the part that Webhooks and Integrations have in common.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Conditions {
+    observed_generation: Option<i64>,
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+/// A state, why, and since when.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Judgement {
+    pub(super) state: State,
+    pub(super) message: String,
+    pub(super) since: Option<Timestamp>,
+}
+
+/// The condition that an Integration whose heartbeat has not come may have, besides the alert group that is opened.
+const HEARTBEAT: &str = "Heartbeat";
+
+/// Judges an object of this generation. `enabled` and `suspended` are what its spec says.
+pub(super) fn judge(status: &Conditions, generation: Option<i64>, enabled: bool, suspended: bool) -> Judgement {
+    let with = |type_: &str, holds: ConditionStatus| {
+        status.conditions.iter().find(move |condition| condition.type_ == type_ && condition.status == holds)
+    };
+    let found = |state: State, condition: &Condition| Judgement {
+        state,
+        message: condition.message.clone(),
+        since: Some(condition.last_transition_time),
+    };
+    let plain = |state: State, message: &str| Judgement { state, message: message.to_owned(), since: None };
+    let (yes, no) = (ConditionStatus::True, ConditionStatus::False);
+    if status.conditions.is_empty() || status.observed_generation.unwrap_or_default() < generation.unwrap_or_default() {
+        return plain(State::Unknown, "No operator has looked at it as it is now");
+    }
+    let held = with(conditions::SUSPENDED, yes);
+    if let Some(condition) = held.filter(|condition| condition.reason == conditions::Word::Gone.as_str()) {
+        return found(State::Gone, condition);
+    }
+    if let Some(condition) = with(conditions::READY, no) {
+        return found(State::NotReady, condition);
+    }
+    if !enabled {
+        return plain(State::Disabled, "");
+    }
+    if let Some(condition) = held {
+        return found(if suspended { State::Suspended } else { State::NotReady }, condition);
+    }
+    if suspended {
+        return plain(State::Suspended, "spec.suspend is set");
+    }
+    let worse = [(conditions::FAILING, yes, State::Failing), (HEARTBEAT, no, State::Silent)];
+    let worse = worse.into_iter().chain([(conditions::BACKLOGGED, yes, State::Backlogged)]);
+    worse
+        .filter_map(|(type_, holds, state)| Some(found(state, with(type_, holds)?)))
+        .next()
+        .unwrap_or_else(|| plain(State::Ready, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn judged(status: Value, enabled: bool, suspended: bool) -> (State, String) {
+        let Judgement { state, message, .. } =
+            judge(&serde_json::from_value(status).unwrap(), Some(2), enabled, suspended);
+        (state, message)
+    }
+
+    #[test]
+    fn the_worst_that_an_object_says_of_itself_is_its_state() {
+        let condition = |type_: &str, status: &str, reason: &str| {
+            json!({
+                "type": type_, "status": status, "reason": reason, "message": reason,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
+        let ready = || condition("Ready", "True", "Valid");
+        let broken = || condition("Ready", "False", "TemplateError");
+        let failing = || condition("Failing", "True", "EndpointFailing");
+        let suspended = |reason: &str| condition("Suspended", "True", reason);
+        let seen = |conditions: Vec<Value>| json!({"observedGeneration": 2, "conditions": conditions});
+        let unknown = (State::Unknown, "No operator has looked at it as it is now");
+        for (status, enabled, suspend, expected) in [
+            (json!({}), true, false, unknown),
+            (json!({"observedGeneration": -1}), true, false, unknown),
+            (json!({"observedGeneration": 1, "conditions": [ready()]}), true, false, unknown),
+            (seen(vec![ready()]), true, false, (State::Ready, "")),
+            (seen(vec![ready()]), false, false, (State::Disabled, "")),
+            (seen(vec![broken(), failing()]), true, false, (State::NotReady, "TemplateError")),
+            (seen(vec![broken()]), false, false, (State::NotReady, "TemplateError")),
+            (seen(vec![ready(), failing()]), true, false, (State::Failing, "EndpointFailing")),
+            (seen(vec![ready(), failing(), suspended("Gone")]), true, false, (State::Gone, "Gone")),
+            (seen(vec![ready(), failing(), suspended("Suspended")]), true, true, (State::Suspended, "Suspended")),
+            (seen(vec![ready(), suspended("Unreadable")]), true, false, (State::NotReady, "Unreadable")),
+            (seen(vec![ready()]), true, true, (State::Suspended, "spec.suspend is set")),
+            (
+                seen(vec![ready(), condition("Backlogged", "True", "ShareUsedUp")]),
+                true,
+                false,
+                (State::Backlogged, "ShareUsedUp"),
+            ),
+            (seen(vec![ready(), condition("Heartbeat", "False", "Missed")]), true, false, (State::Silent, "Missed")),
+            (seen(vec![ready(), condition("Failing", "False", "Answers")]), true, false, (State::Ready, "")),
+        ] {
+            let (state, message) = expected;
+            assert_eq!(judged(status.clone(), enabled, suspend), (state, message.to_owned()), "{status}");
+        }
+    }
+}
