@@ -92,7 +92,6 @@ use crate::{
         lease::{self, Leadership},
         objects::Objects,
         probes::{Health, Ready},
-        readers::only_for_readers,
         watch::{Selection, Watches, on_listed, valid},
         writes::Priority,
     },
@@ -123,11 +122,9 @@ pub async fn run(config: ControllerConfig, stop: impl Future<Output = ()>) -> Re
     budget.log();
     let settings = Settings { config, budget };
     let ready = Ready::default();
-    let mut routes = metrics.exposition().routes();
-    if settings.config.metric_readers.metrics_protected {
-        routes = only_for_readers(routes, client.clone());
-    }
-    let health = Health::serve(settings.config.health_address, ready.clone(), routes).await?;
+    let (routes, readers) = (metrics.exposition().routes(), &settings.config.metric_readers);
+    let readers = readers.metrics_protected.then(|| client.clone());
+    let health = Health::serve(settings.config.health_address, ready.clone(), routes, readers).await?;
     let (guard, policies) = ApiServerGuard::new(&client, settings.config.reach.clone().into()).await?;
     tokio::select! {
         result = health.ended() => result.context("serve /livez and /metrics"),
@@ -265,6 +262,8 @@ struct Changes {
     appends: Appends,
     /// What people are told as Events.
     announcements: Announcements,
+    /// What writes these.
+    client: Client,
 }
 
 impl Leader {
@@ -330,7 +329,7 @@ impl Leader {
         );
         let listed = Listed::default();
         let (page, secret_reads) = (budget.page(), budget.reads().div_ceil(2));
-        let watches = Watches::new(client, config.namespace.clone(), page, metrics.process.watches.clone());
+        let watches = Watches::new(client.clone(), config.namespace.clone(), page, metrics.process.watches.clone());
         let leader = Self {
             config,
             objects,
@@ -350,7 +349,8 @@ impl Leader {
             watches,
             metrics,
         };
-        Ok((leader, Changes { ran, reviewed, integrations: integrations_changed, appends, announcements }))
+        let changes = Changes { ran, reviewed, integrations: integrations_changed, appends, announcements, client };
+        Ok((leader, changes))
     }
 
     /// Works until `stop` resolves, then finishes what is on the way.
@@ -367,7 +367,7 @@ impl Leader {
         parts.spawn(Arc::clone(&deliveries).drive());
         parts.spawn(Arc::clone(&deliveries).watch_bound());
         parts.spawn(webhooks::count_waiting(Arc::clone(&self.catalog), Arc::clone(&self.deliveries)));
-        parts.spawn(changes.announcements.write(self.client.clone(), self.objects.clone().yielding()));
+        parts.spawn(changes.announcements.write(changes.client, self.objects.clone().yielding()));
         let retention = parts.spawn(self.remove_old());
         parts.spawn(self.watch_secrets());
         parts.spawn(self.read_secrets(secret_changes));
@@ -494,6 +494,7 @@ impl Leader {
             deliveries: Arc::clone(&self.deliveries),
             rendering: self.rendering.clone(),
             announcer: self.announcer.clone(),
+            alert_groups_listed: Arc::clone(&self.listed.alert_groups),
             max_open: self.config.intake_max_open,
         };
         Controller::for_stream(stream, store)

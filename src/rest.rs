@@ -71,7 +71,6 @@ use crate::{
         name::NamespacedName,
         objects::Objects,
         probes::{self, Health, Ready},
-        readers::only_for_readers,
         watch::{Selection, Watches, on_listed, valid},
     },
     memory::{ApiBudget, MemoryLimit},
@@ -238,11 +237,8 @@ impl Service {
     /// Answers /livez, /readyz and /metrics at an address of their own, if there is one.
     async fn serve_health(&mut self) -> Result<()> {
         let Some(address) = self.health_address else { return Ok(()) };
-        let mut routes = self.metrics.exposition().routes();
-        if let Some(client) = self.readers.take() {
-            routes = only_for_readers(routes, client);
-        }
-        let health = Health::serve(address, self.api.ready.clone(), routes).await?;
+        let routes = self.metrics.exposition().routes();
+        let health = Health::serve(address, self.api.ready.clone(), routes, self.readers.take()).await?;
         self.tasks.spawn(async move {
             if let Err(error) = health.ended().await {
                 tracing::error!(%error, "failed to serve /livez, /readyz and /metrics");

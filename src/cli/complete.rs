@@ -128,8 +128,8 @@ where
 /// The words of the command line that is completed: behind `--` where a shell's script asks.
 fn words() -> Vec<String> {
     let words: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    match words.iter().position(|word| word == "--") {
-        Some(end) if end == 0 => words[1..].to_vec(),
+    match words.split_first() {
+        Some((first, others)) if first == "--" => others.to_vec(),
         _ => words,
     }
 }

@@ -23,6 +23,7 @@ use super::{
     output::{complain, confirm, print, report},
     progress::Progress,
     session::{Session, explain, name},
+    table::printable,
     times::since,
     webhooks,
 };
@@ -65,7 +66,12 @@ pub struct Options {
 }
 
 fn response_name(text: &str) -> Result<String, String> {
-    name(text.rsplit_once('/').map_or(text, |(_, name)| name), 253, true)
+    let (kind, of_kind) = text.rsplit_once('/').unwrap_or(("whr", text));
+    let kind = kind.strip_suffix(".oncall.dev").unwrap_or(kind);
+    if !["whr", "webhookresponse", "webhookresponses"].contains(&kind) {
+        return Err("give the name of a WebhookResponse; its namespace is -n's".to_owned());
+    }
+    name(of_kind, 253, true)
 }
 
 impl Options {
@@ -124,7 +130,7 @@ fn question(chosen: &[Chosen]) -> String {
     webhooks.dedup();
     let of = match &*webhooks {
         [] => String::new(),
-        [one] => format!(" of Webhook {one}"),
+        [one] => format!(" of Webhook {}", printable(one)),
         several => format!(" of {} Webhooks", several.len()),
     };
     format!("Send {} deliveries{of} again", chosen.len())

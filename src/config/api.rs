@@ -35,7 +35,7 @@ pub struct ApiConfig {
     /// How many calls a token, or a Kubernetes user in a namespace, may make in a minute
     #[arg(long, env = "ONCALL_WEBHOOKS_CALLS_PER_MINUTE", default_value_t = 300, value_parser = positive)]
     pub calls_per_minute: usize,
-    /// How many alerts a minute are taken for an Integration by this process; more of them are answered with 429
+    /// How many alerts a minute are taken for an Integration by this process; more of them are refused: with 429, or 503 to Alertmanager, which tries only that again
     #[arg(long, env = "ONCALL_WEBHOOKS_INTAKE_RATE", default_value_t = 3000, value_parser = positive)]
     pub intake_rate: usize,
     /// With more open alert groups in a namespace, alerts that may open another are answered with 503

@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, channel::mpsc};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -21,7 +20,10 @@ use kube::{
     runtime::events::{Event, EventType},
 };
 use parking_lot::Mutex;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
+};
 
 use super::FIELD_MANAGER;
 use crate::{
@@ -43,8 +45,10 @@ const PACE: Duration = Duration::from_millis(50);
 /// What failed for good is told so soon after the first time, and then no more often than the second says: as Events of their own.
 const TOLD: Duration = Duration::from_secs(5);
 const TOLD_AGAIN: Duration = SAME_WITHIN.saturating_add(Duration::from_secs(10));
-/// How many objects are known of which deliveries have failed.
-const TALLIES: usize = 10_000;
+/// How many objects are known of which deliveries have failed; and how many of them may be AlertGroups.
+const TALLIES: (usize, usize) = (10_000, 5_000);
+/// How many of these are told of at a time, so that the queue has room for what others announce.
+const AT_A_TIME: usize = 64;
 
 /// A kind of object that Events are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +108,7 @@ impl Announcer {
     pub(crate) fn announce(&self, subject: &Subject, news: News) {
         let is_let = self.shares.lock().take(&subject.name.namespace, Instant::now());
         // Where many wait, they tell enough.
-        if !is_let || self.queue.clone().try_send((subject.clone(), news)).is_err() {
+        if !is_let || self.queue.try_send((subject.clone(), news)).is_err() {
             tracing::debug!(subject = ?subject, "an Event is dropped: there are too many");
         }
     }
@@ -153,7 +157,8 @@ impl Tallies {
     }
 
     fn note_at(&mut self, subject: Subject, last: &str, now: Instant) {
-        if self.0.len() >= TALLIES && !self.0.contains_key(&subject) {
+        let most = if subject.kind == Kind::AlertGroup { TALLIES.1 } else { TALLIES.0 };
+        if self.0.len() >= most && !self.0.contains_key(&subject) {
             return;
         }
         let tally =
@@ -165,18 +170,16 @@ impl Tallies {
         last.clone_into(&mut tally.last);
     }
 
-    /// What is to be told now. Objects of which nothing has failed for long are forgotten.
+    /// What is to be told now, of webhooks first. Objects of which nothing has failed for long are forgotten.
     fn take_due(&mut self, now: Instant) -> Vec<Announcement> {
-        let mut due = Vec::new();
-        self.0.retain(|subject, tally| {
-            let since = |then: Instant| now.saturating_duration_since(then);
-            let may_tell = tally.told.map_or(since(tally.since) >= TOLD, |told| since(told) >= TOLD_AGAIN);
-            if !may_tell {
-                return true;
-            }
-            if tally.count == 0 {
-                return false;
-            }
+        let since = |then: Instant| now.saturating_duration_since(then);
+        let may_tell = |tally: &Tally| tally.told.map_or(since(tally.since) >= TOLD, |told| since(told) >= TOLD_AGAIN);
+        self.0.retain(|_, tally| tally.count > 0 || !may_tell(tally));
+        let mut due: Vec<(&Subject, &mut Tally)> =
+            self.0.iter_mut().filter(|(_, tally)| tally.count > 0 && may_tell(tally)).collect();
+        due.sort_by_key(|(subject, tally)| (subject.kind == Kind::AlertGroup, tally.since));
+        due.truncate(AT_A_TIME);
+        let tell = |(subject, tally): (&Subject, &mut Tally)| {
             let note = match tally.count {
                 1 => format!("A delivery failed for good: {}", tally.last),
                 count => format!(
@@ -185,14 +188,11 @@ impl Tallies {
                     tally.last
                 ),
             };
-            due.push((
-                subject.clone(),
-                News { is_warning: true, type_: "", reason: "GaveUp", action: "Deliver".to_owned(), note },
-            ));
             (tally.count, tally.told) = (0, Some(now));
-            true
-        });
-        due
+            let news = News { is_warning: true, type_: "", reason: "GaveUp", action: "Deliver".to_owned(), note };
+            (subject.clone(), news)
+        };
+        due.into_iter().map(tell).collect()
     }
 }
 
@@ -210,7 +210,7 @@ impl Announcements {
         let mut writers = Writers { client, objects, of_namespace: HashMap::new() };
         loop {
             tokio::select! {
-                Some((subject, news)) = self.waiting.next() => {
+                Some((subject, news)) = self.waiting.recv() => {
                     writers.write(subject, news).await;
                     sleep(PACE).await;
                 }
@@ -359,6 +359,19 @@ mod tests {
         assert_eq!(told(&mut tallies, 377), [all]);
         assert_eq!(told(&mut tallies, 1000), Vec::<String>::new());
         assert!(tallies.0.is_empty());
+    }
+
+    #[test]
+    fn webhooks_are_told_of_before_alert_groups_and_all_a_part_at_a_time() {
+        let (mut tallies, begin) = (Tallies::default(), Instant::now());
+        for number in 0..AT_A_TIME {
+            let group = Subject { kind: Kind::AlertGroup, uid: None, ..subject(&number.to_string()) };
+            tallies.note_at(group, "WebhookResponse a", begin);
+        }
+        tallies.note_at(subject("jira"), "WebhookResponse a", begin + Duration::from_secs(1));
+        let due = tallies.take_due(begin + TOLD * 2);
+        assert_eq!((due.len(), due[0].0.clone()), (AT_A_TIME, subject("jira")));
+        assert_eq!(tallies.take_due(begin + TOLD * 2).len(), 1);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl PendingLastRun {
     }
 
     /// Puts back a run that could not be written, unless there is a later one.
-    pub(crate) fn put_back(&self, taken: LastRuns) {
+    pub(crate) fn put_back(&self, taken: &LastRuns) {
         let pending = &mut self.0.lock().0;
         let later = pending.get_or_insert_with(|| taken.clone());
         later.succeeded = later.succeeded.or(taken.succeeded);
@@ -136,6 +136,8 @@ pub(crate) struct WatchedWebhook {
     pub(crate) series: WebhookSeries,
     /// How many waiting deliveries its status shows.
     pub(crate) waiting: Arc<ShownWaiting>,
+    /// Whether its endpoint was found to fail here, as it is now. That it does not any more is not told otherwise.
+    pub(crate) has_failed: AtomicBool,
 }
 
 impl WatchedWebhook {
@@ -233,6 +235,7 @@ impl Catalog {
                 || Arc::new(ShownWaiting::of(object.status.as_ref().map_or(0, |status| status.waiting))),
                 |old| Arc::clone(&old.waiting),
             ),
+            has_failed: AtomicBool::new(false),
         });
         let is_new = old.is_none();
         // One of the same name was deleted, and the watch did not show that.

@@ -8,7 +8,7 @@
 //! ```
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -563,11 +563,6 @@ impl Deliveries {
     /// How many deliveries wait for a webhook.
     pub(crate) fn waiting_for(&self, webhook: &NamespacedName) -> usize {
         self.lifecycle.lock().waiting_for(webhook)
-    }
-
-    /// How many deliveries wait for each webhook that has any.
-    pub(crate) fn waiting_by_webhook(&self) -> HashMap<NamespacedName, usize> {
-        self.lifecycle.lock().waiting_by_webhook().map(|(webhook, waiting)| (webhook.clone(), waiting)).collect()
     }
 
     /// Why what a webhook is to send waits in the API server; None if it does not.

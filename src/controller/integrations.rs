@@ -19,6 +19,7 @@ use kube::{
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::SetOnce;
 
 use super::{
     announcer::{Announcer, Kind, Subject},
@@ -64,12 +65,17 @@ pub(crate) struct Integrations {
     changed: mpsc::UnboundedSender<ObjectRef<Integration>>,
 }
 
+/// There is room again in a namespace that had too many open alert groups when one of so many is resolved.
+const ROOM: usize = 20;
+
 /// What an Integration has received that its status does not tell yet.
 #[derive(Clone, Copy, Debug, Default)]
 struct Received {
     alerts: u64,
     last: Option<Timestamp>,
     written: Option<Instant>,
+    /// What was last written: the watch may not have shown it yet.
+    told: (u64, Option<Timestamp>),
 }
 
 impl Integrations {
@@ -125,15 +131,20 @@ impl Integrations {
         Some(reasons::failed_on_payload(fault))
     }
 
-    /// Takes in whether a namespace has too many open alert groups. Where that changes, its Integrations are looked at.
-    fn note_whether_full(&self, namespace: &Arc<str>, is_full: bool) {
+    /// Takes in how many alert groups of a namespace are open, and returns whether these are too many. Where that changes, its
+    /// Integrations are looked at.
+    fn note_open(&self, namespace: &Arc<str>, open: usize, most: usize) -> bool {
         let mut full = self.full.lock();
+        // One resolved and another opened is no news.
+        let most = if full.contains(namespace) { most - most / ROOM } else { most };
+        let is_full = open > most;
         let is_news = if is_full { full.insert(Arc::clone(namespace)) } else { full.remove(namespace) };
         drop(full);
         if is_news {
             let of_namespace = |name: &&NamespacedName| name.namespace == *namespace;
             self.known.read().keys().filter(of_namespace).for_each(|name| self.review(name));
         }
+        is_full
     }
 
     /// Has the status of an Integration looked at.
@@ -154,11 +165,18 @@ impl Integrations {
         }
     }
 
-    /// Notes what was told.
-    fn told(&self, name: &NamespacedName, told: &Received) {
+    /// What was last told.
+    fn last_told(&self, name: &NamespacedName) -> (u64, Option<Timestamp>) {
+        self.received.lock().get(name).map(|received| received.told).unwrap_or_default()
+    }
+
+    /// Notes what was told, and the status that tells it.
+    fn told(&self, name: &NamespacedName, told: &Received, status: &IntegrationStatus) {
         if let Some(received) = self.received.lock().get_mut(name) {
-            received.alerts -= told.alerts;
+            // It may have been made anew meanwhile.
+            received.alerts = received.alerts.saturating_sub(told.alerts);
             received.written = Some(Instant::now());
+            received.told = (status.alerts, status.last_alert_time);
         }
     }
 
@@ -242,6 +260,8 @@ pub(crate) struct Context {
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) rendering: RenderingPool,
     pub(crate) announcer: Announcer,
+    /// Set when the alert groups have been listed: before, their numbers and heartbeats are not known.
+    pub(crate) alert_groups_listed: Arc<SetOnce<()>>,
     /// How many open alert groups a namespace may have before the intake takes no more.
     pub(crate) max_open: usize,
 }
@@ -251,6 +271,7 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
     if integration.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    context.alert_groups_listed.wait().await;
     let name = name_of(&*integration);
     if context.tokens.awaits(&name) {
         // When it is read, this is called again.
@@ -274,8 +295,8 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
         }
     };
     let fault = fault.or_else(|| context.tokens.fault(&name));
-    let is_full = context.deliveries.open_in(&name.namespace) > context.max_open;
-    context.integrations.note_whether_full(&name.namespace, is_full);
+    let open = context.deliveries.open_in(&name.namespace);
+    let is_full = context.integrations.note_open(&name.namespace, open, context.max_open);
     let state = State {
         fault,
         heard: context.deliveries.heard(&name),
@@ -283,6 +304,9 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
         too_many: is_full.then(|| reasons::too_many_open(context.max_open)),
     };
     let mut status = desired(&integration, old, state);
+    let (alerts, last) = context.integrations.last_told(&name);
+    status.alerts = status.alerts.max(alerts);
+    status.last_alert_time = status.last_alert_time.max(last);
     if wait.is_none() {
         status.alerts += received.alerts;
         status.last_alert_time = status.last_alert_time.max(received.last);
@@ -296,7 +320,7 @@ pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Contex
         Err(error) if error.is_not_found() => Ok(Action::await_change()),
         Err(error) => Err(error),
         Ok(_) => {
-            context.integrations.told(&name, &received);
+            context.integrations.told(&name, &received, &status);
             let uid = integration.uid().map(Arc::from);
             let subject = Subject { kind: Kind::Integration, name: name.clone(), uid };
             for news in reasons::news(&old_conditions, &status.conditions) {
@@ -364,7 +388,7 @@ fn desired(integration: &Integration, old: IntegrationStatus, state: State) -> I
     match heard.zip(integration.spec.heartbeat.as_ref()) {
         None => conditions.retain(|condition| condition.type_ != HEARTBEAT),
         Some((heard, heartbeat)) => {
-            let (status, reason) = reasons::heartbeat(heard, Duration::from(heartbeat.every.clone()));
+            let (status, reason) = reasons::heartbeat(heard, heartbeat.every.into());
             set_condition(&mut conditions, reason.condition(HEARTBEAT, status, generation, now));
         }
     }
@@ -381,5 +405,18 @@ fn desired(integration: &Integration, old: IntegrationStatus, state: State) -> I
         observed_generation: generation,
         conditions,
         ..old
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_full_has_room_again_only_when_some_alert_groups_are_resolved() {
+        let (integrations, _changes) = Integrations::new();
+        let namespace: Arc<str> = Arc::from("team");
+        let mut open = |count| integrations.note_open(&namespace, count, 100);
+        assert_eq!([100, 101, 100, 96, 95, 100, 101].map(&mut open), [false, true, true, true, false, false, true]);
     }
 }

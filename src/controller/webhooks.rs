@@ -2,7 +2,7 @@
 //! written when a condition changes, and no more than once a second for a run; a number of waiting deliveries that changes has it written
 //! every 15 s at most, and seldom as it grows.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use kube::{ResourceExt, runtime::controller::Action};
 use tokio::time::{MissedTickBehavior, interval};
@@ -19,7 +19,10 @@ use crate::{
     rendering::RenderingPool,
     resources::{
         Webhook, WebhookStatus,
-        conditions::{self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, Reason, SUSPENDED, TEMPLATE_WARNING, about},
+        conditions::{
+            self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, News, RECOVERED, Reason, SUSPENDED, TEMPLATE_WARNING,
+            about,
+        },
     },
     secrets::Secrets,
 };
@@ -60,6 +63,9 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
         backlog: context.deliveries.backlog_of(&entry.name),
         waiting: about(context.deliveries.waiting_for(&entry.name)),
     };
+    if state.is_failing {
+        entry.has_failed.store(true, Ordering::Relaxed);
+    }
     let old = webhook.status.clone().unwrap_or_default();
     let mut status = desired(&webhook, &entry, state);
     if let Some(LastRuns { last, succeeded }) = last_runs.clone() {
@@ -84,14 +90,16 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
             }
             entry.waiting.note(status.waiting);
             let subject = Subject { kind: Kind::Webhook, name: entry.name.clone(), uid: Some(Arc::clone(&entry.uid)) };
-            for news in reasons::news(&old.conditions, &status.conditions) {
+            // Of an endpoint that an earlier process found to fail, or an earlier generation, it is not known yet.
+            let is_known = |news: &News| news.reason != RECOVERED || entry.has_failed.swap(false, Ordering::Relaxed);
+            for news in reasons::news(&old.conditions, &status.conditions).into_iter().filter(is_known) {
                 context.announcer.announce(&subject, news);
             }
         }
         (Err(error), _) if error.is_not_found() => {}
         (Err(error), last_runs) => {
             if let Some(runs) = last_runs {
-                entry.last_run.put_back(runs);
+                entry.last_run.put_back(&runs);
             }
             return Err(error);
         }
@@ -105,8 +113,7 @@ pub(crate) async fn count_waiting(catalog: Arc<Catalog>, deliveries: Arc<Deliver
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let waiting =
-            deliveries.waiting_by_webhook().into_iter().map(|(webhook, count)| (webhook, about(count))).collect();
+        let waiting = deliveries.waiting().into_iter().map(|of| (of.webhook, about(of.count))).collect();
         catalog.showing_other_waiting(&waiting).iter().for_each(|webhook| deliveries.review(webhook));
     }
 }

@@ -52,7 +52,9 @@ impl EventWriter {
 fn cut(mut text: String, most: usize) -> String {
     const ELLIPSIS: char = '…';
     if text.len() > most {
-        text.truncate(text.floor_char_boundary(most - ELLIPSIS.len_utf8()));
+        let room = most - ELLIPSIS.len_utf8();
+        // The beginning is one.
+        text.truncate((0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default());
         text.push(ELLIPSIS);
     }
     text

@@ -223,7 +223,9 @@ impl LeaseRenewer {
                     "failed to give the Lease up; another replica waits until it has run out"
                 ),
                 Err(_) => {
-                    tracing::info!("failed to give the Lease up: no answer; another replica waits until it has run out")
+                    tracing::info!(
+                        "failed to give the Lease up: no answer; another replica waits until it has run out"
+                    );
                 }
             }
             if self.look().await.is_some() {

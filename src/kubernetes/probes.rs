@@ -29,6 +29,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use kube::Client;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
@@ -38,6 +39,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::readers::only_for_readers;
 use crate::server::{Bounds, Limits, Server};
 
 /// Bound on the connections of the health port. The kubelet and Prometheus have one each at a time.
@@ -111,11 +113,16 @@ pub(crate) struct Health {
 
 impl Health {
     /// Answers the probes and the routes of `others` at `address`, from a thread of their own. `/livez` watches over the
-    /// runtime that calls this.
+    /// runtime that calls this. With a client of the API server, `others` are for those alone whom RBAC lets read them.
     ///
     /// # Errors
     /// The address can't be taken, or there is no thread to be had.
-    pub(crate) async fn serve(address: SocketAddr, ready: Ready, others: Router) -> Result<Self> {
+    pub(crate) async fn serve(
+        address: SocketAddr,
+        ready: Ready,
+        others: Router,
+        readers: Option<Client>,
+    ) -> Result<Self> {
         let pulse = Pulse::new(Instant::now());
         let heart = tokio::spawn(pulse.clone().keep()).abort_handle();
         let (stop, (end, ended)) = (CancellationToken::new(), oneshot::channel());
@@ -123,7 +130,7 @@ impl Health {
         let stopped = stop.clone().cancelled_owned();
         let work = move || {
             // Nobody listens any more where the process stops.
-            let _ = end.send(run(address, router(ready, pulse, others), stopped, bound));
+            let _ = end.send(run(address, router(ready, pulse, others, readers), stopped, bound));
         };
         thread::Builder::new().name("health".to_owned()).spawn(work).context("start the thread of the health port")?;
         let health = Self { ended, heart, _stop: stop.drop_guard() };
@@ -181,10 +188,15 @@ fn run(
 }
 
 /// The routes of the health port.
-fn router(ready: Ready, pulse: Pulse, others: Router) -> Router {
+fn router(ready: Ready, pulse: Pulse, others: Router, readers: Option<Client>) -> Router {
     let aside = middleware::from_fn_with_state(Arc::new(Semaphore::new(1)), aside);
     // There is nothing to be made aside where there are no others.
     let others = if others.has_routes() { others.route_layer(aside) } else { others };
+    // Before their turn: whoever may not read them takes it from nobody.
+    let others = match readers {
+        Some(client) if others.has_routes() => only_for_readers(others, client),
+        _ => others,
+    };
     Router::new().route("/livez", get(livez)).with_state(pulse).merge(readiness(ready)).merge(others)
 }
 

@@ -5,7 +5,7 @@
 //! them; so is the access log, since each of its lines is another call.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::{Debug, Write},
     hash::{BuildHasher, Hash, RandomState},
     mem,
@@ -27,7 +27,7 @@ use tracing_subscriber::layer::{Context, Filter};
 const WINDOW: Duration = Duration::from_secs(10);
 /// How many lines of one kind are written of one webhook, Integration or namespace.
 const EACH: u64 = 5;
-/// How many of one kind in all.
+/// How many of one kind in all, but for the first one of each namespace.
 const ALL: u64 = 200;
 /// With more of them than that, those who left out lines are told of together.
 const TOLD_EACH: usize = 20;
@@ -49,6 +49,8 @@ struct Window<K> {
 #[derive(Default)]
 struct Kind {
     written: u64,
+    /// Hashes of the namespaces of which one was written.
+    namespaces: HashSet<u64>,
     /// By a hash of whom they tell of.
     of: HashMap<u64, Count>,
 }
@@ -91,7 +93,10 @@ impl<K: Eq + Hash> Window<K> {
     fn note(&mut self, kind: K, line: impl FnOnce() -> Line) -> bool {
         let (kind, line) = (self.kinds.entry(kind).or_default(), line());
         let count = kind.of.entry(self.hasher.hash_one((&line.namespace, &line.object))).or_default();
-        let is_written = count.written < EACH && kind.written < ALL;
+        // One of each namespace is written whatever others do; one that names nobody is nobody's in particular.
+        let is_first = line.namespace.is_some() && kind.namespaces.insert(self.hasher.hash_one(&line.namespace));
+        let each = if line.namespace.is_some() { EACH } else { ALL };
+        let is_written = is_first || (count.written < each && kind.written < ALL);
         if is_written {
             (count.written, kind.written) = (count.written + 1, kind.written + 1);
         } else {
@@ -134,14 +139,22 @@ impl Limit {
     }
 }
 
+/// Whether lines of this kind may be left out.
+fn is_limited(kind: &Metadata<'_>) -> bool {
+    kind.is_event()
+        && *kind.level() <= Level::INFO
+        && kind.target() != ACCESS_LOG
+        && !kind.target().starts_with(module_path!())
+}
+
 impl<S: Subscriber> Filter<S> for Limit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }
 
-    /// What another filter says once for all of a kind counts.
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
+    /// Of what is limited, each line is asked about: a filter that was never asked may not leave out one line of many.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_limited(metadata) { Interest::sometimes() } else { Interest::always() }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -150,10 +163,7 @@ impl<S: Subscriber> Filter<S> for Limit {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        let is_limited = *metadata.level() <= Level::INFO
-            && metadata.target() != ACCESS_LOG
-            && !metadata.target().starts_with(module_path!());
-        !is_limited
+        !is_limited(metadata)
             || self.0.lock().note(metadata.callsite(), || {
                 let mut line = Line::default();
                 event.record(&mut line);
@@ -211,8 +221,18 @@ mod tests {
         let end = window.began + WINDOW;
         let all: usize = (0..1000).map(|number| written(&mut window, &number.to_string(), 2)).sum();
         assert_eq!(all, 200);
+        // Another namespace has one all the same, and so has one more.
+        let other = |namespace: &str| Line { namespace: Some(namespace.to_owned()), ..line("one") };
+        assert!(window.note("it failed", || other("other")) && !window.note("it failed", || other("other")));
         let like = Line { message: "it failed".to_owned(), ..Line::default() };
-        assert_eq!(window.next(end), [LeftOut { lines: 1800, like, of: 900 }]);
+        assert_eq!(window.next(end), [LeftOut { lines: 1801, like, of: 901 }]);
         assert_eq!(window.next(end + WINDOW), []);
+    }
+
+    #[test]
+    fn lines_that_name_no_namespace_are_bounded_in_all_alone() {
+        let mut window = Window::default();
+        let unnamed = || Line { message: "it failed".to_owned(), ..Line::default() };
+        assert_eq!((0..1000).filter(|_| window.note("it failed", unnamed)).count(), 200);
     }
 }

@@ -20,8 +20,11 @@ use super::{describe, durations};
 #[derive(Clone, Debug)]
 pub(crate) struct ApiServerMetrics {
     requests: Family<Call, Counter>,
-    seconds: Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>,
+    seconds: Family<Verb, Histogram, fn() -> Histogram>,
 }
+
+/// The label of a verb.
+type Verb = [(&'static str, &'static str); 1];
 
 /// A call that is over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,13 +104,35 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (verb, began) = (verb(request.method(), request.uri()), Instant::now());
-        let (metrics, call) = (self.metrics.clone(), self.inner.call(request));
+        let verb = verb(request.method(), request.uri());
+        let under_way = UnderWay { metrics: self.metrics.clone(), verb, began: Instant::now(), code: None };
+        let call = self.inner.call(request);
         Box::pin(async move {
             let result = call.await;
-            metrics.note(verb, result.as_ref().ok().map(|answer| answer.status().as_u16()), began);
+            under_way.answered(result.as_ref().ok().map(|answer| answer.status().as_u16()));
             result
         })
+    }
+}
+
+/// A call that counts when this is dropped: also where whoever made it waits no longer, as when the API server is away.
+struct UnderWay {
+    metrics: ApiServerMetrics,
+    verb: &'static str,
+    began: Instant,
+    /// None if no answer has come.
+    code: Option<u16>,
+}
+
+impl UnderWay {
+    fn answered(mut self, code: Option<u16>) {
+        self.code = code;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.metrics.note(self.verb, self.code, self.began);
     }
 }
 
@@ -146,6 +171,26 @@ fn is_collection(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_any_longer_counts_as_one_without_an_answer() {
+        let metrics = ApiServerMetrics::default();
+        let answers = |request: Request<bool>| async move {
+            if *request.body() {
+                Ok::<_, std::convert::Infallible>(Response::new(()))
+            } else {
+                std::future::pending().await
+            }
+        };
+        let mut service = metrics.layer(tower::service_fn(answers));
+        let counts = || [Some(200), None].map(|code| metrics.requests.get_or_create(&Call { verb: "get", code }).get());
+        let waited_for = service.call(Request::new(false));
+        assert_eq!(counts(), [0, 0]);
+        drop(waited_for);
+        assert_eq!(counts(), [0, 1]);
+        service.call(Request::new(true)).await.unwrap();
+        assert_eq!(counts(), [1, 1]);
+    }
 
     #[test]
     fn a_call_has_the_verb_that_rbac_has_for_it() {

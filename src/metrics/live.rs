@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 
 /// The series that somebody has, by whose they are. Clones share them.
 #[derive(Debug)]
-pub(super) struct Live<K: Ord, S>(Arc<Mutex<BTreeMap<K, Weak<Held<K, S>>>>>);
+pub(super) struct Live<K: Ord, S>(Arc<Mutex<Known<K, S>>>);
+
+type Known<K, S> = BTreeMap<K, Weak<Held<K, S>>>;
 
 /// Series that live as long as somebody has them.
 #[derive(Debug)]

@@ -16,6 +16,9 @@ use super::describe;
 /// Kind and result.
 type Labels = [(&'static str, String); 2];
 
+/// What kube-runtime's controller says of one reconciliation.
+type Reconciled<K, A, E, Q> = Result<(ObjectRef<K>, A), controller::Error<E, Q>>;
+
 /// Counts them. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReconcileMetrics(Family<Labels, Counter>);
@@ -31,9 +34,7 @@ impl ReconcileMetrics {
     }
 
     /// Counts what a controller of a kind has done.
-    pub(crate) fn of<K, A, E, Q>(
-        &self,
-    ) -> impl FnMut(Result<(ObjectRef<K>, A), controller::Error<E, Q>>) -> Ready<()> + use<K, A, E, Q>
+    pub(crate) fn of<K, A, E, Q>(&self) -> impl FnMut(Reconciled<K, A, E, Q>) -> Ready<()> + use<K, A, E, Q>
     where
         K: Resource<DynamicType = ()>,
         E: std::error::Error + 'static,

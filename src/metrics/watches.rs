@@ -1,14 +1,15 @@
 //! How watches of the API server do.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::AtomicU64,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use super::describe;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use std::sync::atomic::AtomicU64;
-
-use super::describe;
 
 /// The kind.
 type Labels = [(&'static str, String); 1];
@@ -44,13 +45,15 @@ impl WatchMetrics {
         );
     }
 
-    /// The series of the watch of a kind.
+    /// The series of the watch of a kind, which begins now: one that never brings anything is seen by that.
     pub(crate) fn of(&self, kind: &str) -> WatchSeries {
         let labels = [("kind", kind.to_owned())];
-        WatchSeries {
+        let series = WatchSeries {
             restarts: self.restarts.get_or_create_owned(&labels),
             active: self.active.get_or_create_owned(&labels),
-        }
+        };
+        series.active();
+        series
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 pub(crate) use self::{
     event::{event_unreadable, set_event_conditions},
-    news::{News, news},
+    news::{News, RECOVERED, news},
     state::{about, webhook_state},
     words::{
         BACKLOGGED, COMPLETED, FAILED, FAILING, HEARTBEAT, INSECURE_TLS, READY, RECONCILING, STALLED, SUCCEEDED,
@@ -299,6 +299,40 @@ pub(crate) fn verification_skipped() -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_a_change_mends_is_stalled_and_what_others_may_mend_is_reconciling() {
+        let secret = secret_unavailable(Word::SecretNotFound, "password", &"no such Secret");
+        let template = unusable(&[]);
+        let cases = [
+            (Err(&template), vec!["Ready=False TemplateError", "Stalled=True TemplateError"]),
+            (Err(&secret), vec!["Ready=False SecretNotFound", "Reconciling=True SecretNotFound"]),
+            (Ok(valid(true, None, false)), vec!["Ready=True Valid"]),
+        ];
+        // Each comes after any other.
+        let mut conditions = Vec::new();
+        for (found, expected) in cases.iter().chain(&cases).chain(cases.iter().rev()) {
+            set_readiness(&mut conditions, found.clone(), Some(1), Timestamp::UNIX_EPOCH);
+            let all: Vec<String> =
+                conditions.iter().map(|one| format!("{}={:?} {}", one.type_, one.status, one.reason)).collect();
+            assert_eq!(&all, expected);
+        }
+    }
+
+    #[test]
+    fn one_that_can_work_and_does_not_says_where_to_look() {
+        let (suspended, gone) = (suspended(), gone());
+        let cases = [
+            (valid(true, None, false), "Runs when its trigger fires"),
+            (valid(true, None, true), "Can work, but its endpoint fails: see the condition Failing"),
+            (valid(true, Some(&suspended), true), "Can work, but is suspended: see the condition Suspended"),
+            (valid(true, Some(&gone), false), "Can work, but its receiver wants no more: see the condition Suspended"),
+            (valid(false, Some(&gone), true), "Disabled: never runs"),
+        ];
+        for (reason, message) in cases {
+            assert_eq!((reason.word(), &*reason.message), ("Valid", message));
+        }
+    }
 
     #[test]
     fn a_webhook_is_gone_only_in_the_generation_that_the_receiver_refused() {

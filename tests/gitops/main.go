@@ -1,8 +1,8 @@
-// Judges objects as Flux and Argo CD do: with kstatus, the library behind Flux's health checks, and with Argo CD's way of running
-// health.lua and action scripts, in the same Lua interpreter.
+// Judges objects as Flux and Argo CD do: with kstatus, the library behind Flux's health checks, or by a script in Lua, run as Argo CD
+// runs those that it is given.
 //
-// Each line of standard input is {"object": …} with, for Argo CD, "script" (Lua), and "actions" where it is a discovery or action
-// script whose answer is an object. Each line of standard output is {"flux": status, "message": …} or {"argo": answer}.
+// Each line of standard input is {"object": …}, with "script" where that is to be run for it. Each line of standard output is
+// {"flux": status, "message": …} or {"argo": what the script returned}.
 package main
 
 import (

@@ -94,6 +94,26 @@ async fn what_goes_wrong_with_a_webhook_is_told_and_that_it_is_well_again_and_no
     assert!(described.contains("GaveUp"), "{described}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_endpoint_that_failed_before_a_restart_it_is_not_told_that_it_answers_again() {
+    let mut world = World::with_receiver("told-restart", |_| Answer::new(503, "down")).await;
+    world.webhook("down", "resolve", json!({"retry": {"initialDelay": "5m", "maxDelay": "10m"}})).await;
+    for number in 0..5 {
+        world.event(&format!("event-{number}"), "resolve", &format!("I{number}"), json!({})).await;
+    }
+    wait_for(&world, &["Webhook/down Warning EndpointFailing"]).await;
+    world.kill_operator();
+    world.start_operator().await;
+    let is_not_known =
+        |webhook: Option<&Webhook>| (webhook?.status.as_ref()?.state.as_deref()? == "Ready").then_some(());
+    world.object_that("nothing is known of the endpoint", "down", is_not_known).await;
+    // Events come in the order of what they tell.
+    change(&world, "down", json!({"suspend": true})).await;
+    wait_for(&world, &["Webhook/down Normal Suspended"]).await;
+    let told: Vec<String> = told(&world).await.into_iter().map(|(line, _)| line).collect();
+    assert!(!told.iter().any(|line| line.ends_with("Recovered")), "{told:?}");
+}
+
 /// Waits until a condition of an Integration is as `is` says.
 async fn condition(
     place: &TestNamespace,

@@ -32,7 +32,7 @@ async fn of_a_large_payload_and_a_large_answer_a_part_is_recorded() {
     assert!(text.len() < 200_000, "{} bytes", text.len());
     // Still JSON, and the same but for the largest value.
     let recorded: Value = serde_json::from_str(&text).expect("JSON");
-    let mut expected = whole.clone();
+    let mut expected = whole;
     let kept = recorded["alert_payload"]["text"].as_str().expect("a text");
     let kept = kept.strip_suffix("… (cut: 1000000 bytes in all)").expect("a marker");
     assert!(kept.len() > 180_000 && payload.starts_with(kept), "{} bytes", kept.len());

@@ -3,11 +3,11 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use cluster::{CERT_MANAGER, GATEWAY_API};
+use cluster::{CERT_MANAGER, GATEWAY_API, PROMETHEUS_OPERATOR};
 use serde_json::{Value, json};
 use support::{output, pipe};
 
-use crate::harness::{Temporary, cluster};
+use crate::harness::{Temporary, cluster, define};
 
 /// What everything.yaml leaves out, and why.
 const LEFT_OUT: [&str; 4] = [
@@ -93,6 +93,10 @@ fn the_schema_names_the_members_of_every_object_that_is_the_charts_own() {
                 .iter()
                 .any(|name| path.starts_with(&format!("properties.{name}.")))
             || path.starts_with("properties.api.properties.httpRoute.properties.")
+            // The Prometheus operator.
+            || ["authorization", "relabelings.items", "metricRelabelings.items"].iter().any(|name| {
+                path.starts_with("properties.metrics.properties.") && path.ends_with(&format!("Monitor.properties.{name}"))
+            })
     };
     opened.retain(|path| !of_kubernetes(path));
     assert_eq!(opened, ["properties.global"]);
@@ -100,7 +104,19 @@ fn the_schema_names_the_members_of_every_object_that_is_the_charts_own() {
     let values = yaml(support::chart().join("values.yaml"));
     let names = |of: &Value| of.as_object().map(|of| of.keys().cloned().collect::<std::collections::BTreeSet<_>>());
     assert_eq!(names(&schema["properties"]), names(&values));
-    for part in ["api", "controller", "crds", "image", "networkPolicy", "podDisruptionBudget", "tests"] {
+    let parts = [
+        "admission",
+        "api",
+        "controller",
+        "crds",
+        "image",
+        "metrics",
+        "networkPolicy",
+        "podDisruptionBudget",
+        "rbac",
+        "tests",
+    ];
+    for part in parts {
         assert_eq!(names(&schema["properties"][part]["properties"]), names(&values[part]), "{part}");
     }
 }
@@ -187,27 +203,33 @@ async fn the_api_server_takes_the_chart_with_everything_on_and_every_object_has_
 }
 
 fn everything_on() {
-    for definitions in [&GATEWAY_API, &CERT_MANAGER] {
-        for file in definitions.files().expect("find resource definitions") {
-            let file = file.display().to_string();
-            output(&mut kubectl(&["apply", "--server-side", "-f", &file])).expect("apply a definition");
-            output(&mut kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &file])).expect("wait");
-        }
-    }
+    [&GATEWAY_API, &CERT_MANAGER, &PROMETHEUS_OPERATOR].into_iter().for_each(define);
     let (release, values) = ("everything", everything().display().to_string());
-    install(release, &["--values", &values]);
+    // The admission webhook would be asked about what other tests write; what is rendered of it is judged below.
+    install(release, &["--values", &values, "--set", "admission.enabled=false"]);
     pods_are_restricted(release);
 
-    let (manifest, hooks) = (manifests(release, "manifest"), manifests(release, "hooks"));
+    let admission = ["--namespace", release, "--values", &values, "--show-only", "templates/admissionwebhook.yaml"];
+    let admission = render(&admission).expect("render the admission webhook");
+    for object in &admission {
+        let mut dry_run = kubectl(&["apply", "--dry-run=server", "--namespace", release, "-f", "-"]);
+        pipe(&mut dry_run, &object.to_string()).expect("the API server takes it");
+    }
+    let installed = manifests(release, "manifest");
+    let (manifest, hooks) = ([installed, admission].concat(), manifests(release, "hooks"));
     let kinds = |kind: &str| manifest.iter().filter(|object| object["kind"] == kind).count();
     for (kind, count) in [
-        ("Certificate", 1),
-        ("ConfigMap", 2),
+        ("Certificate", 2),
+        ("ConfigMap", 3),
         ("Deployment", 2),
         ("HTTPRoute", 1),
         ("Ingress", 1),
         ("PodDisruptionBudget", 2),
-        ("Service", 1),
+        ("PodMonitor", 1),
+        ("PrometheusRule", 1),
+        ("Service", 4),
+        ("ServiceMonitor", 1),
+        ("ValidatingWebhookConfiguration", 1),
     ] {
         assert!(kinds(kind) >= count, "{kind}: {}", kinds(kind));
     }
@@ -286,6 +308,21 @@ async fn values_of_the_chart_before_are_taken_as_they_were() {
         .map(|object| &object["spec"]["replicas"])
         .collect();
     assert_eq!(replicas, [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_objects_have_one_name_however_long_that_of_the_release_is() {
+    let (values, name) = (everything().display().to_string(), format!("fullnameOverride={}", "a".repeat(63)));
+    let work = move || render(&["--values", &values, "--set", &name]).expect("render the chart");
+    let rendered = tokio::task::spawn_blocking(work).await.expect("join");
+    let mut names: Vec<String> = rendered
+        .iter()
+        .map(|object| format!("{} {} {}", object["kind"], object["metadata"]["namespace"], object["metadata"]["name"]))
+        .collect();
+    names.sort();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

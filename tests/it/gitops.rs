@@ -2,6 +2,7 @@
 //! tests/gitops has the former, and the Lua that Argo CD runs.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     sync::LazyLock,
@@ -12,7 +13,7 @@ use kube::{
     api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
-use oncall_webhooks::resources::{Integration, Webhook, WebhookResponse};
+use oncall_webhooks::resources::{AlertGroup, Integration, Webhook, WebhookResponse};
 use serde_json::{Value, json};
 use support::{Answer, output, pipe};
 
@@ -192,6 +193,15 @@ async fn flux_waits_for_what_may_get_ready_and_gives_up_on_what_will_not_and_arg
             .await;
         assert_eq!((kstatus(&seen).await.as_str(), health(&seen).await.as_str()), (flux, argo), "{name}");
     }
+    let alert = json!({"alert": {"integrationRef": {"name": "whole"}, "payload": {}}});
+    let events = raw(&world, "AlertGroupEvent");
+    events
+        .create(&PostParams::default(), &manifest("AlertGroupEvent", "opened", &alert))
+        .await
+        .expect("create an event");
+    let only = |groups: &BTreeMap<String, AlertGroup>| groups.values().next().cloned();
+    let group = world.objects_that("the alert group is there", only).await;
+    assert_eq!(kstatus(&group).await, "Current");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +226,7 @@ async fn argo_cd_suspends_resumes_and_has_sent_again() {
     let event = world.completed("first", 1).await;
     assert_eq!(health(&event).await, "Healthy");
     let response = world
-        .objects_that("the response is there", |responses: &std::collections::BTreeMap<_, WebhookResponse>| {
+        .objects_that("the response is there", |responses: &BTreeMap<_, WebhookResponse>| {
             responses.values().next().cloned()
         })
         .await;

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::Cluster;
+use cluster::{Cluster, Definitions};
 use futures::StreamExt;
 use kube::{
     Api, Client, Config, ResourceExt,
@@ -65,6 +65,15 @@ rules:
     resources: [tokenreviews]
 - level: None
 ";
+
+/// Has the API server take kinds of other projects. More than one test may.
+pub(crate) fn define(definitions: &Definitions) {
+    for file in definitions.files().expect("find resource definitions") {
+        let kubectl = |args: &[&str]| output(cluster().0.kubectl().args(args).arg("-f").arg(&file));
+        kubectl(&["apply", "--server-side"]).expect("apply a definition");
+        kubectl(&["wait", "--for=condition=Established", "--timeout=60s"]).expect("wait for a definition");
+    }
+}
 
 /// The cluster of this test run, with the chart installed.
 pub(crate) fn cluster() -> &'static (Cluster, Installation) {

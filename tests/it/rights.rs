@@ -116,7 +116,10 @@ async fn roles_are_added_to_as_the_values_say_and_not_for_one_namespace() {
 async fn who_may_patch_a_response_changes_the_annotation_that_has_it_sent_again_and_nothing_else() {
     let team = TestNamespace::new("forged").await;
     bind(&team).await;
-    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "u"});
+    // One that is there: else the garbage collector takes it away.
+    team.kubectl(&["create", "configmap", "owner"]).await;
+    let uid = team.kubectl(&["get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}"]).await;
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid});
     let response = json!({
         "apiVersion": "oncall.dev/v1alpha1",
         "kind": "WebhookResponse",
@@ -174,7 +177,7 @@ async fn who_may_patch_a_response_changes_the_annotation_that_has_it_sent_again_
             added,
         ),
         (
-            json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]}}),
+            json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid}]}}),
             added,
         ),
     ];

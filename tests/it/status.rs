@@ -1,8 +1,9 @@
 //! The status of a Webhook: its id, whether it is ready and why not, and what may not work.
 
 use kube::api::{Patch, PatchParams};
-use oncall_webhooks::resources::{Condition, ConditionStatus, Webhook};
+use oncall_webhooks::resources::{Condition, ConditionStatus, Webhook, WebhookStatus};
 use serde_json::{Value, json};
+use support::Answer;
 
 use crate::harness::World;
 
@@ -134,6 +135,7 @@ async fn a_missing_secret_and_a_missing_key_are_named_until_they_are_there() {
     world.webhook("jira", "resolve", json!({"authorizationHeader": source})).await;
     let (reason, message) = ready(&world, "jira", ConditionStatus::False).await;
     assert_eq!(reason, "SecretNotFound");
+    world.condition("jira", "Reconciling", Some("SecretNotFound")).await;
     assert_eq!(
         message,
         "spec.authorizationHeader: Secret 'ticketing' does not exist or lacks the label oncall.dev/secret=true"
@@ -158,6 +160,7 @@ async fn a_missing_secret_and_a_missing_key_are_named_until_they_are_there() {
 
     world.apply(&secret("{oncall.dev/secret: 'true'}", "{token: \"Bearer t0ken\\n\"}")).await;
     ready(&world, "jira", ConditionStatus::True).await;
+    world.condition("jira", "Reconciling", None).await;
     world.event("second", "resolve", "I1", json!({})).await;
     world.completed("second", 1).await;
     assert_eq!(world.receiver.received()[0].header("authorization"), Some("Bearer t0ken"));
@@ -172,4 +175,57 @@ async fn a_webhooks_id_is_its_own_or_derived_from_its_name() {
     let derived = world.seen_webhook("derived", "resolve", json!({})).await;
     let expected = oncall_webhooks::core::id::webhook_id(&world.namespace, "derived");
     assert_eq!(derived.status.and_then(|status| status.id), Some(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_tells_how_many_deliveries_wait_and_when_one_last_succeeded() {
+    let world = World::new("waiting").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.event("first", "resolve", "I0", json!({})).await;
+    let status_that = async |what: &str, is: &dyn Fn(&WebhookStatus) -> bool| {
+        world
+            .object_that(what, "one", |webhook: Option<&Webhook>| {
+                webhook?.status.as_ref().filter(|status| is(status)).cloned()
+            })
+            .await
+    };
+    let after = status_that("the run is told", &|status| status.last_run.is_some()).await;
+    assert_eq!(after.last_success_time, after.last_run.map(|run| run.time));
+    change(&world, "one", json!({"suspend": true})).await;
+    status_that("it is suspended", &|status| status.state.as_deref() == Some("Suspended")).await;
+    // Three are told as they are, twelve by their first digit.
+    for number in 1..=3 {
+        world.event(&format!("event-{number}"), "resolve", &format!("I{number}"), json!({})).await;
+    }
+    status_that("three wait", &|status| status.waiting == 3).await;
+    for number in 4..=12 {
+        world.event(&format!("event-{number}"), "resolve", &format!("I{number}"), json!({})).await;
+    }
+    status_that("about ten wait", &|status| status.waiting == 10).await;
+    change(&world, "one", json!({"suspend": null})).await;
+    world.arrived(13).await;
+    status_that("none waits", &|status| status.waiting == 0 && status.state.as_deref() == Some("Ready")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ci_waits_for_an_event_to_succeed_or_fail_as_for_a_job() {
+    let world = World::with_receiver("waits", |request| match request.target.as_str() {
+        "/bad" => Answer::new(400, "no"),
+        _ => Answer::new(200, "ok"),
+    })
+    .await;
+    world.seen_webhook("good", "resolve", json!({})).await;
+    world.seen_webhook("bad", "acknowledge", json!({})).await;
+    world.event("succeeds", "resolve", "I1", json!({})).await;
+    world.event("fails", "acknowledge", "I1", json!({})).await;
+    // It fails where the time is over.
+    world.kubectl(&["wait", "--for=condition=Succeeded", "--timeout=60s", "agev/succeeds"]).await;
+    world.kubectl(&["wait", "--for=condition=Failed", "--timeout=60s", "agev/fails"]).await;
+    let conditions = [
+        "get",
+        "agev",
+        "-o",
+        "jsonpath={range .items[*]}{.metadata.name}:{range .status.conditions[*]} {.type}{end}\n{end}",
+    ];
+    assert_eq!(world.kubectl(&conditions).await, "fails: Completed Failed\nsucceeds: Completed Succeeded\n");
 }

@@ -230,6 +230,7 @@ args:
 - --metrics-protected
 {{- end }}
 - --log-format={{ .logFormat }}
+- --log-filter-file=/etc/oncall-webhooks/log/filter
 {{- with $.Values.watchNamespace }}
 - --namespace={{ . }}
 {{- end }}
@@ -289,9 +290,9 @@ lifecycle:
 {{- end }}
 resources:
   {{- toYaml .resources | nindent 2 }}
-{{- if or $tls .extraVolumeMounts ($.Values.admission).enabled }}
 volumeMounts:
-# The folders, not the files in them: those would stay as they were when the Secret changes.
+# The folders, not the files in them: those would stay as they were when a Secret or ConfigMap changes.
+{{ include "oncall-webhooks.logMount" $ }}
 {{- if $tls }}
 - name: tls
   mountPath: /etc/oncall-webhooks/tls
@@ -307,6 +308,24 @@ volumeMounts:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* A ConfigMap whose key `filter` says which log lines there are. People make it when they need it. */}}
+{{- define "oncall-webhooks.logFilter" -}}
+{{- printf "%s-log" (include "oncall-webhooks.fullname" . | trunc 59 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Its volume, and where a container has it. */}}
+{{- define "oncall-webhooks.logVolume" -}}
+- name: log
+  configMap:
+    name: {{ include "oncall-webhooks.logFilter" . }}
+    optional: true
+{{- end }}
+
+{{- define "oncall-webhooks.logMount" -}}
+- name: log
+  mountPath: /etc/oncall-webhooks/log
+  readOnly: true
 {{- end }}
 
 {{/* The volumes of the pod that this container is in, as a list. */}}

@@ -4,7 +4,7 @@
 {{- end }}
 
 {{- define "oncall-webhooks.apiMetricsName" -}}
-{{- printf "%s-metrics" (include "oncall-webhooks.apiName" . | trunc 55 | trimSuffix "-") }}
+{{- printf "%s-api-metrics" (include "oncall-webhooks.fullname" . | trunc 51 | trimSuffix "-") }}
 {{- end }}
 
 {{/* Whether the API runs in the operator's pod: "true", or nothing. */}}
@@ -31,13 +31,9 @@ matchExpressions:
 name: {{ .name }}
 namespace: {{ default .root.Release.Namespace .values.namespace }}
 labels:
-  {{- include "oncall-webhooks.labels" .root | nindent 2 }}
-  {{- with .values.labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with .values.annotations }}
-annotations:
-  {{- toYaml . | nindent 2 }}
+  {{- include "oncall-webhooks.merged" (list (fromYaml (include "oncall-webhooks.labels" .root)) .values.labels) | nindent 2 }}
+{{- with include "oncall-webhooks.annotations" (list .root .values.annotations) }}
+{{ . }}
 {{- end }}
 {{- end }}
 

@@ -252,11 +252,6 @@ impl<T> Dispatcher<T> {
         self.queues.get(webhook).is_some_and(|queue| queue.held)
     }
 
-    /// How many deliveries wait for each webhook that has any.
-    pub fn waiting_by_webhook(&self) -> impl Iterator<Item = (&NamespacedName, usize)> {
-        self.queues.iter().map(|(webhook, queue)| (webhook, queue.waiting())).filter(|(_, waiting)| *waiting > 0)
-    }
-
     /// How many deliveries wait for a webhook.
     pub fn waiting_for(&self, webhook: &NamespacedName) -> usize {
         self.queues.get(webhook).map_or(0, WebhookQueue::waiting)

@@ -516,11 +516,6 @@ impl Lifecycle {
         self.dispatcher.waiting_for(webhook)
     }
 
-    /// How many deliveries wait for each webhook that has any.
-    pub fn waiting_by_webhook(&self) -> impl Iterator<Item = (&NamespacedName, usize)> {
-        self.dispatcher.waiting_by_webhook()
-    }
-
     /// How much there is to do.
     pub fn load(&self) -> Load {
         Load {

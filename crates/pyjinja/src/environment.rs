@@ -36,7 +36,8 @@ pub struct Error {
 
 impl From<Exception> for Error {
     fn from(Exception { class, message, line, column }: Exception) -> Self {
-        Self { class, message, line, column }
+        let whole = |number: Option<u32>| number.and_then(|number| usize::try_from(number).ok());
+        Self { class, message, line: whole(line), column: whole(column) }
     }
 }
 

@@ -7,7 +7,10 @@ use futures::{StreamExt, future};
 use kube::ResourceExt;
 
 use crate::{
-    cli::session::{Session, explain},
+    cli::{
+        session::{Session, explain},
+        table::printable,
+    },
     core::{alert_groups::Verdict, webhook::EventType},
     resources::{AlertGroup, AlertGroupEvent},
 };
@@ -93,7 +96,7 @@ async fn state(session: &Session, alert_group: &str) -> Result<String> {
     Ok(status.map_or_else(
         || "it does not exist any more".to_owned(),
         |status| {
-            let by = status.by.map(|by| format!(", by {by}")).unwrap_or_default();
+            let by = status.by.map(|by| format!(", by {}", printable(&by))).unwrap_or_default();
             format!("it is {}{by}", status.state.as_str())
         },
     ))

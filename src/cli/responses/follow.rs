@@ -18,7 +18,8 @@ use crate::{
         table::Table,
     },
     errors::error_chain,
-    kubernetes::{lenient::Lenient, watch::watch},
+    kubernetes::{lenient::Lenient, watch::Watches},
+    metrics::WatchMetrics,
     resources::WebhookResponse,
 };
 
@@ -36,9 +37,9 @@ struct Printed<'a> {
 
 /// Prints until it is interrupted, or nobody reads any more.
 pub(super) async fn run(session: &Session, options: &Options, wanted: &Wanted) -> Result<()> {
-    let namespace = Some(session.namespace.as_str());
-    let changes = watch::<WebhookResponse>(&session.client, namespace, wanted.selection.clone(), PAGE);
-    let mut changes = pin!(changes);
+    let namespace = Some(session.namespace.clone());
+    let watches = Watches::new(session.client.clone(), namespace, PAGE, WatchMetrics::default());
+    let mut changes = pin!(watches.objects::<WebhookResponse>(wanted.selection.clone()));
     let mut printed = Printed {
         options,
         wanted,

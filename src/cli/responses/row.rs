@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    fn row(status: Value) -> Row {
+    fn row(status: &Value) -> Row {
         let response = json!({
             "apiVersion": "oncall.dev/v1alpha1", "kind": "WebhookResponse",
             "metadata": {"name": "jira-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
@@ -183,7 +183,7 @@ mod tests {
                 &format!("{}…", "x".repeat(299)),
             ),
         ] {
-            let row = row(status.clone());
+            let row = row(&status);
             assert_eq!((row.time.map(seconds).unwrap().as_str(), &*row.message), (time, message), "{status}");
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         });
         let shown = |wide: bool| {
             let mut table = table(wide);
-            table.push(row(status.clone()).cells(wide));
+            table.push(row(&status).cells(wide));
             anstream::adapter::strip_str(&table.take(false)).to_string()
         };
         let begin = "2026-01-01T00:02:00Z   jira-1   disk   I1   Failed   400   3   ";

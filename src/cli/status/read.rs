@@ -19,7 +19,7 @@ use super::{
     state::{Conditions, Judgement, judge},
 };
 use crate::{
-    cli::{progress::Progress, session::Session},
+    cli::{output::complain, progress::Progress, session::Session},
     resources::{AlertGroup, AlertGroupEvent, Integration, LastRun, Webhook, WebhookResponse},
 };
 
@@ -67,7 +67,7 @@ pub(super) async fn read(
     Ok(overview)
 }
 
-/// Reads what `T` has of each object.
+/// Reads what `T` has of each object. One that can't be read is named on standard error, and holds up no others.
 async fn each<K, T>(
     session: &Session,
     namespace: Option<&str>,
@@ -80,7 +80,14 @@ where
     T: DeserializeOwned,
 {
     let read = |text: &str| {
-        take(serde_json::from_str(text)?);
+        match serde_json::from_str(text) {
+            Ok(object) => take(object),
+            Err(error) => {
+                let Named { metadata: Metadata { namespace, name, .. } } = serde_json::from_str(text)?;
+                progress.clear();
+                complain(&format!("{} {namespace}/{name} can't be read: {error}", K::kind(&())));
+            }
+        }
         Ok(())
     };
     session.each_text::<K>(namespace, params, progress, read).await
@@ -93,6 +100,12 @@ struct Metadata {
     namespace: String,
     name: String,
     generation: Option<i64>,
+}
+
+/// What every object has.
+#[derive(Deserialize)]
+struct Named {
+    metadata: Metadata,
 }
 
 /// What is read of a Webhook: nothing that is as large as its templates.

@@ -37,7 +37,7 @@ fn ok(body: &str) -> (String, String) {
 async fn serve(others: Router) -> (Health, SocketAddr) {
     // The port is free again when this ends, and nobody else asks for that one.
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-    (Health::serve(address, Ready::default(), others).await.expect("serve"), address)
+    (Health::serve(address, Ready::default(), others, None).await.expect("serve"), address)
 }
 
 #[test]
@@ -159,7 +159,7 @@ async fn a_head_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_named_and_a_dropped_port_is_free_again() {
     let (health, address) = serve(Router::new()).await;
-    let error = Health::serve(address, Ready::default(), Router::new()).await.expect_err("it is taken");
+    let error = Health::serve(address, Ready::default(), Router::new(), None).await.expect_err("it is taken");
     let expected = format!("listen on health address {address}: Address already in use (os error 98)");
     assert_eq!(format!("{error:#}"), expected);
     drop(health);

@@ -5,6 +5,9 @@
 use super::{FAILING, HEARTBEAT, READY, SUSPENDED, TEMPLATE_WARNING, TOO_MANY_OPEN, Word};
 use crate::resources::{Condition, ConditionStatus};
 
+/// The reason that tells that an endpoint answers again.
+pub(crate) const RECOVERED: &str = "Recovered";
+
 /// Something that is told as an Event of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct News {
@@ -84,7 +87,7 @@ fn of_suspended((old, new): Change<'_>) -> Option<News> {
 fn of_failing((old, new): Change<'_>) -> Option<News> {
     match new.filter(|_| holds(new)) {
         Some(now) if !holds(old) => Some(warning("EndpointFailing", now)),
-        None if holds(old) => Some(normal("Recovered", "Recovered", "The endpoint answers again; what waited is sent")),
+        None if holds(old) => Some(normal(RECOVERED, RECOVERED, "The endpoint answers again; what waited is sent")),
         _ => None,
     }
 }

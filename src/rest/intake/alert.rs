@@ -99,7 +99,7 @@ pub(super) fn new_events(source: &Source, encoding: &Encoding, body: &[u8]) -> R
 
 /// Tells the operator of a template that failed, which tells it in the Integration's status.
 fn fault_annotation(generation: i64, fault: &TemplateFault) -> BTreeMap<String, String> {
-    let TemplateFault { field, line, message } = fault;
+    let TemplateFault { field, line, message, column: _ } = fault;
     let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
     BTreeMap::from([(TEMPLATE_FAULT_ANNOTATION.to_owned(), format!("{generation} spec.{field}{line}: {message}"))])
 }

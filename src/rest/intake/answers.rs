@@ -23,6 +23,8 @@ pub(super) enum Declined {
     Suspended,
     /// So many alert groups of its namespace are open that no other may be opened.
     TooManyOpen,
+    /// The Integration has sent too much in this minute, or somebody too many tokens that nobody has.
+    TooOften(ApiError),
     /// The call failed, or has to wait.
     Failed(ApiError),
 }
@@ -33,13 +35,13 @@ impl Declined {
         let status = match self {
             Self::Suspended => return IntakeOutcome::Suspended,
             Self::TooManyOpen => return IntakeOutcome::TooManyOpen,
+            Self::TooOften(_) => return IntakeOutcome::RateLimited,
             Self::Refused(refusal) => refusal.status,
             Self::Failed(error) => error.status.as_u16(),
         };
         match status {
             403 => IntakeOutcome::UnknownToken,
             413 => IntakeOutcome::TooLarge,
-            429 => IntakeOutcome::RateLimited,
             400..=499 => IntakeOutcome::Invalid,
             _ => IntakeOutcome::Unavailable,
         }
@@ -80,7 +82,7 @@ impl IntoResponse for Declined {
             Self::TooManyOpen => {
                 later("Too many alert groups of this namespace are open: resolve some.").into_response()
             }
-            Self::Failed(error) => error.into_response(),
+            Self::TooOften(error) | Self::Failed(error) => error.into_response(),
             Self::Refused(Refusal { status, content_type, body }) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
                 (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
@@ -127,7 +129,7 @@ mod tests {
             (Declined::Suspended, IntakeOutcome::Suspended, (503, json.clone(), seconds("5"))),
             (Declined::TooManyOpen, IntakeOutcome::TooManyOpen, (503, json.clone(), seconds("5"))),
             (later_if_unavailable(full()).into(), IntakeOutcome::TooLarge, (413, json.clone(), None)),
-            (ApiError::throttled(7).into(), IntakeOutcome::RateLimited, (429, json, seconds("7"))),
+            (Declined::TooOften(ApiError::throttled(7)), IntakeOutcome::RateLimited, (429, json, seconds("7"))),
         ];
         for (declined, outcome, expected) in cases {
             assert_eq!(declined.outcome(), outcome, "{declined:?}");

@@ -38,6 +38,18 @@ pub const CERT_MANAGER: Definitions = Definitions {
     files: &["deploy/crds/cert-manager.io_certificates.yaml"],
 };
 
+/// The Prometheus operator: ServiceMonitor, PodMonitor, PrometheusRule.
+pub const PROMETHEUS_OPERATOR: Definitions = Definitions {
+    module: "github.com/prometheus-operator/prometheus-operator",
+    version: "v0.85.0",
+    checksum: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+    files: &[
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+    ],
+};
+
 impl Definitions {
     /// The files, downloaded if they have to be.
     ///

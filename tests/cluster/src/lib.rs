@@ -21,7 +21,7 @@ mod signal;
 
 pub use self::{
     cluster::{Builder, Cluster, Server},
-    definitions::{CERT_MANAGER, Definitions, GATEWAY_API},
+    definitions::{CERT_MANAGER, Definitions, GATEWAY_API, PROMETHEUS_OPERATOR},
     process_group::ProcessGroup,
     programs::{Programs, Prometheus},
     running::{PORT_ATTEMPTS, PORT_PATIENCE, Running, free_port},

@@ -4,7 +4,6 @@
 //! which pin every version and checksum. Out come paths; what is in neither folder is built into the cache first.
 
 mod build;
-mod module;
 
 use std::{
     env,
@@ -79,15 +78,6 @@ impl Programs {
         let places = Places::of_user()?;
         places.fill(&[Program::PROMETHEUS, Program::PROMTOOL])?;
         Ok(Prometheus { server: places.path(&Program::PROMETHEUS)?, promtool: places.path(&Program::PROMTOOL)? })
-    }
-
-    /// Finds the custom resource definitions of the Prometheus operator, or downloads its Go module: a folder with a YAML file
-    /// for each, such as `monitoring.coreos.com_servicemonitors.yaml`.
-    ///
-    /// # Errors
-    /// When Go is missing, or can't download the module.
-    pub fn prometheus_operator_crds() -> Result<PathBuf> {
-        Ok(module::download("prometheus-operator")?.join("example/prometheus-operator-crd"))
     }
 }
 

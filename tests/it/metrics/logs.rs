@@ -36,7 +36,7 @@ async fn a_delivery_that_fails_has_a_line_one_that_succeeds_has_none_and_a_storm
     }
     let left_out = || -> u64 {
         let told = operator.events("left out further lines like the ones before");
-        let told = told.iter().filter(|line| line["like"] == FAILED && line["webhook"] == "bad");
+        let told = told.iter().filter(|line| line["like"] == FAILED && line["object"] == "bad");
         told.filter_map(|line| line["lines"].as_u64()).sum()
     };
     let written = eventually("all that failed is told of", || async {

@@ -1,33 +1,17 @@
 //! What the Prometheus operator, Prometheus and Grafana find: monitors that the operator's own definitions take, and that lead to
 //! every port that has metrics.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::collections::BTreeSet;
 
-use cluster::Programs;
+use cluster::PROMETHEUS_OPERATOR;
 use serde_json::{Value, json};
 use support::{output, pipe};
 
 use super::{DASHBOARD, rendered, text};
-use crate::harness::cluster;
-
-/// Has the API server take the kinds of the Prometheus operator.
-fn define_monitors() {
-    static DEFINED: OnceLock<()> = OnceLock::new();
-    DEFINED.get_or_init(|| {
-        let folder = Programs::prometheus_operator_crds().expect("the Prometheus operator's definitions");
-        for kind in ["servicemonitors", "podmonitors", "prometheusrules"] {
-            let file = folder.join(format!("monitoring.coreos.com_{kind}.yaml"));
-            let mut kubectl = cluster().0.kubectl();
-            output(kubectl.args(["apply", "--server-side", "-f"]).arg(file)).expect("define a kind");
-            let name = format!("crd/{kind}.monitoring.coreos.com");
-            output(cluster().0.kubectl().args(["wait", "--for=condition=Established", &name]))
-                .expect("wait for a kind");
-        }
-    });
-}
+use crate::harness::{cluster, define};
 
 /// Everything on, with each value that there is.
-fn all_on(api: Value) -> Value {
+fn all_on(api: &Value) -> Value {
     let monitor = json!({
         "enabled": true,
         "namespace": "default",
@@ -57,9 +41,9 @@ fn all_on(api: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_prometheus_operator_s_own_definitions_take_every_monitor_and_rule() {
     let made = tokio::task::spawn_blocking(|| {
-        define_monitors();
+        define(&PROMETHEUS_OPERATOR);
         for api in [json!({}), json!({"placement": "sidecar"}), json!({"enabled": false})] {
-            let monitors = rendered(None, &all_on(api)).into_iter().filter(|object| {
+            let monitors = rendered(None, &all_on(&api)).into_iter().filter(|object| {
                 let kind = text(object, "kind");
                 let is_of_operator = ["ServiceMonitor", "PodMonitor", "PrometheusRule"].contains(&kind);
                 is_of_operator || text(&object["metadata"], "name").contains("metrics")
@@ -136,7 +120,7 @@ async fn monitors_lead_to_each_port_with_metrics_once_and_network_policies_open_
         (json!({"placement": "sidecar"}), vec![(operator, "health"), (operator, "api-health")]),
         (json!({"enabled": false}), vec![(operator, "health")]),
     ] {
-        let objects = tokio::task::spawn_blocking(move || rendered(None, &all_on(values))).await.expect("join");
+        let objects = tokio::task::spawn_blocking(move || rendered(None, &all_on(&values))).await.expect("join");
         let of_kind = |kind: &str| objects.iter().filter(|object| text(object, "kind") == kind).collect::<Vec<_>>();
         let (services, deployments) = (of_kind("Service"), of_kind("Deployment"));
         let mut expected: Vec<Port> = expected.into_iter().map(|(of, port)| (of.to_owned(), port.to_owned())).collect();
@@ -167,7 +151,7 @@ async fn monitors_lead_to_each_port_with_metrics_once_and_network_policies_open_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_map_has_the_dashboard_where_grafana_looks_for_it() {
-    let made = tokio::task::spawn_blocking(|| rendered(Some("templates/dashboard.yaml"), &all_on(json!({}))));
+    let made = tokio::task::spawn_blocking(|| rendered(Some("templates/dashboard.yaml"), &all_on(&json!({}))));
     let made = made.await.expect("join");
     let [config_map] = &made[..] else { panic!("{made:?}") };
     assert_eq!(text(&config_map["metadata"]["labels"], "grafana_dashboard"), "1");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use support::{Api, Installation, Operator, output};
 
 use super::dashboard::health;
@@ -20,7 +20,7 @@ async fn statuses(address: &str, token: Option<&str>) -> [u16; 2] {
     let mut statuses = [0; 2];
     for (status, path) in statuses.iter_mut().zip(["metrics", "livez"]) {
         let request = http.get(format!("http://{address}/{path}"));
-        let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = token.iter().fold(request, RequestBuilder::bearer_auth);
         *status = request.send().await.expect("an answer").status().as_u16();
     }
     statuses

@@ -24,7 +24,7 @@ use kube::{
     Api as KubeApi,
     api::{Patch, PatchParams, PostParams},
 };
-use oncall_webhooks::resources::{DeliveryJournal, DeliveryJournalSpec, JOURNAL_SCOPE_LABEL};
+use oncall_webhooks::resources::{DeliveryJournal, DeliveryJournalSpec, JOURNAL_SCOPE_LABEL, Webhook};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Answer, Api, Operator, output};
@@ -53,6 +53,9 @@ const LONG: usize = 60;
 /// What no call needs.
 const OF_POLICIES: [(&str, &str); 2] =
     [("oncall.dev/alertgroupevents", "attribute"), ("oncall.dev/webhookresponses", "record")];
+
+/// What a replica logs that does not lead.
+const STANDING_BY: &str = "another replica leads; standing by";
 
 /// A role, a resource as `group/resource`, and a verb.
 type Right = (String, String, String);
@@ -211,7 +214,7 @@ async fn each_verb_of_the_operator_and_of_the_api_is_needed_by_a_call_and_no_cal
     // Another replica stands by, and takes over: what is not kept is removed.
     let args = confined(&installation.args, &[&["--identity=second"][..], &keeping].concat());
     let (group, kubeconfig) = (cluster.processes(), &installation.kubeconfig);
-    let second = Operator::start_until(binary, group, "least-second", kubeconfig, &args, "standing by").await;
+    let second = Operator::start_until(binary, group, "least-second", kubeconfig, &args, STANDING_BY).await;
     let _second = second.expect("start a replica");
     audit.uses(LEASE, "coordination.k8s.io/leases", &["watch"]).await;
     drop(operator);
@@ -282,6 +285,18 @@ async fn in_the_operator(world: &World, audit: &mut Audit, is_away: &AtomicBool)
     audit.uses(OPERATOR, "oncall.dev/webhookresponses", &["create", "patch"]).await;
     audit.uses(OPERATOR, "oncall.dev/alertgroupevents/status", &["update"]).await;
     audit.uses(OPERATOR, "oncall.dev/webhooks/status", &["patch"]).await;
+    // People are told, and the same again raises a count.
+    for (suspend, verbs) in [(true, &["create"][..]), (false, &[]), (true, &["patch"])] {
+        world
+            .kubectl(&["patch", "wh", "long", "--type=merge", "-p", &json!({"spec": {"suspend": suspend}}).to_string()])
+            .await;
+        let shown = |webhook: Option<&Webhook>| {
+            let is_suspended = webhook?.status.as_ref()?.state.as_deref() == Some("Suspended");
+            (is_suspended == suspend).then_some(())
+        };
+        world.object_that("the state of a webhook", "long", shown).await;
+        audit.uses(OPERATOR, "events.k8s.io/events", verbs).await;
+    }
     // Sent again: its data is read again.
     world.completed("taken", 1).await;
     world.kubectl(&["annotate", "agev", "taken", "oncall.dev/redeliver=1"]).await;

@@ -88,11 +88,6 @@ impl<T> WebhookQueue<T> {
         matches!(self.health, Health::Failing { .. })
     }
 
-    /// How many deliveries wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.ready.len() + self.later.len()
-    }
-
     pub(super) fn is_idle(&self, window: usize) -> bool {
         self.ready.is_empty()
             && self.later.is_empty()

@@ -57,10 +57,13 @@ pub struct Exception {
     /// Its text, as `str(exception)` gives it.
     pub message: String,
     /// The template's line, from 1, once it is known.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// The column in that line, in characters from 1, where it is known: that of what can't be parsed, or of a name that nothing has.
-    pub column: Option<usize>,
+    pub column: Option<u32>,
 }
+
+// Each call of the engine has room for one on the stack, and calls are nested as deep as templates are.
+const _: () = assert!(size_of::<Exception>() <= 48);
 
 impl Exception {
     /// An exception without a line: the engine adds that of the statement.
@@ -69,14 +72,14 @@ impl Exception {
     }
 
     pub(crate) fn at(mut self, line: usize) -> Self {
-        self.line.get_or_insert(line);
+        self.line.get_or_insert(u32::try_from(line).unwrap_or(u32::MAX));
         self
     }
 
     /// The same, in the column where this byte of the template stands.
     pub(crate) fn at_byte(mut self, source: &str, byte: usize) -> Self {
-        self.column =
-            source.get(..byte).map(|before| before.chars().rev().take_while(|char| *char != '\n').count() + 1);
+        let before = source.get(..byte).map(|before| before.chars().rev().take_while(|char| *char != '\n').count());
+        self.column = before.and_then(|before| u32::try_from(before + 1).ok());
         self
     }
 }

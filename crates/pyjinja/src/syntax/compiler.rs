@@ -34,7 +34,7 @@ pub(crate) fn compile(source: &str, registry: &Registry) -> PyResult<Program> {
     let tree = parse(&spelled, "template", minijinja::syntax::SyntaxConfig::default()).map_err(|error| Exception {
         class: ExceptionClass::TemplateSyntaxError,
         message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-        line: error.line(),
+        line: error.line().and_then(|line| u32::try_from(line).ok()),
         column: None,
     })?;
     let kinds = checked.blocks;

@@ -41,7 +41,7 @@ pub(super) fn build(missing: &[&Program], places: &Places) -> Result<()> {
 }
 
 /// `go`, where a go.mod is that pins programs; it fetches no other Go by itself, unless the user wants that.
-pub(super) fn go(verb: &str, folder: &str) -> Command {
+fn go(verb: &str, folder: &str) -> Command {
     let mut go = Command::new("go");
     go.arg(verb).current_dir(module_folder(folder));
     if env::var_os("GOTOOLCHAIN").is_none() {

@@ -84,17 +84,19 @@ fn the_default_is_taken_for_an_empty_template_and_for_one_that_is_none_which_is_
     let expected = [
         (
             "templates.groupingId",
-            Some(1),
+            (Some(1), None),
             "Template Error: unexpected end of template, expected 'end of print statement'.",
         ),
-        ("templates.resolveCondition", Some(2), "Template Error: No filter named 'nope'."),
+        ("templates.resolveCondition", (Some(2), Some(14)), "Template Error: No filter named 'nope'."),
         (
             "templates.acknowledgeCondition",
-            Some(1),
+            (Some(1), Some(7)),
             "Template Error: Expected an expression, got 'end of statement block'",
         ),
     ];
-    assert_eq!(faults, expected.map(|(field, line, message)| mk_fault(field, line, message)));
+    let expected =
+        expected.map(|(field, (line, column), message)| TemplateFault { column, ..mk_fault(field, line, message) });
+    assert_eq!(faults, expected);
     let payload = mk_changed("formatted_webhook", json!({"state": "ok"}));
     assert_eq!(
         received(&templates, &mk_values(), &payload),
