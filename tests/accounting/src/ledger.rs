@@ -249,7 +249,9 @@ fn repeated_out_of_order(
         // Once one of these is refused, and that is recorded, nobody waits for the others.
         let refused = again.iter().position(|again| again.planned != PlannedAnswer::Taken);
         let mut again = again.iter().take(refused.map_or(again.len(), |refused| refused + 1));
-        if held_up_others && again.any(|again| later < again.arrived && !woken(again)) {
+        // The process after that tried it, too, and that did not arrive: nobody waited for more.
+        let was_tried = record.is_some_and(|(began, ended)| began > taken.arrived && ended <= later);
+        if held_up_others && !was_tried && again.any(|again| later < again.arrived && !woken(again)) {
             count += 1;
             let what = format!("out of order when it came again, a later event's came at {:.3} s", later.as_secs_f64());
             cases.add(&what, *delivery, requests);
@@ -268,19 +270,25 @@ fn first_of_later(by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>, deliver
 }
 
 /// How many deliveries arrived first when a later event of their alert group had at the same webhook; and how many of these
-/// only because the receiver was away at their first attempt.
+/// only because their first attempt did not arrive.
 fn order(
     evidence: &Evidence,
     by_delivery: &BTreeMap<Delivery, Vec<&LoggedRequest>>,
     cases: &mut Cases,
 ) -> (usize, usize) {
     let (mut out_of_order, mut overtaken) = (0, 0);
+    // A connection that the receiver ends is at times just used again: that request fails, and is never heard of.
+    let mut unheard = injected(&evidence.received).hang_ups;
     for (delivery, requests) in by_delivery {
         let Some(first) = requests.first() else { continue };
         let Some(overtaker) = first_of_later(by_delivery, *delivery).filter(|later| *later < first.arrived) else {
             continue;
         };
+        let record = evidence.records.get(delivery).and_then(|record| record.first_attempt);
         if was_away(evidence, *delivery, overtaker, first.arrived) {
+            overtaken += 1;
+        } else if unheard > 0 && record.is_some_and(|(_, ended)| ended <= overtaker) {
+            unheard -= 1;
             overtaken += 1;
         } else {
             out_of_order += 1;

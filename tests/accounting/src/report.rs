@@ -28,7 +28,8 @@ pub struct Report {
     pub duplicates: Duplicates,
     /// Deliveries whose first request came after one of a later event of the same alert group for the same webhook.
     pub out_of_order: usize,
-    /// The same, but the receiver was away at the first attempt: the later event waits for an attempt, not for its success.
+    /// The same, but the first attempt did not arrive, since the receiver was away or the connection ended: the later event waits for an
+    /// attempt, not for its success.
     pub overtaken: usize,
     /// Deliveries that came again after a later event of the same alert group had come, which should have waited for them.
     pub repeated_out_of_order: usize,
@@ -148,7 +149,11 @@ impl fmt::Display for Report {
             (self.retries, "retries", format!("receiver: {injected}")),
             (self.lost, "lost", String::new()),
             (duplicates.all, "duplicated", duplicates.to_string()),
-            (self.out_of_order, "out of order", format!("overtaken while the receiver was away: {}", self.overtaken)),
+            (
+                self.out_of_order,
+                "out of order",
+                format!("overtaken when the first attempt did not arrive: {}", self.overtaken),
+            ),
             (self.repeated_out_of_order, "again, out of order", String::new()),
             (self.misrecorded, "misrecorded", String::new()),
         ];

@@ -233,6 +233,30 @@ fn one_event_overtakes_another_only_while_the_receiver_is_away() {
 }
 
 #[test]
+fn one_event_overtakes_another_whose_recorded_attempt_met_a_connection_that_ended() {
+    use PlannedAnswer::{HangUp, Taken};
+    let first = |began, ended| Some((s(began), s(ended)));
+    let requests = |hang_ups| {
+        let ended = (0..hang_ups).map(|number| {
+            let mut request = mk(0, 5, HangUp);
+            request.delivery.event.group = 100 + number;
+            request
+        });
+        ended.chain([mk(1, 20, Taken), mk(0, 30, Taken)]).collect()
+    };
+    for (what, hang_ups, first_attempt, out_of_order, overtaken) in [
+        ("tried before the other", 1, first(13, 14), 0, 1),
+        ("no connection was ended", 0, first(13, 14), 1, 0),
+        ("tried after the other", 1, first(25, 26), 1, 0),
+    ] {
+        let mut evidence = evidence(requests(hang_ups), vec![]);
+        evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt });
+        let report = judge(&settings(), &evidence);
+        assert_eq!((report.out_of_order, report.overtaken), (out_of_order, overtaken), "{what}");
+    }
+}
+
+#[test]
 fn a_repetition_is_out_of_order_where_a_later_event_should_have_waited_for_it() {
     use PlannedAnswer::{Error, Taken};
     let kill = || vec![mk_fault(KILL, 30, 31)];
@@ -252,6 +276,7 @@ fn a_repetition_is_out_of_order_where_a_later_event_should_have_waited_for_it() 
         ("what a kill cut off is none", cut_off(), kill(), first(40, 40), 1),
         ("it waited until the repetition", in_order(), kill(), first(40, 40), 0),
         ("the later one was there before both", before(), kill(), first(40, 40), 0),
+        ("the process after that tried it before the later one", between(), kill(), first(18, 19), 0),
         ("a paused process wrote it when it went on", between(), vec![paused(8, 40)], first(10, 10), 0),
     ];
     for (what, requests, faults, first_attempt, expected) in cases {
