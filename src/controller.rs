@@ -88,7 +88,7 @@ use crate::{
     delivery::{Policies, Ports, ProxySettings, Sender},
     kubernetes::{
         client::connect_counted,
-        index::Fold,
+        index::{Fold, follow},
         lease::{self, Leadership},
         objects::Objects,
         probes::{Health, Ready},
@@ -387,12 +387,7 @@ impl Leader {
     /// Watches the metadata of the Secrets that webhooks may name.
     fn watch_secrets(&self) -> impl Future<Output = ()> + use<> {
         let labelled = Selection { labels: Some(format!("{SECRET_LABEL}=true")), fields: None };
-        let events = self.watches.metadata::<Secret>(labelled);
-        let mut index = Fold::new(SecretIndex(self.secrets.clone()));
-        events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
-            index.observe(&event);
-            future::ready(())
-        })
+        follow(self.watches.metadata::<Secret>(labelled), SecretIndex(self.secrets.clone()), |_| {})
     }
 
     /// Reads the Secrets that webhooks refer to, and tells of these webhooks when one has changed.

@@ -41,7 +41,7 @@ mod writer;
 use std::{fmt::Debug, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt, future};
+use futures::TryStreamExt;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
 use kube::Client;
 use serde::de::DeserializeOwned;
@@ -67,7 +67,7 @@ use crate::{
     errors::error_chain,
     kubernetes::{
         client::{connect_counted, own_token},
-        index::{Fold, Index},
+        index::{Fold, Index, follow},
         name::NamespacedName,
         objects::Objects,
         probes::{self, Health, Ready},
@@ -256,13 +256,9 @@ impl Service {
 
     /// Keeps the catalog as the webhooks are.
     fn watch_webhooks(&mut self) {
-        let mut index = Fold::new(WebhookIndex::new(Arc::clone(&self.api.catalog)));
+        let index = WebhookIndex::new(Arc::clone(&self.api.catalog));
         let events = self.watches.objects::<Webhook>(Selection::default());
-        let events = events.inspect_ok(on_listed(&self.listed[0]));
-        self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
-            index.observe(&event);
-            future::ready(())
-        }));
+        self.tasks.spawn(follow(events, index, on_listed(&self.listed[0])));
     }
 
     /// Keeps the list of responses of runs that have ended: the others have nothing to show.
@@ -291,39 +287,24 @@ impl Service {
         I: Index<Object = K> + Send + 'static,
         I::Listed: Send,
     {
-        let mut index = Fold::new(index);
-        let events = self.watches.objects::<K>(selection);
-        let events = valid(events.inspect_ok(on_listed(&self.listed[latch])));
-        self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
-            index.observe(&event);
-            future::ready(())
-        }));
+        let events = valid(self.watches.objects::<K>(selection));
+        self.tasks.spawn(follow(events, index, on_listed(&self.listed[latch])));
     }
 
     /// Keeps the Integrations: those that alerts come to, and the list that is shown.
     fn watch_integrations(&mut self) {
         let mut sources = Fold::new(SourceIndex(Arc::clone(&self.api.intake.sources)));
-        let mut shown = Fold::new(IntegrationIndex(Arc::clone(&self.api.integrations)));
-        let events = self
-            .watches
-            .objects::<Integration>(Selection::default())
-            .inspect_ok(move |event| sources.observe(event))
-            .inspect_ok(on_listed(&self.listed[2]));
-        self.tasks.spawn(valid(events).filter_map(|event| future::ready(event.ok())).for_each(move |event| {
-            shown.observe(&event);
-            future::ready(())
-        }));
+        let shown = IntegrationIndex(Arc::clone(&self.api.integrations));
+        let events = self.watches.objects::<Integration>(Selection::default());
+        let events = valid(events.inspect_ok(move |event| sources.observe(event)));
+        self.tasks.spawn(follow(events, shown, on_listed(&self.listed[2])));
     }
 
     /// Keeps their tokens: watches the metadata of Secrets that may have one, and reads those that have.
     fn watch_tokens(&mut self) {
         let labelled = Selection { labels: Some(format!("{SECRET_LABEL}=true")), fields: None };
         let events = self.watches.metadata::<Secret>(labelled);
-        let mut index = Fold::new(SecretIndex(self.secrets.clone()));
-        self.tasks.spawn(events.filter_map(|event| future::ready(event.ok())).for_each(move |event| {
-            index.observe(&event);
-            future::ready(())
-        }));
+        self.tasks.spawn(follow(events, SecretIndex(self.secrets.clone()), |_| {}));
         let sources = Arc::clone(&self.api.intake.sources);
         let on_change = move |secret: &NamespacedName| sources.secret_changed(secret);
         self.tasks.spawn(self.secrets.clone().keep(self.objects.clone(), self.budget.reads().div_ceil(2), on_change));

@@ -15,13 +15,13 @@ use crate::{
     metrics::{DeliveryMetrics, NO_LABELS, Owner, encode_family},
     resources::{
         Condition, ConditionStatus, Integration, Webhook,
-        conditions::{BACKLOGGED, FAILING, READY, SUSPENDED},
+        conditions::{BACKLOGGED, FAILING, HEARTBEAT, READY, SUSPENDED},
     },
 };
 
 /// The conditions that are shown of a Webhook, and of an Integration.
 const OF_WEBHOOK: [&str; 4] = [READY, FAILING, SUSPENDED, BACKLOGGED];
-const OF_INTEGRATION: [&str; 2] = [READY, "Heartbeat"];
+const OF_INTEGRATION: [&str; 2] = [READY, HEARTBEAT];
 
 /// What the leader does at a time. Clones share it; a replica that stands by has nothing to show.
 #[derive(Clone)]

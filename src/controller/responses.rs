@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, future};
 use kube::{ResourceExt, core::PartialObjectMeta};
 use tokio::sync::SetOnce;
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     kubernetes::{
-        index::{Fold, Index},
+        index::{Index, follow},
         name::{NamespacedName, name_of},
         watch::{Selection, Watches, on_listed},
     },
@@ -34,23 +33,9 @@ pub(crate) async fn watch(
     listed: Arc<SetOnce<()>>,
 ) {
     let list_began = history.now();
-    let mut index = Fold::new(ResponseIndex {
-        history,
-        deliveries,
-        list_began,
-        redeliver: HashMap::new(),
-        hasher: RandomState::new(),
-    });
-    let mut on_listed = on_listed(&listed);
-    watches
-        .metadata::<WebhookResponse>(Selection::default())
-        .filter_map(|event| future::ready(event.ok()))
-        .for_each(|event| {
-            index.observe(&event);
-            on_listed(&event);
-            future::ready(())
-        })
-        .await;
+    let index =
+        ResponseIndex { history, deliveries, list_began, redeliver: HashMap::new(), hasher: RandomState::new() };
+    follow(watches.metadata::<WebhookResponse>(Selection::default()), index, on_listed(&listed)).await;
 }
 
 /// Keeps the history as the watch shows the responses, and asks for the deliveries that people want to be sent again.

@@ -8,7 +8,10 @@
 //! names, and hands the notes over at its end: the index then removes all other objects. An index whose objects depend on
 //! each other notes down the objects themselves, and takes in the list as a whole.
 
-use kube::runtime::watcher::Event;
+use std::future;
+
+use futures::{Stream, StreamExt};
+use kube::runtime::watcher::{self, Event};
 
 /// State that is computed from the objects of one kind.
 pub(crate) trait Index {
@@ -62,6 +65,22 @@ impl<I: Index> Fold<I> {
             Event::Delete(object) => self.index.delete(object),
         }
     }
+}
+
+/// Folds what a watch shows into an index, as long as the watch lasts; `then` is shown each event that the index has taken in. Whoever
+/// watches logs what fails.
+pub(crate) async fn follow<I: Index>(
+    events: impl Stream<Item = watcher::Result<Event<I::Object>>>,
+    index: I,
+    mut then: impl FnMut(&Event<I::Object>),
+) {
+    let mut fold = Fold::new(index);
+    let seen = events.filter_map(|event| future::ready(event.ok())).for_each(|event| {
+        fold.observe(&event);
+        then(&event);
+        future::ready(())
+    });
+    seen.await;
 }
 
 #[cfg(test)]

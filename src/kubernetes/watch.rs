@@ -33,6 +33,7 @@ use super::{
     client::api_of,
     lenient::{Lenient, Unreadable},
     list::{Page, Pages, Texts},
+    objects::METADATA_LIST,
 };
 use crate::{
     errors::error_chain,
@@ -43,9 +44,6 @@ use crate::{
 const OPEN: u32 = 290;
 /// After so long without a word the connection is taken to be dead: the API server's end of the watch has not come.
 const SILENCE: Duration = Duration::from_secs(OPEN as u64 + 5);
-
-const METADATA_LIST: HeaderValue =
-    HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
 
 /// Says which objects are watched, by selectors as the API server takes them; the default is all.
 #[derive(Clone, Debug, Default)]

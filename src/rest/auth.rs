@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, channel::mpsc, future};
+use futures::{TryStreamExt, channel::mpsc, future};
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 use kube::{
     Client,
@@ -49,7 +49,7 @@ use crate::{
     errors::error_chain,
     kubernetes::{
         client::api_of,
-        index::{Fold, Index},
+        index::{Index, follow},
     },
     resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
     server::PeerKey,
@@ -225,8 +225,13 @@ impl Auth {
     pub(crate) fn new(client: Client, settings: AuthSettings) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let AuthSettings { namespace, calls_per_minute, issuers, strangers } = settings;
         let labelled = watcher::Config::default().labels(&format!("{API_TOKEN_LABEL}=true")).page_size(PAGE);
-        let mut changes =
-            watcher(api_of::<ReadSecret>(&client, namespace.as_deref()), labelled).default_backoff().boxed();
+        let changes = watcher(api_of::<ReadSecret>(&client, namespace.as_deref()), labelled).default_backoff();
+        let changes = changes.inspect_err(|error| {
+            tracing::warn!(
+                error = error_chain(error),
+                "the watch of the Secrets with API tokens failed; it begins again by itself"
+            );
+        });
         let (told, untold) = mpsc::channel(problems::QUEUE);
         let telling = problems::tell(client.clone(), untold);
         let auth = Self(Arc::new(Inner {
@@ -236,18 +241,7 @@ impl Auth {
             limit: RateLimiter::new(calls_per_minute, MINUTE),
             namespace: namespace.map(Into::into),
         }));
-        let mut index = Fold::new(TokenIndex { auth: auth.clone(), told });
-        let watching = async move {
-            while let Some(change) = changes.next().await {
-                match change {
-                    Ok(event) => index.observe(&event),
-                    Err(error) => tracing::warn!(
-                        error = error_chain(&error),
-                        "the watch of the Secrets with API tokens failed; it begins again by itself"
-                    ),
-                }
-            }
-        };
+        let watching = follow(changes, TokenIndex { auth: auth.clone(), told }, |_| {});
         let work = async {
             future::join(watching, telling).await;
         };

@@ -66,9 +66,6 @@ pub(super) struct Judgement {
     pub(super) since: Option<Timestamp>,
 }
 
-/// The condition that an Integration whose heartbeat has not come may have, besides the alert group that is opened.
-const HEARTBEAT: &str = "Heartbeat";
-
 /// Judges an object of this generation. `enabled` and `suspended` are what its spec says.
 pub(super) fn judge(status: &Conditions, generation: Option<i64>, enabled: bool, suspended: bool) -> Judgement {
     let with = |type_: &str, holds: ConditionStatus| {
@@ -100,7 +97,7 @@ pub(super) fn judge(status: &Conditions, generation: Option<i64>, enabled: bool,
     if suspended {
         return plain(State::Suspended, "spec.suspend is set");
     }
-    let worse = [(conditions::FAILING, yes, State::Failing), (HEARTBEAT, no, State::Silent)];
+    let worse = [(conditions::FAILING, yes, State::Failing), (conditions::HEARTBEAT, no, State::Silent)];
     let worse = worse.into_iter().chain([(conditions::BACKLOGGED, yes, State::Backlogged)]);
     worse
         .filter_map(|(type_, holds, state)| Some(found(state, with(type_, holds)?)))

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use futures::{StreamExt, future};
 use kube::Resource;
 use tokio::sync::SetOnce;
 
@@ -10,7 +9,7 @@ use crate::{
     controller::deliveries::Deliveries,
     core::lifecycle::Input,
     kubernetes::{
-        index::{Fold, Index},
+        index::{Index, follow},
         lenient::Lenient,
         name::{NamespacedName, name_of},
         watch::{Selection, Watches, on_listed},
@@ -20,17 +19,8 @@ use crate::{
 
 /// Takes in what the watch shows. Never returns. Sets `listed` when the first list has ended.
 pub(crate) async fn watch(watches: &Watches, deliveries: Arc<Deliveries>, listed: Arc<SetOnce<()>>) {
-    let mut index = Fold::new(AlertGroupIndex { deliveries, before: HashSet::new() });
-    let mut on_listed = on_listed(&listed);
-    watches
-        .objects::<AlertGroup>(Selection::default())
-        .filter_map(|event| future::ready(event.ok()))
-        .for_each(|event| {
-            index.observe(&event);
-            on_listed(&event);
-            future::ready(())
-        })
-        .await;
+    let index = AlertGroupIndex { deliveries, before: HashSet::new() };
+    follow(watches.objects::<AlertGroup>(Selection::default()), index, on_listed(&listed)).await;
 }
 
 /// Nobody but the operator writes AlertGroups: of one that it knows, the watch tells no more than that it is gone.

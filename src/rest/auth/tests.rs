@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tower::{BoxError, service_fn};
 
 use super::{jwt::tests::signed, *};
+use crate::kubernetes::index::Fold;
 
 const TOKEN: &str = "oncall_0123456789";
 /// `{"alg":"RS256"}`, `{}` and a signature that is nobody's.

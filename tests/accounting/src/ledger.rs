@@ -47,6 +47,13 @@ pub(crate) struct Evidence {
     pub(crate) segments_unnamed: usize,
 }
 
+impl Evidence {
+    /// When the first attempt that is recorded of a delivery began, and ended.
+    fn first_attempt(&self, delivery: Delivery) -> Option<(Duration, Duration)> {
+        self.records.get(&delivery)?.first_attempt
+    }
+}
+
 /// Draws up the report.
 pub(crate) fn judge(settings: &Settings, evidence: &Evidence) -> Report {
     let mut by_delivery: BTreeMap<Delivery, Vec<&LoggedRequest>> = BTreeMap::new();
@@ -234,7 +241,7 @@ fn repeated_out_of_order(
     for (delivery, requests) in by_delivery {
         let Some(taken) = requests.iter().position(|request| request.answered.is_some()) else { continue };
         let (before, taken, again) = (&requests[..taken], requests[taken], &requests[taken + 1..]);
-        let record = evidence.records.get(delivery).and_then(|record| record.first_attempt);
+        let record = evidence.first_attempt(*delivery);
         let held_up_others = before.iter().all(|request| request.planned == PlannedAnswer::Taken)
             && record.is_some_and(|(_, ended)| ended >= taken.arrived);
         let woken = |again: &LoggedRequest| {
@@ -284,7 +291,7 @@ fn order(
         let Some(overtaker) = first_of_later(by_delivery, *delivery).filter(|later| *later < first.arrived) else {
             continue;
         };
-        let record = evidence.records.get(delivery).and_then(|record| record.first_attempt);
+        let record = evidence.first_attempt(*delivery);
         if was_away(evidence, *delivery, overtaker, first.arrived) {
             overtaken += 1;
         } else if unheard > 0 && record.is_some_and(|(_, ended)| ended <= overtaker) {
@@ -302,7 +309,7 @@ fn order(
 /// Whether an attempt before the `overtaker` can't have arrived, for the receiver was away.
 pub(crate) fn was_away(evidence: &Evidence, delivery: Delivery, overtaker: Duration, arrived: Duration) -> bool {
     let outages = evidence.disturbances.iter().filter(|fault| fault.fault == Fault::Receiver && fault.from < overtaker);
-    let record = evidence.records.get(&delivery).and_then(|record| record.first_attempt);
+    let record = evidence.first_attempt(delivery);
     let created = evidence.created.get(&delivery.event).copied().unwrap_or_default();
     outages.into_iter().any(|outage| {
         let attempted =
