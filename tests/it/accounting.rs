@@ -17,11 +17,15 @@ use tokio::sync::Mutex;
 /// Each takes all the cores.
 static TURN: Mutex<()> = Mutex::const_new(());
 
+fn operator() -> OperatorUnderTest {
+    OperatorUnderTest { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), other: None, chart: support::chart() }
+}
+
 /// Runs, and holds the report to all that is promised.
 async fn account(settings: &Settings) -> Report {
     let _turn = TURN.lock().await;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let operator = OperatorUnderTest { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), chart: support::chart() };
+    let operator = operator();
     // Shown where the test fails.
     let report = run(&operator, settings, &|line| println!("{line}")).await.expect("run");
     println!("{report}");
@@ -118,13 +122,14 @@ async fn whatever_is_killed_each_occurrence_of_an_alert_opens_and_resolves_one_a
         pauses: 0,
         api_kills: 1,
         api_server_restarts: 0,
+        etcd_restarts: 0,
         receiver_restarts: 1,
         lease_seconds: 4,
         patience: Duration::from_secs(60),
     };
     let _turn = TURN.lock().await;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let operator = OperatorUnderTest { binary: env!("CARGO_BIN_EXE_oncall-webhooks").into(), chart: support::chart() };
+    let operator = operator();
     // Shown where the test fails.
     let report = run_alerts(&operator, &settings, &|line| println!("{line}")).await.expect("run");
     println!("{report}");

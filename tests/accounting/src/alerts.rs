@@ -58,6 +58,8 @@ pub struct AlertSettings {
     pub api_kills: usize,
     /// How often the API server is restarted.
     pub api_server_restarts: usize,
+    /// How often etcd is restarted.
+    pub etcd_restarts: usize,
     /// How often the receiver is restarted.
     pub receiver_restarts: usize,
     /// How long the Lease is good for after it was written, in seconds.
@@ -72,12 +74,13 @@ impl AlertSettings {
     }
 
     /// All faults, each with how often it comes.
-    fn faults(&self) -> [(Fault, usize); 5] {
+    fn faults(&self) -> [(Fault, usize); 6] {
         [
             (Fault::Kill, self.kills),
             (Fault::Pause, self.pauses),
             (Fault::ApiReplica, self.api_kills),
             (Fault::ApiServer, self.api_server_restarts),
+            (Fault::Etcd, self.etcd_restarts),
             (Fault::Receiver, self.receiver_restarts),
         ]
     }

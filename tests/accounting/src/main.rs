@@ -6,7 +6,7 @@
 //! duplicate is explained, and all faults came. With `--alerts`, alerts of a real Alertmanager take the place of events. docs/guarantees.md says what the numbers mean.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is for people at a terminal")]
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use accounting::{AlertSettings, JournalFaults, OperatorUnderTest, Settings, run, run_alerts};
 use anyhow::{Context, Result};
@@ -71,6 +71,10 @@ struct Args {
     /// Run a second operator that stands by: the leader is killed, and paused until the other has taken over
     #[arg(long)]
     standby: bool,
+    /// Binary of another version, which takes turns with this one whenever an operator is started: an upgrade, and back. It has to know
+    /// this chart's arguments and definitions
+    #[arg(long, value_name = "PATH")]
+    other_operator: Option<PathBuf>,
     /// For how many seconds the Lease is good
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(2..))]
     lease_seconds: u16,
@@ -78,7 +82,7 @@ struct Args {
     #[arg(long, default_value_t = 180)]
     patience: u64,
     /// Have a real Alertmanager send alerts in place of creating events: two replicas of the API take them, and there is a
-    /// standby. Events, webhooks, writers, etcd and the journal are left alone
+    /// standby. Events, webhooks, writers and the journal are left alone
     #[arg(long)]
     alerts: bool,
     /// With --alerts: Alertmanagers, one or a cluster of two
@@ -134,7 +138,7 @@ fn account(args: &Args) -> Result<ExitCode> {
         lease_seconds: args.lease_seconds,
         patience: Duration::from_secs(args.patience),
     };
-    let (operator, runtime) = prepare()?;
+    let (operator, runtime) = prepare(args)?;
     let report = runtime.block_on(run(&operator, &settings, &|line| eprintln!("{line}")))?;
     println!("{report}");
     let kept = "nothing lost, nothing out of order, every duplicate was in flight when a process ended";
@@ -153,11 +157,12 @@ fn account_for_alerts(args: &Args) -> Result<ExitCode> {
         pauses: args.pauses,
         api_kills: args.api_kills,
         api_server_restarts: args.api_server_restarts,
+        etcd_restarts: args.etcd_restarts,
         receiver_restarts: args.receiver_restarts,
         lease_seconds: args.lease_seconds,
         patience: Duration::from_secs(args.patience),
     };
-    let (operator, runtime) = prepare()?;
+    let (operator, runtime) = prepare(args)?;
     let report = runtime.block_on(run_alerts(&operator, &settings, &|line| eprintln!("{line}")))?;
     println!("{report}");
     let kept = "one event that opened each alert group and one that resolved it, nothing lost, every \
@@ -166,9 +171,10 @@ fn account_for_alerts(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds the operator, and starts threads.
-fn prepare() -> Result<(OperatorUnderTest, Runtime)> {
+fn prepare(args: &Args) -> Result<(OperatorUnderTest, Runtime)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let operator = OperatorUnderTest { binary: support::operator()?, chart: support::chart() };
+    let operator =
+        OperatorUnderTest { binary: support::operator()?, other: args.other_operator.clone(), chart: support::chart() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start threads")?;
     Ok((operator, runtime))
 }

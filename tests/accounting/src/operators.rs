@@ -1,11 +1,13 @@
 //! The operator, or a leader and a standby: started, killed, paused, and started again where they end by themselves.
 //!
-//! Each calls itself by its own name in the chart's Lease, as a pod does, also when it is started again.
+//! Each calls itself by its own name in the chart's Lease, as a pod does, also when it is started again. With a second binary, the
+//! two take turns at each start, as in an upgrade and a roll back.
 
 use std::{
     collections::BTreeMap,
     mem,
     path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,6 +21,7 @@ use support::Operator;
 use tokio::time::timeout;
 
 use crate::{
+    OperatorUnderTest,
     clock::Clock,
     faults::{Disturbance, Fault},
     run::CALL,
@@ -39,7 +42,10 @@ const NAMES: [&str; 2] = ["operator", "standby"];
 
 /// The operators of a run.
 pub(crate) struct Operators {
-    binary: PathBuf,
+    /// They take turns.
+    binaries: Vec<PathBuf>,
+    /// How many were started.
+    launches: AtomicUsize,
     kubeconfig: PathBuf,
     args: Vec<String>,
     lease: Option<(Api<Lease>, String)>,
@@ -60,7 +66,7 @@ impl Operators {
     /// Starts one, or a leader and a `standby`.
     pub(crate) async fn start(
         group: &ProcessGroup,
-        binary: PathBuf,
+        operator: &OperatorUnderTest,
         kubeconfig: PathBuf,
         args: Vec<String>,
         (client, standby): (Client, bool),
@@ -73,7 +79,8 @@ impl Operators {
         };
         let now = clock.now();
         let mut operators = Self {
-            binary,
+            binaries: operator.binaries(),
+            launches: AtomicUsize::new(0),
             kubeconfig,
             args,
             lease,
@@ -97,7 +104,8 @@ impl Operators {
     async fn launch(&self, group: &ProcessGroup, number: usize) -> Result<Operator> {
         // A standby says that it is ready when it leads, and not before.
         let message = if self.lease.is_some() { "the health port listens" } else { "ready" };
-        let Self { binary, kubeconfig, args, .. } = self;
+        let Self { binaries, launches, kubeconfig, args, .. } = self;
+        let binary = &binaries[launches.fetch_add(1, Ordering::Relaxed) % binaries.len()];
         let named = args.iter().cloned().chain([format!("--identity={}", NAMES[number])]);
         Operator::start_until(binary, group, NAMES[number], kubeconfig, &named.collect::<Vec<_>>(), message).await
     }

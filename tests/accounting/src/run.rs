@@ -50,8 +50,17 @@ pub(crate) const CALL: Duration = Duration::from_secs(10);
 pub struct OperatorUnderTest {
     /// The operator.
     pub binary: PathBuf,
+    /// Another version of it, which knows the arguments and definitions of this chart: the two take turns whenever one is started.
+    pub other: Option<PathBuf>,
     /// The folder of its chart, whose arguments and rights it has.
     pub chart: PathBuf,
+}
+
+impl OperatorUnderTest {
+    /// The binaries that take turns.
+    pub(crate) fn binaries(&self) -> Vec<PathBuf> {
+        [Some(&self.binary), self.other.as_ref()].into_iter().flatten().cloned().collect()
+    }
 }
 
 /// Starts a control plane and all the rest, disturbs it as `settings` say, and draws up the report. `tell` hears what is done
@@ -131,8 +140,7 @@ impl<'a> Experiment<'a> {
         let lease = args.iter().find_map(|arg| arg.strip_prefix("--lease=")?.split_once('/'));
         let journal = Journal::new(client.clone(), lease.map_or(RELEASE, |(namespace, _)| namespace));
         let standby = (client.clone(), settings.standby);
-        let operators =
-            Operators::start(cluster.processes(), operator.binary.clone(), kubeconfig, args, standby, clock).await?;
+        let operators = Operators::start(cluster.processes(), operator, kubeconfig, args, standby, clock).await?;
         let experiment = Self {
             cluster,
             operators: Some(operators),

@@ -83,11 +83,10 @@ impl<'a> Stage<'a> {
         let receiver = Receiver::start(odds, clock, event_of_body).await?;
         create_resources(&client, &receiver.url()).await?;
         let max_unrecorded = max_unrecorded(&args)?;
-        let (group, binary) = (cluster.processes(), &operator.binary);
-        let standby = (client.clone(), true);
-        let operators = Operators::start(group, binary.clone(), kubeconfig, args, standby, clock).await?;
+        let (group, standby) = (cluster.processes(), (client.clone(), true));
+        let operators = Operators::start(group, operator, kubeconfig, args, standby, clock).await?;
         let api_args = api_args.context("the chart has no container named api")?;
-        let replicas = Replicas::start(group, binary.clone(), api_kubeconfig, api_args).await?;
+        let replicas = Replicas::start(group, operator.binary.clone(), api_kubeconfig, api_args).await?;
         let url = |address| format!("http://{address}/integrations/v1/alertmanager/{TOKEN}/");
         let (balancer, urls) = if settings.alertmanagers == 1 {
             let balancer = Balancer::start(replicas.addresses().into()).await?;
@@ -227,8 +226,9 @@ impl<'a> Stage<'a> {
                 self.replicas.kill(group, replica, away).await?;
                 Disturbance { fault, from, to: self.clock.now(), resumed: None }
             }
-            Fault::ApiServer => {
-                block_in_place(|| self.cluster.restart_after(Server::ApiServer, signal, away))?;
+            Fault::ApiServer | Fault::Etcd => {
+                let server = if fault == Fault::Etcd { Server::Etcd } else { Server::ApiServer };
+                block_in_place(|| self.cluster.restart_after(server, signal, away))?;
                 Disturbance { fault, from, to: self.clock.now(), resumed: None }
             }
             Fault::Receiver => {
@@ -241,7 +241,7 @@ impl<'a> Stage<'a> {
         };
         self.disturbances.push(came);
         self.say(&format!("  over after {:.1} s", (self.clock.now() - from).as_secs_f64()));
-        if fault == Fault::ApiServer {
+        if matches!(fault, Fault::ApiServer | Fault::Etcd) {
             self.operators.held_again().await?;
         }
         self.look_after_operators().await

@@ -17,6 +17,7 @@ fn settings() -> AlertSettings {
         pauses: 0,
         api_kills: 0,
         api_server_restarts: 0,
+        etcd_restarts: 0,
         receiver_restarts: 0,
         lease_seconds: 15,
         patience: s(1),
