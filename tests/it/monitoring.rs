@@ -22,7 +22,7 @@ const ALERTS: &str = include_str!("../../charts/oncall-webhooks/files/alerts.yam
 /// The dashboard of the chart, as Grafana reads it.
 const DASHBOARD: &str = include_str!("../../charts/oncall-webhooks/files/dashboard.json");
 
-/// The alerts, in order; one may have several rules.
+/// The alerts, in order.
 fn rules() -> Vec<Value> {
     let file: Value = serde_saphyr::from_str(ALERTS).expect("YAML");
     let groups = file["groups"].as_array().expect("groups");

@@ -32,6 +32,10 @@ fn each_alert_fires_when_it_should_and_holds_its_peace_where_all_is_well() {
     promtool(folder, &["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"]).expect("rules that are fine");
     promtool(folder, &["test", "rules", "cases.yaml"]).expect("alerts that fire when they should");
 
+    // What a value says of an alert is said of one rule.
+    let names: BTreeSet<String> = rules().iter().map(|rule| text(rule, "alert").to_owned()).collect();
+    assert_eq!(names.len(), rules().len());
+
     // By alert: whether it fires, in each of its cases.
     let cases: Value = serde_saphyr::from_str(CASES).expect("YAML");
     let mut tried = BTreeMap::<String, BTreeSet<bool>>::new();
