@@ -45,3 +45,6 @@ pub fn begin(options: &Log) -> Result<()> {
     thread::Builder::new().name("logs".to_owned()).spawn(tend).context("start the thread of the logs")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

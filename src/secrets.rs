@@ -233,7 +233,13 @@ async fn read(objects: &Objects, name: NamespacedName) -> (NamespacedName, Resul
             (version, store::Values(secret.data.take().unwrap_or_default()))
         })),
         Err(error) => {
-            tracing::error!(error = error_chain(&error), "failed to read a Secret; what refers to it can't work");
+            let (namespace, secret) = (&*name.namespace, &*name.name);
+            tracing::error!(
+                namespace,
+                secret,
+                error = error_chain(&error),
+                "failed to read a Secret; what refers to it can't work"
+            );
             Err(())
         }
     };

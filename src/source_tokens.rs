@@ -92,7 +92,7 @@ pub(crate) struct TokensChange {
 /// A token that is not that of one Integration alone, and so opens nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SharedToken {
-    integration: NamespacedName,
+    pub(crate) integration: NamespacedName,
     /// The other Integrations of its namespace that have it.
     beside: BTreeSet<Arc<str>>,
     /// The other namespaces that have it, or had it before. Those who see the Integration need not see these.

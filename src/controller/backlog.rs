@@ -42,14 +42,15 @@ pub(crate) async fn find(objects: &Objects, namespace: &str, after: &Position, w
     loop {
         match try_find(objects, namespace, after, with_completed).await {
             Ok(found) => return found,
-            Err(error) => wait_after(&error).await,
+            Err(error) => wait_after(namespace, &error).await,
         }
     }
 }
 
-/// Logs why what waits can't be read, and waits until it is to be read again.
-pub(crate) async fn wait_after(error: &(impl std::error::Error + 'static)) {
+/// Logs why what waits in a namespace can't be read, and waits until it is to be read again.
+pub(crate) async fn wait_after(namespace: &str, error: &(impl std::error::Error + 'static)) {
     tracing::warn!(
+        namespace,
         error = error_chain(error),
         "failed to read the events that wait in the API server; trying again in {REREAD_AFTER:?}"
     );

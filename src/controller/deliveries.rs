@@ -324,7 +324,7 @@ impl Deliveries {
                 match events.try_filter_map(async |event| Ok(self.take_in(&event, true))).try_collect::<Vec<_>>().await
                 {
                     Ok(events) => break (events, next),
-                    Err(error) => backlog::wait_after(&error).await,
+                    Err(error) => backlog::wait_after(&namespace, &error).await,
                 }
             };
             events.sort_by(|one, two| (one.created, &one.version).cmp(&(two.created, &two.version)));

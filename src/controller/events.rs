@@ -85,6 +85,8 @@ pub(crate) async fn reconcile(event: Arc<AlertGroupEvent>, context: Arc<Context>
         Err(error) if error.is_conflict() => Ok(Action::await_change()),
         Err(error) if error.is_too_large() && context.deliveries.shorten(&uid) => {
             tracing::warn!(
+                namespace,
+                event = name,
                 error = error_chain(&error),
                 "the status of an event is too large for the API server; the lines of its webhooks are left out"
             );
@@ -135,6 +137,8 @@ pub(crate) async fn refuse(objects: Objects, event: Lenient<AlertGroupEvent>) {
     match objects.replace_status::<AlertGroupEvent>(&namespace, &name, &version, &status).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => {
             tracing::error!(
+                namespace,
+                event = name,
                 error = error_chain(&error),
                 "failed to say in the status of an event that it can't be read"
             );

@@ -350,6 +350,8 @@ impl History {
             }),
             Err(error) => {
                 tracing::error!(
+                    namespace = &*response.namespace,
+                    response = &*response.name,
                     error = error_chain(&error),
                     "failed to read an earlier response; templates don't see it"
                 );

@@ -226,7 +226,12 @@ impl Journal {
                 // It was written out meanwhile, or replaced.
                 Err(_) if self.state.lock().pending.place(response) != Some(place) => {}
                 Err(error) => {
-                    tracing::error!(error = error_chain(&error), "failed to read a record in the journal");
+                    tracing::error!(
+                        namespace = &*response.namespace,
+                        response = &*response.name,
+                        error = error_chain(&error),
+                        "failed to read a record in the journal"
+                    );
                     return None;
                 }
             }
@@ -304,6 +309,8 @@ impl Journal {
                 Err(error) if error.is_not_found() => {}
                 Err(error) => {
                     tracing::warn!(
+                        namespace = error.namespace(),
+                        journal = name,
                         error = error_chain(&error),
                         "failed to delete a DeliveryJournal that is of no use any more; trying again within a minute"
                     );

@@ -247,7 +247,12 @@ impl Recorder {
         }
         let is_untouched = |theirs: &WebhookResponseStatus| theirs.attempt_count == asked.history.count;
         if let Err(error) = self.write(&asked.name, Some(asked.version.clone()), &patch, is_untouched).await {
-            tracing::error!(error = error_chain(&error), "failed to record why a WebhookResponse can't be sent again");
+            tracing::error!(
+                namespace = &**namespace,
+                response = &**name,
+                error = error_chain(&error),
+                "failed to record why a WebhookResponse can't be sent again"
+            );
         }
     }
 
@@ -323,7 +328,13 @@ pub(super) fn log(delivery: &Delivery, error: &str, what: &str) {
 
 fn logged<K>(result: Result<Option<K>, objects::Error>) -> Option<K> {
     result.unwrap_or_else(|error| {
-        tracing::error!(error = error_chain(&error), "failed to read what is to be sent again; it is not");
+        tracing::error!(
+            namespace = error.namespace(),
+            kind = error.kind(),
+            name = error.name(),
+            error = error_chain(&error),
+            "failed to read what is to be sent again; it is not"
+        );
         None
     })
 }

@@ -155,7 +155,13 @@ where
             Err(error) if error.is_final() => {
                 refused += 1;
                 if refused <= LOGGED {
-                    tracing::warn!(error = error_chain(&error), "failed to delete an object that is not kept any more");
+                    tracing::warn!(
+                        namespace = error.namespace(),
+                        kind = error.kind(),
+                        name = error.name(),
+                        error = error_chain(&error),
+                        "failed to delete an object that is not kept any more"
+                    );
                 }
             }
             Err(error) => return (removed, Err(error.into())),

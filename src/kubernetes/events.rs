@@ -41,9 +41,12 @@ impl EventWriter {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         let (kind, namespace, name) = (text(&of.kind), text(&of.namespace), text(&of.name));
         tracing::warn!(
+            namespace,
+            kind,
+            name,
             error = failure,
             reason = event.reason,
-            "failed to write a Kubernetes Event of {kind} {namespace}/{name}; what it tells stands in its status, or in this log"
+            "failed to write a Kubernetes Event; what it tells stands in the object's status, or in this log"
         );
     }
 }

@@ -79,6 +79,21 @@ impl Cause {
 }
 
 impl Error {
+    /// The namespace of the object, as a field of log lines; None for one that belongs to none.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        Some(&*self.namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The kind of the object.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The name of the object.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn code(&self) -> Option<u16> {
         self.source.code()
     }
@@ -533,6 +548,9 @@ where
                     || (error.is_forbidden() && forbidden.get_or_insert_with(Instant::now).elapsed() < FORBIDDEN) =>
             {
                 tracing::warn!(
+                    namespace = error.namespace(),
+                    kind = error.kind(),
+                    name = error.name(),
                     error = error_chain(&error),
                     "a call of the API server failed; trying again in {delay:?}"
                 );
@@ -548,6 +566,9 @@ where
 pub(crate) fn retry_later(error: &Error) -> Action {
     let delay = Duration::from_secs(if error.is_final() { 60 } else { 1 });
     tracing::warn!(
+        namespace = error.namespace(),
+        kind = error.kind(),
+        name = error.name(),
         error = error_chain(error),
         "failed to bring the status of an object up to date; trying again in {delay:?}"
     );

@@ -175,7 +175,8 @@ impl<S: Subscriber> Filter<S> for Limit {
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "namespace" => self.namespace = Some(value.to_owned()),
+            // What belongs to no namespace may have an empty one.
+            "namespace" => self.namespace = Some(value.to_owned()).filter(|namespace| !namespace.is_empty()),
             "webhook" | "integration" => self.object = Some(value.to_owned()),
             "message" => value.clone_into(&mut self.message),
             _ => {}

@@ -331,7 +331,8 @@ impl TokenIndex {
     fn update(&mut self, update: impl FnOnce(&mut Tokens) -> Vec<SecretProblem>) {
         let problems = update(&mut self.auth.0.tokens.write());
         for problem in problems {
-            tracing::warn!("{problem}");
+            let (namespace, secret) = (&*problem.secret.namespace, &*problem.secret.name);
+            tracing::warn!(namespace, secret, "{problem}");
             // Where too many wait, it stands in the log.
             let _ = self.told.try_send(problem);
         }

@@ -185,6 +185,8 @@ impl CredentialStore {
             // A later change of the Secret removes keys that nothing refers to.
             Err(error) if !error.is_conflict() && !error.is_not_found() => {
                 tracing::warn!(
+                    namespace,
+                    secret = name,
                     error = error_chain(&error),
                     "failed to remove credentials that nothing refers to any more; they stay in their Secret"
                 );
@@ -202,6 +204,8 @@ impl CredentialStore {
             match objects::persist(|| objects.merge::<Secret>(&namespace, &name, &patch)).await {
                 Err(error) if !error.is_not_found() => {
                     tracing::warn!(
+                        namespace,
+                        secret = name,
                         error = error_chain(&error),
                         "failed to make a webhook the owner of its Secret; tried again within an hour"
                     );
@@ -243,6 +247,8 @@ impl CredentialStore {
         match self.objects.delete::<Secret>(&namespace, &name, uid).await {
             Err(error) if !error.is_not_found() => {
                 tracing::warn!(
+                    namespace,
+                    secret = name,
                     error = error_chain(&error),
                     "failed to delete a Secret that was made for a webhook which is not there; tried again within an hour"
                 );

@@ -44,7 +44,12 @@ impl AlertGroupIndex {
             Ok(group) => self.deliveries.handle(Input::AlertGroupListed(name.namespace, Box::new(group))),
             Err(error) => {
                 let (namespace, group) = (&*name.namespace, &*name.name);
-                tracing::warn!(namespace, group, error, "an AlertGroup can't be read; further alerts open another one");
+                tracing::warn!(
+                    namespace,
+                    alert_group = group,
+                    error,
+                    "an AlertGroup can't be read; further alerts open another one"
+                );
             }
         }
     }

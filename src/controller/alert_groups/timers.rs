@@ -20,6 +20,8 @@ pub(crate) async fn create_event(objects: &Objects, event: AlertGroupEvent) -> b
         Ok(()) => true,
         Err(error) => {
             tracing::error!(
+                namespace = error.namespace(),
+                event = error.name(),
                 error = error_chain(&error),
                 "failed to create the event of a silence, an escalation or a heartbeat whose time has come; trying again in a minute"
             );

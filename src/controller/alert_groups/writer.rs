@@ -98,6 +98,8 @@ impl AlertGroupWriter {
             Ok(Err(error)) if error.is_not_found() || error.is_in_ending_namespace() => Written::Gone,
             Ok(Err(error)) => {
                 tracing::error!(
+                    namespace = &*name.namespace,
+                    alert_group = &*name.name,
                     error = error_chain(&error),
                     "failed to write an AlertGroup; its events wait, trying again in {REFUSED:?}"
                 );
@@ -105,7 +107,9 @@ impl AlertGroupWriter {
             }
             Err(_) => {
                 tracing::error!(
-                    "failed to write AlertGroup {name}: a bug, the panic is in the log; trying again in {REFUSED:?}"
+                    namespace = &*name.namespace,
+                    alert_group = &*name.name,
+                    "failed to write an AlertGroup: a bug, the panic is in the log; trying again in {REFUSED:?}"
                 );
                 Written::Refused
             }

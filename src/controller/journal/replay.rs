@@ -139,6 +139,8 @@ impl Journal {
                 Err(error) => {
                     let namespace = &self.place.namespace;
                     tracing::error!(
+                        namespace,
+                        journal = name,
                         error = error_chain(&error),
                         "DeliveryJournal {namespace}/{name} can't be read, and stays; what only it holds is sent again"
                     );

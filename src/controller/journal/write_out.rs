@@ -107,10 +107,12 @@ impl Journal {
     }
 
     async fn try_to_write_out(&self, taken: &Taken, objects: &Objects) -> WrittenOut {
+        let (namespace, response) = (&*taken.response.namespace, &*taken.response.name);
         let record = match self.read(taken.place).await {
             Ok(record) => record,
             Err(error) => {
-                tracing::error!(error = error_chain(&error), "failed to read a record in the journal");
+                let error_chain = error_chain(&error);
+                tracing::error!(namespace, response, error = error_chain, "failed to read a record in the journal");
                 return if matches!(error, ReadError::Object(_)) { WrittenOut::Again } else { WrittenOut::Done };
             }
         };
@@ -123,12 +125,16 @@ impl Journal {
                 let is_early = error.is_forbidden() && since.elapsed() < objects::FORBIDDEN;
                 if error.is_final() && !is_early {
                     tracing::error!(
+                        namespace,
+                        response,
                         error = error_chain(&error),
                         "failed to write a record from the journal into its WebhookResponse; it is given up"
                     );
                     return WrittenOut::Done;
                 }
                 tracing::warn!(
+                    namespace,
+                    response,
                     error = error_chain(&error),
                     "failed to write a record from the journal into its WebhookResponse; trying again in {AGAIN:?}"
                 );

@@ -13,6 +13,9 @@ impl From<&objects::Error> for ApiError {
         // A conflict is one with other calls, such as those that a quota counts at the same time.
         let Some(status) = error.status().filter(|_| error.is_final() && !error.is_conflict()) else {
             tracing::warn!(
+                namespace = error.namespace(),
+                kind = error.kind(),
+                name = error.name(),
                 error = error_chain(error),
                 "the API server did not do what a call needs; the call was answered with 503"
             );

@@ -19,7 +19,10 @@ use super::{
     sources::Found,
 };
 use crate::{
-    core::intake::{AlertAction, Refusal},
+    core::{
+        intake::{AlertAction, Refusal},
+        name::NamespacedName,
+    },
     errors::error_chain,
     kubernetes::objects::{Error, Objects},
     metrics::IntakeOutcome,
@@ -199,7 +202,7 @@ async fn create(
     manifests: Vec<Box<RawValue>>,
     held: (Permit, Option<Permit>),
 ) -> Result<(), Declined> {
-    let (objects, source) = (api.intake.objects.clone(), Arc::clone(source));
+    let (objects, source, name) = (api.intake.objects.clone(), Arc::clone(source), source.name.clone());
     let writing = async move {
         let _held = held;
         for manifest in &manifests {
@@ -209,7 +212,7 @@ async fn create(
     };
     match run_within(&api.writes, WRITE_TIME, writing).await {
         Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(not_written(&error).into()),
+        Ok(Ok(Err(error))) => Err(not_written(&name, &error).into()),
         Ok(Err(_)) => Err(later("The Kubernetes API takes too long: try again.").into()),
         Err(error) => Err(ended_early(&error).into()),
     }
@@ -221,7 +224,7 @@ async fn whole(objects: &Objects, source: &Arc<Source>) -> Result<Arc<Source>, D
         return Ok(Arc::clone(source));
     }
     let found = objects.get::<Integration>(&source.name.namespace, &source.name.name).await;
-    let found = found.map_err(|error| not_written(&error))?;
+    let found = found.map_err(|error| not_written(&source.name, &error))?;
     let is_same = |found: &Integration| found.metadata.uid.as_deref() == Some(&*source.uid);
     let found = found.filter(is_same).ok_or_else(Refusal::unknown_token)?;
     Ok(Arc::new(source.read_again(&found)))
@@ -262,8 +265,10 @@ async fn create_one(objects: &Objects, source: &Source, manifest: &RawValue) -> 
 }
 
 /// The answer where the API server did not take an event, for whatever reason: that may pass.
-fn not_written(error: &Error) -> ApiError {
+fn not_written(integration: &NamespacedName, error: &Error) -> ApiError {
     tracing::warn!(
+        namespace = &*integration.namespace,
+        integration = &*integration.name,
         error = error_chain(error),
         "the API server did not take an alert; it was answered with 503, so that its source sends it again"
     );

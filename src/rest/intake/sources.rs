@@ -184,7 +184,8 @@ impl Sources {
         state.unread.remove(name);
         let (tokens, fault) = found.map_or_else(|fault| (Vec::new(), Some(fault)), |tokens| (tokens, None));
         for shared in state.tokens.set(name, tokens).begun {
-            tracing::warn!("{shared}");
+            let (namespace, integration) = (&*shared.integration.namespace, &*shared.integration.name);
+            tracing::warn!(namespace, integration, "{shared}");
         }
         if let Some(known) = state.known_mut(name)
             && known.told != fault
