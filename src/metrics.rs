@@ -41,7 +41,7 @@ pub(crate) use self::{
     intake::{IntakeMetrics, IntakeOutcome},
     labels::{NO_LABELS, Owner, encode_family},
     reconciles::ReconcileMetrics,
-    rest::{RestMetrics, count},
+    rest::{HUNG_UP, RestMetrics, count},
     watches::{WatchMetrics, WatchSeries},
 };
 

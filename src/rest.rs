@@ -225,6 +225,8 @@ impl Service {
         self.serve_admission();
         self.become_ready();
         let Self { server, api, mut tasks, metrics, .. } = self;
+        let refused = metrics.rest.clone();
+        let server = server.on_refusal(move |method| refused.note_refused(method));
         let router = router::router(&api, metrics.rest).merge(probes::routes(api.ready.clone()));
         tokio::select! {
             served = server.serve(router, stop) => served?,

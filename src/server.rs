@@ -22,7 +22,7 @@ mod tls;
 use std::{future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc};
 
 use anyhow::{Context, Result};
-use axum::Router;
+use axum::{Router, http::Method};
 use futures::future;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,9 @@ pub(crate) use self::{
 };
 use crate::config::Listen;
 
+/// Is told of the method of each request that there is no room for, and that no router sees.
+type OnRefusal = Arc<dyn Fn(&Method) + Send + Sync>;
+
 /// A listener that is bound, and does not serve yet.
 pub(crate) struct Server {
     listener: TcpListener,
@@ -44,6 +47,7 @@ pub(crate) struct Server {
     port: &'static str,
     bounds: Bounds,
     limits: Limits,
+    on_refusal: OnRefusal,
 }
 
 impl Server {
@@ -60,7 +64,7 @@ impl Server {
         let listener = TcpListener::bind(listen.address).await.with_context(|| {
             format!("listen on address {} of the REST API: free it, or give another with --address", listen.address)
         })?;
-        Ok(Self { listener, tls, port: "REST API", bounds, limits: Limits::default() })
+        Ok(Self::new(listener, tls, "REST API", bounds, Limits::default()))
     }
 
     /// Takes an address and reads the certificate of the port that this is for.
@@ -76,12 +80,21 @@ impl Server {
         let tls = Some(TlsServer::load(certificate, key)?);
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("listen on address {address} of the {port}"))?;
-        Ok(Self { listener, tls, port, bounds, limits: Limits::default() })
+        Ok(Self::new(listener, tls, port, bounds, Limits::default()))
     }
 
     /// A server on a listener, without TLS.
     pub(crate) fn plain(listener: TcpListener, port: &'static str, bounds: Bounds, limits: Limits) -> Self {
-        Self { listener, tls: None, port, bounds, limits }
+        Self::new(listener, None, port, bounds, limits)
+    }
+
+    fn new(listener: TcpListener, tls: Option<TlsServer>, port: &'static str, bounds: Bounds, limits: Limits) -> Self {
+        Self { listener, tls, port, bounds, limits, on_refusal: Arc::new(|_| {}) }
+    }
+
+    /// Tells of each request that there is no room for. It is answered with 503, and no router sees it.
+    pub(crate) fn on_refusal(self, tell: impl Fn(&Method) + Send + Sync + 'static) -> Self {
+        Self { on_refusal: Arc::new(tell), ..self }
     }
 
     /// The address, with the port that was chosen where 0 was asked for.
@@ -98,11 +111,11 @@ impl Server {
     /// # Errors
     /// The socket does not listen any more.
     pub(crate) async fn serve(self, router: Router, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { listener, tls, port, bounds, limits } = self;
+        let Self { listener, tls, port, bounds, limits, on_refusal } = self;
         let gate = Gate::new(bounds.clone());
         let acceptor = Acceptor::new(listener, Connections::new(bounds, limits.settle), port);
         let stopping = CancellationToken::new();
-        let handler = Arc::new(ConnectionHandler::new(router, tls, limits, port, gate, stopping.clone()));
+        let handler = Arc::new(ConnectionHandler::new(router, tls, limits, port, (gate, on_refusal), stopping.clone()));
         let mut connections = JoinSet::new();
         accept(acceptor, &handler, &mut connections, stop).await?;
         stopping.cancel();

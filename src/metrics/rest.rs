@@ -1,10 +1,10 @@
 //! Calls of the REST API, by the route that answered them. Nothing else of a call gets into a label: paths have tokens and names.
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::Method,
+    http::{Method, StatusCode},
     middleware::Next,
     response::Response,
 };
@@ -15,6 +15,9 @@ use prometheus_client::{
 };
 
 use super::{describe, durations};
+
+/// The code of calls that were not answered, since the client hung up: nginx's, which others have taken up.
+pub(crate) const HUNG_UP: u16 = 499;
 
 /// Counts them. Clones count together.
 #[derive(Clone, Debug)]
@@ -88,7 +91,7 @@ impl RestMetrics {
         describe(
             registry,
             "rest_requests",
-            "Calls of the REST API and of the intake of alerts, by method, route and the code of the answer",
+            "Calls of the REST API and of the intake of alerts, by method, route and the code of the answer; 499 if the client hung up",
             self.requests.clone(),
         );
         describe(
@@ -105,19 +108,49 @@ impl RestMetrics {
         self.note(Route { method: "GET", path: MatchedOrNone(None) }, 404, Instant::now());
     }
 
+    /// Counts a call that was answered with 503 before it was looked at where it goes, since there was no room for it.
+    pub(crate) fn note_refused(&self, of: &Method) {
+        let route = Route { method: method(of), path: MatchedOrNone(None) };
+        self.requests.get_or_create(&Call { route, code: StatusCode::SERVICE_UNAVAILABLE.as_u16() }).inc();
+    }
+
     fn note(&self, route: Route, code: u16, began: Instant) {
         self.seconds.get_or_create(&route).observe(began.elapsed().as_secs_f64());
         self.requests.get_or_create(&Call { route, code }).inc();
     }
 }
 
+/// A call that is not answered yet. Dropped before that, it counts as one whose client hung up.
+struct Unanswered {
+    metrics: RestMetrics,
+    route: Route,
+    began: Instant,
+    is_answered: bool,
+}
+
+impl Unanswered {
+    fn answered(mut self, code: u16) {
+        self.is_answered = true;
+        let none = Route { method: self.route.method, path: MatchedOrNone(None) };
+        self.metrics.note(mem::replace(&mut self.route, none), code, self.began);
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.metrics.requests.get_or_create(&Call { route: self.route.clone(), code: HUNG_UP }).inc();
+        }
+    }
+}
+
 /// Counts a call.
 pub(crate) async fn count(State(metrics): State<RestMetrics>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
     let path = MatchedOrNone(request.extensions().get::<MatchedPath>().cloned());
     let route = Route { method: method(request.method()), path };
+    let call = Unanswered { metrics, route, began: Instant::now(), is_answered: false };
     let response = next.run(request).await;
-    metrics.note(route, response.status().as_u16(), began);
+    call.answered(response.status().as_u16());
     response
 }
 
@@ -132,5 +165,47 @@ fn method(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future, pin::pin};
+
+    use axum::{Router, body::Body, middleware, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_counts_once_by_its_answer_or_as_one_whose_client_hung_up() {
+        let metrics = RestMetrics::default();
+        let router = Router::new()
+            .route("/never", get(future::pending::<()>))
+            .route("/now", get(|| async {}))
+            .layer(middleware::from_fn_with_state(metrics.clone(), count));
+        let call = |path: &str| router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
+        call("/now").await.unwrap();
+        call("/nowhere").await.unwrap();
+        {
+            let mut hung_up = pin!(call("/never"));
+            assert!(futures::poll!(hung_up.as_mut()).is_pending());
+        }
+        metrics.note_refused(&Method::POST);
+
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let text = crate::metrics::text::encode(&registry);
+        let mut lines: Vec<&str> = text.lines().filter(|line| line.starts_with("rest_requests_total{")).collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                r#"rest_requests_total{method="GET",route="/never",code="499"} 1"#,
+                r#"rest_requests_total{method="GET",route="/now",code="200"} 1"#,
+                r#"rest_requests_total{method="GET",route="none",code="404"} 1"#,
+                r#"rest_requests_total{method="POST",route="none",code="503"} 1"#,
+            ]
+        );
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use tracing::Instrument;
 
 use super::{auth::Caller, shown_path::shown_path};
-use crate::server::Peer;
+use crate::{metrics::HUNG_UP, server::Peer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,29 +28,50 @@ pub(crate) struct CalledBy(pub(crate) Caller);
 
 /// Writes one line for each call, with the id that the answer has too.
 pub(crate) async fn log(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id = request_id(&request);
-    let method = request.method().clone();
-    let path = shown_path(request.uri().path());
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string());
-    let span = tracing::info_span!("call", request_id = id.to_str().unwrap_or_default());
+    let mut line = Line {
+        began: Instant::now(),
+        id: request_id(&request),
+        method: request.method().clone(),
+        path: shown_path(request.uri().path()),
+        peer: request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string()),
+        status: HUNG_UP,
+        caller: None,
+    };
+    let span = tracing::info_span!("call", request_id = line.id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span).await;
-    let caller = response.extensions_mut().remove::<CalledBy>().map(|CalledBy(caller)| caller);
-    let caller = caller.as_ref();
-    // Outside of the span, whose JSON would be parsed again for each line.
-    tracing::info!(
-        request_id = id.to_str().unwrap_or_default(),
-        method = short_method(&method),
-        path,
-        status = response.status().as_u16(),
-        milliseconds = began.elapsed().as_secs_f64() * 1000.0,
-        namespace = caller.map(|caller| &*caller.namespace),
-        caller = caller.map(|caller| caller.name.as_str()),
-        peer,
-        "call"
-    );
-    response.headers_mut().insert(REQUEST_ID, id);
+    line.status = response.status().as_u16();
+    line.caller = response.extensions_mut().remove::<CalledBy>().map(|CalledBy(caller)| caller);
+    response.headers_mut().insert(REQUEST_ID, line.id.clone());
     response
+}
+
+/// The line of a call, which is written when this is dropped: with the answer, or when the client has hung up.
+struct Line {
+    began: Instant,
+    id: HeaderValue,
+    method: Method,
+    path: String,
+    peer: Option<String>,
+    status: u16,
+    caller: Option<Caller>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let caller = self.caller.as_ref();
+        // Outside of the span, whose JSON would be parsed again for each line.
+        tracing::info!(
+            request_id = self.id.to_str().unwrap_or_default(),
+            method = short_method(&self.method),
+            path = self.path,
+            status = self.status,
+            milliseconds = self.began.elapsed().as_secs_f64() * 1000.0,
+            namespace = caller.map(|caller| &*caller.namespace),
+            caller = caller.map(|caller| caller.name.as_str()),
+            peer = self.peer,
+            "call"
+        );
+    }
 }
 
 /// The id that a proxy has given the call, or a new one.

@@ -26,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    acceptor::LogThrottle, bounds, connections::Place, gate::Gate, limits::Limits, peer::Peer, tls::TlsServer,
+    OnRefusal, acceptor::LogThrottle, bounds, connections::Place, gate::Gate, limits::Limits, peer::Peer,
+    tls::TlsServer,
 };
 
 /// How long a connection that has to make room has to say so to its client.
@@ -41,6 +42,7 @@ pub(super) struct ConnectionHandler {
     /// What the port is for, in logs.
     port: &'static str,
     gate: Arc<Gate>,
+    on_refusal: OnRefusal,
     shed_log: Mutex<LogThrottle>,
     /// Cancelled when connections are to be closed as soon as their requests are answered.
     stopping: CancellationToken,
@@ -52,12 +54,12 @@ impl ConnectionHandler {
         tls: Option<TlsServer>,
         limits: Limits,
         port: &'static str,
-        gate: Arc<Gate>,
+        (gate, on_refusal): (Arc<Gate>, OnRefusal),
         stopping: CancellationToken,
     ) -> Self {
         // The state makes the router's layers once, rather than for each request.
         let (router, http) = (router.with_state(()), limits.http());
-        Self { router, http, tls, limits, port, gate, shed_log: Mutex::default(), stopping }
+        Self { router, http, tls, limits, port, gate, on_refusal, shed_log: Mutex::default(), stopping }
     }
 
     /// Serves one connection to its end, or until its place is another's.
@@ -140,14 +142,18 @@ impl ConnectionHandler {
         peer: Peer,
     ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
         let cost = bounds::cost(request.uri(), request.headers());
+        let method = request.method().clone();
         let router = self.gate.take(peer.address.ip(), cost).map(|waiting| {
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(waiting);
             (self.router.clone(), request)
         });
-        if router.is_none() && self.shed_log.lock().is_due(Instant::now()) {
-            let (port, peer) = (self.port, peer.address.ip());
-            tracing::warn!(port, %peer, "requests are refused: too many wait until it is known who sends them");
+        if router.is_none() {
+            (self.on_refusal)(&method);
+            if self.shed_log.lock().is_due(Instant::now()) {
+                let (port, peer) = (self.port, peer.address.ip());
+                tracing::warn!(port, %peer, "requests are refused: too many wait until it is known who sends them");
+            }
         }
         async move {
             match router {

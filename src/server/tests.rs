@@ -60,6 +60,8 @@ struct Serving {
     address: SocketAddr,
     stop: CancellationToken,
     ended: JoinHandle<Result<()>>,
+    /// How many requests there was no room for.
+    refused: Arc<AtomicUsize>,
 }
 
 impl Serving {
@@ -69,11 +71,16 @@ impl Serving {
 
     async fn bounded(router: Router, listen: Listen, bounds: Bounds, change: impl FnOnce(&mut Limits)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut server = Server::bind(&listen, bounds).await.expect("bind");
+        let refused = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&refused);
+        let server = Server::bind(&listen, bounds).await.expect("bind");
+        let mut server = server.on_refusal(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
         change(&mut server.limits);
         let (address, stop) = (server.local_addr().expect("address"), CancellationToken::new());
         let ended = tokio::spawn(server.serve(router, stop.clone().cancelled_owned()));
-        Self { address, stop, ended }
+        Self { address, stop, ended, refused }
     }
 
     async fn connect(&self) -> TcpStream {

@@ -118,6 +118,7 @@ async fn requests_that_wait_to_be_let_in_are_bounded_in_bytes_for_each_peer_unti
     assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{text}");
     assert!(text.contains("\r\nretry-after: 1\r\n"), "{text}");
     assert!(text.ends_with(r#"{"detail":"Too many requests wait to be let in: try again."}"#), "{text}");
+    assert_eq!(server.refused.load(Ordering::SeqCst), 1);
     // Another peer is let in meanwhile.
     let mut other = server.connect_from(OTHER).await;
     other.write_all(request("4").as_bytes()).await.expect("write");
@@ -161,7 +162,7 @@ async fn http_2_requests_that_wait_to_be_let_in_are_bounded_too() {
     while let Some(status) = within(calls.join_next()).await {
         assert_eq!(status.expect("no panic"), 200);
     }
-    assert_eq!(gate.peak.load(Ordering::SeqCst), 10);
+    assert_eq!((gate.peak.load(Ordering::SeqCst), server.refused.load(Ordering::SeqCst)), (10, 50));
     server.end().await;
 }
 
