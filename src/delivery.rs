@@ -8,7 +8,6 @@
 //! [`Ports`] is what the operator provides for that.
 
 mod clients;
-mod code;
 mod errors;
 mod explain;
 mod ports;
@@ -38,16 +37,18 @@ use self::{
     response::Decoders,
 };
 pub use self::{
-    code::AttemptCode,
     errors::SetUpError,
     ports::{Policies, Ports, SendGate, ServiceLookup, ServiceTarget},
     proxy::{InvalidProxy, ProxySettings},
 };
-use crate::core::{
-    address::AddressPolicy,
-    request::{Header, HttpRequest, MAX_REDIRECTS, PreparedRequest},
-    request_url::UrlError,
-    response::{MASK, Outcome, is_secret_host},
+use crate::{
+    core::{
+        address::AddressPolicy,
+        request::{Header, HttpRequest, MAX_REDIRECTS, PreparedRequest},
+        request_url::UrlError,
+        response::{MASK, Outcome, is_secret_host},
+    },
+    metrics::AttemptCode,
 };
 
 /// How long a connection may take to an endpoint that could not be connected to before.

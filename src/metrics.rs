@@ -15,6 +15,7 @@
 //! - `text`: the format
 
 mod api_server;
+mod attempt_code;
 mod deliveries;
 mod durations;
 mod intake;
@@ -35,6 +36,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
+pub use self::attempt_code::AttemptCode;
 pub(crate) use self::{
     api_server::ApiServerMetrics,
     deliveries::{DeliveryMetrics, WebhookSeries},

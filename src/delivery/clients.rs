@@ -23,7 +23,6 @@ use tower::util::AndThenLayer;
 use url::{Host, Url};
 
 use super::{
-    code::AttemptCode,
     errors::{BoxError, ExchangeError, Refusal, SetUpError},
     explain::last_cause,
     ports::{Ports, SendGate, pass_gate},
@@ -33,10 +32,13 @@ use super::{
     tls::TlsConfigs,
     tunnel::TunnelConnector,
 };
-use crate::core::{
-    address::AddressPolicy,
-    request::HttpRequest,
-    tls::{TlsFingerprint, TlsIdentity},
+use crate::{
+    core::{
+        address::AddressPolicy,
+        request::HttpRequest,
+        tls::{TlsFingerprint, TlsIdentity},
+    },
+    metrics::AttemptCode,
 };
 
 /// How long an idle connection is kept. Shorter than many servers keep one, so that a request seldom meets one that is being

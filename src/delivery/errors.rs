@@ -1,7 +1,10 @@
 //! Why a request got no answer, and why there is no sender.
 
-use super::{code::AttemptCode, proxy::InvalidProxy};
-use crate::core::address::{ClosedHost, RefusedAddress};
+use super::proxy::InvalidProxy;
+use crate::{
+    core::address::{ClosedHost, RefusedAddress},
+    metrics::AttemptCode,
+};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

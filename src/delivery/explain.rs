@@ -4,10 +4,8 @@ use std::{error::Error, io};
 
 use hyper_util::client::legacy;
 
-use super::{
-    code::AttemptCode,
-    errors::{ExchangeError, GateClosed, RefusedName, TunnelError, UnknownService, UnresolvedHost},
-};
+use super::errors::{ExchangeError, GateClosed, RefusedName, TunnelError, UnknownService, UnresolvedHost};
+use crate::metrics::AttemptCode;
 
 /// Why no answer came from `host`.
 pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> ExchangeError {

@@ -10,8 +10,11 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{code::AttemptCode, errors::ExchangeError};
-use crate::core::{request::HttpRequest, signing};
+use super::errors::ExchangeError;
+use crate::{
+    core::{request::HttpRequest, signing},
+    metrics::AttemptCode,
+};
 
 const USER_AGENT: &str = concat!("oncall-webhooks/", env!("CARGO_PKG_VERSION"));
 

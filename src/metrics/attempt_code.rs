@@ -1,4 +1,4 @@
-//! What an attempt came to, in one word for metrics.
+//! What an attempt came to, in one word: delivery says it, metrics count it.
 
 /// What an attempt came to. Nothing of what a receiver says gets into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

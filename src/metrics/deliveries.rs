@@ -11,6 +11,7 @@ use prometheus_client::{
 };
 
 use super::{
+    attempt_code::AttemptCode,
     durations,
     labels::{Owner, encode_family},
     live::{Held, Live},
@@ -18,7 +19,6 @@ use super::{
 use crate::{
     config::MetricLabels,
     core::{delivery::ResponsePhase, name::NamespacedName},
-    delivery::AttemptCode,
 };
 
 /// The ends of a delivery, as they stand in labels.

@@ -15,8 +15,7 @@ use super::*;
 use crate::{
     controller::Metrics,
     core::delivery::ResponsePhase,
-    delivery::AttemptCode,
-    metrics::{IntakeOutcome, ProcessMetrics},
+    metrics::{AttemptCode, IntakeOutcome, ProcessMetrics},
     rest,
 };
 
