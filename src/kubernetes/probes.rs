@@ -39,7 +39,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::readers::only_for_readers;
+use super::readers::{Asking, only_for_readers};
 use crate::server::{Bounds, Limits, Server};
 
 /// Bound on the connections of the health port. The kubelet and Prometheus have one each at a time.
@@ -113,7 +113,8 @@ pub(crate) struct Health {
 
 impl Health {
     /// Answers the probes and the routes of `others` at `address`, from a thread of their own. `/livez` watches over the
-    /// runtime that calls this. With a client of the API server, `others` are for those alone whom RBAC lets read them.
+    /// runtime that calls this. With a client of the API server, which is of that runtime too, `others` are for those alone whom RBAC
+    /// lets read them.
     ///
     /// # Errors
     /// The address can't be taken, or there is no thread to be had.
@@ -128,6 +129,7 @@ impl Health {
         let (stop, (end, ended)) = (CancellationToken::new(), oneshot::channel());
         let (bound, is_bound) = oneshot::channel();
         let stopped = stop.clone().cancelled_owned();
+        let readers = readers.map(|client| (client, Handle::current()));
         let work = move || {
             // Nobody listens any more where the process stops.
             let _ = end.send(run(address, router(ready, pulse, others, readers), stopped, bound));
@@ -188,13 +190,13 @@ fn run(
 }
 
 /// The routes of the health port.
-fn router(ready: Ready, pulse: Pulse, others: Router, readers: Option<Client>) -> Router {
+fn router(ready: Ready, pulse: Pulse, others: Router, readers: Option<Asking>) -> Router {
     let aside = middleware::from_fn_with_state(Arc::new(Semaphore::new(1)), aside);
     // There is nothing to be made aside where there are no others.
     let others = if others.has_routes() { others.route_layer(aside) } else { others };
     // Before their turn: whoever may not read them takes it from nobody.
     let others = match readers {
-        Some(client) if others.has_routes() => only_for_readers(others, client),
+        Some(asking) if others.has_routes() => only_for_readers(others, asking),
         _ => others,
     };
     Router::new().route("/livez", get(livez)).with_state(pulse).merge(readiness(ready)).merge(others)

@@ -2,9 +2,12 @@
 //! (`nonResourceURLs`).
 //!
 //! ```text
-//! Prometheus ──Bearer token──► allowed? ──TokenReview, SubjectAccessReview──► API server
+//! Prometheus ──Bearer token──► allowed? ──(the process' runtime) TokenReview, SubjectAccessReview──► API server
 //!                                 └─► the route, or 401, 403, 503
 //! ```
+//! The client's connections are the process': one that began on the health port's thread would carry others' calls there, and end with
+//! that port.
+//!
 //! Answers count for a while, so that a scrape costs next to nothing. Tokens of which nothing is known are asked about one at a time
 //! and not more often than [`PACE`] says: whoever makes some up costs the API server little.
 
@@ -24,14 +27,19 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use k8s_openapi::api::{
-    authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
-    authorization::v1::{NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+use k8s_openapi::{
+    ClusterResourceScope,
+    api::{
+        authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
+        authorization::v1::{NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    },
 };
-use kube::Client;
+use kube::{Client, Resource};
 use quick_cache::sync::Cache;
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use tokio::{sync::Mutex, time::Instant as Time};
+use tokio::{runtime::Handle, sync::Mutex, time::Instant as Time};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::reviews;
 use crate::errors::error_chain;
@@ -60,9 +68,12 @@ enum Bearer {
     Allowed,
 }
 
+/// Whom to ask about tokens, and where: on the runtime that the client belongs to.
+pub(super) type Asking = (Client, Handle);
+
 /// Lets through to `routes` those who may read them.
-pub(crate) fn only_for_readers(routes: Router, client: Client) -> Router {
-    let readers = Readers { client, answers: Cache::new(ANSWERS), next: Mutex::new(Time::now()) };
+pub(super) fn only_for_readers(routes: Router, asking: Asking) -> Router {
+    let readers = Readers { asking, answers: Cache::new(ANSWERS), next: Mutex::new(Time::now()) };
     routes.route_layer(middleware::from_fn_with_state(Arc::new(readers), judge))
 }
 
@@ -100,7 +111,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 
 /// Asks the API server about tokens.
 struct Readers {
-    client: Client,
+    asking: Asking,
     /// By the SHA-256 of token and path.
     answers: Cache<[u8; 32], (Instant, Bearer)>,
     /// When the next question may be asked.
@@ -131,11 +142,26 @@ impl Readers {
         tokio::time::sleep_until(*next).await;
         *next = Time::now() + PACE;
         let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
-        let review = reviews::ask(&self.client, &TokenReview { spec, ..TokenReview::default() }).await?;
+        let review = self.review(TokenReview { spec, ..TokenReview::default() }).await?;
         let status = review.status.filter(|status| status.authenticated == Some(true));
         let Some(user) = status.and_then(|status| status.user) else { return Ok(Bearer::Unknown) };
-        let review = reviews::ask(&self.client, &access(user, path)).await?;
+        let review = self.review(access(user, path)).await?;
         Ok(if review.status.is_some_and(|status| status.allowed) { Bearer::Allowed } else { Bearer::Denied })
+    }
+
+    /// Has the API server answer a review. It is asked no longer than somebody waits for that.
+    async fn review<K>(&self, review: K) -> Result<K>
+    where
+        K: Resource<Scope = ClusterResourceScope, DynamicType = ()>
+            + Serialize
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let (client, runtime) = &self.asking;
+        let client = client.clone();
+        AbortOnDropHandle::new(runtime.spawn(async move { reviews::ask(&client, &review).await })).await?
     }
 }
 

@@ -1,12 +1,15 @@
 //! Real clients of the health port.
 
 use std::{
+    convert::Infallible,
     io::{Read, Write},
     net::TcpStream,
     sync::{Barrier, mpsc},
 };
 
+use axum::body::Body;
 use parking_lot::Mutex;
+use serde_json::json;
 
 use super::*;
 
@@ -21,8 +24,13 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// The status line and the body of an answer, as the kubelet asks for it. No runtime is needed for that.
 fn get(address: SocketAddr, path: &str) -> (String, String) {
+    get_with(address, path, "")
+}
+
+/// The same, with further headers, each with its line's end.
+fn get_with(address: SocketAddr, path: &str, headers: &str) -> (String, String) {
     let mut stream = connect(address);
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: kubelet\r\nconnection: close\r\n\r\n").expect("write");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: kubelet\r\n{headers}connection: close\r\n\r\n").expect("write");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("read");
     let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
@@ -35,9 +43,14 @@ fn ok(body: &str) -> (String, String) {
 
 /// A health port at a free address.
 async fn serve(others: Router) -> (Health, SocketAddr) {
+    serve_to(others, None).await
+}
+
+/// The same, for those whom the API server lets read the others.
+async fn serve_to(others: Router, readers: Option<Client>) -> (Health, SocketAddr) {
     // The port is free again when this ends, and nobody else asks for that one.
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-    (Health::serve(address, Ready::default(), others, None).await.expect("serve"), address)
+    (Health::serve(address, Ready::default(), others, readers).await.expect("serve"), address)
 }
 
 #[test]
@@ -120,6 +133,30 @@ async fn an_answer_that_waits_for_the_process_holds_up_no_probe() {
     assert_eq!(get(address, "/livez"), ok("ok\n"));
     drop(held);
     assert_eq!(scrape.join().expect("an answer"), ok("metrics\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_is_asked_about_on_the_runtime_of_the_process_and_not_on_the_thread_of_the_probes() {
+    let (asked, threads) = mpsc::channel();
+    let api_server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let asked = asked.clone();
+        async move {
+            let _ = asked.send(thread::current().name().map(str::to_owned));
+            let answer = if request.uri().path().ends_with("/tokenreviews") {
+                let status = json!({"authenticated": true, "user": {"username": "prometheus"}});
+                json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {}, "status": status})
+            } else {
+                let (api_version, kind) = ("authorization.k8s.io/v1", "SubjectAccessReview");
+                json!({"apiVersion": api_version, "kind": kind, "spec": {}, "status": {"allowed": true}})
+            };
+            Ok::<_, Infallible>(http::Response::new(Body::from(answer.to_string())))
+        }
+    });
+    let others = Router::new().route("/metrics", axum::routing::get(|| async { "metrics\n" }));
+    let (_health, address) = serve_to(others, Some(Client::new(api_server, "default"))).await;
+    assert_eq!(get_with(address, "/metrics", "authorization: Bearer token\r\n"), ok("metrics\n"));
+    let threads: Vec<Option<String>> = threads.try_iter().collect();
+    assert!(threads.len() == 2 && threads.iter().all(|thread| thread.as_deref() != Some("health")), "{threads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
