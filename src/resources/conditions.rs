@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub(crate) use self::{
     event::{event_unreadable, set_event_conditions},
     news::{News, RECOVERED, news},
-    state::{about, webhook_state},
+    state::{Standing, about, webhook_state},
     words::{
         BACKLOGGED, COMPLETED, FAILED, FAILING, HEARTBEAT, INSECURE_TLS, READY, RECONCILING, STALLED, SUCCEEDED,
         SUSPENDED, TEMPLATE_WARNING, TOO_MANY_OPEN, Word,

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::resources::{Condition, ConditionStatus, conditions};
+use crate::resources::{
+    Condition,
+    conditions::{Standing, Word},
+};
 
 /// How an object is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -68,41 +71,36 @@ pub(super) struct Judgement {
 
 /// Judges an object of this generation. `enabled` and `suspended` are what its spec says.
 pub(super) fn judge(status: &Conditions, generation: Option<i64>, enabled: bool, suspended: bool) -> Judgement {
-    let with = |type_: &str, holds: ConditionStatus| {
-        status.conditions.iter().find(move |condition| condition.type_ == type_ && condition.status == holds)
-    };
     let found = |state: State, condition: &Condition| Judgement {
         state,
         message: condition.message.clone(),
         since: Some(condition.last_transition_time),
     };
     let plain = |state: State, message: &str| Judgement { state, message: message.to_owned(), since: None };
-    let (yes, no) = (ConditionStatus::True, ConditionStatus::False);
     if status.conditions.is_empty() || status.observed_generation.unwrap_or_default() < generation.unwrap_or_default() {
         return plain(State::Unknown, "No operator has looked at it as it is now");
     }
-    let held = with(conditions::SUSPENDED, yes);
-    if let Some(condition) = held.filter(|condition| condition.reason == conditions::Word::Gone.as_str()) {
-        return found(State::Gone, condition);
+    match Standing::of(&status.conditions, enabled) {
+        Standing::NotReady(condition) => found(State::NotReady, condition),
+        Standing::Held(condition) => found(held(condition), condition),
+        Standing::Disabled => plain(State::Disabled, ""),
+        // One without the condition is of before there was one.
+        _ if suspended => plain(State::Suspended, "spec.suspend is set"),
+        Standing::Failing(condition) => found(State::Failing, condition),
+        Standing::Silent(condition) => found(State::Silent, condition),
+        Standing::Backlogged(condition) => found(State::Backlogged, condition),
+        Standing::Well => plain(State::Ready, ""),
     }
-    if let Some(condition) = with(conditions::READY, no) {
-        return found(State::NotReady, condition);
+}
+
+/// The state of an object that is held, by why it is.
+fn held(condition: &Condition) -> State {
+    match &*condition.reason {
+        reason if reason == Word::Suspended.as_str() => State::Suspended,
+        reason if reason == Word::Gone.as_str() => State::Gone,
+        // This version can't read it.
+        _ => State::NotReady,
     }
-    if !enabled {
-        return plain(State::Disabled, "");
-    }
-    if let Some(condition) = held {
-        return found(if suspended { State::Suspended } else { State::NotReady }, condition);
-    }
-    if suspended {
-        return plain(State::Suspended, "spec.suspend is set");
-    }
-    let worse = [(conditions::FAILING, yes, State::Failing), (conditions::HEARTBEAT, no, State::Silent)];
-    let worse = worse.into_iter().chain([(conditions::BACKLOGGED, yes, State::Backlogged)]);
-    worse
-        .filter_map(|(type_, holds, state)| Some(found(state, with(type_, holds)?)))
-        .next()
-        .unwrap_or_else(|| plain(State::Ready, ""))
 }
 
 #[cfg(test)]
@@ -143,6 +141,9 @@ mod tests {
             (seen(vec![ready(), failing(), suspended("Gone")]), true, false, (State::Gone, "Gone")),
             (seen(vec![ready(), failing(), suspended("Suspended")]), true, true, (State::Suspended, "Suspended")),
             (seen(vec![ready(), suspended("Unreadable")]), true, false, (State::NotReady, "Unreadable")),
+            // As the column STATUS has it.
+            (seen(vec![broken(), suspended("Gone")]), true, false, (State::NotReady, "TemplateError")),
+            (seen(vec![ready(), suspended("Suspended")]), false, true, (State::Suspended, "Suspended")),
             (seen(vec![ready()]), true, true, (State::Suspended, "spec.suspend is set")),
             (
                 seen(vec![ready(), condition("Backlogged", "True", "ShareUsedUp")]),

@@ -1,21 +1,59 @@
-//! One word that says how a Webhook does, for people who look at many: who is in trouble, and why.
+//! How an object does, from its conditions, for people who look at many: who is in trouble, and why. The status of a Webhook says it in
+//! a word, and so does `oncall-webhooks status`.
 
-use super::{BACKLOGGED, FAILING, READY, SUSPENDED};
+use super::{BACKLOGGED, FAILING, HEARTBEAT, READY, SUSPENDED};
 use crate::resources::{Condition, ConditionStatus};
 
 /// The word where nothing is wrong.
 pub(crate) const WELL: &str = "Ready";
 
+/// What most matters of an object, with the condition that says so: what keeps it from working at all comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing<'a> {
+    /// It can't work.
+    NotReady(&'a Condition),
+    /// What it is to do waits, for the reason of the condition.
+    Held(&'a Condition),
+    /// It never runs.
+    Disabled,
+    /// Its endpoint is taken to be down.
+    Failing(&'a Condition),
+    /// Nothing came for longer than it should.
+    Silent(&'a Condition),
+    /// What it is to send waits in the API server.
+    Backlogged(&'a Condition),
+    /// Nothing is wrong.
+    Well,
+}
+
+impl<'a> Standing<'a> {
+    /// That of an object with these conditions. `is_enabled` is what its spec says.
+    pub(crate) fn of(conditions: &'a [Condition], is_enabled: bool) -> Self {
+        let with = |type_: &str, status| conditions.iter().find(|one| one.type_ == type_ && one.status == status);
+        let (holds, does_not_hold) =
+            (|type_| with(type_, ConditionStatus::True), |type_| with(type_, ConditionStatus::False));
+        let disabled = || (!is_enabled).then_some(Self::Disabled);
+        does_not_hold(READY)
+            .map(Self::NotReady)
+            .or_else(|| holds(SUSPENDED).map(Self::Held))
+            .or_else(disabled)
+            .or_else(|| holds(FAILING).map(Self::Failing))
+            .or_else(|| does_not_hold(HEARTBEAT).map(Self::Silent))
+            .or_else(|| holds(BACKLOGGED).map(Self::Backlogged))
+            .unwrap_or(Self::Well)
+    }
+}
+
 /// The word for a Webhook with these conditions: the reason for which it is not ready or sends nothing, the type of what else is wrong,
-/// or `Disabled`. What keeps it from working at all comes first.
+/// or `Disabled`.
 pub(crate) fn webhook_state(conditions: &[Condition], is_enabled: bool) -> &str {
-    let of = |type_: &str, status| conditions.iter().find(|one| one.type_ == type_ && one.status == status);
-    let reason = of(READY, ConditionStatus::False).or_else(|| of(SUSPENDED, ConditionStatus::True));
-    let holds = |type_| of(type_, ConditionStatus::True).map(|_| type_);
-    match reason {
-        Some(condition) => &condition.reason,
-        None if !is_enabled => "Disabled",
-        None => holds(FAILING).or_else(|| holds(BACKLOGGED)).unwrap_or(WELL),
+    match Standing::of(conditions, is_enabled) {
+        Standing::NotReady(condition) | Standing::Held(condition) => &condition.reason,
+        Standing::Disabled => "Disabled",
+        Standing::Failing(condition) | Standing::Silent(condition) | Standing::Backlogged(condition) => {
+            &condition.type_
+        }
+        Standing::Well => WELL,
     }
 }
 
@@ -54,7 +92,7 @@ mod tests {
         let failing = mk("Failing", yes, "EndpointFailing");
         let backlogged = mk("Backlogged", yes, "ShareUsedUp");
         let warned = mk("TemplateWarning", yes, "FailsOnEmptyData");
-        let cases: [(&[&Condition], bool, &str); 9] = [
+        let cases: [(&[&Condition], bool, &str); 11] = [
             (&[&ready], true, "Ready"),
             (&[&ready, &warned], true, "Ready"),
             (&[&ready], false, "Disabled"),
@@ -62,6 +100,8 @@ mod tests {
             (&[&not_ready, &suspended, &failing], true, "TemplateError"),
             (&[&ready, &suspended, &failing, &backlogged], true, "Suspended"),
             (&[&ready, &gone], false, "Gone"),
+            (&[&not_ready, &gone], true, "TemplateError"),
+            (&[&ready, &suspended], false, "Suspended"),
             (&[&ready, &backlogged, &failing], true, "Failing"),
             (&[&ready, &backlogged], true, "Backlogged"),
         ];
