@@ -413,12 +413,14 @@ impl Deliveries {
         };
         let group = folded.as_ref().and_then(|folded| folded.name.clone());
         let is_first = delivery.history.count == 0 && delivery.redeliver.is_none();
-        let span = span_of(&delivery);
+        let (span, attempts) = (span_of(&delivery), delivery.history.count);
         let next =
             self.send_and_record(&mut delivery, webhook.as_ref(), folded, created.filter(|_| is_first), &mut permit);
         let next = next.instrument(span).await;
         if let (Next::End(summary), Some(webhook)) = (&next, &webhook) {
-            ended::tell(&delivery, webhook, summary);
+            // A template or a Secret may have failed before this attempt, and not before an earlier one.
+            let last = delivery.history.last().last().filter(|_| delivery.history.count > attempts);
+            ended::tell(&delivery, webhook, summary, last);
             self.note_failure(&delivery, Some(webhook), summary, group);
         }
         self.handle(Input::AttemptEnded(delivery, permit, next));
@@ -453,7 +455,9 @@ impl Deliveries {
         let summary = self.deliverer.give_up(&mut delivery, webhook.as_deref()).await;
         if let Some(webhook) = &webhook {
             webhook.series.gave_up();
-            ended::tell(&delivery, webhook, &summary);
+            // Those of before somebody asked for it again came to another end.
+            let last = delivery.history.last().last().filter(|_| delivery.history.round.is_some());
+            ended::tell(&delivery, webhook, &summary, last);
         }
         let group = self.lifecycle.lock().folded(&delivery.event.uid).and_then(|folded| folded.name);
         self.note_failure(&delivery, webhook.as_deref(), &summary, group);

@@ -1,21 +1,15 @@
 //! What is told of a delivery that has ended: its webhook's metrics count it, and one that failed has a line in the log.
 
 use super::catalog::WatchedWebhook;
-use crate::core::delivery::{Delivery, DeliverySummary, ResponsePhase};
+use crate::core::delivery::{Attempt, Delivery, DeliverySummary, ResponsePhase};
 
-/// Tells that a delivery has ended so.
-pub(super) fn tell(delivery: &Delivery, webhook: &WatchedWebhook, summary: &DeliverySummary) {
+/// Tells that a delivery has ended so. `last` is the attempt by which it did; None if nothing was sent that came to this end.
+pub(super) fn tell(delivery: &Delivery, webhook: &WatchedWebhook, summary: &DeliverySummary, last: Option<&Attempt>) {
     webhook.series.ended(summary.outcome);
     if summary.outcome != ResponsePhase::Failed {
         return;
     }
     let (namespace, event) = (&*delivery.event.namespace, &*delivery.event.name);
-    let reason = match (summary.status_code, delivery.history.last().last()) {
-        (Some(_), _) => None,
-        // Secrets are masked in it, as in the WebhookResponse.
-        (None, Some(last)) => last.message.as_deref(),
-        (None, None) => Some("nothing could be sent; the WebhookResponse says why"),
-    };
     tracing::warn!(
         namespace,
         webhook = &*delivery.webhook,
@@ -23,8 +17,17 @@ pub(super) fn tell(delivery: &Delivery, webhook: &WatchedWebhook, summary: &Deli
         alert_group = &*delivery.facts.alert_group_id,
         attempts = delivery.history.count,
         status = summary.status_code,
-        reason,
+        reason = reason(last),
         response = summary.response,
         "a delivery failed for good"
     );
+}
+
+/// Why there was no answer; None if there was one.
+fn reason(last: Option<&Attempt>) -> Option<&str> {
+    match last {
+        // Secrets are masked in it, as in the WebhookResponse.
+        Some(last) => last.message.as_deref(),
+        None => Some("nothing could be sent; the WebhookResponse says why"),
+    }
 }

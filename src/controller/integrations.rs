@@ -56,13 +56,20 @@ const FAULT_LIMIT: usize = 1000;
 
 /// What is known of the Integrations.
 pub(crate) struct Integrations {
-    known: RwLock<HashMap<NamespacedName, EventIntegration>>,
+    known: RwLock<HashMap<NamespacedName, Known>>,
     received: Mutex<HashMap<NamespacedName, Received>>,
     /// The first template of each that failed on an alert, with the generation that it is of.
     faults: Mutex<HashMap<NamespacedName, (i64, String)>>,
     /// The namespaces that have too many open alert groups.
     full: Mutex<HashSet<Arc<str>>>,
     changed: mpsc::UnboundedSender<ObjectRef<Integration>>,
+}
+
+/// An Integration as the watch shows it.
+struct Known {
+    /// What templates see of it.
+    facts: EventIntegration,
+    generation: i64,
 }
 
 /// There is room again in a namespace that had too many open alert groups when one of so many is resolved.
@@ -94,7 +101,7 @@ impl Integrations {
 
     /// What templates see of an Integration; None if it is gone.
     pub(crate) fn facts(&self, name: &NamespacedName) -> Option<EventIntegration> {
-        self.known.read().get(name).cloned()
+        self.known.read().get(name).map(|known| known.facts.clone())
     }
 
     /// Notes that an Integration has received an alert.
@@ -111,14 +118,15 @@ impl Integrations {
         }
     }
 
-    /// Notes that a template of this generation of an Integration failed on an alert. One is enough to tell.
+    /// Notes that a template of this generation of an Integration failed on an alert. One is enough to tell. Whoever creates events may
+    /// say what he likes: what is told of a generation that is not there yet would hide what is told of it later.
     pub(crate) fn note_fault(&self, name: &NamespacedName, generation: i64, fault: &str) {
-        if !self.known.read().contains_key(name) {
+        let current = self.known.read().get(name).map(|known| known.generation);
+        if current.is_none_or(|current| generation > current) {
             return;
         }
         let mut faults = self.faults.lock();
-        if faults.get(name).is_none_or(|(known, _)| *known < generation) {
-            // Whoever creates events may say what he likes.
+        if faults.get(name).is_none_or(|(noted, _)| *noted < generation) {
             faults.insert(name.clone(), (generation, fault.chars().take(FAULT_LIMIT).collect()));
             self.review(name);
         }
@@ -222,14 +230,15 @@ impl Index for IntegrationIndex {
         // One that can't be read any more stays as it was.
         let Ok(integration) = &object.0 else { return };
         let (name, spec) = (name_of(integration), &integration.spec);
-        let seen = EventIntegration {
+        let facts = EventIntegration {
             id: Some(integration.id()),
             type_: Some(spec.type_.as_str().to_owned()),
             name: Some(integration.display_name()),
             team: spec.team.clone(),
             labels: Some(Some(spec.labels.clone().unwrap_or_default())),
         };
-        self.integrations.known.write().insert(name.clone(), seen);
+        let generation = integration.metadata.generation.unwrap_or_default();
+        self.integrations.known.write().insert(name.clone(), Known { facts, generation });
         let token = spec.token_secret_ref.as_ref();
         let token = token.map(|token| SecretKey { name: token.name.clone(), key: token.key.clone() });
         self.tokens.refer(&name, token).iter().for_each(|name| self.integrations.review(name));
@@ -418,5 +427,27 @@ mod tests {
         let namespace: Arc<str> = Arc::from("team");
         let mut open = |count| integrations.note_open(&namespace, count, 100);
         assert_eq!([100, 101, 100, 96, 95, 100, 101].map(&mut open), [false, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn a_fault_is_noted_of_a_generation_that_is_there_once_and_hides_none_of_a_later_one() {
+        let (integrations, _changes) = Integrations::new();
+        let name = NamespacedName::new("team", "prometheus");
+        let is_of = |generation| {
+            integrations.known.write().insert(name.clone(), Known { facts: EventIntegration::default(), generation });
+        };
+        let told = |generation| integrations.fault_on_alert(&name, Some(generation));
+        let failed = |fault| Some(reasons::failed_on_payload(fault));
+        integrations.note_fault(&name, 1, "of one that nobody knows");
+        is_of(2);
+        integrations.note_fault(&name, i64::MAX, "made up");
+        assert_eq!([told(1), told(2), told(i64::MAX)], [None, None, None]);
+        integrations.note_fault(&name, 2, "first");
+        integrations.note_fault(&name, 2, "second");
+        integrations.note_fault(&name, 1, "of an earlier one");
+        assert_eq!(told(2), failed("first"));
+        is_of(3);
+        integrations.note_fault(&name, 3, "third");
+        assert_eq!([told(2), told(3)], [None, failed("third")]);
     }
 }

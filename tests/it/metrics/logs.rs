@@ -58,6 +58,29 @@ async fn a_delivery_that_fails_has_a_line_one_that_succeeds_has_none_and_a_storm
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_fails_unsent_is_not_told_to_have_failed_as_an_earlier_attempt_did() {
+    let world = World::with_receiver("reason", |_| Answer::new(200, "")).await;
+    let operator = world.operator.as_ref().expect("an operator");
+    // Port 9 discards what comes, where anybody listens.
+    let spec = json!({"url": "http://127.0.0.1:9/", "retry": {"maxAttempts": 1}, "data": "{}"});
+    world.seen_webhook("away", "resolve", spec).await;
+    world.event("one", "resolve", "I1", json!({})).await;
+    world.completed("one", 1).await;
+    let broken = r#"--patch={"spec":{"data":"{{ nope"}}"#;
+    world.kubectl(&["patch", "webhook", "away", "--type=merge", broken]).await;
+    world.condition("away", "Ready", Some("TemplateError")).await;
+    world.kubectl(&["annotate", "whr", "-l", "oncall.dev/webhook=away", "oncall.dev/redeliver=now"]).await;
+    let told = eventually("both ends are told of", || async {
+        let told = operator.events(FAILED);
+        (told.len() == 2).then_some(told)
+    })
+    .await;
+    let told: Vec<_> = told.iter().map(|line| json!([line["attempts"], line["reason"]])).collect();
+    let unsent = "nothing could be sent; the WebhookResponse says why";
+    assert_eq!(told, [json!([1, "Connection to 127.0.0.1 refused"]), json!([1, unsent])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn levels_change_with_a_file_while_the_operator_runs_and_a_delivery_is_told_of_in_its_span() {
     let file: PathBuf =
         tokio::task::spawn_blocking(cluster).await.expect("prepare the cluster").0.processes().dir().join("log-filter");
