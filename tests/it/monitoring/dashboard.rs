@@ -128,7 +128,8 @@ async fn alerts_see_what_is_wrong(world: &World, prometheus: &Prometheus) {
         })
         .await;
     }
-    let others = ["NoLeader", "SourceSilent", "SourceNeverSent", "WatchStuck"].map(|name| format!("OnCallWebhooks{name}"));
+    let others =
+        ["NoLeader", "SourceSilent", "SourceNeverSent", "WatchStuck"].map(|name| format!("OnCallWebhooks{name}"));
     for rule in rules().iter().filter(|rule| others.iter().any(|name| text(rule, "alert") == name)) {
         let samples = prometheus.query(text(rule, "expr")).await.expect("a query that Prometheus takes");
         assert_eq!(samples, Vec::<Value>::new(), "{}", text(rule, "alert"));
