@@ -13,6 +13,7 @@
 
 mod alerts;
 mod answers;
+mod chronicle;
 mod clock;
 mod faults;
 mod journal;

@@ -24,6 +24,7 @@ use tokio::{task::block_in_place, time::timeout};
 use crate::{
     Report, Settings,
     answers::Odds,
+    chronicle::Chronicle,
     clock::Clock,
     faults::{Disturbance, Fault, schedule},
     journal::Journal,
@@ -120,10 +121,9 @@ struct Experiment<'a> {
     bursts: usize,
     /// The broken segments that were put into the journal.
     broken_segments: Vec<String>,
-    disturbances: Vec<Disturbance>,
+    chronicle: Chronicle<'a>,
     chance: fastrand::Rng,
     clock: Clock,
-    tell: &'a dyn Fn(&str),
 }
 
 impl<'a> Experiment<'a> {
@@ -141,6 +141,7 @@ impl<'a> Experiment<'a> {
         let journal = Journal::new(client.clone(), lease.map_or(RELEASE, |(namespace, _)| namespace));
         let standby = (client.clone(), settings.standby);
         let operators = Operators::start(cluster.processes(), operator, kubeconfig, args, standby, clock).await?;
+        let chronicle = Chronicle::new(clock, receiver.arrived(), tell);
         let experiment = Self {
             cluster,
             operators: Some(operators),
@@ -151,10 +152,9 @@ impl<'a> Experiment<'a> {
             created: Arc::default(),
             bursts: 0,
             broken_segments: Vec::new(),
-            disturbances: Vec::new(),
+            chronicle,
             chance: fastrand::Rng::with_seed(settings.seed),
             clock,
-            tell,
         };
         experiment.create_webhooks(settings).await?;
         Ok(experiment)
@@ -183,11 +183,6 @@ impl<'a> Experiment<'a> {
         load::api(&self.client, NAMESPACE, kind)
     }
 
-    fn say(&self, what: &str) {
-        let (at, arrived) = (self.clock.now().as_secs_f64(), *self.receiver.arrived().borrow());
-        (self.tell)(&format!("{at:>7.1} s {arrived:>7} arrived   {what}"));
-    }
-
     /// Writes, disturbs, waits for the end and collects what there is to know.
     async fn play(&mut self, settings: &Settings) -> Result<Evidence> {
         let succeeded = records::Succeeded::default();
@@ -199,13 +194,13 @@ impl<'a> Experiment<'a> {
             tokio::spawn(async move { load::write(events, &settings, clock, created, arrived).await })
         };
 
-        self.say("begin");
+        self.chronicle.say("begin");
         for (arrivals, fault) in schedule(settings, &mut self.chance) {
             // Those of bursts have all arrived when the next fault comes.
             let arrivals = arrivals + self.bursts * settings.events_of_burst() * settings.fan_out;
             let arrived = self.receiver.arrived();
             if !self.watch(settings.patience, LOOK / 10, async || Ok(*arrived.borrow() >= arrivals)).await? {
-                self.say(&format!("too little arrives: {fault} does not come"));
+                self.chronicle.say(&format!("too little arrives: {fault} does not come"));
                 continue;
             }
             let came = async {
@@ -214,11 +209,11 @@ impl<'a> Experiment<'a> {
             came.await.with_context(|| format!("{fault}, at {arrivals} deliveries"))?;
         }
         let all_written = self.watch(settings.patience, LOOK, async || Ok(writing.is_finished())).await?;
-        self.say(if all_written { "all events are written" } else { "not all events were written" });
+        self.chronicle.say(if all_written { "all events are written" } else { "not all events were written" });
         let events = self.api("AlertGroupEvent");
         self.watch(settings.patience, LOOK, async || Ok(open(&events, 1).await.is_ok_and(|open| open == 0))).await?;
         let open = open(&events, 500).await.context("list events that are not completed")?;
-        self.say(if open == 0 { "all events are completed" } else { "not all events are completed" });
+        self.chronicle.say(if open == 0 { "all events are completed" } else { "not all events are completed" });
         writing.abort();
         if all_written {
             writing.await.context("join the writers")??;
@@ -227,9 +222,7 @@ impl<'a> Experiment<'a> {
         let (segments_left, segments_unnamed) = self.account_for_segments(settings).await?;
         // What is on its way arrives, or never will.
         if let Some(operators) = self.operators.take() {
-            for (complaint, count) in operators.complaints() {
-                (self.tell)(&format!("the operator's log, {count} x {complaint}"));
-            }
+            self.chronicle.say_complaints(&operators);
             block_in_place(|| operators.stop())?;
         }
         let records = records::read(&self.api("WebhookResponse"), self.clock).await?;
@@ -240,7 +233,7 @@ impl<'a> Experiment<'a> {
             created: self.created.events(),
             open,
             received: self.receiver.request_log(),
-            disturbances: self.disturbances.clone(),
+            disturbances: self.chronicle.disturbances.clone(),
             succeeded,
             records,
             max_unrecorded: self.max_unrecorded,
@@ -276,17 +269,14 @@ impl<'a> Experiment<'a> {
 
     /// Notes what happened to the operators by itself.
     async fn look_after_operators(&mut self) -> Result<()> {
-        if let Some(operators) = &mut self.operators {
-            for happened in operators.look_after(self.cluster.processes()).await? {
-                self.disturbances.push(happened);
-                self.say(&happened.fault.to_string());
-            }
+        match &mut self.operators {
+            Some(operators) => self.chronicle.look_after(operators, self.cluster.processes()).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn disturb(&mut self, fault: Fault) -> Result<()> {
-        self.say(&fault.to_string());
+        self.chronicle.say(&fault.to_string());
         let away = Duration::from_millis(self.chance.u64(0..1500));
         let signal = if self.chance.bool() { Signal::Term } else { Signal::Kill };
         let operators = self.operators.as_mut().ok_or_else(|| anyhow!("there is no operator"))?;
@@ -308,9 +298,7 @@ impl<'a> Experiment<'a> {
             // These are not done to it here.
             _ => return Ok(()),
         };
-        self.disturbances.push(came);
-        let after = self.clock.now() - from;
-        self.say(&format!("  over after {:.1} s", after.as_secs_f64()));
+        self.chronicle.note(came);
         if matches!(fault, Fault::ApiServer | Fault::Etcd)
             && let Some(operators) = &mut self.operators
         {

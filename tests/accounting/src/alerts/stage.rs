@@ -38,6 +38,7 @@ use super::{
 use crate::{
     OperatorUnderTest,
     answers::Odds,
+    chronicle::Chronicle,
     clock::Clock,
     faults::{Disturbance, Fault, spread},
     load::{self, TIMEOUT, webhook_name},
@@ -63,10 +64,9 @@ pub(super) struct Stage<'a> {
     _balancer: Option<Balancer>,
     client: Client,
     max_unrecorded: usize,
-    disturbances: Vec<Disturbance>,
+    chronicle: Chronicle<'a>,
     chance: fastrand::Rng,
     clock: Clock,
-    tell: &'a dyn Fn(&str),
 }
 
 impl<'a> Stage<'a> {
@@ -98,6 +98,7 @@ impl<'a> Stage<'a> {
         let configs: Vec<String> = urls.iter().map(|url| config(url, settings.alertmanagers)).collect();
         let configs: Vec<&str> = configs.iter().map(String::as_str).collect();
         let alertmanagers = Arc::new(Alertmanager::start_cluster(&configs).await?);
+        let chronicle = Chronicle::new(clock, receiver.arrived(), tell);
         Ok(Self {
             cluster,
             operators,
@@ -107,20 +108,14 @@ impl<'a> Stage<'a> {
             _balancer: balancer,
             client,
             max_unrecorded,
-            disturbances: Vec::new(),
+            chronicle,
             chance: fastrand::Rng::with_seed(settings.seed),
             clock,
-            tell,
         })
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         load::api(&self.client, NAMESPACE, kind)
-    }
-
-    fn say(&self, what: &str) {
-        let (at, arrived) = (self.clock.now().as_secs_f64(), *self.receiver.arrived().borrow());
-        (self.tell)(&format!("{at:>7.1} s {arrived:>7} arrived   {what}"));
     }
 
     /// Has alerts fire, disturbs, waits for the end and collects what there is to know.
@@ -139,23 +134,21 @@ impl<'a> Stage<'a> {
             left_open: Arc::clone(&left_open),
         };
         let driving = tokio::spawn(driver.drive());
-        self.say("begin");
+        self.chronicle.say("begin");
         self.disturb_all(settings, &driving).await?;
         self.watch(Duration::MAX, async || driving.is_finished()).await?;
         driving.await.context("join the drivers")??;
-        self.say("all alerts are over");
+        self.chronicle.say("all alerts are over");
         let (events, clock) = (self.api("AlertGroupEvent"), self.clock);
         let all_completed = self.watch(settings.patience, async || nothing_is_left(&events, clock).await).await?;
-        self.say(if all_completed { "all events are completed" } else { "not all events are completed" });
+        self.chronicle.say(if all_completed { "all events are completed" } else { "not all events are completed" });
         let (fired, left_open) = (fired.lock().clone(), left_open.load(Ordering::Relaxed));
         let evidence = self.collect(&succeeded, [following, watching]).await?;
         Ok(AlertEvidence { fired, left_open, ..evidence })
     }
 
     async fn collect(mut self, succeeded: &Succeeded, watching: [JoinHandle<()>; 2]) -> Result<AlertEvidence> {
-        for (complaint, count) in self.operators.complaints() {
-            (self.tell)(&format!("the operator's log, {count} x {complaint}"));
-        }
+        self.chronicle.say_complaints(&self.operators);
         let (groups, events, responses) =
             (self.api("AlertGroup"), self.api("AlertGroupEvent"), self.api("WebhookResponse"));
         // What is on its way arrives, or never will.
@@ -165,7 +158,7 @@ impl<'a> Stage<'a> {
             events: records::events(&events, self.clock).await?,
             responses: records::responses(&responses, self.clock).await?,
             received: self.receiver.request_log(),
-            disturbances: self.disturbances,
+            disturbances: self.chronicle.disturbances,
             succeeded: succeeded.lock().clone(),
             max_unrecorded: self.max_unrecorded,
             ..AlertEvidence::default()
@@ -183,18 +176,9 @@ impl<'a> Stage<'a> {
                 return Ok(false);
             }
             tokio::time::sleep(LOOK / 4).await;
-            self.look_after_operators().await?;
+            self.chronicle.look_after(&mut self.operators, self.cluster.processes()).await?;
         }
         Ok(true)
-    }
-
-    /// Notes what happened to the operators by itself.
-    async fn look_after_operators(&mut self) -> Result<()> {
-        for happened in self.operators.look_after(self.cluster.processes()).await? {
-            self.disturbances.push(happened);
-            self.say(&happened.fault.to_string());
-        }
-        Ok(())
     }
 
     /// Disturbs after as many deliveries as the seed says.
@@ -205,10 +189,10 @@ impl<'a> Stage<'a> {
             let is_time = async || *arrived.borrow() >= arrivals || driving.is_finished();
             self.watch(Duration::MAX, is_time).await?;
             if driving.is_finished() {
-                self.say(&format!("too little arrives: {fault} does not come"));
+                self.chronicle.say(&format!("too little arrives: {fault} does not come"));
                 continue;
             }
-            self.say(&fault.to_string());
+            self.chronicle.say(&fault.to_string());
             self.disturb(fault).await.with_context(|| format!("{fault}, at {arrivals} deliveries"))?;
         }
         Ok(())
@@ -239,12 +223,11 @@ impl<'a> Stage<'a> {
             }
             _ => return Err(anyhow!("{fault} is not done here")),
         };
-        self.disturbances.push(came);
-        self.say(&format!("  over after {:.1} s", (self.clock.now() - from).as_secs_f64()));
+        self.chronicle.note(came);
         if matches!(fault, Fault::ApiServer | Fault::Etcd) {
             self.operators.held_again().await?;
         }
-        self.look_after_operators().await
+        self.chronicle.look_after(&mut self.operators, self.cluster.processes()).await
     }
 }
 

@@ -27,7 +27,7 @@ impl Experiment<'_> {
     /// Writes a burst of events, does what is to be done when its journal is seen, and waits until all that was open then is
     /// completed, so that no other fault comes meanwhile.
     pub(super) async fn burst(&mut self, fault: Fault, settings: &Settings) -> Result<()> {
-        self.say(&fault.to_string());
+        self.chronicle.say(&fault.to_string());
         let groups = load::groups_of_burst(settings, self.bursts);
         self.bursts += 1;
         let mut changes = self.journal.changes();
@@ -38,10 +38,9 @@ impl Experiment<'_> {
         };
         match self.disturb_journal(fault, &mut changes).await? {
             Some(came) => {
-                self.disturbances.push(came);
-                self.say(&format!("  over after {:.1} s", (self.clock.now() - came.from).as_secs_f64()));
+                self.chronicle.note(came);
             }
-            None => self.say(&format!("no segment is seen: {fault} does not come")),
+            None => self.chronicle.say(&format!("no segment is seen: {fault} does not come")),
         }
         self.watch(settings.patience, LOOK, async || Ok(writing.is_finished())).await?;
         let events: Api<DynamicObject> = self.api("AlertGroupEvent");
@@ -50,7 +49,7 @@ impl Experiment<'_> {
         if !self.watch(settings.patience, LOOK, completed).await? {
             let open = open(&events).await?;
             let some: Vec<String> = before.intersection(&open).take(4).map(ToString::to_string).collect();
-            self.say(&format!("{} events are not completed, such as {}", open.len(), some.join(", ")));
+            self.chronicle.say(&format!("{} events are not completed, such as {}", open.len(), some.join(", ")));
         }
         writing.abort();
         Ok(())
@@ -86,7 +85,7 @@ impl Experiment<'_> {
                         Ok(None) | Err(_) => break,
                     }
                 }
-                self.say(&format!("  {deleted} segments deleted"));
+                self.chronicle.say(&format!("  {deleted} segments deleted"));
                 let to = self.clock.now();
                 return Ok((deleted > 0).then_some(Disturbance { fault, from, to, resumed: None }));
             }
