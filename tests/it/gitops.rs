@@ -15,21 +15,13 @@ use kube::{
 };
 use oncall_webhooks::resources::{AlertGroup, Integration, Webhook, WebhookResponse};
 use serde_json::{Value, json};
-use support::{Answer, output, pipe};
+use support::{Answer, pipe};
 
-use crate::harness::{TestNamespace, World, is_seen};
+use crate::harness::{TestNamespace, World, go_program, is_seen};
 
-/// Has each object judged: by kstatus, or by the script that it comes with. It needs the Go that the control plane is built with.
+/// Has each object judged: by kstatus, or by the script that it comes with.
 async fn judged(questions: Vec<Value>) -> Vec<Value> {
-    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gitops");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gitops");
-        let mut go = Command::new("go");
-        go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".").current_dir(folder);
-        go.env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("CGO_ENABLED", "0");
-        output(&mut go).expect("build the program that judges");
-        program
-    });
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| go_program("gitops"));
     let count = questions.len();
     let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
     let said = tokio::task::spawn_blocking(move || pipe(&mut Command::new(&*BUILT), &lines));

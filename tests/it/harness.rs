@@ -13,6 +13,7 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     pin::pin,
+    process::Command,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -73,6 +74,17 @@ pub(crate) fn define(definitions: &Definitions) {
         kubectl(&["apply", "--server-side"]).expect("apply a definition");
         kubectl(&["wait", "--for=condition=Established", "--timeout=60s"]).expect("wait for a definition");
     }
+}
+
+/// Builds the Go program in this folder of tests, with the Go that the control plane is built with.
+pub(crate) fn go_program(folder: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    let mut go = Command::new("go");
+    go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".").current_dir(source);
+    go.env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("CGO_ENABLED", "0");
+    output(&mut go).unwrap_or_else(|error| panic!("build tests/{folder}: {error:#}"));
+    program
 }
 
 /// The cluster of this test run, with the chart installed.

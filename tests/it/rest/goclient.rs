@@ -1,10 +1,6 @@
 //! OnCall's own Go client, unchanged, in a program that uses all that it can do with webhooks.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::LazyLock,
-};
+use std::{path::PathBuf, process::Command, sync::LazyLock};
 
 use oncall_webhooks::core::id::integration_id;
 use serde_json::{Value, json};
@@ -15,18 +11,11 @@ use super::{
     alert_groups::{self, opened},
     id,
 };
+use crate::harness::go_program;
 
-/// Builds the program of tests/goclient and runs it with these variables. It needs the Go that the control plane is built with.
+/// Runs the program of tests/goclient with these variables.
 fn run(variables: &[(&str, String)]) -> String {
-    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goclient");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goclient");
-        let mut go = Command::new("go");
-        go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".").current_dir(folder);
-        go.env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("CGO_ENABLED", "0");
-        output(&mut go).expect("build the Go client");
-        program
-    });
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| go_program("goclient"));
     let variables = variables.iter().map(|(name, value)| (name, value));
     output(Command::new(&*BUILT).envs(variables)).expect("run the Go client")
 }
