@@ -9,6 +9,7 @@ mod announcements;
 mod bounds;
 mod chart;
 mod chart_lifecycle;
+mod chart_names;
 mod chart_test;
 mod chart_values;
 mod columns;

@@ -42,15 +42,15 @@
 {{- end }}
 
 {{- define "oncall-webhooks.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "oncall-webhooks.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "oncall-webhooks.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* The labels of the pods that answer the API. Not the operator's and one more: its selector would find them too. */}}
 {{- define "oncall-webhooks.apiSelectorLabels" -}}
 {{- if include "oncall-webhooks.apiApart" . -}}
-app.kubernetes.io/name: {{ printf "%s-api" (include "oncall-webhooks.name" . | trunc 59 | trimSuffix "-") }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ printf "%s-api" (include "oncall-webhooks.name" . | trunc 59 | trimSuffix "-") | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- else }}
 {{- include "oncall-webhooks.selectorLabels" . }}
 {{- end }}
@@ -142,7 +142,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with default $values.priorityClassName $own.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with default $values.nodeSelector $own.nodeSelector }}
 nodeSelector:
@@ -318,7 +318,7 @@ volumeMounts:
 {{- define "oncall-webhooks.logVolume" -}}
 - name: log
   configMap:
-    name: {{ include "oncall-webhooks.logFilter" . }}
+    name: {{ include "oncall-webhooks.logFilter" . | quote }}
     optional: true
 {{- end }}
 
@@ -333,12 +333,12 @@ volumeMounts:
 {{- with include "oncall-webhooks.apiTlsSecret" . }}
 - name: tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- if (.Values.admission).enabled }}
 - name: admission
   secret:
-    secretName: {{ include "oncall-webhooks.admissionSecret" . }}
+    secretName: {{ include "oncall-webhooks.admissionSecret" . | quote }}
     # Nothing depends on the admission webhook, a start of the pod neither.
     optional: true
 {{- end }}
@@ -358,8 +358,8 @@ volumeMounts:
     # `helm test`.
     - podSelector:
         matchLabels:
-          app.kubernetes.io/name: {{ include "oncall-webhooks.testName" $ }}
-          app.kubernetes.io/instance: {{ $.Release.Name }}
+          app.kubernetes.io/name: {{ include "oncall-webhooks.testName" $ | quote }}
+          app.kubernetes.io/instance: {{ $.Release.Name | quote }}
     {{- end }}
   {{- end }}
 - ports:

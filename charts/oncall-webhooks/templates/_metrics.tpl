@@ -15,21 +15,21 @@
 {{/* What finds the pods of the operator and of the API, or the Services in front of them. */}}
 {{- define "oncall-webhooks.metricsSelector" -}}
 matchLabels:
-  app.kubernetes.io/instance: {{ .Release.Name }}
+  app.kubernetes.io/instance: {{ .Release.Name | quote }}
 matchExpressions:
 - key: app.kubernetes.io/name
   operator: In
   values:
-  - {{ include "oncall-webhooks.name" . }}
+  - {{ include "oncall-webhooks.name" . | quote }}
   {{- if include "oncall-webhooks.apiApart" . }}
-  - {{ index (include "oncall-webhooks.apiSelectorLabels" . | fromYaml) "app.kubernetes.io/name" }}
+  - {{ index (include "oncall-webhooks.apiSelectorLabels" . | fromYaml) "app.kubernetes.io/name" | quote }}
   {{- end }}
 {{- end }}
 
 {{/* The metadata of an object of the Prometheus operator: a dict of root, values (its own), and name. */}}
 {{- define "oncall-webhooks.monitorMetadata" -}}
-name: {{ .name }}
-namespace: {{ default .root.Release.Namespace .values.namespace }}
+name: {{ .name | quote }}
+namespace: {{ default .root.Release.Namespace .values.namespace | quote }}
 labels:
   {{- include "oncall-webhooks.merged" (list (fromYaml (include "oncall-webhooks.labels" .root)) .values.labels) | nindent 2 }}
 {{- with include "oncall-webhooks.annotations" (list .root .values.annotations) }}
