@@ -245,9 +245,9 @@ struct Leader {
 #[derive(Clone, Default)]
 struct Listed {
     webhooks: Arc<SetOnce<()>>,
-    responses: Arc<SetOnce<()>>,
     integrations: Arc<SetOnce<()>>,
     alert_groups: Arc<SetOnce<()>>,
+    events: Arc<SetOnce<()>>,
 }
 
 /// Objects to be reconciled for another reason than a change of theirs.
@@ -440,6 +440,7 @@ impl Leader {
             deliveries: Arc::clone(&self.deliveries),
             rendering: self.rendering.clone(),
             announcer: self.announcer.clone(),
+            events_listed: Arc::clone(&self.listed.events),
         };
         Controller::for_stream(stream, store)
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
@@ -453,14 +454,14 @@ impl Leader {
     /// is opened: what an earlier leader writes out of it meanwhile is seen there or here.
     fn watch_responses(&self) -> impl Future<Output = ()> + use<> {
         let watches = self.watches.clone();
-        let (history, deliveries, listed) =
-            (Arc::clone(&self.history), Arc::clone(&self.deliveries), self.listed.clone());
+        let (history, deliveries) = (Arc::clone(&self.history), Arc::clone(&self.deliveries));
         let (journal, adopted) = (Arc::clone(&self.journal), self.adopted());
+        let webhooks_listed = Arc::clone(&self.listed.webhooks);
         async move {
             // Of one that is not listed the journal would take it that it is gone.
-            listed.webhooks.wait().await;
+            webhooks_listed.wait().await;
             journal.open(adopted).await;
-            responses::watch(&watches, history, deliveries, listed.responses).await;
+            responses::watch(&watches, history, deliveries).await;
         }
     }
 
@@ -506,17 +507,20 @@ impl Leader {
         async move { alert_groups::watch(&watches, deliveries, listed).await }
     }
 
-    /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last.
+    /// Watches events, and writes their statuses. They are matched against what has been seen, so they come last; but what was there
+    /// before this process waits for the list of responses by itself, and nothing else does.
     fn reconcile_events(
         &self,
         reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
     ) -> impl Future<Output = ()> + use<> {
         let (watches, objects) = (self.watches.clone(), self.objects.clone().yielding());
         let (listed, ready, deliveries) = (self.listed.clone(), self.ready.clone(), Arc::clone(&self.deliveries));
+        let journal = Arc::clone(&self.journal);
         let reconciled = self.metrics.process.reconciles.of::<AlertGroupEvent, _, _, _>();
         async move {
             listed.webhooks.wait().await;
-            listed.responses.wait().await;
+            // It says which receivers want no more.
+            journal.opened().await;
             listed.integrations.wait().await;
             listed.alert_groups.wait().await;
             ready.set();
@@ -526,6 +530,7 @@ impl Leader {
             let events = watches
                 .objects::<AlertGroupEvent>(Selection::default())
                 .inspect_ok(move |event| index.observe(event))
+                .inspect_ok(on_listed(&listed.events))
                 .inspect_ok(move |event| {
                     if let Event::InitApply(event) | Event::Apply(event) = event
                         && event.0.is_err()

@@ -82,6 +82,11 @@ impl<'a> Ground<'a> {
     /// Starts an operator with its definitions and waits until it is ready. Its log goes to the file of its name.
     pub(crate) async fn start(&self, candidate: &Candidate) -> Result<Operator> {
         self.define(&candidate.definitions)?;
+        self.start_again(candidate).await
+    }
+
+    /// Does the same where its definitions are there already: this takes as long as the operator does.
+    pub(crate) async fn start_again(&self, candidate: &Candidate) -> Result<Operator> {
         let Installation { kubeconfig, args, .. } = &self.installation;
         let group = self.cluster.processes();
         Operator::start(&candidate.binary, group, &candidate.name, kubeconfig, args).await

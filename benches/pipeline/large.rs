@@ -199,7 +199,7 @@ impl Stored {
         stop(ground.start(candidate).await?)?;
         let started = Instant::now();
         let start = async {
-            let operator = ground.start(candidate).await?;
+            let operator = ground.start_again(candidate).await?;
             anyhow::Ok((operator, started.elapsed()))
         };
         let (operator, events) = tokio::join!(start, paced(&scene, async |_| Ok(scene.receiver.count() == 0)));

@@ -198,6 +198,11 @@ impl Journal {
         );
     }
 
+    /// Resolves when it was looked for segments, whatever came of it.
+    pub(crate) async fn opened(&self) {
+        self.opened.wait().await;
+    }
+
     /// Whether a record of a response is pending.
     pub(crate) fn is_pending(&self, response: &NamespacedName) -> bool {
         self.state.lock().pending.place(response).is_some()

@@ -7,35 +7,37 @@ use std::{
     sync::Arc,
 };
 
-use kube::{ResourceExt, core::PartialObjectMeta};
-use tokio::sync::SetOnce;
+use kube::{ResourceExt, core::PartialObjectMeta, runtime::watcher::Event};
 
 use super::{
     deliveries::Deliveries,
     history::{History, ListedHashes, Recorded},
 };
 use crate::{
+    core::lifecycle::Input,
     kubernetes::{
         index::{Index, follow},
         name::{NamespacedName, name_of},
-        watch::{Selection, Watches, on_listed},
+        watch::{Selection, Watches},
     },
     resources::{REDELIVER_ANNOTATION, WebhookResponse},
 };
 
 type Metadata = PartialObjectMeta<WebhookResponse>;
 
-/// Takes in what the watch shows. Never returns. Sets `listed` when the first list has ended.
-pub(crate) async fn watch(
-    watches: &Watches,
-    history: Arc<History>,
-    deliveries: Arc<Deliveries>,
-    listed: Arc<SetOnce<()>>,
-) {
+/// Takes in what the watch shows. Never returns. Tells the deliveries when a list has ended.
+pub(crate) async fn watch(watches: &Watches, history: Arc<History>, deliveries: Arc<Deliveries>) {
     let list_began = history.now();
+    let waiting = Arc::clone(&deliveries);
     let index =
         ResponseIndex { history, deliveries, list_began, redeliver: HashMap::new(), hasher: RandomState::new() };
-    follow(watches.metadata::<WebhookResponse>(Selection::default()), index, on_listed(&listed)).await;
+    follow(watches.metadata::<WebhookResponse>(Selection::default()), index, |event| {
+        if matches!(event, Event::InitDone) {
+            tracing::debug!("the responses are listed");
+            waiting.handle(Input::ResponsesListed);
+        }
+    })
+    .await;
 }
 
 /// Keeps the history as the watch shows the responses, and asks for the deliveries that people want to be sent again.

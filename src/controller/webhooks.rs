@@ -5,7 +5,10 @@
 use std::sync::{Arc, Weak, atomic::Ordering};
 
 use kube::{ResourceExt, runtime::controller::Action};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::SetOnce,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{
     announcer::{Announcer, Kind, Subject},
@@ -35,10 +38,14 @@ pub(crate) struct Context {
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) rendering: RenderingPool,
     pub(crate) announcer: Announcer,
+    /// Set when events are listed.
+    pub(crate) events_listed: Arc<SetOnce<()>>,
 }
 
 /// Brings a webhook's status up to date.
 pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> Result<Action, objects::Error> {
+    // Whoever has thousands of webhooks waits for deliveries, not for these to be judged.
+    context.events_listed.wait().await;
     let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
     let uid = webhook.uid().unwrap_or_default();
     // Not in the catalog: deleted, or changed again; the watch will say.

@@ -324,14 +324,26 @@ impl World {
     }
 
     pub(crate) async fn start_operator(&mut self) {
-        let (cluster, installation) = cluster();
+        self.start_with(&cluster().1.kubeconfig).await;
+    }
+
+    /// Starts the operator as a ServiceAccount of this namespace.
+    pub(crate) async fn start_operator_as(&mut self, account: &str) {
+        let (namespace, account) = (self.namespace.clone(), account.to_owned());
+        let kubeconfig =
+            tokio::task::spawn_blocking(move || cluster().0.service_account_kubeconfig(&namespace, &account));
+        self.start_with(&kubeconfig.await.expect("join").expect("make a kubeconfig")).await;
+    }
+
+    async fn start_with(&mut self, kubeconfig: &Path) {
+        let cluster = &cluster().0;
         let binary = env!("CARGO_BIN_EXE_oncall-webhooks");
         // `env` becomes the operator.
         let mut args = self.environment.clone();
         args.push(binary.to_owned());
         args.extend_from_slice(&self.args);
         let env = Path::new("/usr/bin/env");
-        let started = Operator::start(env, cluster.processes(), &self.namespace, &installation.kubeconfig, &args).await;
+        let started = Operator::start(env, cluster.processes(), &self.namespace, kubeconfig, &args).await;
         self.operator = Some(started.expect("start the operator"));
     }
 

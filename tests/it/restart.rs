@@ -9,8 +9,11 @@ use std::{
 };
 
 use futures::StreamExt;
-use kube::api::Patch;
-use oncall_webhooks::resources::{ResponsePhase, Webhook};
+use kube::{ResourceExt, api::Patch};
+use oncall_webhooks::{
+    core::id::response_name,
+    resources::{AlertGroupEvent, ResponsePhase, Webhook},
+};
 use serde_json::json;
 use support::Answer;
 
@@ -156,4 +159,55 @@ async fn a_stopping_operator_finishes_what_is_on_its_way() {
     assert_eq!(completed.succeeded, 1);
     assert_eq!(world.response("one").await.phase, ResponsePhase::Succeeded);
     assert_eq!(world.receiver.count(), 1);
+}
+
+/// The rights of an operator that works in one namespace, but for those to read which responses there are.
+const RIGHTS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: operator}
+rules:
+- {apiGroups: [oncall.dev], resources: [webhookresponses], verbs: [get, create, patch, delete, record]}
+- apiGroups: [oncall.dev]
+  resources: [webhooks, webhooks/status, integrations, alertgroups, alertgroupevents, alertgroupevents/status, deliveryjournals]
+  verbs: ['*']
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: ['*']}
+- {apiGroups: [''], resources: [secrets], verbs: [list, watch]}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_created_after_the_start_does_not_wait_until_it_is_known_which_responses_there_are() {
+    let mut world = World::new("early").await;
+    world.seen_webhook("one", "resolve", json!({})).await;
+    world.event("first", "resolve", "I1", json!({})).await;
+    world.completed("first", 1).await;
+    world.kill_operator();
+    world.event("old", "resolve", "I1", json!({})).await;
+    world.kubectl(&["create", "serviceaccount", "operator"]).await;
+    world.apply(RIGHTS).await;
+    let account = format!("--serviceaccount={}:operator", world.namespace);
+    world.kubectl(&["create", "rolebinding", "operator", "--role=operator", &account]).await;
+    world.start_operator_as("operator").await;
+    world.event("later", "resolve", "I1", json!({})).await;
+    world.event("new", "resolve", "I2", json!({})).await;
+    world.completed("new", 1).await;
+    assert_eq!(world.receiver.count(), 2);
+
+    let responses =
+        ["get", "list", "watch", "create", "patch", "delete", "record"].map(|verb| format!("--verb={verb}"));
+    let mut args = vec!["create", "role", "responses", "--resource=webhookresponses.oncall.dev"];
+    args.extend(responses.iter().map(String::as_str));
+    world.kubectl(&args).await;
+    world.kubectl(&["create", "rolebinding", "responses", "--role=responses", &account]).await;
+    for name in ["old", "later"] {
+        world.completed(name, 1).await;
+    }
+    let order: Vec<_> =
+        world.receiver.received().iter().map(|request| request.header("webhook-id").map(str::to_owned)).collect();
+    let mut expected = Vec::new();
+    for name in ["first", "new", "old", "later"] {
+        let uid = world.api::<AlertGroupEvent>().get(name).await.expect("get AlertGroupEvent").uid().expect("a uid");
+        expected.push(Some(response_name(&uid, "one")));
+    }
+    assert_eq!(order, expected);
 }

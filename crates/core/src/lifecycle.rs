@@ -15,6 +15,7 @@
 //! | from | input | to | effects |
 //! |---|---|---|---|
 //! | – | [`EventSeen`](Input::EventSeen), [`EventListEnded`](Input::EventListEnded), [`WebhookAppeared`](Input::WebhookAppeared) | Ordered | – |
+//! | Ordered | its turn in the alert group comes, and it needs to be known what another process has recorded | Ordered, until [`ResponsesListed`](Input::ResponsesListed) | – |
 //! | Ordered | its turn in the alert group comes | Preparing, where another process may have begun or Secrets may follow; else Queued | [`Prepare`](Effect::Prepare) |
 //! | Preparing | [`Prepared`](Input::Prepared): nothing is recorded | Queued | – |
 //! | Preparing | [`Prepared`](Input::Prepared): it was tried | Queued, for the time that is recorded | – |
@@ -49,10 +50,11 @@ mod deliveries;
 mod event;
 mod folding;
 mod redelivery;
+mod responses;
 mod webhooks;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -107,7 +109,7 @@ impl Now {
     }
 }
 
-/// Knows the WebhookResponses that were there when they were last listed.
+/// Knows the WebhookResponses that were there when they were last listed: all of them from [`Input::ResponsesListed`] on.
 pub trait ListedResponses: Send + Sync {
     /// Whether one of that event and webhook may have been there. False is certain.
     fn has(&self, event: &EventKey, webhook: &str) -> bool;
@@ -177,6 +179,8 @@ pub enum Input {
     ResponseGone(NamespacedName, Arc<str>),
     /// The event of a response that is to be sent again is read; None if it is gone.
     EventRead(Box<RedeliveryRequest>, Option<Box<SeenEvent>>),
+    /// The WebhookResponses have been listed for the first time: what another process has recorded is known.
+    ResponsesListed,
     /// The time of [`Lifecycle::wake_at`] has come.
     Woken,
     /// Nothing more is to be started.
@@ -374,7 +378,7 @@ pub struct Lifecycle {
     redeliveries_of_unreadable: HashMap<NamespacedName, HashMap<Arc<str>, Arc<str>>>,
     /// The last value of each response that is being read.
     latest_redeliveries: HashMap<NamespacedName, Arc<str>>,
-    /// The responses that were asked for before the first list of events had ended.
+    /// The responses that were asked for before the first lists of events and of responses had ended.
     early_redeliveries: Vec<(NamespacedName, Arc<str>)>,
     /// When to look again what may be sent.
     wake_at: Option<Instant>,
@@ -394,6 +398,10 @@ pub struct Lifecycle {
     none_forgotten_until: Option<Instant>,
     /// The first list has ended.
     is_listed: bool,
+    /// The first list of responses has ended.
+    are_responses_listed: bool,
+    /// The deliveries that wait for that, though their turn has come.
+    awaiting_responses: BTreeSet<DeliveryKey>,
     is_stopped: bool,
     effects: Vec<Effect>,
 }
@@ -423,6 +431,8 @@ impl Lifecycle {
             listing: None,
             none_forgotten_until: None,
             is_listed: false,
+            are_responses_listed: false,
+            awaiting_responses: BTreeSet::new(),
             is_stopped: false,
             effects: Vec::new(),
         }
@@ -465,6 +475,7 @@ impl Lifecycle {
             Input::ResponseRead(asked) => self.response_read(asked, now),
             Input::ResponseGone(response, value) => self.response_gone(&response, &value),
             Input::EventRead(asked, event) => self.event_read(asked, event.as_deref(), now),
+            Input::ResponsesListed => self.responses_listed(now),
             Input::Woken => {}
             Input::Stopped => self.is_stopped = true,
         }

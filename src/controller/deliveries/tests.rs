@@ -93,6 +93,7 @@ impl Setting {
             limits,
             1 << 20,
         );
+        deliveries.handle(Input::ResponsesListed);
         Self { catalog, deliveries, calls, _ended: ended }
     }
 

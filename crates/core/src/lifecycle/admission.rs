@@ -138,9 +138,7 @@ impl Lifecycle {
         }
         self.is_listed = true;
         self.is_room_changed = true;
-        for (response, value) in std::mem::take(&mut self.early_redeliveries) {
-            self.effects.push(Effect::ReadResponse(response, value));
-        }
+        self.start_early_redeliveries();
         self.forget_old(now);
     }
 
@@ -149,7 +147,7 @@ impl Lifecycle {
         self.note_deleted(uid);
         if let Some((number, event)) = self.event_of(uid) {
             event.status = StatusState::EventDeleted;
-            event.awaits_unreadable = false;
+            (event.awaits_unreadable, event.awaits_responses) = (false, false);
             // They can't be read again.
             let parked = event.runs.iter().filter(|(_, run)| run.step() == Some(Step::Parked));
             for webhook in parked.map(|(webhook, _)| Arc::clone(webhook)).collect::<Vec<_>>() {
@@ -206,7 +204,7 @@ impl Lifecycle {
     }
 
     /// Begins to work for an event.
-    fn admit(&mut self, event: EventState, now: Now) {
+    fn admit(&mut self, mut event: EventState, now: Now) {
         let known = self.numbers.get(&event.key.uid).copied();
         if self.is_stopped || known.and_then(|number| self.events.get(&number)).is_some_and(|event| !event.has_ended())
         {
@@ -218,6 +216,8 @@ impl Lifecycle {
         let is_read = event.is_read;
         let mut webhooks = self.webhooks_for(&event);
         webhooks.retain(|known| !event.runs.contains_key(&known.name.name));
+        event.awaits_responses =
+            !self.are_responses_listed && event.is_of_other_process() && event.status != StatusState::UpToDate;
         let number = self.insert(event);
         for webhook in &webhooks {
             self.add_run(number, webhook, is_read, now);
@@ -326,7 +326,7 @@ impl Lifecycle {
 
     /// Whether another process has begun with a webhook's run, so that it goes on though the webhook, as it is now, is not for
     /// the event.
-    fn was_begun_elsewhere(&self, event: &EventState, known: &KnownWebhook) -> bool {
+    pub(super) fn was_begun_elsewhere(&self, event: &EventState, known: &KnownWebhook) -> bool {
         // Of what is sent again, there are responses of the time before.
         let was_there = || !event.is_redelivery() && self.responses.has(&event.key, &known.name.name);
         event.is_of_other_process()
@@ -335,7 +335,7 @@ impl Lifecycle {
     }
 
     /// Adds a webhook's run to an event. `is_read` says that the event is read again, in its order.
-    fn add_run(&mut self, number: u64, known: &KnownWebhook, is_read: bool, now: Now) {
+    pub(super) fn add_run(&mut self, number: u64, known: &KnownWebhook, is_read: bool, now: Now) {
         let Some(created) = self.events.get(&number).map(|event| event.created) else { return };
         let may_hold = self.may_hold(known, created, is_read);
         self.open_run(number, &known.name.name, WebhookRun::new(&known.uid, Step::Parked, None));

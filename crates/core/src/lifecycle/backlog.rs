@@ -466,7 +466,8 @@ impl Lifecycle {
         let Some(record) = &seen.record else {
             // Another process may have begun with others.
             let are_parked = matching.iter().all(|known| backlog.waits(&known.name.name));
-            return !matching.is_empty() && are_parked && !self.responses.has_any(&seen.key);
+            let is_untouched = self.are_responses_listed && !self.responses.has_any(&seen.key);
+            return !matching.is_empty() && are_parked && is_untouched;
         };
         if record.is_completed || record.deliveries.len() != record.matched as usize {
             return false;

@@ -21,6 +21,10 @@ impl Lifecycle {
         for (number, webhook) in next {
             let Some(event) = self.events.get(&number) else { continue };
             let Some(run) = event.runs.get(&webhook) else { continue };
+            if self.needs_responses(event, &webhook) {
+                self.awaiting_responses.insert((number, webhook));
+                continue;
+            }
             let delivery = event.delivery(number, &webhook, &run.uid);
             let look_up = match event.origin {
                 Origin::OtherProcess => true,

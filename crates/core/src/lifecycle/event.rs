@@ -124,7 +124,7 @@ pub(super) enum StatusState {
 pub(super) enum Step {
     /// It waits in the API server, and not here: its webhook's share of memory is used up.
     Parked,
-    /// It waits for its turn among the deliveries of its alert group.
+    /// It waits for its turn among the deliveries of its alert group; at a start also for the list of responses.
     Ordered,
     /// Its record is looked up, or its webhook's Secrets are waited for.
     Preparing,
@@ -219,6 +219,8 @@ pub(super) struct EventState {
     weight: usize,
     /// Whether it may be for a webhook that can't be read, and does not end before.
     pub(super) awaits_unreadable: bool,
+    /// Whether another process may have begun with more runs of it, as its responses will tell, and it does not end before.
+    pub(super) awaits_responses: bool,
     /// The names and ids that the event gives, and no webhook answers to.
     pub(super) unknown: Vec<String>,
     /// Whether its status has no room for summaries.
@@ -258,6 +260,7 @@ impl EventState {
             remembered_until: None,
             weight: seen.weight,
             awaits_unreadable: false,
+            awaits_responses: false,
             unknown: seen.facts.webhook_refs.clone(),
             is_shortened: false,
             status: StatusState::Outdated,
@@ -271,7 +274,7 @@ impl EventState {
 
     /// Whether all its deliveries have ended, and no other can follow.
     pub(super) fn has_ended(&self) -> bool {
-        self.open_runs == 0 && !self.awaits_unreadable
+        self.open_runs == 0 && !self.awaits_unreadable && !self.awaits_responses
     }
 
     /// Whether all that it waits for is parked.
@@ -279,6 +282,7 @@ impl EventState {
         self.open_runs > 0
             && self.open_runs == self.parked_runs
             && !self.awaits_unreadable
+            && !self.awaits_responses
             && self.status != StatusState::EventDeleted
             // This would be lost with it.
             && !self.runs.values().any(|run| matches!(run.stage, Stage::Open { asked: Some(_), .. }))

@@ -59,11 +59,16 @@ impl Lifecycle {
     pub(super) fn redelivery_asked(&mut self, response: NamespacedName, value: Arc<str>) {
         // Of two values, the later one counts, though the earlier one may be read later.
         self.latest_redeliveries.insert(response.clone(), Arc::clone(&value));
-        if self.is_listed {
-            self.effects.push(Effect::ReadResponse(response, value));
-        } else {
-            // Not before it is known what is under way.
-            self.early_redeliveries.push((response, value));
+        // Not before it is known what is under way.
+        self.early_redeliveries.push((response, value));
+        self.start_early_redeliveries();
+    }
+
+    /// Has the responses read that are to be sent again, once all is listed.
+    pub(super) fn start_early_redeliveries(&mut self) {
+        if self.is_listed && self.are_responses_listed {
+            let early = std::mem::take(&mut self.early_redeliveries).into_iter();
+            self.effects.extend(early.map(|(response, value)| Effect::ReadResponse(response, value)));
         }
     }
 

@@ -3,9 +3,10 @@
 mod answers;
 mod backlog;
 mod folding;
+mod responses;
 mod world;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Mutex};
 
 use super::{event::Stage, *};
 use crate::{
@@ -17,17 +18,24 @@ use crate::{
     webhook::{CompiledTemplate, EventType, TriggerType, UrlSource, Webhook},
 };
 
-/// Names of responses that were listed.
+/// Names of responses that were listed. None are before the list has ended.
 #[derive(Default)]
-struct Listed(HashSet<(String, String)>);
+struct Listed(Mutex<HashSet<(String, String)>>);
+
+impl Listed {
+    /// Takes in a list, by events and webhooks.
+    fn end(&self, listed: impl IntoIterator<Item = (String, String)>) {
+        *self.0.lock().unwrap() = listed.into_iter().collect();
+    }
+}
 
 impl ListedResponses for Listed {
     fn has(&self, event: &EventKey, webhook: &str) -> bool {
-        self.0.contains(&(event.uid.clone(), webhook.to_owned()))
+        self.0.lock().unwrap().contains(&(event.uid.clone(), webhook.to_owned()))
     }
 
     fn has_any(&self, event: &EventKey) -> bool {
-        self.0.iter().any(|(uid, _)| *uid == event.uid)
+        self.0.lock().unwrap().iter().any(|(uid, _)| *uid == event.uid)
     }
 }
 
@@ -86,6 +94,7 @@ fn mk_record(is_completed: bool, webhook: &str, outcome: ResponsePhase) -> Event
 /// A lifecycle, and the time.
 struct Setting {
     lifecycle: Lifecycle,
+    responses: Arc<Listed>,
     now: Now,
 }
 
@@ -105,10 +114,22 @@ impl Setting {
     }
 
     fn with(listed: &[(&str, &str)], memory: usize) -> Self {
-        let listed = listed.iter().map(|(event, webhook)| ((*event).to_owned(), (*webhook).to_owned())).collect();
-        let limits = Limits { in_flight: 10, per_webhook: 10, bytes: 1000 };
-        let lifecycle = Lifecycle::new(limits, memory, Arc::new(Listed(listed)));
-        Self { lifecycle, now: Now { instant: Instant::now(), time: time("2026-01-02T00:01:00Z") } }
+        let mut setting = Self::at_start(memory);
+        setting.list_responses(listed);
+        setting
+    }
+
+    /// One that does not know yet which responses there are.
+    fn at_start(memory: usize) -> Self {
+        let (responses, limits) = (Arc::<Listed>::default(), Limits { in_flight: 10, per_webhook: 10, bytes: 1000 });
+        let lifecycle = Lifecycle::new(limits, memory, Arc::<Listed>::clone(&responses));
+        Self { lifecycle, responses, now: Now { instant: Instant::now(), time: time("2026-01-02T00:01:00Z") } }
+    }
+
+    /// Ends a list of responses of these events and webhooks.
+    fn list_responses(&mut self, listed: &[(&str, &str)]) -> Vec<Effect> {
+        self.responses.end(listed.iter().map(|(event, webhook)| ((*event).to_owned(), (*webhook).to_owned())));
+        self.handle(Input::ResponsesListed)
     }
 
     fn handle(&mut self, input: Input) -> Vec<Effect> {

@@ -2,7 +2,7 @@
 //!
 //! It keeps what the API server would: the events with their statuses, and a record for each delivery. At each attempt it
 //! checks that nothing is sent that is recorded as ended, and that a webhook sees the events of an alert group in order. In
-//! the end all that is asked for must be done.
+//! the end all that is asked for must be done. A process learns at any time after its start which records there were.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,8 @@ enum Happens {
     Restart,
     /// The watch lists all events again.
     Relist,
+    /// The list of responses ends, that began with the process.
+    ResponsesListed,
     /// The record of a delivery is asked to be sent again.
     Redeliver(u16),
 }
@@ -73,6 +75,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => any::<u16>().prop_map(Happens::DeleteEvent),
         1 => Just(Happens::Restart),
         1 => Just(Happens::Relist),
+        2 => Just(Happens::ResponsesListed),
         1 => any::<u16>().prop_map(Happens::Redeliver),
     ]
 }
@@ -101,6 +104,9 @@ type Read = (Arc<str>, Vec<SeenEvent>, Option<Position>);
 
 struct World {
     lifecycle: Lifecycle,
+    /// The responses that the process knows to have been there before it, and those that it will know.
+    responses: Arc<Listed>,
+    before: Vec<(String, String)>,
     /// The memory for what waits.
     memory: usize,
     now: Now,
@@ -122,16 +128,18 @@ struct World {
     was_stuck: bool,
 }
 
-fn mk_lifecycle(memory: usize, records: &BTreeMap<Key, Record>) -> Lifecycle {
-    let listed = records.keys().map(|(event, webhook)| (event.to_string(), webhook.clone())).collect();
-    Lifecycle::new(LIMITS, memory, Arc::new(Listed(listed)))
+fn mk_lifecycle(memory: usize, responses: &Arc<Listed>) -> Lifecycle {
+    Lifecycle::new(LIMITS, memory, Arc::<Listed>::clone(responses))
 }
 
 impl World {
     fn new(memory: usize) -> Self {
         let now = Now { instant: Instant::now(), time: time("2026-01-02T00:00:00Z") };
+        let responses = Arc::default();
         let mut world = Self {
-            lifecycle: mk_lifecycle(memory, &BTreeMap::new()),
+            lifecycle: mk_lifecycle(memory, &responses),
+            responses,
+            before: Vec::new(),
             memory,
             now,
             effects: Vec::new(),
@@ -164,12 +172,14 @@ impl World {
         Arc::new(KnownWebhook { is_held, appeared: self.now.instant, ..known })
     }
 
-    /// A process begins: it sees the webhooks, the responses, and then the events.
+    /// A process begins: it sees the webhooks, and then the events. The responses may take longer.
     fn begin(&mut self) {
         self.effects.clear();
         self.unrecorded.clear();
         self.reads.clear();
-        self.lifecycle = mk_lifecycle(self.memory, &self.records);
+        self.responses = Arc::default();
+        self.before = self.records.keys().map(|(event, webhook)| (event.to_string(), webhook.clone())).collect();
+        self.lifecycle = mk_lifecycle(self.memory, &self.responses);
         for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
             let known = self.show(name);
             self.handle(Input::WebhookAppeared(known));
@@ -188,6 +198,11 @@ impl World {
         self.handle(Input::EventListBegan);
         listed.into_iter().for_each(|event| self.handle(Input::EventListed(Box::new(event))));
         self.handle(Input::EventListEnded);
+    }
+
+    fn list_responses(&mut self) {
+        self.responses.end(self.before.clone());
+        self.handle(Input::ResponsesListed);
     }
 
     fn step(&mut self, happens: &Happens) {
@@ -239,6 +254,7 @@ impl World {
             }
             Happens::Restart => self.begin(),
             Happens::Relist => self.list(),
+            Happens::ResponsesListed => self.list_responses(),
             Happens::Redeliver(which) => {
                 let Some(key) = self.records.keys().nth(usize::from(which) % self.records.len().max(1)).cloned() else {
                     return;
@@ -479,6 +495,7 @@ impl World {
 
     /// Lets everything end, with every request answered.
     fn finish(&mut self) {
+        self.list_responses();
         for name in self.webhooks.keys().copied().collect::<Vec<_>>() {
             self.webhooks.insert(name, false);
             let known = self.show(name);
