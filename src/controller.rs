@@ -367,7 +367,7 @@ impl Leader {
         parts.spawn(Arc::clone(&deliveries).drive());
         parts.spawn(Arc::clone(&deliveries).watch_bound());
         parts.spawn(webhooks::count_waiting(Arc::clone(&self.catalog), Arc::clone(&self.deliveries)));
-        parts.spawn(changes.announcements.write(changes.client, self.objects.clone().yielding()));
+        parts.spawn(changes.announcements.write(changes.client, self.objects.clone().with_priority(Priority::Last)));
         let retention = parts.spawn(self.remove_old());
         parts.spawn(self.watch_secrets());
         parts.spawn(self.read_secrets(secret_changes));
@@ -434,7 +434,7 @@ impl Leader {
             .inspect_ok(on_listed(&self.listed.webhooks));
         let stream = valid(events).modify(drop_texts).reflect(writer).applied_objects();
         let context = webhooks::Context {
-            objects: self.objects.clone().yielding(),
+            objects: self.objects.clone().with_priority(Priority::Last),
             catalog: Arc::clone(&self.catalog),
             secrets: self.secrets.clone(),
             deliveries: Arc::clone(&self.deliveries),
@@ -484,7 +484,7 @@ impl Leader {
             .inspect_ok(on_listed(&self.listed.integrations));
         let stream = valid(events).modify(integrations::drop_texts).reflect(writer).applied_objects();
         let context = integrations::Context {
-            objects: self.objects.clone().yielding(),
+            objects: self.objects.clone().with_priority(Priority::Last),
             integrations: Arc::clone(&self.integrations),
             tokens: Arc::clone(&self.integration_tokens),
             deliveries: Arc::clone(&self.deliveries),

@@ -480,7 +480,7 @@ impl Objects {
     {
         let asked = Instant::now();
         let _turn = self.writes.turn(namespace, self.priority).await;
-        if asked.elapsed() >= HELD_UP {
+        if asked.elapsed() >= HELD_UP && self.priority != Priority::Last {
             *self.held_up.lock() = Some(Instant::now());
         }
         named::<K, _>(verb, namespace, name, call).await

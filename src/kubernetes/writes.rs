@@ -2,9 +2,10 @@
 //! waits for yield to the others.
 //!
 //! ```text
-//! first (records that deliveries wait for)      ─► turns by namespace ─┐
-//! journaled (records that are in the journal)   ─► turns by namespace ─┼─► under way
-//! later (statuses)                              ─► turns by namespace ─┘
+//! first (records that deliveries wait for)        ─► turns by namespace ─┐
+//! journaled (records that are in the journal)     ─► turns by namespace ─┼─► under way
+//! later (statuses of events)                      ─► turns by namespace ─┤
+//! last (statuses of webhooks, Events for people)  ─► turns by namespace ─┘ two at a time beside the first
 //! ```
 //! A namespace that alone has something to write may have all of them: many at a time cost the API server less each. While others
 //! write too it has a share only, since what waits in the API server makes everybody's calls and watches late.
@@ -23,7 +24,12 @@ use crate::turns::Turns;
 const MOST: usize = 64;
 /// How many of one namespace, while others write too.
 const EACH: usize = 8;
-/// How long a namespace counts as one that writes, after it asked for that.
+/// How many of those that are to go last: ten thousand webhooks may want their first status at once, and that many writes make every
+/// call late, also those that create events.
+const MOST_LAST: usize = 16;
+/// How many of these beside writes that somebody waits for.
+const LAST_BESIDE: usize = 2;
+/// How long a namespace counts as one that writes, after it asked for that; and a write that somebody waited for as one beside others.
 const RECENTLY: Duration = Duration::from_secs(2);
 /// How many writes of one priority go at most while one of the next waits: so it comes to its end, too.
 const IN_A_ROW: u32 = 3;
@@ -38,6 +44,12 @@ pub(crate) enum Priority {
     Journaled,
     /// Nobody waits for it.
     Later,
+    /// Nobody waits for it, and nothing comes after it: people look at it now and then.
+    Last,
+}
+
+impl Priority {
+    const ALL: [Self; 4] = [Self::First, Self::Journaled, Self::Later, Self::Last];
 }
 
 /// The writes of this process. Clones share them.
@@ -55,18 +67,15 @@ pub(crate) struct Turn {
 
 /// Decides who makes a write now. A waiting write is a `T`.
 struct State<T> {
-    first: Turns<T>,
-    journaled: Turns<T>,
-    later: Turns<T>,
-    /// How many went first since another one went.
-    first_in_a_row: u32,
-    /// How many of the journal went since one came later.
-    journaled_in_a_row: u32,
-    under_way: usize,
-    /// How many of those that nobody waits for.
-    unawaited: usize,
-    /// The bound on these.
+    /// By priority, as all that follows.
+    turns: [Turns<T>; 4],
+    under_way: [usize; 4],
+    /// How many went since one of a lower priority went.
+    in_a_row: [u32; 4],
+    /// The bound on those that nobody waits for.
     unawaited_limit: usize,
+    /// When one was last asked for that somebody waits for.
+    first_asked: Option<Instant>,
     writers: Writers,
 }
 
@@ -127,72 +136,63 @@ impl Drop for Turn {
 // A derived one would ask for it of what waits.
 impl<T> Default for State<T> {
     fn default() -> Self {
-        let (first, journaled, later, writers) = Default::default();
-        Self {
-            first,
-            journaled,
-            later,
-            first_in_a_row: 0,
-            journaled_in_a_row: 0,
-            under_way: 0,
-            unawaited: 0,
-            unawaited_limit: MOST,
-            writers,
-        }
+        let (turns, under_way, in_a_row, writers) = Default::default();
+        Self { turns, under_way, in_a_row, unawaited_limit: MOST, first_asked: None, writers }
     }
 }
 
 impl<T> State<T> {
-    fn turns(&mut self, priority: Priority) -> &mut Turns<T> {
-        match priority {
-            Priority::First => &mut self.first,
-            Priority::Journaled => &mut self.journaled,
-            Priority::Later => &mut self.later,
-        }
-    }
-
     fn push(&mut self, namespace: &str, priority: Priority, write: T, now: Instant) {
         self.writers.note(namespace, now);
-        self.turns(priority).push(namespace, write);
+        if priority == Priority::First {
+            self.first_asked = Some(now);
+        }
+        self.turns[priority as usize].push(namespace, write);
     }
 
     /// The write that may be made now, which is under way then. None if none waits, or enough are under way.
     fn next(&mut self, now: Instant) -> Option<(Arc<str>, Priority, T)> {
-        if self.under_way >= MOST {
+        if self.under_way.iter().sum::<usize>() >= MOST {
             return None;
         }
         let each = if self.writers.are_several(now) { EACH } else { MOST };
+        let mut order = self.order(now).into_iter();
         let (priority, (namespace, write)) =
-            self.order().iter().find_map(|priority| Some((*priority, self.turns(*priority).next(each)?)))?;
-        match priority {
-            Priority::First => self.first_in_a_row += 1,
-            Priority::Journaled => (self.first_in_a_row, self.journaled_in_a_row) = (0, self.journaled_in_a_row + 1),
-            Priority::Later => (self.first_in_a_row, self.journaled_in_a_row) = (0, 0),
-        }
-        self.under_way += 1;
-        self.unawaited += usize::from(priority != Priority::First);
+            order.find_map(|priority| Some((priority, self.turns[priority as usize].next(each)?)))?;
+        self.in_a_row[..priority as usize].fill(0);
+        self.in_a_row[priority as usize] = self.in_a_row[priority as usize].saturating_add(1);
+        self.under_way[priority as usize] += 1;
         Some((namespace, priority, write))
     }
 
-    /// Which writes may go now, those that are to go first before the others.
-    fn order(&self) -> &'static [Priority] {
-        use Priority::{First, Journaled, Later};
-        if self.unawaited >= self.unawaited_limit {
-            return &[First];
-        }
-        match (self.first_in_a_row < IN_A_ROW, self.journaled_in_a_row < IN_A_ROW) {
-            (true, true) => &[First, Journaled, Later],
-            (true, false) => &[First, Later, Journaled],
-            (false, true) => &[Journaled, Later, First],
-            (false, false) => &[Later, Journaled, First],
+    /// Which writes may go now, those that are to go first before the others: by priority, but those of which many went in a row come
+    /// after the lower ones.
+    fn order(&self, now: Instant) -> Vec<Priority> {
+        let may_go = Priority::ALL.into_iter().filter(|priority| self.may_go(*priority, now));
+        let (mut order, many): (Vec<_>, Vec<_>) =
+            may_go.partition(|priority| self.in_a_row[*priority as usize] < IN_A_ROW);
+        order.extend(many.into_iter().rev());
+        order
+    }
+
+    /// Whether no more than may be of a priority are under way.
+    fn may_go(&self, priority: Priority, now: Instant) -> bool {
+        let [_, unawaited @ ..] = self.under_way;
+        let is_let = unawaited.iter().sum::<usize>() < self.unawaited_limit;
+        match priority {
+            Priority::First => true,
+            Priority::Journaled | Priority::Later => is_let,
+            Priority::Last => {
+                let is_beside = self.first_asked.is_some_and(|at| now.saturating_duration_since(at) < RECENTLY);
+                is_let && self.under_way[priority as usize] < if is_beside { LAST_BESIDE } else { MOST_LAST }
+            }
         }
     }
 
     /// Takes in that a write is over.
     fn end(&mut self, turn: &Turn) {
-        self.under_way -= 1;
-        self.unawaited -= usize::from(turn.priority != Priority::First);
-        self.turns(turn.priority).done(&turn.namespace);
+        self.under_way[turn.priority as usize] -= 1;
+        self.turns[turn.priority as usize].done(&turn.namespace);
     }
 }
 
@@ -253,6 +253,35 @@ mod tests {
     }
 
     #[test]
+    fn of_those_that_go_last_few_go_beside_writes_that_somebody_waits_for_and_more_when_there_are_none() {
+        use Priority::{First, Last, Later};
+        let start = Instant::now();
+        // What is asked for before, and at which second it is looked at; and how many of the last go.
+        let cases = [
+            (None, 0, MOST_LAST),
+            (Some(First), 0, LAST_BESIDE),
+            (Some(First), 1, LAST_BESIDE),
+            (Some(First), 2, MOST_LAST),
+            (Some(Later), 0, MOST_LAST),
+        ];
+        for (before, second, expected) in cases {
+            let mut state = State::default();
+            if let Some(priority) = before {
+                state.push("a", priority, "other", start);
+            }
+            for _ in 0..2 * MOST {
+                state.push("a", Last, "last", start);
+            }
+            let mut gone = drain(&mut state, start + Duration::from_secs(second));
+            gone.retain(|write| *write == "last");
+            assert_eq!(gone.len(), expected, "{before:?} {second}");
+            // All others go whenever they come.
+            state.push("a", Later, "later", start);
+            assert_eq!(drain(&mut state, start + Duration::from_secs(second)), ["later"], "{before:?} {second}");
+        }
+    }
+
+    #[test]
     fn a_namespace_has_all_writes_while_it_is_alone_and_a_share_while_others_write_too() {
         // Who asks, at which second, and how many of the first may be under way right after.
         let cases = [
@@ -270,7 +299,7 @@ mod tests {
                 state.writers.note(namespace, now);
             }
             for _ in 0..2 * MOST {
-                state.first.push("a", "write");
+                state.turns[0].push("a", "write");
             }
             assert_eq!(drain(&mut state, now).len(), expected, "{case}");
         }
@@ -287,8 +316,8 @@ mod tests {
         assert!(futures::poll!(&mut waits).is_pending());
         drop(waits);
         drop(held);
-        assert_eq!(writes.0.lock().under_way, 0);
+        assert_eq!(writes.0.lock().under_way, [0; 4]);
         drop(writes.turn("b", Priority::Later).await);
-        assert_eq!(writes.0.lock().under_way, 0);
+        assert_eq!(writes.0.lock().under_way, [0; 4]);
     }
 }
