@@ -22,6 +22,7 @@ pub mod rest;
 mod secrets;
 mod server;
 mod source_tokens;
+pub mod traces;
 mod turns;
 mod wording;
 

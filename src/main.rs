@@ -15,6 +15,7 @@ use oncall_webhooks::{
     },
     config::{ApiConfig, ControllerConfig, Log},
     controller, logs, rest,
+    traces::traced,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -152,11 +153,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Openapi => cli::generated::openapi()?,
         Command::Controller { config, log } => {
             logs::begin(&log)?;
-            block_on(async { controller::run(*config, stop()?).await })?;
+            block_on(traced("controller", async { controller::run(*config, stop()?).await }))?;
         }
         Command::Api { config, log } => {
             logs::begin(&log)?;
-            block_on(async { rest::run(*config, stop()?).await })?;
+            block_on(traced("api", async { rest::run(*config, stop()?).await }))?;
         }
     }
     Ok(ExitCode::SUCCESS)

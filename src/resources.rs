@@ -73,6 +73,9 @@ pub const REDELIVER_ANNOTATION: &str = "oncall.dev/redeliver";
 /// Annotation of an AlertGroupEvent that the intake made of an alert on which a template of the Integration failed: the generation of the
 /// Integration, a blank, and what failed.
 pub const TEMPLATE_FAULT_ANNOTATION: &str = "oncall.dev/template-fault";
+/// Annotation of an AlertGroupEvent: the span that made it, as the header `traceparent` of W3C Trace Context has it. Without traces it
+/// is ignored, as is what is none.
+pub const TRACEPARENT_ANNOTATION: &str = "oncall.dev/traceparent";
 
 /// Kubernetes' label of the program that made an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";

@@ -41,6 +41,7 @@ use crate::{
     rendering::RenderingPool,
     resources::{AlertGroupEvent, AlertGroupEventSpec, LastRun, Webhook, WebhookResponseStatus, cut_record},
     secrets::Secrets,
+    traces::EventSpans,
 };
 
 /// How long to wait before an event that can't be read is read again.
@@ -75,6 +76,7 @@ pub(crate) struct Deliverer {
     rendering: RenderingPool,
     default_timeout: Duration,
     ran: mpsc::UnboundedSender<ObjectRef<Webhook>>,
+    spans: EventSpans,
 }
 
 /// The parts of a [`Deliverer`].
@@ -167,6 +169,7 @@ impl Deliverer {
             rendering,
             default_timeout,
             ran,
+            spans: EventSpans::new(),
         };
         (Arc::new(deliverer), webhooks)
     }
@@ -197,14 +200,21 @@ impl Deliverer {
         self.alerts.keep(event, spec)
     }
 
-    /// Forgets the data of an event.
+    /// Forgets the data of an event, of which nothing more is to be sent for now.
     pub(crate) fn forget(&self, event: &EventKey) {
         self.payloads.remove(&event.uid);
+        self.spans.end(event);
+    }
+
+    /// The spans of what is worked for.
+    pub(crate) fn spans(&self) -> &EventSpans {
+        &self.spans
     }
 
     /// Begins nothing more.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
+        self.spans.end_all();
     }
 
     /// Resolves when nothing more is to be begun.
@@ -324,7 +334,8 @@ impl Deliverer {
                 origin: String::new(),
                 webhook: Arc::clone(webhook),
             })),
-            Preparation::Send(request, record) => match self.request(delivery, webhook, &request, record).await {
+            Preparation::Send(mut request, record) => match self.request(delivery, webhook, &mut request, record).await
+            {
                 Some(answer) => Sent::Answered(Box::new(answer)),
                 None => Sent::Over(Next::Leave),
             },
@@ -385,7 +396,7 @@ impl Deliverer {
         &self,
         delivery: &Delivery,
         webhook: &Arc<WatchedWebhook>,
-        request: &request::PreparedRequest,
+        request: &mut request::PreparedRequest,
         record: ResponseRecord,
     ) -> Option<Answer> {
         if !self.may_send().await {
@@ -400,10 +411,11 @@ impl Deliverer {
         &self,
         delivery: &Delivery,
         webhook: &WatchedWebhook,
-        request: &request::PreparedRequest,
+        request: &mut request::PreparedRequest,
         record: ResponseRecord,
     ) -> Option<(WebhookResponseStatus, AttemptVerdict)> {
         let (webhook, series) = (&webhook.webhook, &webhook.series);
+        let span = self.spans.begin_attempt(delivery, request);
         let requester = Requester { namespace: &delivery.event.namespace, webhook: &webhook.name };
         let timeout = webhook.timeout.unwrap_or(self.default_timeout);
         loop {
@@ -412,8 +424,9 @@ impl Deliverer {
             if outcome != Outcome::Withheld {
                 let took = started.elapsed();
                 count(series, delivery, code, took);
+                let trace_id = span.and_then(|span| span.end(&outcome, code));
                 let status = WebhookResponseStatus::attempted(record, &outcome, &request.secrets, time, took);
-                return Some((status, retry::judge(&outcome)));
+                return Some((status.traced(trace_id), retry::judge(&outcome)));
             }
             if !self.may_send().await {
                 return None;

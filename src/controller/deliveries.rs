@@ -351,6 +351,7 @@ impl Deliveries {
         self.note_template_fault(event);
         let mut seen = seen(event);
         if self.lifecycle.lock().needs_data(&seen, is_read) {
+            self.deliverer.spans().begin(&seen.key, event);
             if seen.request.is_some() {
                 seen.weight = estimated_weight(self.deliverer.keep_alert(&seen.key, &event.spec));
                 return Some(seen);
@@ -413,14 +414,15 @@ impl Deliveries {
         };
         let group = folded.as_ref().and_then(|folded| folded.name.clone());
         let is_first = delivery.history.count == 0 && delivery.redeliver.is_none();
-        let (span, attempts) = (span_of(&delivery), delivery.history.count);
+        let trace_id = self.deliverer.spans().trace_id(&delivery.event);
+        let (span, attempts) = (span_of(&delivery, trace_id.as_deref()), delivery.history.count);
         let next =
             self.send_and_record(&mut delivery, webhook.as_ref(), folded, created.filter(|_| is_first), &mut permit);
         let next = next.instrument(span).await;
         if let (Next::End(summary), Some(webhook)) = (&next, &webhook) {
             // A template or a Secret may have failed before this attempt, and not before an earlier one.
             let last = delivery.history.last().last().filter(|_| delivery.history.count > attempts);
-            ended::tell(&delivery, webhook, summary, last);
+            ended::tell(&delivery, webhook, summary, last, trace_id.as_deref());
             self.note_failure(&delivery, Some(webhook), summary, group);
         }
         self.handle(Input::AttemptEnded(delivery, permit, next));
@@ -457,7 +459,8 @@ impl Deliveries {
             webhook.series.gave_up();
             // Those of before somebody asked for it again came to another end.
             let last = delivery.history.last().last().filter(|_| delivery.history.round.is_some());
-            ended::tell(&delivery, webhook, &summary, last);
+            let trace_id = self.deliverer.spans().trace_id(&delivery.event);
+            ended::tell(&delivery, webhook, &summary, last, trace_id.as_deref());
         }
         let group = self.lifecycle.lock().folded(&delivery.event.uid).and_then(|folded| folded.name);
         self.note_failure(&delivery, webhook.as_deref(), &summary, group);
@@ -513,6 +516,7 @@ impl Deliveries {
         };
         let seen = found.map(|event| {
             let seen = seen(&event);
+            self.deliverer.spans().begin(&seen.key, &event);
             let data = match seen.request {
                 Some(_) => self.deliverer.keep_alert(&seen.key, &event.spec),
                 None => event.spec.data().map_or(0, |data| data.size()),
@@ -707,8 +711,8 @@ impl Index for EventIndex {
     }
 }
 
-/// What all lines of one attempt have in common.
-fn span_of(delivery: &Delivery) -> Span {
+/// What all lines of one attempt have in common. `trace_id` is that of its trace, if it has one.
+fn span_of(delivery: &Delivery, trace_id: Option<&str>) -> Span {
     tracing::info_span!(
         "delivery",
         namespace = &*delivery.event.namespace,
@@ -716,6 +720,7 @@ fn span_of(delivery: &Delivery) -> Span {
         event = delivery.event.name,
         alert_group = &*delivery.facts.alert_group_id,
         attempt = delivery.history.count + 1,
+        trace_id,
     )
 }
 

@@ -3,8 +3,15 @@
 use super::catalog::WatchedWebhook;
 use crate::core::delivery::{Attempt, Delivery, DeliverySummary, ResponsePhase};
 
-/// Tells that a delivery has ended so. `last` is the attempt by which it did; None if nothing was sent that came to this end.
-pub(super) fn tell(delivery: &Delivery, webhook: &WatchedWebhook, summary: &DeliverySummary, last: Option<&Attempt>) {
+/// Tells that a delivery has ended so. `last` is the attempt by which it did; None if nothing was sent that came to this end. `trace_id` is
+/// that of its trace, if it has one.
+pub(super) fn tell(
+    delivery: &Delivery,
+    webhook: &WatchedWebhook,
+    summary: &DeliverySummary,
+    last: Option<&Attempt>,
+    trace_id: Option<&str>,
+) {
     webhook.series.ended(summary.outcome);
     if summary.outcome != ResponsePhase::Failed {
         return;
@@ -19,6 +26,7 @@ pub(super) fn tell(delivery: &Delivery, webhook: &WatchedWebhook, summary: &Deli
         status = summary.status_code,
         reason = reason(last),
         response = summary.response,
+        trace_id,
         "a delivery failed for good"
     );
 }

@@ -33,7 +33,7 @@ pub(crate) enum IntakeOutcome {
 }
 
 impl IntakeOutcome {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Taken => "taken",
             Self::UnknownToken => "unknown_token",

@@ -141,6 +141,11 @@ pub struct WebhookResponseStatus {
     /// What counts against the webhook's `retry`. Not there where the first attempt was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round: Option<Round>,
+    /// Id of the OpenTelemetry trace that has the last attempt, as W3C Trace Context has it. Only where traces are on, and this one was
+    /// sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub trace_id: Option<String>,
     /// The value of the annotation `oncall.dev/redeliver` for which it was last sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262144))]
@@ -258,6 +263,12 @@ impl WebhookResponseStatus {
         Self { redelivered: value.map(str::to_owned), ..self }
     }
 
+    /// Sets the id of the trace that the attempt is in.
+    #[must_use]
+    pub fn traced(self, trace_id: Option<String>) -> Self {
+        Self { trace_id, ..self }
+    }
+
     /// Sets the time of another attempt.
     #[must_use]
     pub fn until(self, next: Timestamp) -> Self {
@@ -300,7 +311,7 @@ impl WebhookResponseStatus {
 }
 
 /// The fields that an earlier status may have had and a later one may lack.
-const PATCHED: [&str; 10] = [
+const PATCHED: [&str; 11] = [
     "url",
     "requestTrigger",
     "requestHeaders",
@@ -310,6 +321,7 @@ const PATCHED: [&str; 10] = [
     "eventData",
     "nextAttemptTime",
     "round",
+    "traceId",
     "attempts",
 ];
 

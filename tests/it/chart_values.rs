@@ -115,6 +115,7 @@ fn the_schema_names_the_members_of_every_object_that_is_the_charts_own() {
         "podDisruptionBudget",
         "rbac",
         "tests",
+        "tracing",
     ];
     for part in parts {
         assert_eq!(names(&schema["properties"][part]["properties"]), names(&values[part]), "{part}");
@@ -358,6 +359,40 @@ async fn a_new_revision_takes_no_replica_away_before_another_is_ready_nor_while_
     }
 }
 
+/// The variables of OpenTelemetry that each container has.
+fn variables_of_traces(rendered: &[Value]) -> Vec<Vec<Value>> {
+    let deployments = rendered.iter().filter(|object| object["kind"] == "Deployment");
+    let containers = deployments.map(|deployment| &deployment["spec"]["template"]["spec"]["containers"][0]);
+    let of_traces = |variable: &&Value| variable["name"].as_str().is_some_and(|name| name.starts_with("OTEL_"));
+    containers
+        .map(|container| container["env"].as_array().into_iter().flatten().filter(of_traces).cloned().collect())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_programs_send_traces_to_one_collector_where_one_is_named_and_nowhere_else() {
+    let secret = "tracing.headersSecret.name=collector,tracing.headersSecret.key=headers";
+    let collector = "tracing.endpoint=http://collector:4318,tracing.samplingRatio=0.25";
+    let attribute = "tracing.resourceAttributes.tier=1";
+    let args: [&[&str]; 3] = [
+        &[],
+        &["--set", secret, "--set-string", attribute],
+        &["--set", secret, "--set-string", attribute, "--set", collector],
+    ];
+    let render_all = move || args.map(|args| variables_of_traces(&render(args).expect("render the chart")));
+    let [none, without_endpoint, on] = tokio::task::spawn_blocking(render_all).await.expect("join");
+    assert_eq!((none, without_endpoint), (vec![vec![]; 2], vec![vec![]; 2]));
+    let expected = json!([
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"},
+        {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": {"secretKeyRef": {"name": "collector", "key": "headers"}}},
+        {"name": "OTEL_TRACES_SAMPLER", "value": "parentbased_traceidratio"},
+        {"name": "OTEL_TRACES_SAMPLER_ARG", "value": "0.25"},
+        {"name": "OTEL_RESOURCE_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "k8s.namespace.name=default,k8s.pod.name=$(OTEL_RESOURCE_POD_NAME),tier=1"},
+    ]);
+    assert_eq!(json!(on), json!([expected, expected]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_work_is_refused_before_it_is_installed() {
     let cases = [
@@ -380,6 +415,9 @@ async fn what_can_not_work_is_refused_before_it_is_installed() {
         ("securityContext.capability.drop={ALL}", "capability"),
         ("networkPolicy.apiFrom[0].namespace=x", "namespace"),
         ("replicaCount=2", "replicaCount"),
+        ("tracing.endpoint=collector:4318", "endpoint"),
+        ("tracing.samplingRatio=2", "samplingRatio"),
+        ("tracing.headersSecret.name=collector", "headersSecret"),
     ];
     let work = move || cases.map(|(values, said)| (values, said, render(&["--set", values])));
     for (values, said, rendered) in tokio::task::spawn_blocking(work).await.expect("join") {

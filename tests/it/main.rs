@@ -39,4 +39,5 @@ mod schema;
 mod secrets;
 mod status;
 mod tls;
+mod traces;
 mod window;

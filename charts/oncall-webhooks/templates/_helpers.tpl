@@ -187,6 +187,33 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* The variables of traces, as OpenTelemetry has them; nothing where nothing is traced. */}}
+{{- define "oncall-webhooks.tracingEnv" -}}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- with .headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .name | quote }}
+      key: {{ .key | quote }}
+{{- end }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .samplingRatio | quote }}
+- name: OTEL_RESOURCE_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: "k8s.namespace.name={{ $.Release.Namespace }},k8s.pod.name=$(OTEL_RESOURCE_POD_NAME){{ range $name, $value := .resourceAttributes }},{{ $name }}={{ $value }}{{ end }}"
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The Secret of the API's certificate; nothing where it speaks http. */}}
 {{- define "oncall-webhooks.apiTlsSecret" -}}
 {{- with .Values.api.tls }}
@@ -261,6 +288,9 @@ args:
 env:
 - name: RUST_LOG
   value: {{ .logLevel | quote }}
+{{- with include "oncall-webhooks.tracingEnv" $ | trim }}
+{{ . }}
+{{- end }}
 {{- with .extraEnv }}
 {{ toYaml . }}
 {{- end }}

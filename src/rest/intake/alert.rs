@@ -16,7 +16,7 @@ use crate::{
     },
     resources::{
         Alert, AlertGroupEvent, AlertGroupEventSpec, INTEGRATION_LABEL, IntegrationRef, TEMPLATE_FAULT_ANNOTATION,
-        label_value,
+        TRACEPARENT_ANNOTATION, label_value,
     },
     rest::body::values_in,
 };
@@ -57,11 +57,16 @@ impl Encoding {
     }
 }
 
-/// Makes the events for a body. May take seconds: templates are rendered.
+/// Makes the events for a body, which name the span `traceparent` if it is given. May take seconds: templates are rendered.
 ///
 /// # Errors
 /// The body is none that an alert can be made of, or has more than [`MOST_VALUES`].
-pub(super) fn new_events(source: &Source, encoding: &Encoding, body: &[u8]) -> Result<NewEvents, Refusal> {
+pub(super) fn new_events(
+    source: &Source,
+    encoding: &Encoding,
+    body: &[u8],
+    traceparent: Option<String>,
+) -> Result<NewEvents, Refusal> {
     let body = match &encoding.charset {
         Some(charset) if !body.is_empty() => charset::to_utf8(body, charset).map_err(|error| not_json(&error))?,
         _ => Cow::Borrowed(body),
@@ -88,9 +93,12 @@ pub(super) fn new_events(source: &Source, encoding: &Encoding, body: &[u8]) -> R
         AlertAction::Firing | AlertAction::Resolve | AlertAction::Heartbeat => vec![alert],
     };
     let fault = faults.first().and_then(|fault| Some(fault_annotation(source.generation?, fault)));
+    let span = traceparent.map(|text| (TRACEPARENT_ANNOTATION.to_owned(), text));
+    let annotations: BTreeMap<_, _> = fault.into_iter().chain(span).collect();
+    let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
     let manifests = alerts.into_iter().map(|alert| {
         let mut event = event_of(&source.name.name, alert);
-        event.metadata.annotations.clone_from(&fault);
+        event.metadata.annotations.clone_from(&annotations);
         to_raw_value(&event)
     });
     let manifests = manifests.collect::<Result<_, _>>().map_err(|error| not_json(&error.to_string()))?;
@@ -98,10 +106,10 @@ pub(super) fn new_events(source: &Source, encoding: &Encoding, body: &[u8]) -> R
 }
 
 /// Tells the operator of a template that failed, which tells it in the Integration's status.
-fn fault_annotation(generation: i64, fault: &TemplateFault) -> BTreeMap<String, String> {
+fn fault_annotation(generation: i64, fault: &TemplateFault) -> (String, String) {
     let TemplateFault { field, line, message, column: _ } = fault;
     let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-    BTreeMap::from([(TEMPLATE_FAULT_ANNOTATION.to_owned(), format!("{generation} spec.{field}{line}: {message}"))])
+    (TEMPLATE_FAULT_ANNOTATION.to_owned(), format!("{generation} spec.{field}{line}: {message}"))
 }
 
 /// The manifest of the event of a heartbeat.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State, rejection::PathRejection},
+    extract::{MatchedPath, Path, Request, State, rejection::PathRejection},
     http::{Method, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -37,6 +37,7 @@ use crate::{
         state::{ApiState, ended_early, panicked, run_within},
     },
     server::{Peer, Waiting},
+    traces::IntakeSpan,
 };
 
 /// Bound on a write, its wait for a turn included. Whoever sent the alert sends it again.
@@ -119,17 +120,22 @@ async fn answer(
     };
     // From here on the Integration's own limits hold.
     parts.extensions.remove::<Waiting>();
+    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    let span = (kind == Kind::Alert).then(|| IntakeSpan::begin(&parts, route, &source.name));
     let taken = match kind {
         _ if address.integration_type != source.integration_type.as_str() => {
             Err(Refusal::wrong_type(address.integration_type, source.integration_type).into())
         }
         _ if source.is_suspended => Err(Declined::Suspended),
-        Kind::Alert => take_alert(api, &source, &parts, body).await,
+        Kind::Alert => take_alert(api, &source, &parts, body, span.as_ref().and_then(IntakeSpan::traceparent)).await,
         Kind::Heartbeat => take_heartbeat(api, &source, &parts.method).await,
     };
     let outcome = taken.as_ref().map_or_else(Declined::outcome, |_| IntakeOutcome::Taken);
     api.intake.metrics.count(Some(source.integration_type.as_str()), outcome);
     let mut response = taken.unwrap_or_else(IntoResponse::into_response);
+    if let Some(span) = span {
+        span.end(response.status().as_u16(), outcome.as_str());
+    }
     let namespace = Arc::clone(&source.name.namespace);
     let (name, username) = (format!("Integration {}", source.name), source.name.name.to_string());
     response.extensions_mut().insert(CalledBy(Caller { namespace, name, username }));
@@ -163,19 +169,20 @@ fn find(
     }
 }
 
-/// Takes an alert for an Integration: returns when the API server has it.
+/// Takes an alert for an Integration: returns when the API server has it. Its events name the span `traceparent`, if it is given.
 async fn take_alert(
     api: &Arc<ApiState>,
     source: &Arc<Source>,
     parts: &Parts,
     body: Body,
+    traceparent: Option<String>,
 ) -> Result<Response, Declined> {
     let encoding = Encoding::of(&parts.headers)?;
     let namespace = &source.name.namespace;
     let in_flight = api.intake.admission.admit(source).await?;
     let (bytes, memory) = body::read(&api.bodies, namespace, body).await.map_err(later_if_unavailable)?;
     let source = whole(&api.intake.objects, source).await?;
-    let NewEvents { action, manifests } = render(api, &source, encoding, bytes).await?;
+    let NewEvents { action, manifests } = render(api, &source, encoding, (bytes, traceparent)).await?;
     let open = api.intake.sources.open_alert_groups(namespace);
     // What resolves alert groups makes them fewer.
     if action != AlertAction::Resolve && open > api.intake.admission.open_alert_groups {
@@ -235,14 +242,14 @@ async fn render(
     api: &ApiState,
     source: &Arc<Source>,
     encoding: Encoding,
-    body: Vec<u8>,
+    (body, traceparent): (Vec<u8>, Option<String>),
 ) -> Result<NewEvents, Declined> {
     let is_cheap = source.is_cheap(body.len());
     let namespace = Arc::clone(&source.name.namespace);
     let source = Arc::clone(source);
     let work = move || {
         let began = Instant::now();
-        let events = new_events(&source, &encoding, &body);
+        let events = new_events(&source, &encoding, &body, traceparent);
         source.note(body.len(), began);
         events
     };

@@ -15,7 +15,7 @@ fn mk_source(type_: &str, templates: &Value) -> Source {
 /// The manifests for a body, or the status and body of the refusal.
 fn made(source: &Source, content_type: &str, body: &[u8]) -> Result<Vec<Value>, (u16, String)> {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-    let made = Encoding::of(&headers).and_then(|encoding| new_events(source, &encoding, body));
+    let made = Encoding::of(&headers).and_then(|encoding| new_events(source, &encoding, body, None));
     let manifests = made.map(|made| made.manifests).map_err(|refusal| (refusal.status, refusal.body))?;
     Ok(manifests.iter().map(|manifest| serde_json::from_str(manifest.get()).unwrap()).collect())
 }
@@ -106,4 +106,29 @@ fn names_begin_with_as_much_of_the_integrations_as_the_api_server_keeps() {
     for (integration, expected) in cases {
         assert_eq!(beginning(&integration), expected, "{integration}");
     }
+}
+
+#[test]
+fn each_event_of_an_alert_names_the_span_that_it_came_in_by_beside_what_else_it_is_annotated_with() {
+    let templates = json!({"groupingId": "{{ payload.id }}", "acknowledgeCondition": "{{ payload.ack }}", "title": "{{ payload.t + 1 }}"});
+    let source = mk_source("webhook", &templates);
+    let span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let encoding = Encoding::of(&HeaderMap::new()).unwrap();
+    let body = br#"{"id": 1, "t": "T", "ack": "1"}"#;
+    let annotations = |traceparent: Option<&str>| {
+        let made = new_events(&source, &encoding, body, traceparent.map(str::to_owned)).unwrap();
+        let manifests = made.manifests.iter().map(|made| serde_json::from_str::<Value>(made.get()).unwrap());
+        manifests.map(|manifest| manifest["metadata"]["annotations"].clone()).collect::<Vec<_>>()
+    };
+    let without = annotations(None);
+    assert_eq!(without.len(), 2);
+    let with: Vec<Value> = without
+        .into_iter()
+        .map(|mut annotations| {
+            assert!(annotations[TEMPLATE_FAULT_ANNOTATION].is_string(), "{annotations}");
+            annotations[TRACEPARENT_ANNOTATION] = json!(span);
+            annotations
+        })
+        .collect();
+    assert_eq!(annotations(Some(span)), with);
 }
