@@ -374,12 +374,12 @@ async fn both_programs_send_traces_to_one_collector_where_one_is_named_and_nowhe
     let secret = "tracing.headersSecret.name=collector,tracing.headersSecret.key=headers";
     let collector = "tracing.endpoint=http://collector:4318,tracing.samplingRatio=0.25";
     let attribute = "tracing.resourceAttributes.tier=1";
-    let args: [&[&str]; 3] = [
-        &[],
-        &["--set", secret, "--set-string", attribute],
-        &["--set", secret, "--set-string", attribute, "--set", collector],
+    let args = [
+        Vec::new(),
+        vec!["--set", secret, "--set-string", attribute],
+        vec!["--set", secret, "--set-string", attribute, "--set", collector],
     ];
-    let render_all = move || args.map(|args| variables_of_traces(&render(args).expect("render the chart")));
+    let render_all = move || args.map(|args| variables_of_traces(&render(&args).expect("render the chart")));
     let [none, without_endpoint, on] = tokio::task::spawn_blocking(render_all).await.expect("join");
     assert_eq!((none, without_endpoint), (vec![vec![]; 2], vec![vec![]; 2]));
     let expected = json!([

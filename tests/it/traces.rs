@@ -153,13 +153,13 @@ async fn an_alert_is_one_trace_from_its_sender_to_its_receivers() {
     let token = made(&world, "source", "webhook", json!({"templates": {"groupingId": "{{ payload.id }}"}})).await;
     let url = format!("{}{}", api.url(), path("webhook", &token));
     let http = Client::builder().no_proxy().build().expect("make a client");
-    let sends = async |id: &str, traceparent: &str| {
+    let sends = async |id: &str, traceparent: String| {
         let request = http.post(&url).header("traceparent", traceparent).body(json!({"id": id}).to_string());
         request.send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
     };
 
     let (trace, sender) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-    eventually("the alert is taken", || sends("1", &format!("00-{trace}-{sender}-01"))).await;
+    eventually("the alert is taken", || sends("1", format!("00-{trace}-{sender}-01"))).await;
     let [tickets, owns] =
         ["tickets", "own"].map(|webhook| world.response_that(webhook, |status| status.status_code.is_some()));
     assert_eq!((tickets.await.trace_id.as_deref(), owns.await.trace_id.as_deref()), (Some(trace), Some(trace)));
@@ -178,7 +178,7 @@ async fn an_alert_is_one_trace_from_its_sender_to_its_receivers() {
 
     // The sender of another one wants no traces.
     let dropped = "00000000000000000000000000000d0d";
-    assert!(sends("2", &format!("00-{dropped}-{sender}-00")).await.is_some());
+    assert!(sends("2", format!("00-{dropped}-{sender}-00")).await.is_some());
     let received = world.receiver.wait_for(4, LIMIT).await.expect("requests arrive");
     let passed_on: Vec<&str> = received[2..].iter().filter_map(|request| request.header("traceparent")).collect();
     let is_dropped = |text: &&&str| text.starts_with(&format!("00-{dropped}-")) && text.ends_with("-00");
