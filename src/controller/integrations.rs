@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     core::{
-        alert_groups::{Heard, IntegrationFacts},
+        alert_groups::{Heard, IntegrationFacts, inherited_labels},
         judgement,
         lifecycle::Input,
         webhook::SecretKey,
@@ -244,6 +244,7 @@ impl Index for IntegrationIndex {
         self.tokens.refer(&name, token).iter().for_each(|name| self.integrations.review(name));
         let facts = IntegrationFacts {
             id: Arc::from(integration.id()),
+            labels: spec.labels.as_ref().map(inherited_labels).unwrap_or_default(),
             escalation: integration.escalation(),
             // What is refused is not missing.
             heartbeat: spec

@@ -107,6 +107,10 @@ pub struct AlertGroupStatus {
     #[serde(default)]
     #[schemars(length(max = 10000))]
     pub title: String,
+    /// Its labels: those that its Integration had when it was opened, the first 15 by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::inherited_labels")]
+    pub labels: BTreeMap<String, String>,
     /// How many alerts it has.
     #[serde(default)]
     pub alerts_count: u32,
@@ -219,13 +223,15 @@ const PATCHED: [&str; 7] =
     ["by", "acknowledged", "resolved", "silenced", "silencedUntil", "escalation", "silenceTimer"];
 
 impl AlertGroupStatus {
-    /// Makes a merge patch that removes the fields of an earlier status that this one lacks. The payloads stay.
+    /// Makes a merge patch that removes the fields of an earlier status that this one lacks. The payloads stay, and the labels, which are
+    /// those of its creation.
     ///
     /// # Errors
     /// Never: a value that JSON can't express.
     pub fn replacing(&self) -> Result<Value, serde_json::Error> {
         let mut patch = serde_json::to_value(self)?;
         if let Value::Object(fields) = &mut patch {
+            fields.remove("labels");
             for field in PATCHED {
                 fields.entry(field).or_insert(Value::Null);
             }
@@ -261,6 +267,7 @@ impl From<&core::AlertGroup> for AlertGroupStatus {
             id: group.id.to_string(),
             state,
             title: group.title.to_string(),
+            labels: (*group.labels).clone(),
             alerts_count: group.alerts_count,
             by: last.map(|act| act.by.as_ref().unwrap_or(&group.integration).to_string()),
             created_at: Some(group.created_at()),
@@ -341,6 +348,7 @@ impl AlertGroup {
             id: text(&status.id),
             integration: text(&self.spec.integration_ref.name),
             integration_id: text(self.spec.integration_ref.id.as_deref().unwrap_or_default()),
+            labels: Arc::new(status.labels.clone()),
             grouping_id: text(&self.spec.grouping_id),
             title: text(&status.title),
             alerts_count: status.alerts_count,

@@ -106,7 +106,8 @@ pub struct IntegrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub team: Option<String>,
-    /// Labels that templates see as `integration.labels`.
+    /// Labels that templates see as `integration.labels`. An alert group has those of its opening, the first 15 by key, which they see as
+    /// `alert_group.labels`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::labels")]
     pub labels: Option<BTreeMap<String, String>>,

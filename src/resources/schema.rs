@@ -12,6 +12,15 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The schema of the labels of an alert group.
+pub(super) fn inherited_labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 15,
+        "additionalProperties": {"type": "string", "maxLength": 200},
+    })
+}
+
 /// The schema of any JSON value.
 pub(super) fn any_json(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"nullable": true, "x-kubernetes-preserve-unknown-fields": true})

@@ -22,6 +22,15 @@ async fn integration(world: &World, name: &str, spec: Value) -> Integration {
     world.api().create(&PostParams::default(), &Integration::new(name, spec)).await.expect("create Integration")
 }
 
+/// Waits until the operator has seen an Integration.
+async fn seen_integration(world: &World, name: &str) {
+    world
+        .object_that("it is seen", name, |integration: Option<&Integration>| {
+            integration?.status.as_ref()?.id.as_ref().map(|_| ())
+        })
+        .await;
+}
+
 /// Creates an event with this spec.
 async fn event(world: &World, name: &str, spec: Value) -> AlertGroupEvent {
     let spec: AlertGroupEventSpec = serde_json::from_value(spec).expect("an event's spec");
@@ -109,6 +118,7 @@ async fn alerts_and_people_change_an_alert_group_and_its_webhooks_see_it_as_it_w
     let spec =
         json!({"id": "CAAAAAAAAAAAA", "name": "Prometheus", "type": "alertmanager", "team": "SRE", "labels": labels});
     integration(&world, "prometheus", spec).await;
+    seen_integration(&world, "prometheus").await;
     world.seen_webhook("created", "alert group created", json!({"integrationFilter": ["CAAAAAAAAAAAA"]})).await;
     world.seen_webhook("changed", "status change", json!({})).await;
     let alert = async |name: &str, action: &str, payload: Value| {
@@ -141,8 +151,8 @@ async fn alerts_and_people_change_an_alert_group_and_its_webhooks_see_it_as_it_w
 
     let status = group_that(&world, &group, |status| status.resolved.is_some()).await;
     assert_eq!(
-        (status.alerts_count, status.by.as_deref(), json!(status.state)),
-        (3, Some("prometheus"), json!("resolved"))
+        (status.alerts_count, status.by.as_deref(), json!(status.state), json!(status.labels)),
+        (3, Some("prometheus"), json!("resolved"), labels.clone())
     );
     let id = status.id;
     let requests = world.arrived(3).await;
@@ -158,7 +168,7 @@ async fn alerts_and_people_change_an_alert_group_and_its_webhooks_see_it_as_it_w
         "alert_group": {
             "id": id, "integration_id": "CAAAAAAAAAAAA", "team_id": "SRE", "route_id": null, "alerts_count": 3,
             "state": "resolved", "created_at": "time", "resolved_at": "time", "resolved_by": null, "acknowledged_at": "time",
-            "acknowledged_by": "admin", "labels": {}, "title": "Disk full",
+            "acknowledged_by": "admin", "labels": labels, "title": "Disk full",
             "permalinks": {"slack": null, "telegram": null, "web": null}, "silenced_at": null, "last_alert": last,
         },
         "alert_group_id": id,

@@ -27,7 +27,10 @@ use jiff::Timestamp;
 use self::heartbeats::Heartbeats;
 pub use self::{
     fold::{AlertReport, ChangeRequest, FoldRequest, Folded, Until, Verdict},
-    group::{Act, AlertGroup, AlertGroupState, Escalation, EventReference, Position, Silence, Transition},
+    group::{
+        Act, AlertGroup, AlertGroupState, Escalation, EventReference, Labels, Position, Silence, Transition,
+        inherited_labels,
+    },
     heartbeats::{Heard, HeartbeatEvent},
     timers::{Timer, TimerKind},
 };
@@ -75,12 +78,21 @@ pub struct AlertGroups {
 pub struct IntegrationFacts {
     /// Its id.
     pub id: Arc<str>,
+    /// The labels of the alert groups that it opens ([`inherited_labels`]).
+    pub labels: Labels,
     /// The steps of the escalation of its alert groups.
     pub escalation: Vec<EscalationStep>,
     /// How long it may receive nothing.
     pub heartbeat: Option<Duration>,
     /// When it last received something, as its status says.
     pub last_received: Option<Timestamp>,
+}
+
+/// What an alert group has of its Integration when it is opened.
+#[derive(Debug)]
+struct Origin {
+    id: Arc<str>,
+    labels: Labels,
 }
 
 /// The alert groups of one namespace.
@@ -92,8 +104,8 @@ struct NamespaceGroups {
     by_key: HashMap<GroupingKey, Vec<Arc<str>>>,
     /// Names of the groups that an event has changed, by its uid.
     by_event: HashMap<Arc<str>, Arc<str>>,
-    /// The ids of the Integrations, by their names.
-    ids: HashMap<Arc<str>, Arc<str>>,
+    /// The Integrations, by name.
+    origins: HashMap<Arc<str>, Origin>,
     /// The steps of escalation, by name of the Integration.
     escalations: HashMap<Arc<str>, Vec<EscalationStep>>,
     /// How many groups are not resolved, by name of the Integration.
@@ -201,7 +213,7 @@ impl NamespaceGroups {
     }
 
     fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.ids.is_empty()
+        self.groups.is_empty() && self.origins.is_empty()
     }
 }
 
@@ -258,7 +270,8 @@ impl AlertGroups {
     pub fn set_integration(&mut self, integration: &NamespacedName, facts: IntegrationFacts, now: Timestamp) {
         self.heartbeats.set(integration, facts.heartbeat, facts.last_received, now);
         let of_namespace = self.namespaces.entry(Arc::clone(&integration.namespace)).or_default();
-        of_namespace.ids.insert(Arc::clone(&integration.name), facts.id);
+        let origin = Origin { id: facts.id, labels: facts.labels };
+        of_namespace.origins.insert(Arc::clone(&integration.name), origin);
         self.set_escalation(integration, facts.escalation);
     }
 
@@ -267,7 +280,7 @@ impl AlertGroups {
         self.heartbeats.remove(integration);
         self.set_escalation(integration, Vec::new());
         let Some(of_namespace) = self.namespaces.get_mut(&integration.namespace) else { return };
-        of_namespace.ids.remove(&integration.name);
+        of_namespace.origins.remove(&integration.name);
         if of_namespace.is_empty() {
             self.namespaces.remove(&integration.namespace);
         }

@@ -123,7 +123,7 @@ impl FoldedSpec<'_> {
                 resolved_by: Some(name(&done.resolved)),
                 acknowledged_at: text(&done.acknowledged),
                 acknowledged_by: Some(name(&done.acknowledged)),
-                labels: Some(Some(BTreeMap::new())),
+                labels: Some(Some((*group.labels).clone())),
                 title: Some(group.title.to_string()),
                 permalinks: None,
                 silenced_at: Some(text(&done.silenced)),

@@ -229,11 +229,13 @@ impl NamespaceGroups {
     fn open(&mut self, event: &EventReference, position: &Position, report: &AlertReport) -> Folded {
         let id = self.new_id(&event.uid);
         let name: Arc<str> = Arc::from(id.to_lowercase());
+        let origin = self.origins.get(&report.integration);
         let mut group = AlertGroup {
             name: Arc::clone(&name),
             id: Arc::from(id),
             integration: Arc::clone(&report.integration),
-            integration_id: Arc::clone(self.ids.get(&report.integration).unwrap_or(&report.integration_id)),
+            integration_id: Arc::clone(origin.map_or(&report.integration_id, |origin| &origin.id)),
+            labels: origin.map(|origin| Arc::clone(&origin.labels)).unwrap_or_default(),
             grouping_id: Arc::clone(&report.grouping_id),
             title: Arc::clone(&report.title),
             alerts_count: 1,

@@ -1,6 +1,6 @@
 //! One alert group.
 
-use std::{cmp::Ordering, sync::Arc, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,23 @@ const TRANSITIONS: usize = 50;
 /// A place among the events of a namespace: later ones are greater.
 pub type Position = (Timestamp, ResourceVersion);
 
-/// About how many bytes an alert group holds beside its texts and transitions, and a transition beside its event.
+/// About how many bytes an alert group holds beside its texts and transitions, a transition beside its event, and a label beside its
+/// texts.
 const GROUP_COST: usize = 1000;
 const TRANSITION_COST: usize = 250;
+const LABEL_COST: usize = 80;
+
+/// How many labels an alert group has at most, as in OnCall (`apps/labels/alert_group_labels.py`).
+const LABELS: usize = 15;
+
+/// Labels, by key.
+pub type Labels = Arc<BTreeMap<String, String>>;
+
+/// The labels that alert groups have of an Integration with these: the first 15, by key.
+pub fn inherited_labels(of_integration: &BTreeMap<String, String>) -> Labels {
+    let inherited = of_integration.iter().take(LABELS);
+    Arc::new(inherited.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
 
 /// How far the clocks of API servers may be apart.
 const SKEW: Duration = Duration::from_secs(60);
@@ -134,6 +148,8 @@ pub struct AlertGroup {
     pub integration: Arc<str>,
     /// Id of that.
     pub integration_id: Arc<str>,
+    /// The labels that its Integration had when it was opened.
+    pub labels: Labels,
     /// What its alerts have in common.
     pub grouping_id: Arc<str>,
     /// Its title.
@@ -193,7 +209,8 @@ impl AlertGroup {
         let texts: usize = texts.iter().map(|text| 2 * text.len()).sum();
         let event = |event: &EventReference| event.name.len() + 2 * event.uid.len();
         let transitions = self.transitions.iter().map(|transition| TRANSITION_COST + event(&transition.event));
-        GROUP_COST + texts + transitions.sum::<usize>()
+        let labels = self.labels.iter().map(|(key, value)| LABEL_COST + key.len() + value.len());
+        GROUP_COST + texts + transitions.sum::<usize>() + labels.sum::<usize>()
     }
 
     /// Whether an alert of that place belonged to it.

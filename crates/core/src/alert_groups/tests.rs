@@ -1,5 +1,7 @@
 //! Tables of what events make of alert groups, and properties of any order of them.
 
+use std::collections::BTreeMap;
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -109,6 +111,7 @@ fn an_alert_group_tells_who_did_what_and_how_many_alerts_it_has() {
         id: Arc::from(id),
         integration: Arc::from("prometheus"),
         integration_id: Arc::from("C1"),
+        labels: Labels::default(),
         grouping_id: Arc::from("a"),
         title: Arc::from("Disk full"),
         alerts_count: 3,
@@ -209,6 +212,29 @@ fn a_name_that_is_taken_is_not_taken_again() {
     let other = setting.open();
     assert_ne!(name, other);
     assert_eq!(*setting.group(&other).id, *id::alert_group_id("uid-1", 1));
+}
+
+#[test]
+fn an_alert_group_has_the_labels_that_its_integration_had_when_it_was_opened() {
+    let labels = |count: usize, value: &str| -> BTreeMap<String, String> {
+        (0..count).map(|number| (format!("{number:02}"), value.to_owned())).collect()
+    };
+    let integration = NamespacedName::new(team(), "prometheus");
+    let mut setting = Setting::default();
+    let unknown = setting.open();
+    let mut last = Verdict::Opened;
+    // How many labels the Integration has, and how many alert groups inherit.
+    for (count, inherited) in [(0, 0), (1, 1), (15, 15), (16, 15), (64, 15)] {
+        setting.alert(AlertAction::Resolve);
+        let facts = IntegrationFacts { labels: inherited_labels(&labels(count, "then")), ..IntegrationFacts::default() };
+        setting.groups.set_integration(&integration, facts, at(0));
+        let name = setting.open();
+        let facts = IntegrationFacts { labels: inherited_labels(&labels(1, "now")), ..IntegrationFacts::default() };
+        setting.groups.set_integration(&integration, facts, at(0));
+        last = setting.alert(AlertAction::Firing);
+        assert_eq!(*setting.group(&name).labels, labels(inherited, "then"), "{count}");
+    }
+    assert_eq!((last, setting.group(&unknown).labels.len()), (Verdict::Joined, 0));
 }
 
 fn escalating(steps: &[(u64, &str)]) -> Setting {
