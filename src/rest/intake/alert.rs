@@ -60,7 +60,7 @@ impl Encoding {
 /// Makes the events for a body, which name the span `traceparent` if it is given. May take seconds: templates are rendered.
 ///
 /// # Errors
-/// The body is none that an alert can be made of, or has more than [`MOST_VALUES`].
+/// The body is none that an alert can be made of, or has more than [`MOST_VALUES`]; or there are no random numbers.
 pub(super) fn new_events(
     source: &Source,
     encoding: &Encoding,
@@ -77,6 +77,10 @@ pub(super) fn new_events(
     let payload = alert_of(source.integration_type, parse(&body)?)?;
     let ReceivedAlert { grouping_id, action, title, faults } = received(source.templates(), &source.values, &payload);
     source.tell_faults(&faults);
+    let grouping_id = match (grouping_id, action) {
+        (None, AlertAction::Acknowledge) => Some(own_grouping_id()?),
+        (grouping_id, _) => grouping_id,
+    };
     let alert = Alert {
         integration_ref: IntegrationRef { name: source.name.name.to_string(), id: Some(source.id.clone()) },
         grouping_id,
@@ -103,6 +107,13 @@ pub(super) fn new_events(
     });
     let manifests = manifests.collect::<Result<_, _>>().map_err(|error| not_json(&error.to_string()))?;
     Ok(NewEvents { action, manifests })
+}
+
+/// The grouping id of an alert that has none and becomes two events: nothing but these has it. OnCall makes up one for each alert without.
+fn own_grouping_id() -> Result<String, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Refusal::detail(503, "There are no random numbers: try again."))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// Tells the operator of a template that failed, which tells it in the Integration's status.

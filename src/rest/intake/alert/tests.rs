@@ -52,6 +52,19 @@ fn a_body_becomes_one_event_and_one_that_acknowledges_two() {
 }
 
 #[test]
+fn an_alert_that_acknowledges_and_is_of_no_others_acknowledges_what_it_opens() {
+    let source =
+        mk_source("webhook", &json!({"groupingId": "{{ payload.id }}", "acknowledgeCondition": "{{ payload.ack }}"}));
+    let grouping_ids = || -> Vec<String> {
+        let made = made(&source, "application/json", br#"{"ack": "1"}"#).unwrap();
+        made.iter().map(|event| event["spec"]["alert"]["groupingId"].as_str().unwrap().to_owned()).collect()
+    };
+    let (one, another) = (grouping_ids(), grouping_ids());
+    assert_eq!((one.len(), &one[0]), (2, &one[1]));
+    assert!(one[0].len() == 32 && one[0] != another[0], "{one:?} {another:?}");
+}
+
+#[test]
 fn a_body_is_json_whatever_its_type_in_the_charset_that_it_names() {
     let source = mk_source("formatted_webhook", &json!({}));
     let json = br#"{"alert_uid": "1", "title": "caf\u00e9"}"#;
