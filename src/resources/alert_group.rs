@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{EventRef, INTEGRATION_LABEL, label_value, schema};
 use crate::core::{
     alert_groups::{
-        self as core, Act, AlertGroupState, Escalation, EventReference, Position, Silence, Transition, Verdict,
+        self as core, Act, AlertGroupState, Done, Escalation, EventReference, Position, Silence, Transition, Verdict,
     },
     version::ResourceVersion,
 };
@@ -250,12 +250,12 @@ impl From<&core::AlertGroup> for AlertGroupStatus {
     /// Without the payloads.
     fn from(group: &core::AlertGroup) -> Self {
         let act = |act: &Act| AlertGroupAct { time: act.at, user: act.by.as_deref().map(str::to_owned) };
-        let state = group.state();
+        let (state, Done { acknowledged, resolved, silenced }) = (group.state(), &group.done);
         let last = match state {
             AlertGroupState::Firing => None,
-            AlertGroupState::Acknowledged => group.acknowledged.as_ref(),
-            AlertGroupState::Silenced => group.silenced.as_ref().map(|silence| &silence.act),
-            AlertGroupState::Resolved => group.resolved.as_ref(),
+            AlertGroupState::Acknowledged => acknowledged.as_ref(),
+            AlertGroupState::Silenced => silenced.as_ref(),
+            AlertGroupState::Resolved => resolved.as_ref(),
         };
         let transition = |transition: &Transition| AlertGroupTransition {
             verdict: transition.verdict,
@@ -272,17 +272,17 @@ impl From<&core::AlertGroup> for AlertGroupStatus {
             by: last.map(|act| act.by.as_ref().unwrap_or(&group.integration).to_string()),
             created_at: Some(group.created_at()),
             open_for_grouping: group.is_open_for_grouping,
-            acknowledged: group.acknowledged.as_ref().map(act),
-            resolved: group.resolved.as_ref().map(act),
-            silenced: group.silenced.as_ref().map(|silence| act(&silence.act)),
-            silenced_until: group.silenced.as_ref().and_then(|silence| silence.until),
+            acknowledged: acknowledged.as_ref().map(act),
+            resolved: resolved.as_ref().map(act),
+            silenced: silenced.as_ref().map(act),
+            silenced_until: group.silence.as_ref().and_then(|silence| silence.until),
             escalation: group.escalation.as_ref().map(|escalation| AlertGroupEscalation {
                 since: escalation.since,
                 step: u32::try_from(escalation.step).unwrap_or(u32::MAX),
                 timer: escalation.timer,
             }),
             timers: group.timers,
-            silence_timer: group.silenced.as_ref().map(|silence| silence.timer),
+            silence_timer: group.silence.as_ref().map(|silence| silence.timer),
             first_payload: None,
             last_payload: None,
             last_alert: Some(folded_event(&group.last_alert, &group.counted)),
@@ -355,13 +355,15 @@ impl AlertGroup {
             counted: last_alert.position(),
             last_alert: last_alert.reference(),
             is_open_for_grouping: status.open_for_grouping,
-            acknowledged: status.acknowledged.as_ref().map(act),
-            resolved: status.resolved.as_ref().map(act),
-            silenced: status.silenced.as_ref().map(|silenced| Silence {
-                act: act(silenced),
-                until: status.silenced_until,
-                timer: status.silence_timer.unwrap_or_default(),
-            }),
+            done: Done {
+                acknowledged: status.acknowledged.as_ref().map(act),
+                resolved: status.resolved.as_ref().map(act),
+                silenced: status.silenced.as_ref().map(act),
+            },
+            silence: status
+                .silenced
+                .as_ref()
+                .map(|_| Silence { until: status.silenced_until, timer: status.silence_timer.unwrap_or_default() }),
             escalation: status.escalation.as_ref().map(|escalation| Escalation {
                 since: escalation.since,
                 step: escalation.step as usize,

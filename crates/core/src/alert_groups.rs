@@ -11,28 +11,36 @@
 //! The states and what leads from one to the other are those of Grafana OnCall (`engine/apps/alerts/models/alert_group.py`), and the
 //! refusals those of its API (`engine/apps/public_api/views/alert_groups.py`).
 
+mod changes;
+mod done;
 mod fold;
 mod group;
 mod heartbeats;
+mod namespace;
+mod request;
 mod timers;
+mod verdict;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
 
-use self::heartbeats::Heartbeats;
 pub use self::{
-    fold::{AlertReport, ChangeRequest, FoldRequest, Folded, Until, Verdict},
-    group::{
-        Act, AlertGroup, AlertGroupState, Escalation, EventReference, Labels, Position, Silence, Transition,
-        inherited_labels,
-    },
+    done::{Act, AlertGroupState, Done},
+    fold::Folded,
+    group::{AlertGroup, Escalation, EventReference, Labels, Position, Silence, Transition, inherited_labels},
     heartbeats::{Heard, HeartbeatEvent},
+    request::{AlertReport, ChangeRequest, FoldRequest, Until},
     timers::{Timer, TimerKind},
+    verdict::Verdict,
+};
+use self::{
+    heartbeats::Heartbeats,
+    namespace::{KnownGroup, NamespaceGroups, Origin},
 };
 use crate::{
     intake::{HEARTBEAT_GROUPING_ID, Heartbeat},
@@ -88,135 +96,6 @@ pub struct IntegrationFacts {
     pub last_received: Option<Timestamp>,
 }
 
-/// What an alert group has of its Integration when it is opened.
-#[derive(Debug)]
-struct Origin {
-    id: Arc<str>,
-    labels: Labels,
-}
-
-/// The alert groups of one namespace.
-#[derive(Debug, Default)]
-struct NamespaceGroups {
-    /// By name.
-    groups: HashMap<Arc<str>, KnownGroup>,
-    /// Names, in the order in which they were opened.
-    by_key: HashMap<GroupingKey, Vec<Arc<str>>>,
-    /// Names of the groups that an event has changed, by its uid.
-    by_event: HashMap<Arc<str>, Arc<str>>,
-    /// The Integrations, by name.
-    origins: HashMap<Arc<str>, Origin>,
-    /// The steps of escalation, by name of the Integration.
-    escalations: HashMap<Arc<str>, Vec<EscalationStep>>,
-    /// How many groups are not resolved, by name of the Integration.
-    open: HashMap<Arc<str>, usize>,
-    /// Names of those that were resolved, in that order; some may be gone, or not resolved any more.
-    resolved: VecDeque<Arc<str>>,
-}
-
-/// An alert group, and how far it is written.
-#[derive(Debug)]
-struct KnownGroup {
-    group: AlertGroup,
-    /// Grows with each change in this process.
-    revision: u64,
-    /// The revision that is written.
-    written: u64,
-    /// Uid of the last alert that is written; empty if the object is not there yet.
-    written_alert: Arc<str>,
-    /// The number of the timer whose event was asked for.
-    asked_timer: u64,
-    /// When something happens to it by itself.
-    due: Option<Timestamp>,
-    /// How many bytes it counts for.
-    cost: usize,
-}
-
-impl KnownGroup {
-    /// A group that was just opened.
-    fn opened(group: AlertGroup) -> Self {
-        Self { group, revision: 0, written: 0, written_alert: Arc::from(""), asked_timer: 0, due: None, cost: 0 }
-    }
-
-    /// A group as it is written.
-    fn stored(group: AlertGroup) -> Self {
-        Self { written_alert: Arc::clone(&group.last_alert.uid), ..Self::opened(group) }
-    }
-
-    /// Whether its last change is written.
-    fn is_written(&self) -> bool {
-        self.written >= self.revision
-    }
-}
-
-impl NamespaceGroups {
-    fn insert(&mut self, known: KnownGroup) {
-        self.note_state(&known.group, None);
-        let group = &known.group;
-        let name = Arc::clone(&group.name);
-        for transition in &group.transitions {
-            self.by_event.insert(Arc::clone(&transition.event.uid), Arc::clone(&name));
-        }
-        let of_key = self.by_key.entry(group.key()).or_default();
-        let is_earlier = |other: &Arc<str>| {
-            let opened = self.groups.get(other).and_then(|other| other.group.opened_at());
-            opened.zip(group.opened_at()).is_none_or(|(other, own)| group::compare(other, own).is_le())
-        };
-        let place = of_key.partition_point(is_earlier);
-        of_key.insert(place, Arc::clone(&name));
-        self.groups.insert(name, known);
-    }
-
-    fn remove(&mut self, name: &str) -> Option<KnownGroup> {
-        let known = self.groups.remove(name)?;
-        let group = &known.group;
-        if group.resolved.is_none() {
-            self.count_open(&group.integration, false);
-        }
-        for transition in &group.transitions {
-            self.by_event.remove(&transition.event.uid);
-        }
-        let key = group.key();
-        if let Some(of_key) = self.by_key.get_mut(&key) {
-            of_key.retain(|other| **other != *name);
-            if of_key.is_empty() {
-                self.by_key.remove(&key);
-            }
-        }
-        Some(known)
-    }
-
-    /// Notes whether a group is resolved; `was_resolved` says whether it was before, None if it was not there.
-    fn note_state(&mut self, group: &AlertGroup, was_resolved: Option<bool>) {
-        let is_resolved = group.resolved.is_some();
-        match (was_resolved, is_resolved) {
-            (Some(true) | None, false) => self.count_open(&group.integration, true),
-            (Some(false), true) => self.count_open(&group.integration, false),
-            _ => {}
-        }
-        if is_resolved && was_resolved != Some(true) {
-            self.resolved.push_back(Arc::clone(&group.name));
-        }
-    }
-
-    fn count_open(&mut self, integration: &Arc<str>, is_more: bool) {
-        let open = self.open.entry(Arc::clone(integration)).or_default();
-        *open = if is_more { *open + 1 } else { open.saturating_sub(1) };
-        if *open == 0 {
-            self.open.remove(integration);
-        }
-    }
-
-    /// The groups of an Integration.
-    fn of<'a>(&'a self, integration: &'a str) -> impl Iterator<Item = &'a AlertGroup> {
-        self.groups.values().map(|known| &known.group).filter(move |group| *group.integration == *integration)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.origins.is_empty()
-    }
-}
-
 impl AlertGroups {
     /// Takes in an alert group as it is written. One that is known stays as it is: nobody else writes it.
     pub fn insert(&mut self, namespace: &Arc<str>, group: AlertGroup) {
@@ -256,7 +135,7 @@ impl AlertGroups {
         let mut kept = Vec::new();
         let found = loop {
             let Some(name) = of_namespace.resolved.pop_front() else { break None };
-            match of_namespace.groups.get(&name).filter(|known| known.group.resolved.is_some()) {
+            match of_namespace.groups.get(&name).filter(|known| known.group.is_resolved()) {
                 Some(known) if known.is_written() => break Some(name),
                 Some(_) => kept.push(name),
                 None => {}

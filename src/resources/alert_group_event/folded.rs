@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{AlertGroupEventSpec, EventAlertGroup, EventIntegration, User};
 use crate::core::{
-    alert_groups::{Act, AlertGroup, AlertGroupState, Transition, Verdict},
+    alert_groups::{Act, AlertGroup, Done},
     event::EventData,
     id,
     intake::PAYLOAD_LIMIT,
@@ -30,72 +30,25 @@ pub(crate) struct FoldedSpec<'a> {
     pub(crate) integration: EventIntegration,
 }
 
-/// What was done to an alert group up to an event.
-#[derive(Debug)]
-struct Done {
-    acknowledged: Option<Act>,
-    resolved: Option<Act>,
-    silenced: Option<Act>,
-    time: Timestamp,
-}
-
-impl Done {
-    /// Counts and the last alert are as they are; the state is that after the event.
-    fn until(group: &AlertGroup, uid: &str) -> Self {
-        let last = group.transitions.last();
-        let is_last = last.is_none_or(|last| *last.event.uid == *uid);
-        // What changed nothing, or is so old that its change is not noted any more, sees it as it is.
-        if is_last || group.transition(uid).is_none() {
-            return Self {
-                acknowledged: group.acknowledged.clone(),
-                resolved: group.resolved.clone(),
-                silenced: group.silenced.as_ref().map(|silence| silence.act.clone()),
-                time: last.map_or_else(|| group.created_at(), |last| last.position.0),
-            };
-        }
-        let mut done = Self { acknowledged: None, resolved: None, silenced: None, time: group.created_at() };
-        for Transition { verdict, event, position: (time, _), by } in &group.transitions {
-            let act = Act { at: *time, by: by.clone() };
-            match verdict {
-                Verdict::Acknowledged => (done.acknowledged, done.silenced) = (Some(act), None),
-                Verdict::Unacknowledged => (done.acknowledged, done.silenced) = (None, None),
-                Verdict::Resolved => (done.resolved, done.silenced) = (Some(act), None),
-                Verdict::Unresolved => done.resolved = None,
-                Verdict::Silenced => done.silenced = Some(act),
-                Verdict::Unsilenced => done.silenced = None,
-                _ => {}
-            }
-            done.time = *time;
-            if *event.uid == *uid {
-                break;
-            }
-        }
-        done
-    }
-
-    fn state(&self) -> AlertGroupState {
-        AlertGroupState::of(self.resolved.is_some(), self.acknowledged.is_some(), self.silenced.is_some())
-    }
-}
-
 impl FoldedSpec<'_> {
     /// The data, with the first alert and the last one as they were received.
     ///
     /// # Errors
     /// Never for what the API server gave: a value that JSON can't express.
     pub(crate) fn data(self, first: &Json, last: &Json) -> Result<EventData, serde_json::Error> {
-        let done = Done::until(self.group, self.uid);
+        // Counts and the last alert are as they are; the state is that after the event.
+        let (done, time) = self.group.as_of(self.uid);
         let last_alert = Json::object([
             ("id", Json::from(id::alert_id(&self.group.last_alert.uid).as_str())),
             ("alert_group_id", Json::from(&*self.group.id)),
             ("created_at", Json::from(self.group.counted.0.to_string().as_str())),
             ("payload", jsonb(last.clone())),
         ]);
-        self.spec(&done).data_with(jsonb(first.clone()), Some(last_alert))
+        self.spec(&done, time).data_with(jsonb(first.clone()), Some(last_alert))
     }
 
     /// The event as somebody would write it who keeps alert groups himself.
-    fn spec(self, done: &Done) -> AlertGroupEventSpec {
+    fn spec(self, done: &Done, time: Timestamp) -> AlertGroupEventSpec {
         let Self { own, event_type, group, integration, .. } = self;
         let text = |act: &Option<Act>| act.as_ref().map(|act| act.at.to_string());
         let name = |act: &Option<Act>| act.as_ref().and_then(|act| act.by.as_deref().map(str::to_owned));
@@ -103,7 +56,7 @@ impl FoldedSpec<'_> {
         // OnCall gives these events the time in another form than the alert group.
         let time = match event_type {
             EventType::Unsilence | EventType::Unresolve | EventType::Unacknowledge => None,
-            _ => Some(Some(isoformat(done.time))),
+            _ => Some(Some(isoformat(time))),
         };
         let until = || Some(own.until.clone().flatten());
         AlertGroupEventSpec {

@@ -3,9 +3,8 @@
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{GroupingKey, Verdict};
+use super::{AlertGroupState, Done, GroupingKey, Verdict};
 use crate::version::ResourceVersion;
 
 /// How many transitions of an alert group are kept: the first, and the last ones. An event whose transition is not among them any
@@ -46,44 +45,6 @@ pub(super) fn compare(one: &Position, two: &Position) -> Ordering {
     }
 }
 
-/// The state of an alert group, in OnCall's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum AlertGroupState {
-    /// Nobody has taken it on.
-    #[default]
-    Firing,
-    /// Somebody works on it.
-    Acknowledged,
-    /// It is to be left alone for a while, or for ever.
-    Silenced,
-    /// It is over.
-    Resolved,
-}
-
-impl AlertGroupState {
-    /// The state of an alert group to which this was done: resolved before acknowledged before silenced, as OnCall has it.
-    pub fn of(is_resolved: bool, is_acknowledged: bool, is_silenced: bool) -> Self {
-        match (is_resolved, is_acknowledged, is_silenced) {
-            (true, _, _) => Self::Resolved,
-            (_, true, _) => Self::Acknowledged,
-            (_, _, true) => Self::Silenced,
-            _ => Self::Firing,
-        }
-    }
-
-    /// OnCall's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Acknowledged => "acknowledged",
-            Self::Silenced => "silenced",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
 /// Names an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventReference {
@@ -93,20 +54,9 @@ pub struct EventReference {
     pub uid: Arc<str>,
 }
 
-/// Something that was done to an alert group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Act {
-    /// When.
-    pub at: Timestamp,
-    /// The name of the user who did it; None for the source of its alerts.
-    pub by: Option<Arc<str>>,
-}
-
-/// The silence of an alert group.
+/// How the silence of an alert group ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// Since when, and by whom.
-    pub act: Act,
     /// Until when; None for ever.
     pub until: Option<Timestamp>,
     /// The number of the timer that ends it.
@@ -162,12 +112,10 @@ pub struct AlertGroup {
     pub last_alert: EventReference,
     /// Whether further alerts join it. What was resolved once takes no more, whatever comes after.
     pub is_open_for_grouping: bool,
-    /// Who acknowledged it.
-    pub acknowledged: Option<Act>,
-    /// Who resolved it.
-    pub resolved: Option<Act>,
-    /// Whether it is silenced.
-    pub silenced: Option<Silence>,
+    /// What was done to it.
+    pub done: Done,
+    /// How its silence ends, while it is silenced.
+    pub silence: Option<Silence>,
     /// Its escalation, unless somebody has taken it on.
     pub escalation: Option<Escalation>,
     /// How many timers it has had.
@@ -179,7 +127,12 @@ pub struct AlertGroup {
 impl AlertGroup {
     /// Its state.
     pub fn state(&self) -> AlertGroupState {
-        AlertGroupState::of(self.resolved.is_some(), self.acknowledged.is_some(), self.silenced.is_some())
+        self.done.state()
+    }
+
+    /// Whether it is over.
+    pub fn is_resolved(&self) -> bool {
+        self.done.resolved.is_some()
     }
 
     /// The place of the event that opened it.
@@ -254,11 +207,5 @@ impl AlertGroup {
         let is_closing = |transition: &Transition| transition.verdict == Verdict::Resolved;
         let place = if self.transitions.iter().position(is_closing) == Some(1) { 2 } else { 1 };
         (self.transitions.len() > TRANSITIONS).then(|| self.transitions.remove(place))
-    }
-
-    /// The number of a timer that was not there before.
-    pub(super) fn next_timer(&mut self) -> u64 {
-        self.timers += 1;
-        self.timers
     }
 }

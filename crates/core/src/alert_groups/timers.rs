@@ -49,7 +49,7 @@ impl NamespaceGroups {
             let due = escalation.since.saturating_add(step.after).unwrap_or(Timestamp::MAX);
             return Some((due, escalation.timer, TimerKind::Escalation(step.webhook_refs.clone())));
         }
-        let silence = group.silenced.as_ref().filter(|_| group.resolved.is_none())?;
+        let silence = group.silence.as_ref()?;
         Some((silence.until?, silence.timer, TimerKind::Unsilence))
     }
 
