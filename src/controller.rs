@@ -30,7 +30,6 @@ mod election;
 mod ended;
 mod events;
 mod history;
-mod integration_tokens;
 mod integrations;
 mod journal;
 mod metrics;
@@ -65,6 +64,7 @@ use kube::{
         watcher::Event,
     },
 };
+use parking_lot::Mutex;
 use tokio::{sync::SetOnce, task::JoinSet};
 
 use self::{
@@ -75,7 +75,6 @@ use self::{
     deliver::{Deliverer, Parts},
     deliveries::{Deliveries, EventIndex},
     history::History,
-    integration_tokens::IntegrationTokens,
     integrations::{IntegrationIndex, Integrations},
     journal::{Appends, Journal, JournalPlace, JournalRecord},
     metrics::LeaderState,
@@ -100,6 +99,7 @@ use crate::{
     rendering::RenderingPool,
     resources::{AlertGroupEvent, Integration, SECRET_LABEL, Webhook},
     secrets::{Referrer, SecretIndex, Secrets},
+    source_tokens::SecretTokens,
 };
 
 /// The name under which the operator's writes stand in `managedFields`.
@@ -225,7 +225,7 @@ struct Leader {
     catalog: Arc<Catalog>,
     history: Arc<History>,
     integrations: Arc<Integrations>,
-    integration_tokens: Arc<IntegrationTokens>,
+    integration_tokens: Arc<Mutex<SecretTokens>>,
     journal: Arc<Journal>,
     secrets: Secrets,
     /// Bound on a page of a list, in bytes.
@@ -336,7 +336,7 @@ impl Leader {
             catalog,
             history,
             integrations,
-            integration_tokens: Arc::new(IntegrationTokens::new(secrets.clone())),
+            integration_tokens: Arc::new(Mutex::new(SecretTokens::new(secrets.clone()))),
             journal,
             secrets,
             page,
@@ -395,7 +395,8 @@ impl Leader {
         let (catalog, secrets) = (Arc::clone(&self.catalog), self.secrets.clone());
         let (tokens, integrations) = (Arc::clone(&self.integration_tokens), Arc::clone(&self.integrations));
         secrets.keep(self.objects.clone(), self.secret_reads, move |secret| {
-            tokens.secret_changed(secret).iter().for_each(|name| integrations.review(name));
+            let change = tokens.lock().secret_changed(secret);
+            change.affected.iter().for_each(|name| integrations.review(name));
             for webhook in catalog.referencing(&secret.namespace, &secret.name) {
                 // The controller lives as long as the process.
                 let _ = changes.unbounded_send(ObjectRef::<Webhook>::new(&webhook).within(&secret.namespace));

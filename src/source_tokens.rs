@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! Secret ─► read ─► SourceTokens::set ─┬─► opens: the one Integration of a token
-//!                                      └─► SharedToken: why a token opens nothing
+//!   └── SecretTokens ──┘               └─► SharedToken: why a token opens nothing
 //! ```
 //! Only hashes stay in memory. A token that two Integrations have opens neither: of one namespace, since nobody could tell which is
 //! meant; of several, since whoever knows a token could put it into a Secret of a namespace of his own, and would get the alerts
 //! once it is taken out of the other. Therefore a token that has opened an Integration opens none of another namespace as
 //! long as this process remembers it, as with the tokens of the REST API.
+
+mod of_secrets;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,6 +20,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::of_secrets::{SecretTokens, TokenTrouble};
 use crate::core::name::NamespacedName;
 
 /// The least number of characters of a token: shorter ones are found by trying.

@@ -6,6 +6,9 @@
 //! lifecycle (AlertReceived) ─► received ─┘
 //! ```
 
+mod index;
+mod status;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -14,37 +17,18 @@ use std::{
 
 use futures::channel::mpsc;
 use jiff::Timestamp;
-use kube::{
-    Resource, ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::runtime::reflector::ObjectRef;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::SetOnce;
 
-use super::{
-    announcer::{Announcer, Kind, Subject},
-    deliveries::Deliveries,
-    events::now,
-    integration_tokens::IntegrationTokens,
+pub(crate) use self::{
+    index::IntegrationIndex,
+    status::{Context, drop_texts, failed, reconcile},
 };
 use crate::{
-    core::{
-        alert_groups::{Heard, IntegrationFacts, inherited_labels},
-        judgement,
-        lifecycle::Input,
-        webhook::SecretKey,
-    },
-    kubernetes::{
-        index::Index,
-        lenient::Lenient,
-        name::{NamespacedName, name_of},
-        objects::{self, Objects},
-    },
-    rendering::RenderingPool,
+    kubernetes::name::NamespacedName,
     resources::{
-        Condition, ConditionStatus, EventIntegration, Integration, IntegrationStatus, IntegrationTemplateSources,
-        conditions::{self as reasons, HEARTBEAT, READY, Reason, SUSPENDED, TEMPLATE_WARNING, TOO_MANY_OPEN},
-        set_condition,
+        EventIntegration, Integration, IntegrationStatus,
+        conditions::{self as reasons, Reason},
     },
 };
 
@@ -58,6 +42,8 @@ const FAULT_LIMIT: usize = 1000;
 pub(crate) struct Integrations {
     known: RwLock<HashMap<NamespacedName, Known>>,
     received: Mutex<HashMap<NamespacedName, Received>>,
+    /// Why the templates of those that are not ready can't work, None if they can, with the generation that was judged.
+    judged: Mutex<HashMap<NamespacedName, (Generation, Option<Reason>)>>,
     /// The first template of each that failed on an alert, with the generation that it is of.
     faults: Mutex<HashMap<NamespacedName, (i64, String)>>,
     /// The namespaces that have too many open alert groups.
@@ -74,6 +60,9 @@ struct Known {
 
 /// There is room again in a namespace that had too many open alert groups when one of so many is resolved.
 const ROOM: usize = 20;
+
+/// Uid and generation of an Integration.
+type Generation = (Option<String>, Option<i64>);
 
 /// What an Integration has received that its status does not tell yet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,6 +81,7 @@ impl Integrations {
         let integrations = Self {
             known: RwLock::default(),
             received: Mutex::default(),
+            judged: Mutex::default(),
             faults: Mutex::default(),
             full: Mutex::default(),
             changed,
@@ -129,6 +119,21 @@ impl Integrations {
         if faults.get(name).is_none_or(|(noted, _)| *noted < generation) {
             faults.insert(name.clone(), (generation, fault.chars().take(FAULT_LIMIT).collect()));
             self.review(name);
+        }
+    }
+
+    /// What was found of the templates of a generation, if they were judged.
+    fn judged(&self, name: &NamespacedName, generation: &Generation) -> Option<Option<Reason>> {
+        let judged = self.judged.lock();
+        let (_, found) = judged.get(name).filter(|(of, _)| of == generation)?;
+        Some(found.clone())
+    }
+
+    /// Notes what was found of the templates of a generation.
+    fn note_judged(&self, name: &NamespacedName, generation: Generation, found: Option<Reason>) {
+        // Of one that is gone nothing is remembered.
+        if self.known.read().contains_key(name) {
+            self.judged.lock().insert(name.clone(), (generation, found));
         }
     }
 
@@ -191,236 +196,33 @@ impl Integrations {
     fn remove(&self, name: &NamespacedName) {
         self.known.write().remove(name);
         self.received.lock().remove(name);
+        self.judged.lock().remove(name);
         self.faults.lock().remove(name);
-    }
-}
-
-/// Feeds them with what the watch shows.
-pub(crate) struct IntegrationIndex {
-    pub(crate) integrations: Arc<Integrations>,
-    pub(crate) tokens: Arc<IntegrationTokens>,
-    pub(crate) deliveries: Arc<Deliveries>,
-}
-
-impl IntegrationIndex {
-    fn remove(&self, name: &NamespacedName) {
-        self.integrations.remove(name);
-        self.tokens.refer(name, None).iter().for_each(|name| self.integrations.review(name));
-        self.deliveries.handle(Input::IntegrationGone(name.clone()));
-    }
-}
-
-impl Index for IntegrationIndex {
-    type Object = Lenient<Integration>;
-    type Listed = NamespacedName;
-
-    fn list(&mut self, object: &Lenient<Integration>) -> NamespacedName {
-        self.apply(object);
-        name_of(object)
-    }
-
-    fn retain(&mut self, listed: Vec<NamespacedName>) {
-        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
-        let known = self.integrations.known.read().keys().cloned().collect::<Vec<_>>();
-        known.iter().filter(|name| !listed.contains(name)).for_each(|name| self.remove(name));
-        self.tokens.listed();
-    }
-
-    fn apply(&mut self, object: &Lenient<Integration>) {
-        // One that can't be read any more stays as it was.
-        let Ok(integration) = &object.0 else { return };
-        let (name, spec) = (name_of(integration), &integration.spec);
-        let facts = EventIntegration {
-            id: Some(integration.id()),
-            type_: Some(spec.type_.as_str().to_owned()),
-            name: Some(integration.display_name()),
-            team: spec.team.clone(),
-            labels: Some(Some(spec.labels.clone().unwrap_or_default())),
-        };
-        let generation = integration.metadata.generation.unwrap_or_default();
-        self.integrations.known.write().insert(name.clone(), Known { facts, generation });
-        let token = spec.token_secret_ref.as_ref();
-        let token = token.map(|token| SecretKey { name: token.name.clone(), key: token.key.clone() });
-        self.tokens.refer(&name, token).iter().for_each(|name| self.integrations.review(name));
-        let facts = IntegrationFacts {
-            id: Arc::from(integration.id()),
-            labels: spec.labels.as_ref().map(inherited_labels).unwrap_or_default(),
-            escalation: integration.escalation(),
-            // What is refused is not missing.
-            heartbeat: spec
-                .heartbeat
-                .as_ref()
-                .filter(|_| spec.suspend != Some(true))
-                .map(|heartbeat| heartbeat.every.into()),
-            last_received: integration.status.as_ref().and_then(|status| status.last_alert_time),
-        };
-        self.deliveries.handle(Input::IntegrationSeen(name, facts));
-    }
-
-    fn delete(&mut self, object: &Lenient<Integration>) {
-        self.remove(&name_of(object));
-    }
-}
-
-/// The parts that a reconciliation needs.
-pub(crate) struct Context {
-    pub(crate) objects: Objects,
-    pub(crate) integrations: Arc<Integrations>,
-    pub(crate) tokens: Arc<IntegrationTokens>,
-    pub(crate) deliveries: Arc<Deliveries>,
-    pub(crate) rendering: RenderingPool,
-    pub(crate) announcer: Announcer,
-    /// Set when the alert groups have been listed: before, their numbers and heartbeats are not known.
-    pub(crate) alert_groups_listed: Arc<SetOnce<()>>,
-    /// How many open alert groups a namespace may have before the intake takes no more.
-    pub(crate) max_open: usize,
-}
-
-/// Brings an Integration's status up to date.
-pub(crate) async fn reconcile(integration: Arc<Integration>, context: Arc<Context>) -> Result<Action, objects::Error> {
-    if integration.meta().deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
-    context.alert_groups_listed.wait().await;
-    let name = name_of(&*integration);
-    if context.tokens.awaits(&name) {
-        // When it is read, this is called again.
-        return Ok(Action::await_change());
-    }
-    let (received, wait) = match context.integrations.to_tell(&name) {
-        Ok(received) => (received, None),
-        Err(wait) => (Received::default(), Some(wait)),
-    };
-    let old = integration.status.clone().unwrap_or_default();
-    let old_conditions = old.conditions.clone();
-    let fault = match judged(&integration, &old) {
-        Some(fault) => fault,
-        None => {
-            let (namespace, uid) = (&*name.namespace, integration.uid());
-            let found = objects::persist(|| context.objects.get::<Integration>(namespace, &name.name)).await?;
-            // Of another one the watch will tell.
-            let is_this = |found: &Integration| found.uid() == uid && is_of_generation(found, &integration);
-            let Some(found) = found.filter(is_this) else { return Ok(Action::await_change()) };
-            context.rendering.run(namespace, move || fault(&found)).await
-        }
-    };
-    let fault = fault.or_else(|| context.tokens.fault(&name));
-    let open = context.deliveries.open_in(&name.namespace);
-    let is_full = context.integrations.note_open(&name.namespace, open, context.max_open);
-    let state = State {
-        fault,
-        heard: context.deliveries.heard(&name),
-        fault_on_alert: context.integrations.fault_on_alert(&name, integration.metadata.generation),
-        too_many: is_full.then(|| reasons::too_many_open(context.max_open)),
-    };
-    let mut status = desired(&integration, old, state);
-    let (alerts, last) = context.integrations.last_told(&name);
-    status.alerts = status.alerts.max(alerts);
-    status.last_alert_time = status.last_alert_time.max(last);
-    if wait.is_none() {
-        status.alerts += received.alerts;
-        status.last_alert_time = status.last_alert_time.max(received.last);
-        status.open_alert_groups = u32::try_from(context.deliveries.open_alert_groups(&name)).unwrap_or(u32::MAX);
-    }
-    let action = wait.map_or_else(Action::await_change, Action::requeue);
-    if integration.status.as_ref() == Some(&status) {
-        return Ok(action);
-    }
-    match context.objects.patch_status::<Integration>(&name.namespace, &name.name, None, &status).await {
-        Err(error) if error.is_not_found() => Ok(Action::await_change()),
-        Err(error) => Err(error),
-        Ok(_) => {
-            context.integrations.told(&name, &received, &status);
-            let uid = integration.uid().map(Arc::from);
-            let subject = Subject { kind: Kind::Integration, name: name.clone(), uid };
-            for news in reasons::news(&old_conditions, &status.conditions) {
-                context.announcer.announce(&subject, news);
-            }
-            Ok(action)
-        }
-    }
-}
-
-/// Tries a reconciliation that failed again later.
-pub(crate) fn failed(_: Arc<Integration>, error: &objects::Error, _: Arc<Context>) -> Action {
-    objects::retry_later(error)
-}
-
-fn is_of_generation(one: &Integration, other: &Integration) -> bool {
-    one.metadata.generation == other.metadata.generation
-}
-
-/// Takes out of an Integration what is long. The store is for statuses; the templates are read where they are judged.
-pub(crate) fn drop_texts(integration: &mut Integration) {
-    integration.metadata.managed_fields = None;
-    integration.metadata.annotations = None;
-    let spec = &mut integration.spec;
-    (spec.templates, spec.labels) = (IntegrationTemplateSources::default(), None);
-    spec.escalation.clear();
-}
-
-/// Why the templates can't work, as its status says of this generation; None if it does not say.
-fn judged(integration: &Integration, status: &IntegrationStatus) -> Option<Option<Reason>> {
-    let generation = integration.metadata.generation;
-    let ready = status.conditions.iter().find(|condition| condition.type_ == READY)?;
-    let is_current = ready.observed_generation == generation && status.observed_generation == generation;
-    // Only that all is well is believed: a later version may find less.
-    (is_current && ready.status == ConditionStatus::True).then_some(None)
-}
-
-/// Why the templates of an Integration can't work; None if they can. May take seconds.
-fn fault(integration: &Integration) -> Option<Reason> {
-    let faults = judgement::judge_integration(integration.spec.type_, &integration.template_sources());
-    (!faults.is_empty()).then(|| reasons::unusable(&faults))
-}
-
-/// How an Integration does.
-struct State {
-    /// Why it can't work, if it can't.
-    fault: Option<Reason>,
-    /// Whether it receives something as often as it should, if it should.
-    heard: Option<Heard>,
-    /// Why a template of its own failed on an alert, if one did that this process knows of.
-    fault_on_alert: Option<Reason>,
-    /// Why it takes no alerts that may open an alert group, if it does not.
-    too_many: Option<Reason>,
-}
-
-fn desired(integration: &Integration, old: IntegrationStatus, state: State) -> IntegrationStatus {
-    let (generation, now) = (integration.metadata.generation, now());
-    let State { fault, heard, fault_on_alert, too_many } = state;
-    let mut conditions = old.conditions;
-    let found = fault.as_ref().map_or_else(|| Ok(reasons::integration_ready(&integration.spec)), Err);
-    reasons::set_readiness(&mut conditions, found, generation, now);
-    let suspended = (integration.spec.suspend == Some(true)).then(reasons::integration_suspended);
-    reasons::set_or_remove(&mut conditions, SUSPENDED, suspended.as_ref(), generation, now);
-    reasons::set_or_remove(&mut conditions, TOO_MANY_OPEN, too_many.as_ref(), generation, now);
-    match heard.zip(integration.spec.heartbeat.as_ref()) {
-        None => conditions.retain(|condition| condition.type_ != HEARTBEAT),
-        Some((heard, heartbeat)) => {
-            let (status, reason) = reasons::heartbeat(heard, heartbeat.every.into());
-            set_condition(&mut conditions, reason.condition(HEARTBEAT, status, generation, now));
-        }
-    }
-    // What was told of this generation stays, also by an earlier process.
-    let is_told =
-        |condition: &Condition| condition.type_ == TEMPLATE_WARNING && condition.observed_generation == generation;
-    if !conditions.iter().any(is_told) {
-        reasons::set_or_remove(&mut conditions, TEMPLATE_WARNING, fault_on_alert.as_ref(), generation, now);
-    }
-    let (namespace, name) = (integration.namespace().unwrap_or_default(), integration.name_any());
-    IntegrationStatus {
-        id: Some(integration.id()),
-        path: Some(format!("/integrations/v1/{}/namespaces/{namespace}/{name}/", integration.spec.type_)),
-        observed_generation: generation,
-        conditions,
-        ..old
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn templates_are_judged_once_for_each_generation_of_an_integration_that_is_there() {
+        let (integrations, _changes) = Integrations::new();
+        let name = NamespacedName::new("team", "prometheus");
+        let generation = |uid: &str, generation| (Some(uid.to_owned()), Some(generation));
+        integrations.note_judged(&name, generation("u", 1), None);
+        assert_eq!(integrations.judged(&name, &generation("u", 1)), None, "it is not there");
+        integrations.known.write().insert(name.clone(), Known { facts: EventIntegration::default(), generation: 1 });
+        let fault = Some(reasons::gone());
+        for (of, found) in [(generation("u", 1), None), (generation("u", 2), fault)] {
+            integrations.note_judged(&name, of.clone(), found.clone());
+            assert_eq!(integrations.judged(&name, &of), Some(found));
+        }
+        let of_others = [generation("u", 1), generation("v", 2)].map(|of| integrations.judged(&name, &of));
+        assert_eq!(of_others, [None, None]);
+        integrations.remove(&name);
+        assert_eq!(integrations.judged(&name, &generation("u", 2)), None);
+    }
 
     #[test]
     fn a_namespace_that_is_full_has_room_again_only_when_some_alert_groups_are_resolved() {

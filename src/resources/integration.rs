@@ -12,6 +12,7 @@ use crate::core::{
     alert_groups::EscalationStep as CoreStep,
     id,
     intake::{IntegrationType, TemplateSources},
+    webhook::SecretKey,
 };
 
 /// The rules below, for whoever has no API server to ask.
@@ -229,6 +230,12 @@ impl Integration {
     /// Its name for people.
     pub fn display_name(&self) -> String {
         self.spec.name.clone().unwrap_or_else(|| self.name_any())
+    }
+
+    /// Where its token is, if it has one.
+    pub(crate) fn token_key(&self) -> Option<SecretKey> {
+        let token = self.spec.token_secret_ref.as_ref()?;
+        Some(SecretKey { name: token.name.clone(), key: token.key.clone() })
     }
 
     /// Its templates as they are written.

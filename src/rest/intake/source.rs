@@ -11,10 +11,7 @@ use std::{
 use kube::ResourceExt;
 
 use crate::{
-    core::{
-        intake::{IntegrationTemplates, IntegrationType, IntegrationValues, TemplateFault, TemplateSources},
-        webhook::SecretKey,
-    },
+    core::intake::{IntegrationTemplates, IntegrationType, IntegrationValues, TemplateFault, TemplateSources},
     kubernetes::name::{NamespacedName, name_of},
     rendering::MeasuredEffort,
     resources::Integration,
@@ -35,8 +32,6 @@ pub(crate) struct Source {
     pub(super) id: String,
     pub(super) integration_type: IntegrationType,
     pub(super) values: IntegrationValues,
-    /// Where its token is.
-    pub(super) token: Option<SecretKey>,
     pub(super) is_suspended: bool,
     /// Whether it misses heartbeats that do not come.
     pub(super) has_heartbeat: bool,
@@ -58,7 +53,6 @@ struct Compiled {
 impl From<&Integration> for Source {
     fn from(integration: &Integration) -> Self {
         let spec = &integration.spec;
-        let token = spec.token_secret_ref.as_ref();
         Self {
             name: name_of(integration),
             uid: integration.uid().unwrap_or_default().into(),
@@ -69,7 +63,6 @@ impl From<&Integration> for Source {
                 name: integration.display_name(),
                 labels: spec.labels.clone().unwrap_or_default(),
             },
-            token: token.map(|token| SecretKey { name: token.name.clone(), key: token.key.clone() }),
             is_suspended: spec.suspend.unwrap_or_default(),
             has_heartbeat: spec.heartbeat.is_some(),
             auto_resolve: spec.auto_resolve,

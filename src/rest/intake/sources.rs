@@ -1,7 +1,7 @@
 //! The Integrations that alerts come to, by their tokens.
 //!
 //! ```text
-//! watch of Integrations ─► SourceIndex ─► Sources ─► refer ─► secrets ─► secret_changed ─► SourceTokens
+//! watch of Integrations ─► SourceIndex ─► Sources ─► refer ─► secrets ─► secret_changed ─► SecretTokens
 //! a token ─► find ─► the Integration │ Unread (503) │ Unknown (403)
 //! ```
 //! Until all tokens are read that were there before this process, none opens anything: a token counts for the namespace that has it,
@@ -25,8 +25,8 @@ use crate::{
     },
     memory::Shares,
     resources::Integration,
-    secrets::{MissingSecret, Referrer, Secrets},
-    source_tokens::{self, SourceToken, SourceTokens},
+    secrets::{MissingSecret, Secrets},
+    source_tokens::{SecretTokens, SourceToken, TokenTrouble, TokensChange},
 };
 
 /// What a token opens.
@@ -43,18 +43,14 @@ pub(super) enum Found {
 /// All Integrations that are watched.
 pub(crate) struct Sources {
     state: RwLock<State>,
-    secrets: Secrets,
     /// Set when all tokens are read that were there before this process.
     settled: SetOnce<()>,
 }
 
 struct State {
     namespaces: HashMap<Arc<str>, Namespace>,
-    tokens: SourceTokens,
-    /// Those whose token is being read.
-    unread: HashSet<NamespacedName>,
+    tokens: SecretTokens,
     shares: Shares,
-    is_listed: bool,
 }
 
 #[derive(Default)]
@@ -76,14 +72,9 @@ struct Known {
 impl Sources {
     /// Keeps up to `budget` bytes, and leaves out templates that are beyond.
     pub(super) fn new(secrets: Secrets, budget: u64) -> Self {
-        let state = State {
-            namespaces: HashMap::new(),
-            tokens: SourceTokens::default(),
-            unread: HashSet::new(),
-            shares: Shares::new(budget),
-            is_listed: false,
-        };
-        Self { state: RwLock::new(state), secrets, settled: SetOnce::new() }
+        let state =
+            State { namespaces: HashMap::new(), tokens: SecretTokens::new(secrets), shares: Shares::new(budget) };
+        Self { state: RwLock::new(state), settled: SetOnce::new() }
     }
 
     /// Waits until all tokens are read that were there before this process.
@@ -100,8 +91,8 @@ impl Sources {
         }
         match state.tokens.opens(&token).and_then(|name| state.known(name)) {
             Some(known) => Found::Source(Arc::clone(&known.source)),
-            None if state.unread.is_empty() => Found::Unknown,
-            None => Found::Unread,
+            None if state.tokens.awaits_any() => Found::Unread,
+            None => Found::Unknown,
         }
     }
 
@@ -113,12 +104,8 @@ impl Sources {
     /// Takes in that what is known of a Secret has changed.
     pub(crate) fn secret_changed(&self, secret: &NamespacedName) {
         let mut state = self.state.write();
-        let known = state.namespaces.get(&secret.namespace).into_iter().flat_map(|known| known.sources.values());
-        let refers = |source: &Source| source.token.as_ref().is_some_and(|key| *key.name == *secret.name);
-        let names: Vec<_> =
-            known.filter(|known| refers(&known.source)).map(|known| known.source.name.clone()).collect();
-        names.iter().for_each(|name| self.read_token(&mut state, name));
-        self.settle(&mut state);
+        let change = state.tokens.secret_changed(secret);
+        self.tokens_changed(&mut state, change);
     }
 
     /// Takes in an Integration that is new or has changed.
@@ -138,73 +125,35 @@ impl Sources {
             return state.set_open(&name, open);
         }
         state.insert(Source::from(integration), open);
-        let keys = state.known(&name).and_then(|known| known.source.token.clone()).into_iter().collect();
-        self.secrets.refer(Referrer::Integration(name.clone()), keys);
-        self.read_token(&mut state, &name);
-        self.settle(&mut state);
+        let change = state.tokens.refer(&name, integration.token_key());
+        self.tokens_changed(&mut state, change);
     }
 
     fn remove(&self, name: &NamespacedName) {
         let mut state = self.state.write();
         state.forget(name);
-        state.unread.remove(name);
-        state.tokens.set(name, Vec::new());
-        self.secrets.release(Referrer::Integration(name.clone()));
-        self.settle(&mut state);
+        let change = state.tokens.refer(name, None);
+        self.tokens_changed(&mut state, change);
     }
 
     fn retain(&self, listed: &HashSet<NamespacedName>) {
         let known = self.state.read().names();
         known.iter().filter(|name| !listed.contains(name)).for_each(|name| self.remove(name));
         let mut state = self.state.write();
-        state.is_listed = true;
-        self.settle(&mut state);
+        state.tokens.listed();
+        self.tokens_changed(&mut state, TokensChange::default());
     }
 
-    /// Takes in the token of an Integration as far as it is read.
-    fn read_token(&self, state: &mut State, name: &NamespacedName) {
-        let Some(known) = state.known(name) else { return };
-        let found = match &known.source.token {
-            Some(key) if self.secrets.is_unread(&name.namespace, key) => {
-                // Until then, those that it had are valid.
-                state.unread.insert(name.clone());
-                return;
-            }
-            Some(key) => match self.secrets.get(&name.namespace, key) {
-                Ok(text) => source_tokens::read(&text).map_err(|fault| fault.to_string()),
-                // It may be what it was.
-                Err(MissingSecret::Unread { .. }) => {
-                    state.unread.remove(name);
-                    return;
-                }
-                Err(missing) => Err(missing.to_string()),
-            },
-            None => Ok(Vec::new()),
-        };
-        state.unread.remove(name);
-        let (tokens, fault) = found.map_or_else(|fault| (Vec::new(), Some(fault)), |tokens| (tokens, None));
-        for shared in state.tokens.set(name, tokens).begun {
+    /// Tells of tokens that open nothing since a change, and lets tokens open something once all are read.
+    fn tokens_changed(&self, state: &mut State, change: TokensChange) {
+        for shared in change.begun {
             let (namespace, integration) = (&*shared.integration.namespace, &*shared.integration.name);
             tracing::warn!(namespace, integration, "{shared}");
         }
-        if let Some(known) = state.known_mut(name)
-            && known.told != fault
-        {
-            if let Some(fault) = &fault {
-                tracing::warn!(
-                    namespace = &*name.namespace,
-                    integration = &*name.name,
-                    fault,
-                    "an Integration takes no alerts: its token can't be used"
-                );
-            }
-            known.told = fault;
+        for name in change.affected {
+            state.tell_fault(&name);
         }
-    }
-
-    fn settle(&self, state: &mut State) {
-        if state.is_listed && state.unread.is_empty() && !self.settled.initialized() {
-            state.tokens.settle();
+        if state.tokens.is_settled() && !self.settled.initialized() {
             // Nobody else sets it: this one has the state.
             let _ = self.settled.set(());
         }
@@ -218,6 +167,28 @@ impl State {
 
     fn known_mut(&mut self, name: &NamespacedName) -> Option<&mut Known> {
         self.namespaces.get_mut(&name.namespace)?.sources.get_mut(&name.name)
+    }
+
+    /// Writes to the log why the token of an Integration can't be used, once.
+    fn tell_fault(&mut self, name: &NamespacedName) {
+        let fault = match self.tokens.trouble(name) {
+            // It may be what it was.
+            Some(TokenTrouble::Missing(MissingSecret::Unread { .. })) => return,
+            Some(TokenTrouble::Missing(missing)) => Some(missing.to_string()),
+            Some(TokenTrouble::Invalid(_, fault)) => Some(fault.to_string()),
+            // That is told of all who have it.
+            Some(TokenTrouble::Shared(_)) | None => None,
+        };
+        let Some(known) = self.known_mut(name).filter(|known| known.told != fault) else { return };
+        if let Some(fault) = &fault {
+            tracing::warn!(
+                namespace = &*name.namespace,
+                integration = &*name.name,
+                fault,
+                "an Integration takes no alerts: its token can't be used"
+            );
+        }
+        known.told = fault;
     }
 
     fn names(&self) -> Vec<NamespacedName> {
