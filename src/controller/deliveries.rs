@@ -318,7 +318,7 @@ impl Deliveries {
     async fn read_backlog(self: Arc<Self>, namespace: Arc<str>, after: Position, with_completed: bool) {
         let read = async {
             let objects = self.deliverer.objects();
-            let (mut events, next) = loop {
+            loop {
                 let (names, next) = backlog::find(objects, &namespace, &after, with_completed).await;
                 let events = backlog::read(objects, &namespace, &names);
                 match events.try_filter_map(async |event| Ok(self.take_in(&event, true))).try_collect::<Vec<_>>().await
@@ -326,9 +326,7 @@ impl Deliveries {
                     Ok(events) => break (events, next),
                     Err(error) => backlog::wait_after(&namespace, &error).await,
                 }
-            };
-            events.sort_by(|one, two| (one.created, &one.version).cmp(&(two.created, &two.version)));
-            (events, next)
+            }
         };
         tokio::select! {
             () = self.deliverer.stopped() => {}

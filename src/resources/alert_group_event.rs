@@ -400,7 +400,7 @@ pub struct AlertGroupEventStatus {
     #[serde(default)]
     #[schemars(length(max = 262144))]
     pub redelivering: Option<String>,
-    /// The resourceVersion that it had when it was first seen: its place among events that were created in the same second.
+    /// The resourceVersion that it had when it was first seen: its place among all events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub seen_version: Option<String>,

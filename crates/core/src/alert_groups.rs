@@ -29,6 +29,7 @@ use std::{
 
 use jiff::Timestamp;
 
+pub(crate) use self::group::SKEW;
 pub use self::{
     done::{Act, AlertGroupState, Done},
     fold::Folded,

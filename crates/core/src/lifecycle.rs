@@ -51,6 +51,7 @@ mod event;
 mod folding;
 mod redelivery;
 mod responses;
+mod sequence;
 mod webhooks;
 
 use std::{
@@ -71,6 +72,7 @@ pub use self::{
 use self::{
     backlog::{Backlog, Listing},
     event::EventState,
+    sequence::Sequence,
     webhooks::KnownWebhooks,
 };
 use crate::{
@@ -371,6 +373,8 @@ pub struct Lifecycle {
     alert_groups: AlertGroups,
     /// The uids of the events whose statuses wait for an alert group to be written, by its name.
     awaiting_group: HashMap<NamespacedName, Vec<String>>,
+    /// The order of events.
+    sequence: Sequence,
     responses: Arc<dyn ListedResponses>,
     /// The namespaces in which events are held.
     namespaces_awaiting_unreadable: HashSet<Arc<str>>,
@@ -417,6 +421,7 @@ impl Lifecycle {
             webhooks: KnownWebhooks::default(),
             alert_groups: AlertGroups::default(),
             awaiting_group: HashMap::new(),
+            sequence: Sequence::default(),
             responses,
             namespaces_awaiting_unreadable: HashSet::new(),
             redeliveries_of_unreadable: HashMap::new(),
@@ -446,7 +451,7 @@ impl Lifecycle {
             Input::EventListed(seen) => self.event_listed(*seen, now),
             Input::UnreadableEventListed(uid) => self.unreadable_listed(&uid),
             Input::EventListEnded => self.event_list_ended(now),
-            Input::BacklogRead(namespace, events, next) => self.backlog_read(&namespace, &events, next, now),
+            Input::BacklogRead(namespace, events, next) => self.backlog_read(&namespace, events, next, now),
             Input::EventStatusConfirmed(seen) => self.event_status_confirmed(&seen, now),
             Input::EventGone(uid) => self.event_gone(&uid, now),
             Input::WebhookAppeared(webhook) if !self.is_stopped => self.webhook_appeared(&webhook, now),

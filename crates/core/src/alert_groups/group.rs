@@ -33,7 +33,7 @@ pub fn inherited_labels(of_integration: &BTreeMap<String, String>) -> Labels {
 }
 
 /// How far the clocks of API servers may be apart.
-const SKEW: Duration = Duration::from_secs(60);
+pub(crate) const SKEW: Duration = Duration::from_secs(60);
 
 /// Which of two events was created first. Within a minute their versions say, which are in the order of etcd's changes; each API server
 /// has a clock of its own. If they are further apart their times say: in a cluster that was restored, versions begin anew.

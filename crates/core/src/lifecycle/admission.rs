@@ -13,21 +13,14 @@ use super::{
     Effect, Lifecycle, Now, REMEMBERED,
     backlog::Listing,
     event::{EventState, Origin, Request, SeenEvent, Stage, StatusState, Step, WebhookRun},
+    sequence::order_number,
     webhooks::KnownWebhook,
 };
 use crate::{
     delivery::{COST, DeliverySummary, EventKey},
     dispatch::EndpointChange,
     name::NamespacedName,
-    version::ResourceVersion,
 };
-
-/// A number that is greater the later an event was created: the seconds since 1970, then what is left of the version.
-fn order_number(created: Timestamp, version: &ResourceVersion) -> u64 {
-    const BITS: u32 = 31;
-    let seconds = u64::try_from(created.as_second()).unwrap_or_default();
-    (seconds << BITS) | (version.number().unwrap_or_default() & ((1 << BITS) - 1))
-}
 
 /// A short form of a uid.
 pub(super) fn hash(uid: &str) -> u64 {
@@ -64,6 +57,7 @@ impl Lifecycle {
         self.event_shown(seen, now);
         if is_wanted && !self.is_stopped && !self.defer(seen) {
             let mut event = self.new_event(seen, self.origin_of(seen), now.instant);
+            event.placed = self.sequence.place(seen);
             if self.is_parked_in_part(&seen.key.namespace) {
                 // It may have been forgotten when only parked runs were left.
                 self.note_recorded(&mut event, seen);
@@ -73,12 +67,13 @@ impl Lifecycle {
         self.forget_old(now);
     }
 
-    /// Begins to work for an event that was read again; `in_order` says that all before it were.
-    pub(super) fn admit_read(&mut self, seen: &SeenEvent, in_order: bool, now: Now) {
+    /// Begins to work for an event that was read again; `placed` is when it counts as created, if all before it were.
+    pub(super) fn admit_read(&mut self, seen: &SeenEvent, placed: Option<Timestamp>, now: Now) {
         // One without a status may have been seen by another process, and by this one only now.
         let origin = if seen.record.is_some() { Origin::OtherProcess } else { Origin::FirstList };
         let mut event = self.new_event(seen, origin, now.instant);
-        event.is_read = in_order;
+        event.is_read = placed.is_some();
+        event.placed = placed.unwrap_or(seen.created);
         self.note_recorded(&mut event, seen);
         self.admit(event, now);
         self.effects.push(Effect::ReviewEvent(Arc::clone(&seen.key)));
@@ -121,14 +116,15 @@ impl Lifecycle {
         let gone: Vec<String> = self.numbers.keys().filter(is_gone).cloned().collect();
         gone.iter().for_each(|uid| self.event_gone(uid, now));
         let (events, left) = listing.into_events();
-        for seen in events {
+        for (placed, seen) in self.sequence.in_order(events) {
             if self.is_to_be_remembered(&seen, now) {
                 if self.make_room(&seen.key.namespace, seen.cost()) {
                     let completed = self.completed(&seen, now);
                     self.admit(completed, now);
                 }
             } else if self.wants(&seen) && !self.is_stopped && !self.defer(&seen) {
-                let event = self.new_event(&seen, self.origin_of(&seen), now.instant);
+                let mut event = self.new_event(&seen, self.origin_of(&seen), now.instant);
+                event.placed = placed;
                 self.admit(event, now);
                 self.effects.push(Effect::ReviewEvent(seen.key));
             }
@@ -238,7 +234,7 @@ impl Lifecycle {
     }
 
     fn insert(&mut self, event: EventState) -> u64 {
-        let mut number = order_number(event.created, &event.version);
+        let mut number = order_number(event.placed, &event.version);
         while self.events.contains_key(&number) {
             number += 1;
         }
@@ -300,7 +296,7 @@ impl Lifecycle {
                 let event = self.completed(seen, now);
                 self.insert(event);
             } else {
-                self.admit_read(seen, false, now);
+                self.admit_read(seen, None, now);
             }
         }
         self.numbers.get(&seen.key.uid).copied()

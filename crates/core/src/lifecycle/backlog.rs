@@ -338,18 +338,21 @@ impl Lifecycle {
         ready
     }
 
-    /// Takes in events of a namespace that have not ended, oldest first. `next` is where the next ones begin; None if these
+    /// Takes in the oldest events of a namespace that have not ended, in any order. `next` is where the next ones begin; None if these
     /// were the last ones.
     pub(super) fn backlog_read(
         &mut self,
         namespace: &Arc<str>,
-        events: &[SeenEvent],
+        events: Vec<SeenEvent>,
         next: Option<Position>,
         now: Now,
     ) {
-        for seen in events {
-            if !self.take_in(namespace, seen, now) {
-                return self.stop_reading(namespace, seen.created);
+        let mut events = self.sequence.in_order(events).into_iter();
+        while let Some((placed, seen)) = events.next() {
+            if !self.take_in(namespace, &seen, placed, now) {
+                // One of those after it may have an earlier time.
+                let since = events.map(|(_, later)| later.created).fold(seen.created, Timestamp::min);
+                return self.stop_reading(namespace, since);
             }
         }
         // All that it was read for may be parked again: the rest is read when there is room.
@@ -385,7 +388,7 @@ impl Lifecycle {
     }
 
     /// Takes in an event that was read again. False if there is no room for it.
-    fn take_in(&mut self, namespace: &Arc<str>, seen: &SeenEvent, now: Now) -> bool {
+    fn take_in(&mut self, namespace: &Arc<str>, seen: &SeenEvent, placed: Timestamp, now: Now) -> bool {
         if let Some(number) = self.numbers.get(&seen.key.uid).copied() {
             self.unpark(number, now);
         }
@@ -396,7 +399,7 @@ impl Lifecycle {
         }
         let is_only_parked = self.is_only_parked(seen);
         if !is_only_parked && self.make_room(namespace, seen.cost()) {
-            self.admit_read(seen, true, now);
+            self.admit_read(seen, Some(placed), now);
             return true;
         }
         self.effects.push(Effect::ForgetData(Arc::clone(&seen.key)));
@@ -542,11 +545,10 @@ impl Listing {
         events.insert(key, seen);
     }
 
-    /// The events, oldest first; and for each namespace that has more of them, when the first of these was created.
+    /// The events, in any order; and for each namespace that has more of them, when the first of these was created.
     pub(super) fn into_events(self) -> (Vec<SeenEvent>, Vec<(Arc<str>, Timestamp)>) {
-        let mut events: Vec<((Position, String), SeenEvent)> = self.events.into_values().flatten().collect();
-        events.sort_by(|(one, _), (two, _)| one.cmp(two));
+        let events = self.events.into_values().flat_map(BTreeMap::into_values).collect();
         let left = self.left.into_iter().map(|(namespace, (created, _))| (namespace, created)).collect();
-        (events.into_iter().map(|(_, seen)| seen).collect(), left)
+        (events, left)
     }
 }

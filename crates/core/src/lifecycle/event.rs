@@ -37,7 +37,7 @@ pub struct SeenEvent {
     pub request: Option<Arc<FoldRequest>>,
     /// When it was created.
     pub created: Timestamp,
-    /// The version that it had when an operator first saw it: its place among events that were created in the same second.
+    /// The version that it had when an operator first saw it: its place among all events.
     pub version: ResourceVersion,
     /// Whether it is being deleted.
     pub is_deleting: bool,
@@ -197,6 +197,8 @@ pub(super) struct EventState {
     /// What came of it, if it was folded.
     pub(super) fold: Option<EventFold>,
     pub(super) created: Timestamp,
+    /// When it counts as created in the order of events.
+    pub(super) placed: Timestamp,
     pub(super) version: ResourceVersion,
     pub(super) origin: Origin,
     /// Names of the webhooks whose runs, as its status says, another process has begun and not ended.
@@ -247,6 +249,7 @@ impl EventState {
             facts: Arc::clone(&seen.facts),
             fold: None,
             created: seen.created,
+            placed: seen.created,
             version: seen.version.clone(),
             origin,
             begun_elsewhere,

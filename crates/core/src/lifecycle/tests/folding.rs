@@ -123,6 +123,31 @@ fn events_are_folded_in_the_order_of_their_creation_however_they_are_listed() {
 }
 
 #[test]
+fn what_api_servers_with_different_clocks_take_is_folded_and_sent_in_the_order_of_etcd() {
+    for is_listed in [true, false] {
+        let mut setting = Setting::new();
+        setting.appear(mk_sending("changed", TriggerType::StatusChange));
+        // What has the later number was created later, on a clock that is behind.
+        let events = [(1, AlertAction::Firing, 3), (2, AlertAction::Acknowledge, 3), (3, AlertAction::Resolve, 0)];
+        let mut events = events.map(|(number, action, second)| {
+            let created = time(&format!("2026-01-02T00:00:0{second}Z"));
+            SeenEvent { created, ..mk_alert(number, action) }
+        });
+        let effects = if is_listed {
+            events.reverse();
+            setting.list(&events)
+        } else {
+            setting.list(&[]);
+            events.into_iter().flat_map(|event| setting.handle(Input::EventSeen(Box::new(event)))).collect()
+        };
+        let of = |event: &str| setting.lifecycle.folded(event).unwrap().verdict;
+        assert_eq!(["e1", "e2", "e3"].map(of), [Verdict::Opened, Verdict::Acknowledged, Verdict::Resolved]);
+        assert_eq!(asked(&effects).0, names(&["changed"]), "one after the other");
+        assert_eq!(attempted(effects).0.event.name, "e2", "listed: {is_listed}");
+    }
+}
+
+#[test]
 fn a_verdict_that_is_recorded_stands_also_if_its_alert_group_is_gone() {
     let record = EventRecord {
         fold: Some(FoldRecord { verdict: Verdict::Opened, group: Some((Arc::from("i1"), Arc::from("I1"))) }),
