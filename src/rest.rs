@@ -19,6 +19,7 @@ mod credentials;
 mod docs_page;
 mod error;
 mod fallbacks;
+mod freshness;
 mod handlers;
 mod intake;
 mod integrations;

@@ -3,7 +3,8 @@
 use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use http::header::{ACCEPT, HeaderValue};
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::NamespaceResourceScope;
+pub(crate) use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, Resource,
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
@@ -17,7 +18,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     list::{self, Page, Pages, Texts},
-    resource_version::{ResourceVersion, version_of},
+    resource_version::{ResourceVersion, version_in, version_of},
     writes::{Priority, Writes},
 };
 use crate::errors::error_chain;
@@ -103,6 +104,11 @@ impl Error {
         self.code() == Some(404)
     }
 
+    /// Whether the answer names the object that it is about.
+    fn names_object(&self) -> bool {
+        self.status().and_then(|status| status.details.as_ref()).is_some_and(|details| !details.name.is_empty())
+    }
+
     /// Whether an object of that name exists, or is not as the call expected.
     pub(crate) fn is_conflict(&self) -> bool {
         self.code() == Some(409)
@@ -148,6 +154,23 @@ impl Error {
             Cause::Client(kube::Error::SerdeError(_)) | Cause::Request(_) | Cause::Json(_) => true,
             Cause::Client(_) | Cause::Timeout => false,
         }
+    }
+}
+
+/// Which object it is, and in which state: two that are equal tell that nothing of it has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectState {
+    uid: Option<String>,
+    version: ResourceVersion,
+}
+
+impl ObjectState {
+    pub(crate) fn new(uid: Option<String>, version: ResourceVersion) -> Self {
+        Self { uid, version }
+    }
+
+    pub(crate) fn in_metadata(metadata: &ObjectMeta) -> Self {
+        Self { uid: metadata.uid.clone(), version: version_in(metadata) }
     }
 }
 
@@ -220,16 +243,42 @@ impl Objects {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
         T: DeserializeOwned,
     {
+        match self.get_as::<K, T>(namespace, name, None).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Reads of one object which it is and its version, as they are when this is called; None if it does not exist. An API server
+    /// has little work with that, however large the object is.
+    pub(crate) async fn get_state<K>(&self, namespace: &str, name: &str) -> Result<Option<ObjectState>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self.get_as::<K, PartialObjectMeta<K>>(namespace, name, Some(METADATA_ONLY)).await {
+            Ok(found) => Ok(Some(ObjectState::in_metadata(&found.metadata))),
+            // An API server that does not know the kind, as while it starts, names no object.
+            Err(error) if error.is_not_found() && error.names_object() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads one object in the form that `accept` names.
+    async fn get_as<K, T>(&self, namespace: &str, name: &str, accept: Option<HeaderValue>) -> Result<T, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        T: DeserializeOwned,
+    {
         // The semaphore is never closed. The time limit begins when this call has its permit.
         let _permit = self.reads.acquire().await;
         let call = async {
-            let request = Request::new(K::url_path(&(), Some(namespace))).get(name, &GetParams::default())?;
-            match list::body(&self.client, request, list::ONE_OBJECT).await {
-                Ok(Some(text)) => Ok(Some(serde_json::from_slice(&text)?)),
-                Ok(None) => Err(kube::Error::Service("it is larger than any object can be".into()).into()),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-                Err(error) => Err(error.into()),
+            let mut request = Request::new(K::url_path(&(), Some(namespace))).get(name, &GetParams::default())?;
+            if let Some(accept) = accept {
+                request.headers_mut().insert(ACCEPT, accept);
             }
+            let text = list::body(&self.client, request, list::ONE_OBJECT).await?;
+            let text = text.ok_or_else(|| kube::Error::Service("it is larger than any object can be".into()))?;
+            Ok(serde_json::from_slice(&text)?)
         };
         named::<K, _>("get", namespace, name, call).await
     }

@@ -2,13 +2,14 @@
 //! for.
 //!
 //! ```text
-//! watch ─► AlertGroupIndex ─► AlertGroups ─┬─► list, get ─► shown objects ─► AlertGroupBody
+//! watch ─► AlertGroupIndex ─► AlertGroups ─┬─► list, current ─► shown objects ─► AlertGroupBody
 //!                                          └─► Sightings ─► a call that has asked for a change waits for it
 //! action ─► refusal, or AlertGroupEvent ─► the operator's leader, which alone writes AlertGroups
 //! ```
 
 mod action;
 mod body;
+mod current;
 mod filter;
 mod listed;
 mod sightings;
@@ -20,6 +21,7 @@ use std::{
     sync::Arc,
 };
 
+use kube::ResourceExt;
 use parking_lot::RwLock;
 
 pub(crate) use self::{
@@ -33,11 +35,12 @@ use self::{
     listed::Opening,
     sightings::{Sighting, Sightings},
 };
-use super::shown::ShownObjects;
+use super::{freshness::Freshness, shown::ShownObjects};
 use crate::kubernetes::{
     index::Index,
     name::{NamespacedName, name_of},
     objects::Objects,
+    resource_version::version_of,
 };
 
 /// The alert groups of one namespace.
@@ -72,6 +75,8 @@ pub(crate) struct AlertGroups {
     /// As answers show them.
     pub(crate) shown: ShownObjects<StoredAlertGroup>,
     sightings: Sightings,
+    objects: Objects,
+    freshness: Freshness,
 }
 
 impl AlertGroups {
@@ -79,13 +84,15 @@ impl AlertGroups {
     pub(crate) fn new(objects: Objects, budget: u64) -> Self {
         Self {
             namespaces: RwLock::default(),
-            shown: ShownObjects::new(objects, budget),
+            shown: ShownObjects::new(objects.clone(), budget),
             sightings: Sightings::default(),
+            freshness: Freshness::new(objects.clone()),
+            objects,
         }
     }
 
-    /// The alert group with an id.
-    pub(crate) fn get(&self, namespace: &str, id: &str) -> Option<Arc<ListedAlertGroup>> {
+    /// The alert group with an id, as far as the watch has shown it.
+    fn get(&self, namespace: &str, id: &str) -> Option<Arc<ListedAlertGroup>> {
         let namespaces = self.namespaces.read();
         let by_id = &namespaces.get(namespace)?.by_id;
         let of_id = by_id.range((Arc::from(id), Opening::FIRST)..).next();
@@ -107,13 +114,24 @@ impl AlertGroups {
         (passing.len(), passing.iter().skip(range.start).take(range.len()).map(|group| Arc::clone(group)).collect())
     }
 
-    /// Takes in a state of an alert group. One that the operator has not written yet is not there for callers.
-    fn insert(&self, group: &WatchedAlertGroup) {
+    /// Takes in a state of an alert group, and returns it. One that the operator has not written yet is not there for callers.
+    fn insert(&self, group: &WatchedAlertGroup) -> Option<Arc<ListedAlertGroup>> {
         let name = name_of(group);
-        let Some((listed, events)) = ListedAlertGroup::read(group) else { return self.remove(&name) };
+        let Some((listed, events)) = ListedAlertGroup::read(group) else {
+            self.remove(&name);
+            return None;
+        };
         let listed = Arc::new(listed);
         self.namespaces.write().entry(Arc::clone(&name.namespace)).or_default().insert(&listed);
-        self.sightings.tell(&name, || Sighting::State(listed, events));
+        self.sightings.tell(&name, || Sighting::State(Arc::clone(&listed), events));
+        Some(listed)
+    }
+
+    /// Whether a later state of an alert group is known: it was read before the watch has shown this one.
+    fn is_known_later(&self, group: &WatchedAlertGroup) -> bool {
+        let (name, namespaces) = (name_of(group), self.namespaces.read());
+        let known = namespaces.get(&name.namespace).and_then(|groups| groups.by_name.get(&name.name));
+        known.is_some_and(|known| known.uid == group.uid() && known.version > version_of(group))
     }
 
     /// Takes in that an alert group is gone.
@@ -157,7 +175,9 @@ impl Index for AlertGroupIndex {
     }
 
     fn apply(&mut self, group: &WatchedAlertGroup) {
-        self.0.insert(group);
+        if !self.0.is_known_later(group) {
+            self.0.insert(group);
+        }
     }
 
     fn delete(&mut self, group: &WatchedAlertGroup) {

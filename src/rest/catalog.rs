@@ -8,7 +8,10 @@
 //! The texts have a share of memory for each namespace. A webhook beyond it is kept without its long fields and texts, and read
 //! again when somebody asks for it.
 //!
-//! A write's answer goes in at once, so that the next read sees it; an older state that the watch shows later is left out.
+//! A write's answer goes in at once, so that the next read sees it; an older state that the watch shows later is left out. What
+//! other replicas have written is asked for where a call is for one webhook ([`current`]).
+
+mod current;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -23,6 +26,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     error::ApiError,
+    freshness::{Freshness, Rounds},
     permits::{Permit, Permits},
     webhook::{Collection, body, display_name, id_of},
 };
@@ -231,6 +235,9 @@ pub(crate) struct Catalog {
     pages: Permits,
     /// Names that a write under way is about to take.
     reserved: Mutex<HashSet<ReservedName>>,
+    freshness: Freshness,
+    /// Rounds in which all webhooks of a namespace are compared with those of the API server.
+    rounds: Rounds,
 }
 
 /// A namespace, which kind of name, and the name.
@@ -283,7 +290,8 @@ impl Catalog {
             deleted: Tombstones::default(),
         };
         let pages = Permits::new(PAGES.0, PAGES.1, "Too many pages of webhooks are being read: try again.");
-        Self { state: RwLock::new(state), objects, pages, reserved: Mutex::default() }
+        let (freshness, reserved, rounds) = (Freshness::new(objects.clone()), Mutex::default(), Rounds::default());
+        Self { state: RwLock::new(state), objects, pages, reserved, freshness, rounds }
     }
 
     /// A webhook with all that it has: read, if there was no room for it.

@@ -121,7 +121,7 @@ pub(crate) async fn list_responses(
     RawQuery(query): RawQuery,
 ) -> HandlerResult {
     let (State(api), Extension(caller)) = call;
-    let entry = find(&api, &caller, id)?;
+    let entry = find(&api, &caller, id).await?;
     let query = QueryParams::new(query.as_deref().unwrap_or_default());
     let page = |count| Page::new(&query, count);
     let ResponsePage { count, texts, permit } = api.responses.list(&entry.webhook, |count| page(count).range()).await?;
@@ -197,6 +197,9 @@ async fn list(
         name: query.get("name").map(str::to_owned),
         teams: query.all("team_id").filter(|id| !id.is_empty()).map(team).collect(),
     };
+    if let Some(name) = &filter.name {
+        api.catalog.catch_up_on_name(&caller.namespace, name).await?;
+    }
     let page = |count| Page::new(&query, count);
     let (count, entries) = api.catalog.list(&caller.namespace, &filter, |count| page(count).range());
     let (entries, permit) = api.catalog.whole_page(&caller.namespace, entries).await?;
@@ -256,7 +259,7 @@ fn location(url: &str) -> Option<HeaderValue> {
 }
 
 async fn get((State(api), Extension(caller)): &ApiCall, id: IdPath, collection: Collection) -> HandlerResult {
-    let entry = api.catalog.whole(find(api, caller, id)?).await?;
+    let entry = api.catalog.whole(find(api, caller, id).await?).await?;
     Ok(json_response(StatusCode::OK, entry.body(collection).clone()))
 }
 
@@ -267,7 +270,7 @@ async fn update(
     body: Body,
     collection: Collection,
 ) -> HandlerResult {
-    let entry = api.catalog.whole(find(&api, &caller, id)?).await?;
+    let entry = api.catalog.whole(find(&api, &caller, id).await?).await?;
     let existing = ExistingWebhook::from(&entry.webhook);
     let input = body::read(&api, &caller.namespace, headers, body, collection, Some(existing)).await?;
     let writer = Arc::clone(&api.writer);
@@ -277,14 +280,14 @@ async fn update(
 }
 
 async fn delete((State(api), Extension(caller)): ApiCall, id: IdPath) -> HandlerResult {
-    let entry = find(&api, &caller, id)?;
+    let entry = find(&api, &caller, id).await?;
     let writer = Arc::clone(&api.writer);
     api.run_to_completion(async move { writer.delete(&entry).await }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The webhook that the path names.
-fn find(api: &ApiState, caller: &Caller, id: IdPath) -> Result<Arc<CachedWebhook>, ApiError> {
+async fn find(api: &ApiState, caller: &Caller, id: IdPath) -> Result<Arc<CachedWebhook>, ApiError> {
     let Path(id) = id.map_err(|_| ApiError::not_found())?;
-    api.catalog.get(&caller.namespace, &id).ok_or_else(ApiError::not_found)
+    api.catalog.current(&caller.namespace, &id).await
 }

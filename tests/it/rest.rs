@@ -19,6 +19,7 @@ mod memory;
 mod quota;
 mod reads;
 mod refusals;
+mod replicas;
 mod rollout;
 mod strangers;
 mod terraform;

@@ -10,6 +10,7 @@ use crate::{
     core::{alert_groups::AlertGroupState, id},
     kubernetes::{
         name::{NamespacedName, name_of},
+        objects::ObjectState,
         resource_version::{ResourceVersion, created_in, version_of},
     },
     resources::{AlertGroup, AlertGroupSpec, EventRef},
@@ -113,6 +114,11 @@ impl ListedAlertGroup {
         } else {
             AlertGroupState::Firing
         }
+    }
+
+    /// Which object it is, and in which state.
+    pub(super) fn state_of_object(&self) -> ObjectState {
+        ObjectState::new(self.uid.clone(), self.version.clone())
     }
 
     /// When it was opened.

@@ -62,7 +62,7 @@ pub(crate) async fn list_alert_groups(call: ApiCall, url: RequestUrl, RawQuery(q
 )]
 pub(crate) async fn get_alert_group(call: ApiCall, id: IdPath) -> HandlerResult {
     let (State(api), Extension(caller)) = call;
-    let listed = find(&api, &caller, id)?;
+    let listed = find(&api, &caller, id).await?;
     let shown = api.alert_groups.shown.one(listed.name.clone(), listed.version.clone()).await?;
     let teams = api.integrations.teams(&caller.namespace);
     Ok(json_response(StatusCode::OK, alert_group(&shown, &caller, &teams)?))
@@ -81,7 +81,7 @@ pub(crate) async fn get_alert_group(call: ApiCall, id: IdPath) -> HandlerResult 
 )]
 pub(crate) async fn delete_alert_group(call: ApiCall, id: IdPath, headers: HeaderMap, body: Body) -> HandlerResult {
     let (State(api), Extension(caller)) = call;
-    let group = find(&api, &caller, id)?;
+    let group = find(&api, &caller, id).await?;
     let mode = body::read_json(&api, &caller.namespace, &headers, body, |body| Ok(mode(&body))).await?;
     match mode {
         Mode::Delete => {}
@@ -160,7 +160,7 @@ pub(crate) async fn unresolve_alert_group(call: ApiCall, id: IdPath) -> HandlerR
 )]
 pub(crate) async fn silence_alert_group(call: ApiCall, id: IdPath, headers: HeaderMap, body: Body) -> HandlerResult {
     let (State(api), Extension(caller)) = &call;
-    let group = find(api, caller, id)?;
+    let group = find(api, caller, id).await?;
     let delay = body::read_json(api, &caller.namespace, &headers, body, |body| delay(&body)).await?;
     let until = silenced_until(Timestamp::now(), delay)?;
     change(api, caller, group, Action::Silence, Some(until)).await
@@ -179,7 +179,7 @@ pub(crate) async fn unsilence_alert_group(call: ApiCall, id: IdPath) -> HandlerR
 }
 
 async fn act((State(api), Extension(caller)): &ApiCall, id: IdPath, action: Action) -> HandlerResult {
-    change(api, caller, find(api, caller, id)?, action, None).await
+    change(api, caller, find(api, caller, id).await?, action, None).await
 }
 
 /// Asks for a change, and waits until it shows.
@@ -197,9 +197,9 @@ async fn change(
 }
 
 /// The alert group that the path names.
-fn find(api: &ApiState, caller: &Caller, id: IdPath) -> Result<Arc<ListedAlertGroup>, ApiError> {
+async fn find(api: &ApiState, caller: &Caller, id: IdPath) -> Result<Arc<ListedAlertGroup>, ApiError> {
     let Path(id) = id.map_err(|_| ApiError::not_found())?;
-    api.alert_groups.get(&caller.namespace, &id).ok_or_else(ApiError::not_found)
+    api.alert_groups.current(&caller.namespace, &id).await
 }
 
 /// The team of an alert group of this integration.

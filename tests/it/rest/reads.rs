@@ -46,7 +46,7 @@ async fn calls(place: &TestNamespace) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_lists_of_a_thousand_webhooks_make_no_call_to_the_api_server() {
+async fn ten_thousand_lists_of_a_thousand_webhooks_make_no_call_to_the_api_server_and_a_read_of_one_makes_one() {
     let place = TestNamespace::new("counted").await;
     place.apply(&COUNTED.replace("NAMESPACE", &place.namespace)).await;
     let kubeconfig = cluster().0.service_account_kubeconfig(&place.namespace, "counted").expect("make a kubeconfig");
@@ -89,8 +89,14 @@ async fn ten_thousand_lists_of_a_thousand_webhooks_make_no_call_to_the_api_serve
         .await;
     assert_eq!(calls(&place).await - before, 0);
     // It would have been noticed.
-    team.create("one more", json!({})).await;
+    let one = team.create("one more", json!({})).await;
     assert_eq!(calls(&place).await - before, 1);
+    // Of one webhook the API server is asked whether it has changed, and no more than that.
+    for _ in 0..10 {
+        assert_eq!(team.get(&path(&one)).await.both(), (200, one.clone()));
+        assert_eq!(team.get(&format!("{WEBHOOKS}?name=one+more")).await.expect(200)["results"], json!([one]));
+    }
+    assert_eq!(calls(&place).await - before, 1 + 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
