@@ -8,6 +8,7 @@
 //! ```
 
 mod action;
+mod alert;
 mod body;
 mod current;
 mod filter;
@@ -26,13 +27,14 @@ use parking_lot::RwLock;
 
 pub(crate) use self::{
     action::{Action, AlertGroupChanges, silenced_until},
+    alert::{AlertBody, AlertFilter},
     body::AlertGroupBody,
     filter::AlertGroupFilter,
     listed::{ListedAlertGroup, WatchedAlertGroup},
     stored::StoredAlertGroup,
 };
 use self::{
-    listed::Opening,
+    listed::{Labels, Opening},
     sightings::{Sighting, Sightings},
 };
 use super::{freshness::Freshness, shown::ShownObjects};
@@ -51,21 +53,39 @@ struct NamespaceGroups {
     in_order: BTreeMap<Opening, Arc<ListedAlertGroup>>,
     /// By id; where several have the same, the oldest is first.
     by_id: BTreeMap<(Arc<str>, Opening), Arc<ListedAlertGroup>>,
+    /// Their labels: alert groups of one integration have the same ones.
+    labels: HashSet<Arc<Labels>>,
 }
 
 impl NamespaceGroups {
-    fn insert(&mut self, group: &Arc<ListedAlertGroup>) {
+    fn insert(&mut self, mut group: ListedAlertGroup) -> Arc<ListedAlertGroup> {
         self.remove(&group.name.name);
-        self.in_order.insert(group.opening.clone(), Arc::clone(group));
-        self.by_id.insert((Arc::clone(&group.id), group.opening.clone()), Arc::clone(group));
-        self.by_name.insert(Arc::clone(&group.name.name), Arc::clone(group));
+        group.labels = group.labels.map(|labels| self.shared(labels));
+        let group = Arc::new(group);
+        self.in_order.insert(group.opening.clone(), Arc::clone(&group));
+        self.by_id.insert((Arc::clone(&group.id), group.opening.clone()), Arc::clone(&group));
+        self.by_name.insert(Arc::clone(&group.name.name), Arc::clone(&group));
+        group
     }
 
     fn remove(&mut self, name: &str) {
         if let Some(group) = self.by_name.remove(name) {
             self.in_order.remove(&group.opening);
             self.by_id.remove(&(Arc::clone(&group.id), group.opening.clone()));
+            // One is the set's, one this group's.
+            if let Some(labels) = group.labels.as_ref().filter(|labels| Arc::strong_count(labels) <= 2) {
+                self.labels.remove(&**labels);
+            }
         }
+    }
+
+    /// The same labels, of which there is one copy.
+    fn shared(&mut self, labels: Arc<Labels>) -> Arc<Labels> {
+        if let Some(known) = self.labels.get(&*labels) {
+            return Arc::clone(known);
+        }
+        self.labels.insert(Arc::clone(&labels));
+        labels
     }
 }
 
@@ -121,8 +141,7 @@ impl AlertGroups {
             self.remove(&name);
             return None;
         };
-        let listed = Arc::new(listed);
-        self.namespaces.write().entry(Arc::clone(&name.namespace)).or_default().insert(&listed);
+        let listed = self.namespaces.write().entry(Arc::clone(&name.namespace)).or_default().insert(listed);
         self.sightings.tell(&name, || Sighting::State(Arc::clone(&listed), events));
         Some(listed)
     }

@@ -86,6 +86,8 @@ fn requested_access(method: &Method, route: &str) -> (Verb, Resource, &'static s
     let read = if is_one { Verb::Get } else { Verb::List };
     match (collection, below) {
         (Some("integrations"), _) => (read, Resource::Integrations, "GET, HEAD, OPTIONS"),
+        // They are stored in their alert groups.
+        (Some("alerts"), _) => (read, Resource::AlertGroups, "GET, HEAD, OPTIONS"),
         (Some("alert_groups"), None) if is_one => {
             let verb = if *method == Method::DELETE { Verb::Delete } else { read };
             (verb, Resource::AlertGroups, "GET, DELETE, HEAD, OPTIONS")
@@ -161,6 +163,8 @@ mod tests {
             (Method::PUT, "/api/v1/alert_groups/{id}/", (Verb::Get, Resource::AlertGroups, group)),
             (Method::POST, acknowledge, (Verb::Create, Resource::AlertGroupEvents, action)),
             (Method::GET, acknowledge, (Verb::Get, Resource::AlertGroups, action)),
+            (Method::GET, "/api/v1/alerts/", (Verb::List, Resource::AlertGroups, read)),
+            (Method::DELETE, "/api/v1/alerts", (Verb::List, Resource::AlertGroups, read)),
             (Method::GET, "/api/v1/integrations/", (Verb::List, Resource::Integrations, read)),
             (Method::POST, "/api/v1/integrations/", (Verb::List, Resource::Integrations, read)),
             (Method::DELETE, "/api/v1/integrations/{id}/", (Verb::Get, Resource::Integrations, read)),

@@ -1,6 +1,7 @@
 //! The handlers of all routes: each reads its call, asks the catalog or the writer, and answers as OnCall does.
 
 mod alert_groups;
+mod alerts;
 mod body;
 mod integrations;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use super::{
     webhook::{Collection, ExistingWebhook, WebhookInput, WebhookOutput},
 };
 
-pub(crate) use self::{alert_groups::*, integrations::*};
+pub(crate) use self::{alert_groups::*, alerts::*, integrations::*};
 
 /// Bound on `Location`, in bytes: proxies refuse answers whose headers do not fit into 4 KiB.
 const MAX_LOCATION: usize = 2000;

@@ -32,6 +32,7 @@ use crate::resources::Preset;
         (name = "webhooks", description = "Outgoing webhooks"),
         (name = "actions", description = "The same webhooks in the form that OnCall had before"),
         (name = "alert_groups", description = "Alert groups, and what people do with them"),
+        (name = "alerts", description = "The alerts that are stored of alert groups; for reading"),
         (name = "integrations", description = "Where alerts come from; for reading")
     ),
     components(schemas(WebhookInput, ActionInput, Detail, BadRequest)),

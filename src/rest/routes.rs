@@ -16,6 +16,7 @@ pub(crate) fn all() -> Vec<UtoipaMethodRouter<Arc<ApiState>>> {
         routes!(h::get_action, h::put_action, h::patch_action, h::delete_action),
         routes!(h::list_integrations),
         routes!(h::get_integration),
+        routes!(h::list_alerts),
         routes!(h::list_alert_groups),
         routes!(h::get_alert_group, h::delete_alert_group),
         routes!(h::acknowledge_alert_group),

@@ -11,10 +11,15 @@ use utoipa::{IntoParams, ToSchema};
 
 pub(crate) use self::{
     actions::{ActionInput, ActionOutput},
-    alert_groups::{AlertGroupFilterParams, AlertGroupIdParams, Deletion, FilterFaults, NotDeleted, Silencing},
+    alert_groups::{
+        AlertFilterParams, AlertGroupFilterParams, AlertGroupIdParams, Deletion, FilterFaults, NotDeleted, Silencing,
+    },
 };
 use super::{
-    alert_groups::AlertGroupBody, integrations::IntegrationBody, responses::ResponseBody, webhook::WebhookOutput,
+    alert_groups::{AlertBody, AlertGroupBody},
+    integrations::IntegrationBody,
+    responses::ResponseBody,
+    webhook::WebhookOutput,
 };
 
 /// Defines a type for one page of a list of `$item`.
@@ -43,6 +48,7 @@ page_of!(ActionOutput, ActionPage);
 page_of!(ResponseBody<'static>, WebhookResponsePage);
 page_of!(IntegrationBody<'static>, IntegrationPage);
 page_of!(AlertGroupBody<'static>, AlertGroupPage);
+page_of!(AlertBody<'static>, AlertPage);
 
 /// Which page of a list.
 #[derive(IntoParams)]

@@ -69,6 +69,14 @@ pub(crate) struct ShownObjects<T: Shown> {
     objects: Objects,
 }
 
+/// An object that is asked for, and what of it.
+pub(crate) struct Wanted<W> {
+    pub(crate) name: NamespacedName,
+    /// The version that is known of it.
+    pub(crate) version: ResourceVersion,
+    pub(crate) what: W,
+}
+
 /// Some objects as texts, in the order in which they were asked for; those that are gone meanwhile are left out.
 pub(crate) struct ShownPage {
     pub(crate) texts: Vec<Bytes>,
@@ -83,30 +91,33 @@ impl<T: Shown> ShownObjects<T> {
         Self { at_hand: cache(budget, USUAL, ShownWeight), pages, objects }
     }
 
-    /// A page of objects of a namespace, each of this version or of a later one, as `text` writes them: no more of them is in memory
-    /// at a time than are read at a time.
+    /// A page of objects of a namespace, each of this version or of a later one, as `text` writes what is wanted of each, if it still
+    /// has that: no more of them is in memory at a time than are read at a time.
     ///
     /// # Errors
     /// One is not at hand and can't be read, or can't be now; or can't be written.
-    pub(crate) async fn page(
+    pub(crate) async fn page<W>(
         &self,
         namespace: &Arc<str>,
-        wanted: Vec<(NamespacedName, ResourceVersion)>,
-        text: impl Fn(&T) -> Result<Bytes, ApiError>,
+        wanted: Vec<Wanted<W>>,
+        text: impl Fn(&T, &W) -> Result<Option<Bytes>, ApiError>,
     ) -> Result<ShownPage, ApiError> {
-        let at_hand: Option<Vec<_>> = wanted.iter().map(|(name, version)| self.at_hand(name, version)).collect();
+        let at_hand: Option<Vec<_>> =
+            wanted.iter().map(|Wanted { name, version, .. }| self.at_hand(name, version)).collect();
         if let Some(objects) =
             at_hand.filter(|objects| objects.iter().map(|shown| shown.size()).sum::<usize>() <= SMALL)
         {
-            let texts: Result<_, _> = objects.iter().map(|shown| text(shown)).collect();
+            let texts = objects.iter().zip(&wanted).map(|(shown, wanted)| text(shown, &wanted.what).transpose());
+            let texts: Result<_, _> = texts.flatten().collect();
             return Ok(ShownPage { texts: texts?, permit: None });
         }
         let permit = self.pages.take(namespace, 1).await?;
-        let mut reads = stream::iter(wanted).map(|(name, version)| self.read(name, version)).buffered(READS);
+        let read = async |Wanted { name, version, what }| (self.read(name, version).await, what);
+        let mut reads = stream::iter(wanted).map(read).buffered(READS);
         let mut texts = Vec::new();
-        while let Some(shown) = reads.next().await {
+        while let Some((shown, what)) = reads.next().await {
             if let Some(shown) = shown.map_err(|error| ApiError::from(&error))? {
-                texts.push(text(&shown)?);
+                texts.extend(text(&shown, &what)?);
             }
         }
         Ok(ShownPage { texts, permit: Some(permit) })

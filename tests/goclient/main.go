@@ -99,11 +99,19 @@ func alerts(client *aapi.Client, id string) error {
 		{"list all", aapi.ListAlertGroupOptions{}},
 		{"list by id and state", aapi.ListAlertGroupOptions{AlertGroupID: id, State: "new"}},
 		{"list by time", aapi.ListAlertGroupOptions{StartedAt: "2020-01-01T00:00:00_2020-01-02T00:00:00"}},
+		{"list by labels", aapi.ListAlertGroupOptions{Labels: []string{"env:prod", "severity:high"}}},
+		{"list by another label", aapi.ListAlertGroupOptions{Labels: []string{"env:dev"}}},
 		{"list an unknown state", aapi.ListAlertGroupOptions{State: "firing"}},
 	}
 	for _, list := range lists {
 		groups, response, err := client.AlertGroups.ListAlertGroups(&list.options)
 		if err := say(list.name, response, err, groups); err != nil {
+			return err
+		}
+	}
+	for _, search := range []string{"", "DISK", "nothing"} {
+		alerts, response, err := client.Alerts.ListAlerts(&aapi.ListAlertOptions{AlertGroupID: id, Name: search})
+		if err := say("list alerts with "+search, response, err, alerts); err != nil {
 			return err
 		}
 	}

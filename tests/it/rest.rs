@@ -6,6 +6,7 @@
 //! ```
 
 mod alert_groups;
+mod alerts;
 mod conformance;
 mod curl;
 mod gitops;

@@ -1,10 +1,9 @@
 //! An alert group as `/api/v1/alert_groups/` shows it.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::stored::StoredAlertGroup;
+use super::{alert::AlertBody, stored::StoredAlertGroup};
 use crate::{
     core::{alert_groups::AlertGroupState, id},
     resources::AlertGroupAct,
@@ -45,8 +44,8 @@ pub(crate) struct AlertGroupBody<'a> {
     /// Name of the user who acknowledged it; null where its integration did.
     #[schema(required)]
     acknowledged_by: Option<&'a str>,
-    /// Always empty.
-    labels: [AlertGroupLabel; 0],
+    /// Its labels, by their keys: those that its integration had when it was opened.
+    labels: Vec<AlertGroupLabel<'a>>,
     /// Its title.
     title: &'a str,
     permalinks: PermalinksBody,
@@ -73,31 +72,22 @@ struct PermalinksBody {
 
 /// A label of an alert group.
 #[derive(Serialize, ToSchema)]
-struct AlertGroupLabel {
-    key: LabelPart,
-    value: LabelPart,
+struct AlertGroupLabel<'a> {
+    key: LabelPart<'a>,
+    value: LabelPart<'a>,
 }
 
-/// The key or the value of a label.
+/// The key or the value of a label; it is its own id.
 #[derive(Serialize, ToSchema)]
-struct LabelPart {
-    id: String,
-    name: String,
+struct LabelPart<'a> {
+    id: &'a str,
+    name: &'a str,
 }
 
-/// The last alert of an alert group.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Alert)]
-struct AlertBody<'a> {
-    /// Its id.
-    id: String,
-    alert_group_id: &'a str,
-    /// When it was received.
-    #[schema(format = DateTime)]
-    created_at: String,
-    /// The alert as it was received: any JSON.
-    #[schema(required, value_type = Value)]
-    payload: Option<&'a RawValue>,
+impl<'a> From<&'a String> for LabelPart<'a> {
+    fn from(text: &'a String) -> Self {
+        Self { id: text, name: text }
+    }
 }
 
 impl<'a> AlertGroupBody<'a> {
@@ -105,12 +95,6 @@ impl<'a> AlertGroupBody<'a> {
     pub(crate) fn new(group: &'a StoredAlertGroup, namespace: &str, team: Option<&'a str>) -> Self {
         let (integration, status) = (&group.spec.integration_ref, &group.status);
         let time = |act: &Option<AlertGroupAct>| act.as_ref().map(|act| python_time(act.time));
-        let last_alert = status.last_alert.as_ref().map(|alert| AlertBody {
-            id: id::alert_id(&alert.event_ref.uid),
-            alert_group_id: &status.id,
-            created_at: python_time(alert.time),
-            payload: status.payload(),
-        });
         Self {
             id: &status.id,
             integration_id: integration.id.clone().unwrap_or_else(|| id::integration_id(namespace, &integration.name)),
@@ -123,11 +107,15 @@ impl<'a> AlertGroupBody<'a> {
             resolved_by: status.resolved.as_ref().and_then(|act| act.user.as_deref()),
             acknowledged_at: time(&status.acknowledged),
             acknowledged_by: status.acknowledged.as_ref().and_then(|act| act.user.as_deref()),
-            labels: [],
+            labels: status
+                .labels
+                .iter()
+                .map(|(key, value)| AlertGroupLabel { key: key.into(), value: value.into() })
+                .collect(),
             title: &status.title,
             permalinks: PermalinksBody::default(),
             silenced_at: time(&status.silenced),
-            last_alert,
+            last_alert: group.last_alert(),
         }
     }
 }

@@ -29,7 +29,9 @@ pub(crate) struct AlertGroupFilter {
     team: Option<Option<String>>,
     state: Option<AlertGroupState>,
     opened: Option<RangeInclusive<Timestamp>>,
-    /// A route or a label is asked for: no alert group has one.
+    /// Labels, all of which it has to have.
+    labels: Vec<(String, String)>,
+    /// A route is asked for: no alert group has one.
     selects_none: bool,
 }
 
@@ -48,7 +50,8 @@ impl AlertGroupFilter {
             integration_id: text("integration_id"),
             team: text("team_id").map(team),
             opened: trimmed("started_at").as_deref().map(range).transpose()?,
-            selects_none: query.get("route_id").is_some() || query.all("label").any(is_label),
+            labels: query.all("label").filter_map(label).collect(),
+            selects_none: query.get("route_id").is_some(),
         })
     }
 
@@ -59,6 +62,7 @@ impl AlertGroupFilter {
             && self.integration_id.as_ref().is_none_or(|id| **id == *group.integration_id)
             && self.state.is_none_or(|state| state == group.state())
             && self.opened.as_ref().is_none_or(|opened| opened.contains(&group.created_at()))
+            && self.labels.iter().all(|(key, value)| group.has_label(key, value))
             && self.team.as_ref().is_none_or(|wanted| wanted.as_deref() == team())
     }
 }
@@ -86,7 +90,8 @@ fn range(text: &str) -> Result<RangeInclusive<Timestamp>, ApiError> {
     }
 }
 
-/// Whether a text is `key:value`. OnCall ignores what is not.
-fn is_label(text: &str) -> bool {
-    text.split(':').count() == 2
+/// Reads `key:value`. OnCall ignores what is not.
+fn label(text: &str) -> Option<(String, String)> {
+    let (key, value) = text.split_once(':').filter(|(_, value)| !value.contains(':'))?;
+    Some((key.to_owned(), value.to_owned()))
 }

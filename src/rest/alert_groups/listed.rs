@@ -1,11 +1,12 @@
 //! What lists and filters need of an alert group. Its title, payloads and texts stay in the API server.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::alert::ListedAlert;
 use crate::{
     core::{alert_groups::AlertGroupState, id},
     kubernetes::{
@@ -13,8 +14,12 @@ use crate::{
         objects::ObjectState,
         resource_version::{ResourceVersion, created_in, version_of},
     },
-    resources::{AlertGroup, AlertGroupSpec, EventRef},
+    resources::{AlertGroup, AlertGroupSpec, EventPlace, EventRef},
+    rest::shown::Wanted,
 };
+
+/// Labels of an alert group.
+pub(super) type Labels = BTreeMap<String, String>;
 
 /// An AlertGroup as it is watched: nothing else of it is kept for a moment.
 #[derive(Clone, Debug, Deserialize, kube::Resource)]
@@ -33,6 +38,8 @@ struct WatchedStatus {
     acknowledged: Option<IgnoredAny>,
     resolved: Option<IgnoredAny>,
     silenced: Option<IgnoredAny>,
+    labels: Labels,
+    last_alert: Option<EventPlace>,
     transitions: Vec<WatchedTransition>,
 }
 
@@ -72,7 +79,13 @@ pub(crate) struct ListedAlertGroup {
     pub(crate) is_acknowledged: bool,
     pub(crate) is_resolved: bool,
     pub(crate) is_silenced: bool,
+    /// Its labels; None if it has none.
+    pub(super) labels: Option<Arc<Labels>>,
     pub(super) opening: Opening,
+    /// Id of the alert that opened it.
+    first_alert: Option<Box<str>>,
+    /// The last alert, if it is another one.
+    last_alert: Option<ListedAlert>,
 }
 
 impl ListedAlertGroup {
@@ -88,6 +101,8 @@ impl ListedAlertGroup {
             version: status.transitions.first().map(|opening| ResourceVersion::from(opening.version.as_str())),
             name: Some(Arc::clone(&name.name)),
         };
+        let opened_by = status.transitions.first().map(|opening| opening.event_ref.uid.as_str());
+        let last_alert = status.last_alert.as_ref().filter(|alert| Some(alert.event_ref.uid.as_str()) != opened_by);
         let listed = Self {
             uid: group.metadata.uid.clone(),
             version: version_of(group),
@@ -97,10 +112,21 @@ impl ListedAlertGroup {
             is_acknowledged: status.acknowledged.is_some(),
             is_resolved: status.resolved.is_some(),
             is_silenced: status.silenced.is_some(),
+            labels: (!status.labels.is_empty()).then(|| Arc::new(status.labels.clone())),
             opening,
+            first_alert: opened_by.map(|uid| id::alert_id(uid).into()),
+            last_alert: last_alert.map(|alert| ListedAlert {
+                id: id::alert_id(&alert.event_ref.uid).into(),
+                place: (alert.time, Some(ResourceVersion::from(alert.version.as_str()))),
+            }),
             name,
         };
         Some((listed, status.transitions.iter().map(|transition| transition.event_ref.uid.clone()).collect()))
+    }
+
+    /// Asks for something of the object, as it is known or later.
+    pub(crate) fn wanting<W>(&self, what: W) -> Wanted<W> {
+        Wanted { name: self.name.clone(), version: self.version.clone(), what }
     }
 
     /// Its state.
@@ -114,6 +140,18 @@ impl ListedAlertGroup {
         } else {
             AlertGroupState::Firing
         }
+    }
+
+    /// The alerts that are stored of it: the first, and the last if that is another one.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = ListedAlert> + use<> {
+        let place = (self.opening.at, self.opening.version.clone());
+        let first = self.first_alert.clone().map(|id| ListedAlert { id, place });
+        first.into_iter().chain(self.last_alert.clone())
+    }
+
+    /// Whether it has this label.
+    pub(super) fn has_label(&self, key: &str, value: &str) -> bool {
+        self.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
     }
 
     /// Which object it is, and in which state.

@@ -1,5 +1,7 @@
 //! What answers show of an alert group, as the API server has it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
@@ -8,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     core::alert_groups::AlertGroupState,
     kubernetes::resource_version::{ResourceVersion, version_in},
-    resources::{AlertGroup, AlertGroupAct, AlertGroupSpec, EventPlace},
+    resources::{AlertGroup, AlertGroupAct, AlertGroupSpec, EventPlace, EventRef},
     rest::shown::Shown,
 };
 
@@ -32,9 +34,17 @@ pub(super) struct StoredStatus {
     pub(super) acknowledged: Option<AlertGroupAct>,
     pub(super) resolved: Option<AlertGroupAct>,
     pub(super) silenced: Option<AlertGroupAct>,
+    pub(super) labels: BTreeMap<String, String>,
     first_payload: Option<Box<RawValue>>,
     last_payload: Option<Box<RawValue>>,
     pub(super) last_alert: Option<EventPlace>,
+    transitions: Vec<StoredTransition>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredTransition {
+    event_ref: EventRef,
 }
 
 impl StoredAlertGroup {
@@ -45,9 +55,19 @@ impl StoredAlertGroup {
 }
 
 impl StoredStatus {
+    /// The first alert as it was received.
+    pub(super) fn first_payload(&self) -> Option<&RawValue> {
+        self.first_payload.as_deref()
+    }
+
     /// The last alert as it was received. The first one is stored once.
-    pub(super) fn payload(&self) -> Option<&RawValue> {
-        self.last_payload.as_ref().or(self.first_payload.as_ref()).map(AsRef::as_ref)
+    pub(super) fn last_payload(&self) -> Option<&RawValue> {
+        self.last_payload.as_deref().or_else(|| self.first_payload())
+    }
+
+    /// Uid of the event that opened it.
+    pub(super) fn opened_by(&self) -> Option<&str> {
+        self.transitions.first().map(|opening| opening.event_ref.uid.as_str())
     }
 }
 
@@ -59,8 +79,12 @@ impl Shown for StoredAlertGroup {
     }
 
     fn size(&self) -> usize {
-        let StoredStatus { title, first_payload, last_payload, .. } = &self.status;
+        let StoredStatus { title, first_payload, last_payload, labels, transitions, .. } = &self.status;
         let payloads = [first_payload, last_payload].into_iter().flatten();
-        2000 + title.len() + payloads.map(|payload| payload.get().len()).sum::<usize>()
+        let labels: usize = labels.iter().map(|(key, value)| 100 + key.len() + value.len()).sum();
+        2000 + title.len()
+            + labels
+            + 150 * transitions.len()
+            + payloads.map(|payload| payload.get().len()).sum::<usize>()
     }
 }

@@ -89,7 +89,7 @@ async fn lists_are_newest_first_by_the_events_that_opened_the_groups() {
 #[test]
 fn a_filter_takes_what_its_parameters_say_and_refuses_what_is_none() {
     let read = |query: &str| AlertGroupFilter::read(&QueryParams::new(query)).map_err(|error| error.body);
-    let group = mk_group("a", 1, json!({"silenced": mk_act()}));
+    let group = mk_group("a", 1, json!({"silenced": mk_act(), "labels": {"env": "prod", "severity": "high"}}));
     let (group, _) = ListedAlertGroup::read(&group).unwrap();
     let cases = [
         ("", true),
@@ -106,6 +106,10 @@ fn a_filter_takes_what_its_parameters_say_and_refuses_what_is_none() {
         ("started_at=2026-01-01T00:00:01_2026-01-01T00:00:02", false),
         ("started_at=", true),
         ("label=a%3Ab", false),
+        ("label=env%3Aprod", true),
+        ("label=env:prod&label=severity:high", true),
+        ("label=env:prod&label=severity:low", false),
+        ("label=env:", false),
         ("label=a&label=", true),
         ("route_id=R1", false),
         ("anything=else", true),

@@ -49,8 +49,8 @@ pub(crate) async fn list_alert_groups(call: ApiCall, url: RequestUrl, RawQuery(q
     let passes = |group: &ListedAlertGroup| filter.passes(group, || team(&teams, &group.integration.name));
     let page = |count| Page::new(&query, count);
     let (count, listed) = api.alert_groups.list(&caller.namespace, passes, |count| page(count).range());
-    let wanted = listed.iter().map(|listed| (listed.name.clone(), listed.version.clone())).collect();
-    let text = |group: &StoredAlertGroup| alert_group(group, &caller, &teams);
+    let wanted = listed.iter().map(|listed| listed.wanting(())).collect();
+    let text = |group: &StoredAlertGroup, (): &()| alert_group(group, &caller, &teams).map(Some);
     let shown = api.alert_groups.shown.page(&caller.namespace, wanted, text).await?;
     paginated(&page(count), &query, &url, shown.texts, shown.permit)
 }

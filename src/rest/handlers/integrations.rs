@@ -19,6 +19,7 @@ use crate::{
         pages::{Page, QueryParams},
         request_url::RequestUrl,
         schema::{FilterParams, IntegrationIdParams, IntegrationPage, PageParams},
+        shown::Wanted,
     },
 };
 
@@ -38,8 +39,14 @@ pub(crate) async fn list_integrations(call: ApiCall, url: RequestUrl, RawQuery(q
     };
     let page = |count| Page::new(&query, count);
     let (count, listed) = api.integrations.list(&caller.namespace, passes, |count| page(count).range());
-    let wanted = listed.iter().map(|listed| (listed.name.clone(), listed.version.clone())).collect();
-    let shown = api.integrations.shown.page(&caller.namespace, wanted, |shown| body(shown, &url)).await?;
+    let wanted = |listed: &Arc<ListedIntegration>| Wanted {
+        name: listed.name.clone(),
+        version: listed.version.clone(),
+        what: (),
+    };
+    let wanted = listed.iter().map(wanted).collect();
+    let text = |shown: &Integration, (): &()| body(shown, &url).map(Some);
+    let shown = api.integrations.shown.page(&caller.namespace, wanted, text).await?;
     paginated(&page(count), &query, &url, shown.texts, shown.permit)
 }
 

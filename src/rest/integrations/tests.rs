@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use super::*;
-use crate::rest::error::ApiError;
+use crate::rest::{error::ApiError, shown::Wanted};
 
 fn mk_integration(name: &str, created: &str, version: u64, spec: Value) -> Integration {
     let mut integration = json!({
@@ -33,6 +33,11 @@ fn objects(calls: &'static AtomicU32, version: Option<u64>) -> Objects {
         async move { Ok::<_, BoxError>(Response::builder().status(status).body(body).unwrap()) }
     });
     Objects::new(Client::new(server, "default"), "test")
+}
+
+/// Asks for an integration of this version.
+fn wanted(name: &NamespacedName, version: u64) -> Wanted<()> {
+    Wanted { name: name.clone(), version: ResourceVersion::from(version.to_string().as_str()), what: () }
 }
 
 #[tokio::test]
@@ -67,8 +72,8 @@ async fn what_is_shown_is_read_once_until_it_changes() {
     let (namespace, name) = (Arc::from("team"), NamespacedName::new("team", "a"));
     let version = |version: u64| ResourceVersion::from(version.to_string().as_str());
     let page = async |of: u64| {
-        let text = |_: &Integration| Ok("{}".into());
-        let page = shown.page(&namespace, vec![(name.clone(), version(of))], text).await.unwrap();
+        let wanted = vec![wanted(&name, of)];
+        let page = shown.page(&namespace, wanted, |_, ()| Ok(Some("{}".into()))).await.unwrap();
         (page.texts.len(), page.permit.is_some(), CALLS.load(Ordering::Relaxed))
     };
     assert_eq!(page(6).await, (1, true, 1), "read, of a later version");
@@ -86,10 +91,10 @@ async fn what_is_shown_is_read_once_until_it_changes() {
 async fn a_large_page_needs_a_permit_also_where_all_of_it_is_at_hand() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let shown = ShownObjects::<Integration>::new(objects(&CALLS, Some(7)), 1 << 20);
-    let (name, version) = (NamespacedName::new("team", "a"), ResourceVersion::from("7"));
+    let name = NamespacedName::new("team", "a");
     let page = async |count: usize| {
-        let wanted = vec![(name.clone(), version.clone()); count];
-        let page = shown.page(&name.namespace, wanted, |_| Ok("{}".into())).await.unwrap();
+        let wanted = (0..count).map(|_| wanted(&name, 7)).collect();
+        let page = shown.page(&name.namespace, wanted, |_, ()| Ok(Some("{}".into()))).await.unwrap();
         (page.texts.len(), page.permit.is_some(), CALLS.load(Ordering::Relaxed))
     };
     assert_eq!(page(1).await, (1, true, 1));
@@ -103,8 +108,7 @@ async fn what_is_gone_is_left_out_of_a_page_and_not_found_alone() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let shown = ShownObjects::<Integration>::new(objects(&CALLS, None), 1 << 20);
     let (name, version) = (NamespacedName::new("team", "a"), ResourceVersion::from("7"));
-    let wanted = vec![(name.clone(), version.clone())];
-    let page = shown.page(&name.namespace, wanted, |_| Ok("{}".into())).await.unwrap();
+    let page = shown.page(&name.namespace, vec![wanted(&name, 7)], |_, ()| Ok(Some("{}".into()))).await.unwrap();
     assert_eq!(page.texts.len(), 0);
     assert_eq!(shown.one(name, version).await.unwrap_err(), ApiError::not_found());
 }

@@ -20,8 +20,20 @@ pub(crate) struct AlertGroupFilterParams {
     state: Option<String>,
     /// Those that were opened within this range of times in UTC, such as `2024-03-20T10:00:00_2024-03-21T10:00:00`.
     started_at: Option<String>,
-    /// None for `key:value`: alert groups have no labels here. Anything else is ignored.
+    /// Those with this label, `key:value`; with all of them, where it comes several times. Anything else is ignored.
     label: Option<Vec<String>>,
+}
+
+/// Which alerts of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AlertFilterParams {
+    /// The one with this id.
+    id: Option<String>,
+    /// Those of this alert group.
+    alert_group_id: Option<String>,
+    /// Those whose payload, as JSON text without spaces between its parts, contains this, in any case. Needs `alert_group_id`.
+    search: Option<String>,
 }
 
 /// Which alert group.

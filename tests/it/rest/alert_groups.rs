@@ -8,7 +8,7 @@ use kube::{
 };
 use oncall_webhooks::{
     core::alert_groups::AlertGroupState,
-    resources::{AlertGroup, AlertGroupEvent, EventPhase},
+    resources::{AlertGroup, AlertGroupEvent, EventPhase, Integration},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -26,6 +26,14 @@ pub(super) async fn team(name: &str) -> (World, Team) {
     (world, team)
 }
 
+/// Waits until the operator has seen an integration: alert groups that are opened from then on have its labels.
+pub(super) async fn seen(team: &Team, integration: &str) {
+    team.object_that("the operator has seen it", integration, |found: Option<&Integration>| {
+        found?.status.as_ref()?.id.as_ref().map(|_| ())
+    })
+    .await;
+}
+
 /// Has an integration receive an alert that opens an alert group, and returns that when the API shows it.
 pub(super) async fn opened(team: &Team, integration: &str, title: &str) -> AlertGroup {
     alert(team, integration, title, json!({"title": title})).await;
@@ -39,7 +47,7 @@ pub(super) async fn opened(team: &Team, integration: &str, title: &str) -> Alert
 }
 
 /// Has an integration receive an alert; the title is the grouping id too.
-async fn alert(team: &Team, integration: &str, title: &str, payload: Value) {
+pub(super) async fn alert(team: &Team, integration: &str, title: &str, payload: Value) {
     event(
         team,
         json!({"alert": {"integrationRef": {"name": integration}, "groupingId": title, "title": title, "payload": payload}}),
@@ -87,17 +95,22 @@ async fn listed(team: &Team, query: &str) -> (Vec<String>, u64) {
 async fn an_alert_group_is_shown_with_oncalls_fields_and_its_last_alert() {
     let (_world, team) = team("ag-shown").await;
     team.apply(
-        "{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: prod}, spec: {type: webhook, team: SRE}}",
+        "{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: prod},
+          spec: {type: webhook, team: SRE, labels: {severity: high, env: prod}}}",
     )
     .await;
+    seen(&team, "prod").await;
     let group = opened(&team, "prod", "Disk is full").await;
     let status = group.status.as_ref().expect("a status");
     let time = status.created_at.expect("a time").to_string();
+    let label =
+        |key: &str, value: &str| json!({"key": {"id": key, "name": key}, "value": {"id": value, "name": value}});
+    let labels = [label("env", "prod"), label("severity", "high")];
     let mut expected = json!({
         "id": status.id,
         "integration_id": oncall_webhooks::core::id::integration_id(&team.namespace, "prod"),
         "team_id": "SRE", "route_id": null, "alerts_count": 1, "state": "firing", "created_at": time,
-        "resolved_at": null, "resolved_by": null, "acknowledged_at": null, "acknowledged_by": null, "labels": [],
+        "resolved_at": null, "resolved_by": null, "acknowledged_at": null, "acknowledged_by": null, "labels": labels,
         "title": "Disk is full", "permalinks": {"slack": null, "slack_app": null, "telegram": null, "web": null},
         "silenced_at": null,
         "last_alert": {
@@ -239,11 +252,14 @@ async fn lists_are_newest_first_in_pages_and_filtered_as_oncall_filters_them() {
     let (_world, team) = team("ag-lists").await;
     team.apply(
         "{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: prod},
-          spec: {type: webhook, team: SRE, id: CINTEGRATIQN1}}
+          spec: {type: webhook, team: SRE, id: CINTEGRATIQN1, labels: {env: prod, severity: high}}}
 ---
-{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: dev}, spec: {type: webhook}}",
+{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: dev}, spec: {type: webhook, labels: {env: dev}}}",
     )
     .await;
+    for integration in ["prod", "dev"] {
+        seen(&team, integration).await;
+    }
     let mut groups = Vec::new();
     for (integration, title) in [("prod", "a"), ("dev", "b"), ("prod", "c"), ("dev", "d"), ("gone", "e")] {
         groups.push(opened(&team, integration, title).await);
@@ -279,6 +295,10 @@ async fn lists_are_newest_first_in_pages_and_filtered_as_oncall_filters_them() {
         ("?route_id=RNOTHING".to_owned(), ids(&[])),
         ("?route_id=".to_owned(), ids(&[4, 3, 2, 1, 0])),
         ("?label=a:b".to_owned(), ids(&[])),
+        ("?label=env:prod".to_owned(), ids(&[2, 0])),
+        ("?label=env:prod&label=severity%3Ahigh&state=new".to_owned(), ids(&[0])),
+        ("?label=env:prod&label=severity:low".to_owned(), ids(&[])),
+        ("?label=env:dev&label=x".to_owned(), ids(&[3, 1])),
         ("?label=a&label=a:b:c".to_owned(), ids(&[4, 3, 2, 1, 0])),
         (format!("?started_at={first}_{last}"), ids(&[4, 3, 2, 1, 0])),
         (format!("?started_at={first}_{first}"), ids(&opened)),

@@ -71,9 +71,11 @@ async fn oncalls_go_client_creates_lists_reads_updates_and_deletes() {
 async fn oncalls_go_client_reads_alert_groups_and_integrations() {
     let (_world, team) = alert_groups::team("goclient-alerts").await;
     team.apply(
-        "{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: prod}, spec: {type: webhook, name: Production}}",
+        "{apiVersion: oncall.dev/v1alpha1, kind: Integration, metadata: {name: prod},
+          spec: {type: webhook, name: Production, labels: {env: prod, severity: high}}}",
     )
     .await;
+    alert_groups::seen(&team, "prod").await;
     let group = opened(&team, "prod", "Disk is full").await;
     let status = group.status.as_ref().expect("a status");
     let steps = steps(&team, Some(&status.id)).await;
@@ -83,6 +85,14 @@ async fn oncalls_go_client_reads_alert_groups_and_integrations() {
         "id": status.id, "integration_id": integration, "route_id": "", "alerts_count": 1, "state": "firing",
         "created_at": status.created_at.expect("a time").to_string(), "resolved_at": "", "acknowledged_at": "",
         "title": "Disk is full", "permalinks": {"slack": "", "slack_app": "", "telegram": "", "web": ""},
+    });
+    let opening = &status.transitions[0].event.event_ref;
+    let alert = json!({
+        "id": oncall_webhooks::core::id::alert_id(&opening.uid), "alert_group_id": status.id,
+        "created_at": status.created_at.expect("a time").to_string(),
+        "payload": {
+            "state": "", "title": "Disk is full", "ruleId": 0, "message": "", "ruleUrl": "", "ruleName": "", "evalMatches": null,
+        },
     });
     let (none, message) = (Value::Null, json!({"title": null, "message": null, "image_url": null}));
     let link = format!("{}/integrations/v1/webhook/namespaces/{}/prod/", team.url, team.namespace);
@@ -109,7 +119,12 @@ async fn oncalls_go_client_reads_alert_groups_and_integrations() {
         json!({"step": "list all", "status": 200, "result": list(json!([group]))}),
         json!({"step": "list by id and state", "status": 200, "result": list(json!([group]))}),
         json!({"step": "list by time", "status": 200, "result": list(json!([]))}),
+        json!({"step": "list by labels", "status": 200, "result": list(json!([group]))}),
+        json!({"step": "list by another label", "status": 200, "result": list(json!([]))}),
         json!({"step": "list an unknown state", "status": 400, "error": unknown}),
+        json!({"step": "list alerts with ", "status": 200, "result": list(json!([alert]))}),
+        json!({"step": "list alerts with DISK", "status": 200, "result": list(json!([alert]))}),
+        json!({"step": "list alerts with nothing", "status": 200, "result": list(json!([]))}),
         json!({"step": "list integrations", "status": 200, "result": list(json!([integration]))}),
         json!({"step": "get integration", "status": 200, "result": integration}),
     ];
