@@ -16,6 +16,7 @@ mod authorization;
 mod body;
 mod catalog;
 mod credentials;
+mod definitions;
 mod docs_page;
 mod error;
 mod fallbacks;
@@ -122,6 +123,7 @@ impl Metrics {
 
 /// The process of the REST API: its listener, its state, and the tasks that fill and tend the state.
 struct Service {
+    client: Client,
     watches: Watches,
     namespace: Option<String>,
     metrics: Metrics,
@@ -182,6 +184,7 @@ impl Service {
         let api = Arc::new(ApiState {
             auth,
             ready: Ready::default(),
+            ready_for_alerts: Ready::default(),
             writer: Arc::new(writer),
             intake,
             catalog,
@@ -196,8 +199,10 @@ impl Service {
             writes,
         });
         let readers = config.metric_readers.metrics_protected.then(|| client.clone());
-        let watches = Watches::new(client, config.namespace.clone(), budget.page(), metrics.process.watches.clone());
+        let watches =
+            Watches::new(client.clone(), config.namespace.clone(), budget.page(), metrics.process.watches.clone());
         Ok(Self {
+            client,
             watches,
             metrics,
             namespace: config.namespace,
@@ -314,16 +319,21 @@ impl Service {
     }
 
     /// Waits until everything was listed, answers calls from then on, and looks for Secrets without an owner once in a
-    /// while.
+    /// while. Where the cluster does not know the kinds that alerts need, those for webhooks are answered without these.
     fn become_ready(&mut self) {
-        let (api, credentials, namespace) = (Arc::clone(&self.api), self.credentials.clone(), self.namespace.clone());
-        let listed = self.listed.clone();
+        self.announce_definitions();
+        let (client, api, listed) = (self.client.clone(), Arc::clone(&self.api), self.listed.clone());
+        let (credentials, namespace) = (self.credentials.clone(), self.namespace.clone());
+        let alerts = self.alerts_listed();
         self.tasks.spawn(async move {
-            for listed in listed {
-                listed.wait().await;
-            }
+            let [webhooks, responses, ..] = listed;
+            webhooks.wait().await;
+            responses.wait().await;
             api.auth.ready().await;
-            api.intake.sources.ready().await;
+            tokio::select! {
+                () = alerts => api.ready_for_alerts.set(),
+                () = definitions::lacking_for_alerts(&client) => {}
+            }
             api.ready.set();
             tracing::info!("ready");
             loop {
@@ -332,6 +342,28 @@ impl Service {
                 }
                 tokio::time::sleep(SWEEP).await;
             }
+        });
+    }
+
+    /// Resolves when all that alerts need was listed.
+    fn alerts_listed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (api, [_, _, integrations, alert_groups]) = (Arc::clone(&self.api), self.listed.clone());
+        async move {
+            integrations.wait().await;
+            alert_groups.wait().await;
+            api.intake.sources.ready().await;
+        }
+    }
+
+    /// Says which definitions the cluster lacks, and takes alerts as soon as it has them.
+    fn announce_definitions(&mut self) {
+        let (client, api, alerts) = (self.client.clone(), Arc::clone(&self.api), self.alerts_listed());
+        self.tasks.spawn(async move {
+            definitions::announce(&client, &api.ready).await;
+            alerts.await;
+            api.ready_for_alerts.set();
+            // The process ends with a task that ends.
+            std::future::pending().await
         });
     }
 }

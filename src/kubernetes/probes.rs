@@ -30,6 +30,7 @@ use axum::{
     routing::get,
 };
 use kube::Client;
+use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
@@ -53,18 +54,31 @@ const STUCK: Duration = Duration::from_secs(60);
 /// Bound on an answer that may have to wait for the process.
 const ASIDE: Duration = Duration::from_secs(5);
 
-/// Whether the caches are filled, so that the process can do its work.
+/// Whether the caches are filled, so that the process can do its work; and what the cluster lacks for a part of that.
 #[derive(Clone, Default)]
-pub(crate) struct Ready(Arc<AtomicBool>);
+pub(crate) struct Ready {
+    is_set: Arc<AtomicBool>,
+    lacking: Arc<Mutex<Option<Arc<str>>>>,
+}
 
 impl Ready {
     /// From now on the readiness probe succeeds.
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.is_set.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_set.load(Ordering::Relaxed)
+    }
+
+    /// Has the readiness probe say what is lacking: a sentence. That makes it no failure.
+    pub(crate) fn lacks(&self, what: Option<&str>) {
+        *self.lacking.lock() = what.map(Arc::from);
+    }
+
+    /// What is lacking.
+    pub(crate) fn lacking(&self) -> Option<Arc<str>> {
+        self.lacking.lock().clone()
     }
 }
 
@@ -221,12 +235,14 @@ async fn livez(State(pulse): State<Pulse>) -> Response {
     }
 }
 
-async fn readyz(State(ready): State<Ready>) -> (StatusCode, &'static str) {
-    if ready.is_set() {
-        (StatusCode::OK, "ok\n")
+async fn readyz(State(ready): State<Ready>) -> (StatusCode, String) {
+    let (status, text) = if ready.is_set() {
+        (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled yet\n")
-    }
+        (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled yet")
+    };
+    let lacking = ready.lacking().map(|lacking| format!("{lacking}\n")).unwrap_or_default();
+    (status, format!("{text}\n{lacking}"))
 }
 
 /// Makes an answer that may wait for a lock of the process on another thread, one at a time, so that no probe waits for it.

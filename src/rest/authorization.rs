@@ -32,11 +32,9 @@ pub(crate) async fn authorize(
 ) -> Response {
     let (verb, resource, allowed) = requested_access(request.method(), matched.as_str());
     let client = client_address(request.headers(), request.extensions().get::<Peer>(), &api.trusted_proxies);
-    let admitted = if api.ready.is_set() {
-        api.auth.admit(request.headers(), client.into(), verb, resource).await
-    } else {
-        // Objects that no watch has shown yet must not seem to be gone.
-        Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Just started: try again.").after(1))
+    let admitted = match not_yet(&api, resource) {
+        None => api.auth.admit(request.headers(), client.into(), verb, resource).await,
+        Some(not_yet) => Err(not_yet),
     };
     let (caller, mut response) = match admitted {
         Ok(caller) => {
@@ -55,6 +53,18 @@ pub(crate) async fn authorize(
         response.extensions_mut().insert(CalledBy(caller));
     }
     response
+}
+
+/// The answer to a call for objects that no watch has shown yet: they must not seem to be gone.
+fn not_yet(api: &ApiState, resource: Resource) -> Option<ApiError> {
+    let is_ready = match resource {
+        Resource::Webhooks | Resource::Responses => api.ready.is_set(),
+        Resource::Integrations | Resource::AlertGroups | Resource::AlertGroupEvents => {
+            api.ready.is_set() && api.ready_for_alerts.is_set()
+        }
+    };
+    let detail = || api.ready.lacking().unwrap_or_else(|| "Just started: try again.".into());
+    (!is_ready).then(|| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, &*detail()).after(1))
 }
 
 /// The address that a call comes from: through proxies that are trusted, the last one that is not theirs.

@@ -26,6 +26,8 @@ use crate::{kubernetes::probes::Ready, rendering::RenderingPool};
 pub(crate) struct ApiState {
     pub(crate) auth: Auth,
     pub(crate) ready: Ready,
+    /// Whether alert groups and integrations are known, which a cluster with earlier definitions has not.
+    pub(crate) ready_for_alerts: Ready,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) responses: Arc<Responses>,
     pub(crate) integrations: Arc<Integrations>,

@@ -9,6 +9,7 @@ mod alert_groups;
 mod alerts;
 mod conformance;
 mod curl;
+mod definitions;
 mod gitops;
 mod goclient;
 mod integrations;

@@ -43,6 +43,7 @@ fn api() -> ApiState {
     ApiState {
         auth: Auth::new(client, AuthSettings { calls_per_minute: 300, ..AuthSettings::default() }).0,
         ready: Ready::default(),
+        ready_for_alerts: Ready::default(),
         writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, rules)),
         catalog,
         intake: Intake::new(objects.clone(), Secrets::new(1 << 20), limits, IntakeMetrics::default()),
