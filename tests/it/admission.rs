@@ -238,14 +238,14 @@ async fn the_certificate_is_cert_managers_or_is_given_and_the_chart_takes_nothin
     let without = rendered("admission.enabled=false").await.expect("render the chart");
     assert!(!without.contains("admission.k8s.io") && !without.contains("ValidatingWebhookConfiguration"), "{without}");
     let given = rendered("admission.enabled=true,admission.tlsSecretName=tls").await.expect("render the chart");
-    assert!(given.contains("secretName: tls\n") && !given.contains("cert-manager.io"), "{given}");
+    assert!(given.contains("secretName: \"tls\"\n") && !given.contains("cert-manager.io"), "{given}");
     let own = rendered("admission.enabled=true,admission.certManager.enabled=true").await.expect("render the chart");
     for line in [
         "cert-manager.io/inject-ca-from: default/release-oncall-webhooks-admission\n",
         "kind: Issuer\n",
         "selfSigned: {}\n",
         "- release-oncall-webhooks-admission.default.svc\n",
-        "secretName: release-oncall-webhooks-admission\n",
+        "secretName: \"release-oncall-webhooks-admission\"\n",
         "optional: true\n",
         "failurePolicy: Ignore\n",
         "targetPort: admission\n",

@@ -83,7 +83,7 @@ pub(crate) fn go_program(folder: &str) -> PathBuf {
     let mut go = Command::new("go");
     go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".").current_dir(source);
     go.env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("CGO_ENABLED", "0");
-    output(&mut go).unwrap_or_else(|error| panic!("build tests/{folder}: {error:#}"));
+    output(&mut go).expect("build a Go program of the tests");
     program
 }
 
