@@ -363,7 +363,7 @@ impl Service {
             alerts.await;
             api.ready_for_alerts.set();
             // The process ends with a task that ends.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
     }
 }

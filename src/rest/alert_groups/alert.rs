@@ -67,6 +67,9 @@ pub(crate) struct ListedAlert {
     pub(super) place: AlertPlace,
 }
 
+/// An alert group, and the id of an alert of it.
+pub(crate) type AlertOfGroup = (Arc<ListedAlertGroup>, Box<str>);
+
 /// Which alerts of a namespace a list shows, as its query parameters say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AlertFilter {
@@ -106,7 +109,7 @@ impl AlertGroups {
         namespace: &str,
         filter: &AlertFilter,
         page: impl FnOnce(usize) -> Range<usize>,
-    ) -> (usize, Vec<(Arc<ListedAlertGroup>, Box<str>)>) {
+    ) -> (usize, Vec<AlertOfGroup>) {
         let namespaces = self.namespaces.read();
         let groups = namespaces.get(namespace).into_iter().flat_map(|groups| groups.in_order.values());
         let alerts = groups.flat_map(|group| group.alerts().map(move |alert| (group, alert)));
