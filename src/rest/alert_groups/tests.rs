@@ -2,7 +2,7 @@ use std::{ops::Range, time::Duration};
 
 use axum::http::{Request, Response};
 use jiff::Timestamp;
-use kube::{Client, client::Body};
+use kube::{Client, Resource, client::Body};
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
@@ -84,6 +84,44 @@ async fn lists_are_newest_first_by_the_events_that_opened_the_groups() {
     }
     assert_eq!(names(&groups, |count| 0..count), all(&["c"]));
     assert_eq!(groups.get("team", "B"), None);
+}
+
+#[tokio::test]
+async fn alert_groups_with_the_same_labels_share_them_and_the_last_of_them_takes_them_along() {
+    let groups = mk_groups(&Value::Null);
+    let mut index = AlertGroupIndex(Arc::clone(&groups));
+    let with_labels = |name: &str, env: &str| mk_group(name, 1, json!({"labels": {"env": env}}));
+    let copies = || groups.namespaces.read().get("team").map_or(0, |groups| groups.labels.len());
+    for (name, env) in [("a", "prod"), ("b", "prod"), ("c", "dev"), ("a", "prod")] {
+        index.apply(&with_labels(name, env));
+    }
+    let labels = |id: &str| groups.get("team", id).and_then(|group| group.labels.clone()).unwrap();
+    assert!(Arc::ptr_eq(&labels("A"), &labels("B")) && labels("C")["env"] == "dev");
+    assert_eq!(copies(), 2);
+    index.delete(&with_labels("a", "prod"));
+    assert_eq!(copies(), 2);
+    index.apply(&mk_group("b", 1, json!({})));
+    assert_eq!(copies(), 1);
+}
+
+#[tokio::test]
+async fn what_the_watch_shows_late_does_not_undo_what_was_read_and_a_list_counts() {
+    let groups = mk_groups(&Value::Null);
+    let mut index = AlertGroupIndex(Arc::clone(&groups));
+    let at = |version: &str, status: Value| {
+        let mut group = mk_group("a", 1, status);
+        group.meta_mut().resource_version = Some(version.to_owned());
+        group
+    };
+    let state = || groups.get("team", "A").map(|group| group.state().as_str());
+    groups.insert(&at("902", json!({"resolved": mk_act()})));
+    index.apply(&at("901", json!({"acknowledged": mk_act()})));
+    assert_eq!(state(), Some("resolved"));
+    index.apply(&at("903", json!({})));
+    assert_eq!(state(), Some("firing"));
+    // Versions begin anew where a cluster is restored.
+    index.list(&at("7", json!({"acknowledged": mk_act()})));
+    assert_eq!(state(), Some("acknowledged"));
 }
 
 #[test]
