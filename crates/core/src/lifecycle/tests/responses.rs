@@ -37,19 +37,19 @@ fn told(effects: &[Effect]) -> Vec<String> {
 #[test]
 fn an_event_that_was_created_since_goes_at_once_and_one_from_before_when_the_responses_are_listed() {
     // The responses that were there, and what goes when that is known.
-    let cases: [(&[(&str, &str)], &[&str]); 3] = [
-        (&[], &["new reader", "old one", "old reader"]),
-        (&[("old", "one")], &["new reader", "old one?", "old reader"]),
-        (&[("old", "one"), ("old", "reader"), ("older", "one")], &["new reader", "old one?", "old reader?"]),
+    let cases = [
+        (vec![], ["new reader", "old one", "old reader"]),
+        (vec![("old", "one")], ["new reader", "old one?", "old reader"]),
+        (vec![("old", "one"), ("old", "reader"), ("older", "one")], ["new reader", "old one?", "old reader?"]),
     ];
     for (listed, expected) in cases {
         let (mut setting, effects) = mk_started();
         assert_eq!(told(&effects), names(&[]));
         let effects = setting.handle(Input::EventSeen(Box::new(mk_event_of("new", "I2", 1))));
         assert_eq!(told(&effects), ["new one"]);
-        assert_eq!(told(&setting.list_responses(listed)), expected);
+        assert_eq!(told(&setting.list_responses(&listed)), expected);
         // Another list says nothing new.
-        assert_eq!(told(&setting.list_responses(listed)), names(&[]));
+        assert_eq!(told(&setting.list_responses(&listed)), names(&[]));
         let effects = setting.handle(Input::EventSeen(Box::new(mk_event_of("newer", "I3", 2))));
         assert_eq!(told(&effects), ["newer one", "newer reader"]);
     }
