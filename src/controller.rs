@@ -65,7 +65,7 @@ use kube::{
     },
 };
 use parking_lot::Mutex;
-use tokio::{sync::SetOnce, task::JoinSet};
+use tokio::{sync::SetOnce, task::JoinSet, time::Instant};
 
 use self::{
     alert_groups::{AlertGroupWriter, AlertPayloads},
@@ -106,6 +106,8 @@ use crate::{
 const FIELD_MANAGER: &str = "oncall-webhooks";
 /// Bound on the status writes of one kind that are under way at a time.
 const STATUS_WRITES: u16 = 64;
+/// Bound on how long the statuses of webhooks wait until events are listed.
+const UNLISTED: Duration = Duration::from_secs(30);
 /// Bound on how long a stopping process waits for its last requests, which take up to a minute, and their records.
 const LAST_REQUESTS: Duration = Duration::from_secs(65);
 /// Bound on how long a stopping process waits for its last status writes.
@@ -442,6 +444,7 @@ impl Leader {
             rendering: self.rendering.clone(),
             announcer: self.announcer.clone(),
             events_listed: Arc::clone(&self.listed.events),
+            patience: Instant::now() + UNLISTED,
         };
         Controller::for_stream(stream, store)
             .with_config(ReconcilerConfig::default().concurrency(STATUS_WRITES))
@@ -485,7 +488,8 @@ impl Leader {
             .inspect_ok(on_listed(&self.listed.integrations));
         let stream = valid(events).modify(integrations::drop_texts).reflect(writer).applied_objects();
         let context = integrations::Context {
-            objects: self.objects.clone().with_priority(Priority::Last),
+            // The intake goes by the number of open alert groups that they tell.
+            objects: self.objects.clone().yielding(),
             integrations: Arc::clone(&self.integrations),
             tokens: Arc::clone(&self.integration_tokens),
             deliveries: Arc::clone(&self.deliveries),

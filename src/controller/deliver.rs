@@ -429,6 +429,9 @@ impl Deliverer {
                 return Some((status.traced(trace_id), retry::judge(&outcome)));
             }
             if !self.may_send().await {
+                if let Some(span) = span {
+                    span.not_sent();
+                }
                 return None;
             }
         }

@@ -48,7 +48,7 @@ use crate::{
         index::Index,
         lenient::Lenient,
         name::name_of,
-        resource_version::{created_in, version_of},
+        resource_version::{created_in, is_changed, version_of},
     },
     resources::{
         AlertGroupEvent, AlertGroupEventSpec, EventPhase, FoldedInto, REDELIVER_ANNOTATION, TEMPLATE_FAULT_ANNOTATION,
@@ -349,14 +349,15 @@ impl Deliveries {
         self.note_template_fault(event);
         let mut seen = seen(event);
         if self.lifecycle.lock().needs_data(&seen, is_read) {
-            self.deliverer.spans().begin(&seen.key, event);
             if seen.request.is_some() {
+                self.deliverer.spans().begin(&seen.key, event);
                 seen.weight = estimated_weight(self.deliverer.keep_alert(&seen.key, &event.spec));
                 return Some(seen);
             }
             match event.spec.data() {
                 Ok(data) => {
                     seen.weight = estimated_weight(data.size());
+                    self.deliverer.spans().begin(&seen.key, event);
                     self.deliverer.keep(&seen.key, data);
                 }
                 Err(error) => {
@@ -756,6 +757,7 @@ fn seen(event: &AlertGroupEvent) -> SeenEvent {
         request: request.map(Arc::new),
         created: created_in(&event.metadata),
         version: noted.map_or_else(|| version_of(event), ResourceVersion::from),
+        is_changed: is_changed(&event.metadata),
         is_deleting: event.metadata.deletion_timestamp.is_some(),
         asked: event.annotations().get(REDELIVER_ANNOTATION).map(|value| Arc::from(redelivery_value(value))),
         record,

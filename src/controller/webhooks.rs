@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak, atomic::Ordering};
 use kube::{ResourceExt, runtime::controller::Action};
 use tokio::{
     sync::SetOnce,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 use super::{
@@ -18,13 +18,16 @@ use super::{
     events::now,
 };
 use crate::{
-    kubernetes::objects::{self, Objects},
+    kubernetes::{
+        objects::{self, Objects},
+        writes::Priority,
+    },
     rendering::RenderingPool,
     resources::{
-        Webhook, WebhookStatus,
+        Condition, Webhook, WebhookStatus,
         conditions::{
             self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, News, RECOVERED, Reason, SUSPENDED, TEMPLATE_WARNING,
-            about,
+            Word, about,
         },
     },
     secrets::Secrets,
@@ -40,12 +43,15 @@ pub(crate) struct Context {
     pub(crate) announcer: Announcer,
     /// Set when events are listed.
     pub(crate) events_listed: Arc<SetOnce<()>>,
+    /// Until when that is waited for.
+    pub(crate) patience: Instant,
 }
 
 /// Brings a webhook's status up to date.
 pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> Result<Action, objects::Error> {
-    // Whoever has thousands of webhooks waits for deliveries, not for these to be judged.
-    context.events_listed.wait().await;
+    // Whoever has thousands of webhooks waits for deliveries, not for these to be judged. But where something can't be listed, people look
+    // here for what is wrong.
+    let _ = timeout_at(context.patience, context.events_listed.wait()).await;
     let (namespace, name) = (webhook.namespace().unwrap_or_default(), webhook.name_any());
     let uid = webhook.uid().unwrap_or_default();
     // Not in the catalog: deleted, or changed again; the watch will say.
@@ -89,7 +95,12 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     // What the watch has shown of the last run may be older than what was written.
     status.last_run = last_runs.as_ref().map(|runs| runs.last.clone());
     status.last_success_time = last_runs.as_ref().and_then(|runs| runs.succeeded);
-    let result = context.objects.patch_status::<Webhook>(&namespace, &name, None, &status).await;
+    let objects = match entry.is_gone() && !old.conditions.iter().any(is_gone) {
+        // Until it is written, another process would go on sending to a receiver that wants no more.
+        true => &context.objects.clone().with_priority(Priority::Later),
+        false => &context.objects,
+    };
+    let result = objects.patch_status::<Webhook>(&namespace, &name, None, &status).await;
     match (result, last_runs) {
         (Ok(_), last_runs) => {
             if last_runs.is_some() {
@@ -140,6 +151,11 @@ struct State {
     backlog: Option<Reason>,
     /// How many of its deliveries wait, as a status shows it.
     waiting: u32,
+}
+
+/// Whether it says that the receiver wants no more.
+fn is_gone(condition: &Condition) -> bool {
+    condition.type_ == SUSPENDED && condition.reason == Word::Gone.as_str()
 }
 
 fn desired(webhook: &Webhook, entry: &WatchedWebhook, state: State) -> WebhookStatus {

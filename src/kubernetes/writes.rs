@@ -4,7 +4,7 @@
 //! ```text
 //! first (records that deliveries wait for)        ─► turns by namespace ─┐
 //! journaled (records that are in the journal)     ─► turns by namespace ─┼─► under way
-//! later (statuses of events)                      ─► turns by namespace ─┤
+//! later (statuses of events and Integrations)     ─► turns by namespace ─┤
 //! last (statuses of webhooks, Events for people)  ─► turns by namespace ─┘ two at a time beside the first
 //! ```
 //! A namespace that alone has something to write may have all of them: many at a time cost the API server less each. While others

@@ -105,6 +105,12 @@ impl EventSpans {
 pub(crate) struct AttemptSpan(Context);
 
 impl AttemptSpan {
+    /// Ends it where nothing was sent, since another process leads or this one stops.
+    pub(crate) fn not_sent(self) {
+        self.0.span().set_status(Status::error("not sent: this process does not lead any more"));
+        self.0.span().end();
+    }
+
     /// Ends it with what came of the attempt. Returns the id of its trace, if that is sampled.
     pub(crate) fn end(self, outcome: &Outcome, code: AttemptCode) -> Option<String> {
         let span = self.0.span();

@@ -169,6 +169,16 @@ fn a_trace_that_is_not_sampled_is_passed_on_so_and_named_nowhere() {
 }
 
 #[test]
+fn an_attempt_that_was_not_made_is_an_error() {
+    let (tracer, ended) = mk_tracer(Sampler::AlwaysOn);
+    let spans = EventSpans::of(Some(tracer));
+    spans.begin(&mk_key(), &mk_event(None, mk_group()));
+    let attempt = spans.begin_attempt(&mk_delivery(0), &mut mk_request("http://receiver.example/", &[], &[]));
+    attempt.unwrap().not_sent();
+    assert!(ended.status().contains("not sent"), "{ended:?}");
+}
+
+#[test]
 fn a_host_that_shows_a_secret_is_in_no_span() {
     let (tracer, ended) = mk_tracer(Sampler::AlwaysOn);
     let spans = EventSpans::of(Some(tracer));

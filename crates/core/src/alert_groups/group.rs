@@ -168,7 +168,7 @@ impl AlertGroup {
 
     /// Whether an alert of that place belonged to it.
     pub(super) fn had(&self, position: &Position) -> bool {
-        // Events that are listed come in the order of their times: where clocks disagree, the one that was second may have opened it.
+        // What waits in the API server is read in the order of the times: where clocks disagree, the one that was second may have opened it.
         let was_open = |opened: &Position| compare(opened, position).is_le() || opened.0 < position.0;
         self.opened_at().is_some_and(was_open)
             && self.closed_at().is_none_or(|closed| compare(position, closed).is_lt())

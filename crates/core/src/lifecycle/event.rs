@@ -39,6 +39,8 @@ pub struct SeenEvent {
     pub created: Timestamp,
     /// The version that it had when an operator first saw it: its place among all events.
     pub version: ResourceVersion,
+    /// Whether somebody has changed it since its creation, its status aside: its version is a later one then.
+    pub is_changed: bool,
     /// Whether it is being deleted.
     pub is_deleting: bool,
     /// The value of the annotation that asks to send all of it again.

@@ -9,8 +9,8 @@
 //! created        00:05     00:03     00:06        the second API server's clock is behind
 //! placed         00:05     00:05     00:06        and the version tells which of one second came first
 //! ```
-//! Where that would move an event by a minute or more, its time counts alone: somebody has changed it before an operator saw it, so that its
-//! version is a later one, or versions are those of another cluster. Where versions are no numbers, all times do. So do they where more
+//! Where somebody has changed an event before an operator saw it, so that its version is a later one, its time counts alone. So it does where the
+//! version would move it by a minute or more: versions may be those of another cluster. Where versions are no numbers, all times do. So do they where more
 //! events wait in the API server than are taken at a time ([`super::backlog`]): what is taken first is found by its time.
 
 use std::{collections::HashMap, sync::Arc};
@@ -35,7 +35,7 @@ pub(super) fn order_number(placed: Timestamp, version: &ResourceVersion) -> u64 
 fn is_of_creation(seen: &SeenEvent) -> bool {
     match &seen.record {
         Some(record) => !record.is_completed,
-        None => seen.asked.is_none(),
+        None => seen.asked.is_none() && !seen.is_changed,
     }
 }
 
@@ -63,7 +63,8 @@ impl Clock {
         if self.is_within_skew(created) {
             return Some(self.time);
         }
-        self.time = self.time.max(created);
+        // A clock that is far ahead says nothing of what comes after.
+        self.time = created;
         Some(created)
     }
 

@@ -75,6 +75,7 @@ fn mk_event(name: &str, record: Option<EventRecord>) -> SeenEvent {
         request: None,
         created: time("2026-01-02T00:00:00Z"),
         version: ResourceVersion::from("1"),
+        is_changed: false,
         is_deleting: false,
         asked: None,
         record,

@@ -22,6 +22,7 @@ fn mk_seen(version: &str, second: i64) -> SeenEvent {
         request: None,
         created: at(second),
         version: ResourceVersion::from(version),
+        is_changed: false,
         is_deleting: false,
         asked: None,
         record: None,
@@ -37,7 +38,7 @@ fn in_order(events: &[SeenEvent]) -> Vec<(String, i64)> {
 
 #[test]
 fn versions_tell_the_order_where_clocks_are_less_than_a_minute_apart() {
-    let cases: [(&[Placed], &[Placed]); 8] = [
+    let cases: [(&[Placed], &[Placed]); 9] = [
         (&[], &[]),
         (&[("11", 0), ("10", 0)], &[("10", 0), ("11", 0)]),
         // One clock is behind, the other ahead.
@@ -46,6 +47,7 @@ fn versions_tell_the_order_where_clocks_are_less_than_a_minute_apart() {
         // A clock that is wrong, or a version that is not that of the creation.
         (&[("9", 1), ("10", 61), ("12", 1)], &[("9", 1), ("12", 1), ("10", 61)]),
         (&[("9", 3600), ("10", 3), ("11", 4)], &[("10", 3), ("11", 4), ("9", 3600)]),
+        (&[("9", 3600), ("10", 5), ("11", 3)], &[("10", 5), ("11", 5), ("9", 3600)]),
         (&[("x", 3), ("10", 5), ("11", 4)], &[("x", 3), ("10", 5), ("11", 5)]),
         (&[("x", 5), ("y", 3)], &[("y", 3), ("x", 5)]),
     ];
@@ -63,6 +65,7 @@ fn what_was_changed_since_its_creation_takes_the_place_of_its_time() {
     let changed = mk_seen("12", 3);
     let cases = [
         (changed.clone(), 5),
+        (SeenEvent { is_changed: true, ..changed.clone() }, 3),
         (SeenEvent { record: record(true), asked: asked.clone(), ..changed.clone() }, 3),
         // Its status tells the version of its creation.
         (SeenEvent { record: record(false), asked: asked.clone(), ..changed.clone() }, 5),
