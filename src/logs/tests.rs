@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How the messages begin that tell of the process, its ports, the cluster, or of many objects at a time.
-const OF_NO_NAMESPACE: [&str; 51] = [
+const OF_NO_NAMESPACE: [&str; 58] = [
     "a call ended early and was answered with 500",
     "a part of the operator ended by itself",
     "a peer has as many connections as one may have",
@@ -32,7 +32,9 @@ const OF_NO_NAMESPACE: [&str; 51] = [
     "failed to read which name servers the system has",
     "failed to remove all objects that are not kept any more",
     "failed to renew the Lease",
+    "failed to send spans to the collector",
     "failed to serve /livez, /readyz and /metrics",
+    "failed to set up what sends spans",
     "failed to take the Lease",
     "gave the Lease up for another replica",
     "how the memory limit is divided, in bytes",
@@ -46,12 +48,15 @@ const OF_NO_NAMESPACE: [&str; 51] = [
     "stopped before all deliveries under way were recorded",
     "stopped before all requests on these connections were answered",
     "stopped before all writes to the API server had ended",
+    "stopped before the last spans were sent",
     "stopped before the statuses of all events that have ended were written",
     "stopping",
     "the Lease is renewed",
     "the REST API listens",
     "the TLS certificate has changed",
     "the admission webhook is not served",
+    "the cluster lacks definitions",
+    "the collector takes spans again",
     "the file has no log filter that can be used",
     "the files of the TLS certificate can't be used",
     "the health port listens",
@@ -59,7 +64,9 @@ const OF_NO_NAMESPACE: [&str; 51] = [
     "the watch of the Lease failed",
     "the watch of the Secrets with API tokens failed",
     "there is no journal, so alert storms are slow",
+    "this variable can't be used; nothing is traced",
     "took over what another process has left in the journal",
+    "traces are on",
 ];
 
 /// The files of Rust below a folder.

@@ -62,7 +62,10 @@ pub(super) async fn announce(client: &Client, ready: &Ready) {
         match found(client).await {
             Ok(found) => match Lacking::among(&found) {
                 Some(lacking) => {
-                    tracing::error!("{}", lacking.text);
+                    tracing::error!(
+                        error = lacking.text,
+                        "the cluster lacks definitions; the REST API serves what it can, and looks again"
+                    );
                     ready.lacks(Some(&lacking.text));
                 }
                 None => return ready.lacks(None),
