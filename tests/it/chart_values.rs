@@ -394,6 +394,34 @@ async fn both_programs_send_traces_to_one_collector_where_one_is_named_and_nowhe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attributes_of_traces_reach_the_programs_as_they_are_given() {
+    let attributes = json!({
+        "a\"b": "c\"d", "back\\slash": "\\n", "dollar$": "$(HOME) $$ $", "list=": "1", "lines": "one\ntwo: {three} # four",
+    });
+    let work = move || {
+        let values = |attributes: &Value| {
+            json!({"tracing": {"endpoint": "http://collector:4318", "resourceAttributes": attributes}}).to_string()
+        };
+        let (all, mut fine) = (attributes.clone(), attributes);
+        fine.as_object_mut().expect("attributes").remove("list=");
+        [all, fine].map(|attributes| render(&["--values", &Temporary::new(&values(&attributes)).path()]))
+    };
+    let [refused, rendered] = tokio::task::spawn_blocking(work).await.expect("join");
+    assert!(refused.expect_err("a name with =").contains("list="));
+    let variables = variables_of_traces(&rendered.expect("render the chart"));
+    let expected = [
+        "k8s.namespace.name=default",
+        "k8s.pod.name=$(OTEL_RESOURCE_POD_NAME)",
+        "a\"b=c\"d",
+        "back\\slash=\\n",
+        "dollar$$=$$(HOME) $$$$ $$",
+        "lines=one\ntwo: {three} # four",
+    ];
+    let expected = json!({"name": "OTEL_RESOURCE_ATTRIBUTES", "value": expected.join(",")});
+    assert_eq!(variables.iter().map(|variables| variables.last()).collect::<Vec<_>>(), [Some(&expected); 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_work_is_refused_before_it_is_installed() {
     let cases = [
         ("api.ingress.enabled=true", "hosts"),

@@ -208,8 +208,13 @@ securityContext:
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+{{- $attributes := list (printf "k8s.namespace.name=%s" $.Release.Namespace) "k8s.pod.name=$(OTEL_RESOURCE_POD_NAME)" }}
+{{- range $name, $value := .resourceAttributes }}
+{{- /* The kubelet takes $(NAME) for a variable, and $$ for a dollar. */}}
+{{- $attributes = append $attributes (printf "%s=%s" $name $value | replace "$" "$$") }}
+{{- end }}
 - name: OTEL_RESOURCE_ATTRIBUTES
-  value: "k8s.namespace.name={{ $.Release.Namespace }},k8s.pod.name=$(OTEL_RESOURCE_POD_NAME){{ range $name, $value := .resourceAttributes }},{{ $name }}={{ $value }}{{ end }}"
+  value: {{ join "," $attributes | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
