@@ -9,10 +9,10 @@ use std::{
 };
 
 use futures::StreamExt;
-use kube::{ResourceExt, api::Patch};
+use kube::{ResourceExt, api::Patch, runtime::wait::await_condition};
 use oncall_webhooks::{
     core::id::response_name,
-    resources::{AlertGroupEvent, ResponsePhase, Webhook},
+    resources::{AlertGroupEvent, EventPhase, ResponsePhase, Webhook},
 };
 use serde_json::json;
 use support::Answer;
@@ -199,8 +199,14 @@ async fn an_event_that_is_created_after_the_start_does_not_wait_until_it_is_know
     args.extend(responses.iter().map(String::as_str));
     world.kubectl(&args).await;
     world.kubectl(&["create", "rolebinding", "responses", "--role=responses", &account]).await;
+    // A list that was refused is asked for again within a minute.
+    let events = world.api::<AlertGroupEvent>();
+    let is_completed = |event: Option<&AlertGroupEvent>| {
+        event.and_then(|event| event.status.as_ref()).is_some_and(|status| status.phase == EventPhase::Completed)
+    };
     for name in ["old", "later"] {
-        world.completed(name, 1).await;
+        let completed = tokio::time::timeout(3 * LIMIT, await_condition(events.clone(), name, is_completed)).await;
+        completed.expect("completed in time").expect("watch AlertGroupEvent");
     }
     let order: Vec<_> =
         world.receiver.received().iter().map(|request| request.header("webhook-id").map(str::to_owned)).collect();
