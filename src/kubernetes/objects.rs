@@ -104,9 +104,11 @@ impl Error {
         self.code() == Some(404)
     }
 
-    /// Whether the answer names the object that it is about.
-    fn names_object(&self) -> bool {
-        self.status().and_then(|status| status.details.as_ref()).is_some_and(|details| !details.name.is_empty())
+    /// Whether the object does not exist, as the API server knows for certain: one that does not know the kind, as while it starts,
+    /// answers with 404 too, and names no object.
+    pub(crate) fn is_missing(&self) -> bool {
+        let details = self.status().and_then(|status| status.details.as_ref());
+        self.is_not_found() && details.is_some_and(|details| !details.name.is_empty())
     }
 
     /// Whether an object of that name exists, or is not as the call expected.
@@ -148,7 +150,8 @@ impl Error {
     pub(crate) fn is_final(&self) -> bool {
         match &self.source {
             Cause::Client(kube::Error::Api(status)) => {
-                matches!(status.code, 400 | 402..=407 | 409..=428 | 430..=499) || self.is_too_large()
+                let is_final = matches!(status.code, 400 | 402..=407 | 409..=428 | 430..=499) || self.is_too_large();
+                is_final && (status.code != 404 || self.is_missing())
             }
             // An object that is not what its schema says stays so.
             Cause::Client(kube::Error::SerdeError(_)) | Cause::Request(_) | Cause::Json(_) => true,
@@ -237,14 +240,15 @@ impl Objects {
         self.get_part::<K, K>(namespace, name).await
     }
 
-    /// Reads of one object what `T` has of it; None if it does not exist. No text of it gets into the log.
+    /// Reads of one object what `T` has of it; None if it does not exist, and an error where the API server does not know the kind.
+    /// No text of it gets into the log.
     pub(crate) async fn get_part<K, T>(&self, namespace: &str, name: &str) -> Result<Option<T>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
         T: DeserializeOwned,
     {
         match self.get_as::<K, T>(namespace, name, None).await {
-            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_missing() => Ok(None),
             found => found.map(Some),
         }
     }
@@ -257,8 +261,7 @@ impl Objects {
     {
         match self.get_as::<K, PartialObjectMeta<K>>(namespace, name, Some(METADATA_ONLY)).await {
             Ok(found) => Ok(Some(ObjectState::in_metadata(&found.metadata))),
-            // An API server that does not know the kind, as while it starts, names no object.
-            Err(error) if error.is_not_found() && error.names_object() => Ok(None),
+            Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -201,7 +201,7 @@ impl WebhookWriter {
                 Err(error) if error.is_conflict() => {
                     entry = self.catalog.whole(self.read_again(&entry, attempt).await?).await?;
                 }
-                Err(error) if error.is_not_found() => {
+                Err(error) if error.is_missing() => {
                     self.catalog.delete(&entry);
                     return Err(ApiError::not_found());
                 }
@@ -275,7 +275,7 @@ impl WebhookWriter {
                     self.catalog.delete(&entry);
                     return Ok(());
                 }
-                Err(error) if error.is_not_found() => {
+                Err(error) if error.is_missing() => {
                     self.catalog.delete(&entry);
                     return Err(ApiError::not_found());
                 }

@@ -28,7 +28,11 @@ fn objects(calls: &'static AtomicU32, version: Option<u64>) -> Objects {
     let server = service_fn(move |_: Request<Body>| {
         calls.fetch_add(1, Ordering::Relaxed);
         let status = if found.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
-        let none = || json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound"}).to_string();
+        let none = || {
+            let details = json!({"name": "a", "group": "oncall.dev", "kind": "integrations"});
+            json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "details": details})
+                .to_string()
+        };
         let body = Body::from(found.clone().unwrap_or_else(none).into_bytes());
         async move { Ok::<_, BoxError>(Response::builder().status(status).body(body).unwrap()) }
     });
