@@ -79,6 +79,18 @@ impl NamespaceGroups {
         }
     }
 
+    /// Those with an id, oldest first.
+    fn of_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<ListedAlertGroup>> {
+        let from_it = self.by_id.range((Arc::from(id), Opening::FIRST)..);
+        from_it.take_while(move |((found, _), _)| **found == *id).map(|(_, group)| group)
+    }
+
+    /// Those with an id, if one is given; otherwise all.
+    fn with<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Arc<ListedAlertGroup>> {
+        let all = id.is_none().then(|| self.in_order.values());
+        all.into_iter().flatten().chain(id.into_iter().flat_map(|id| self.of_id(id)))
+    }
+
     /// The same labels, of which there is one copy.
     fn shared(&mut self, labels: Arc<Labels>) -> Arc<Labels> {
         if let Some(known) = self.labels.get(&*labels) {
@@ -113,10 +125,7 @@ impl AlertGroups {
 
     /// The alert group with an id, as far as the watch has shown it.
     fn get(&self, namespace: &str, id: &str) -> Option<Arc<ListedAlertGroup>> {
-        let namespaces = self.namespaces.read();
-        let by_id = &namespaces.get(namespace)?.by_id;
-        let of_id = by_id.range((Arc::from(id), Opening::FIRST)..).next();
-        of_id.filter(|((found, _), _)| **found == *id).map(|(_, group)| Arc::clone(group))
+        self.namespaces.read().get(namespace)?.of_id(id).next().cloned()
     }
 
     /// How many alert groups pass the filter, and those of one page, newest first: `page` tells for that number which range the

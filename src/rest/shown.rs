@@ -5,7 +5,7 @@
 //! an index, filled by a watch ─► names and versions of a page ─► at hand, or read ─► texts, and a permit for their memory
 //! ```
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::body::Bytes;
 use futures::{StreamExt, stream};
@@ -84,6 +84,23 @@ pub(crate) struct ShownPage {
     pub(crate) permit: Option<Permit>,
 }
 
+/// What is asked for of one object: the latest version that is known, and each part with its place among all.
+struct Parts<W> {
+    version: ResourceVersion,
+    parts: Vec<(usize, W)>,
+}
+
+/// What is asked for by object: each is read once.
+fn by_object<W>(wanted: Vec<Wanted<W>>) -> HashMap<NamespacedName, Parts<W>> {
+    let mut objects = HashMap::new();
+    for (place, Wanted { name, version, what }) in wanted.into_iter().enumerate() {
+        let known = objects.entry(name).or_insert_with(|| Parts { version: version.clone(), parts: Vec::new() });
+        known.version = version.max(known.version.clone());
+        known.parts.push((place, what));
+    }
+    objects
+}
+
 impl<T: Shown> ShownObjects<T> {
     /// Keeps objects of up to `budget` bytes at hand.
     pub(crate) fn new(objects: Objects, budget: u64) -> Self {
@@ -112,15 +129,16 @@ impl<T: Shown> ShownObjects<T> {
             return Ok(ShownPage { texts: texts?, permit: None });
         }
         let permit = self.pages.take(namespace, 1).await?;
-        let read = async |Wanted { name, version, what }| (self.read(name, version).await, what);
-        let mut reads = stream::iter(wanted).map(read).buffered(READS);
-        let mut texts = Vec::new();
-        while let Some((shown, what)) = reads.next().await {
-            if let Some(shown) = shown.map_err(|error| ApiError::from(&error))? {
-                texts.extend(text(&shown, &what)?);
+        let mut texts = vec![None; wanted.len()];
+        let read = async |(name, Parts { version, parts })| (self.read(name, version).await, parts);
+        let mut reads = stream::iter(by_object(wanted)).map(read).buffer_unordered(READS);
+        while let Some((shown, parts)) = reads.next().await {
+            let Some(shown) = shown.map_err(|error| ApiError::from(&error))? else { continue };
+            for (place, what) in parts {
+                texts[place] = text(&shown, &what)?;
             }
         }
-        Ok(ShownPage { texts, permit: Some(permit) })
+        Ok(ShownPage { texts: texts.into_iter().flatten().collect(), permit: Some(permit) })
     }
 
     /// One object, of this version or of a later one.

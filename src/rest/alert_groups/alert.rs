@@ -58,13 +58,13 @@ impl StoredAlertGroup {
 }
 
 /// Where an alert stands in a list: when it was received, and its event's place among those of the same second.
-pub(super) type AlertPlace = (Timestamp, Option<ResourceVersion>);
+pub(super) type AlertPlace<'a> = (Timestamp, Option<&'a ResourceVersion>);
 
 /// An alert in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListedAlert {
-    pub(crate) id: Box<str>,
-    pub(super) place: AlertPlace,
+#[derive(Clone, Copy)]
+pub(super) struct ListedAlert<'a> {
+    pub(super) id: &'a str,
+    pub(super) place: AlertPlace<'a>,
 }
 
 /// An alert group, and the id of an alert of it.
@@ -88,9 +88,8 @@ impl AlertFilter {
         }
     }
 
-    fn passes(&self, group: &ListedAlertGroup, alert: &ListedAlert) -> bool {
-        self.alert_group_id.as_ref().is_none_or(|id| **id == *group.id)
-            && self.id.as_ref().is_none_or(|id| **id == *alert.id)
+    fn passes(&self, alert: &ListedAlert<'_>) -> bool {
+        self.id.as_ref().is_none_or(|id| id == alert.id)
     }
 }
 
@@ -111,12 +110,13 @@ impl AlertGroups {
         page: impl FnOnce(usize) -> Range<usize>,
     ) -> (usize, Vec<AlertOfGroup>) {
         let namespaces = self.namespaces.read();
-        let groups = namespaces.get(namespace).into_iter().flat_map(|groups| groups.in_order.values());
+        let of_namespace = namespaces.get(namespace).into_iter();
+        let groups = of_namespace.flat_map(|groups| groups.with(filter.alert_group_id.as_deref()));
         let alerts = groups.flat_map(|group| group.alerts().map(move |alert| (group, alert)));
-        let mut passing: Vec<_> = alerts.filter(|(group, alert)| filter.passes(group, alert)).collect();
-        passing.sort_by(|(_, one), (_, other)| Reverse(&one.place).cmp(&Reverse(&other.place)));
+        let mut passing: Vec<_> = alerts.filter(|(_, alert)| filter.passes(alert)).collect();
+        passing.sort_by_key(|(_, alert)| Reverse(alert.place));
         let range = page(passing.len());
         let shown = passing.iter().skip(range.start).take(range.len());
-        (passing.len(), shown.map(|(group, alert)| (Arc::clone(group), alert.id.clone())).collect())
+        (passing.len(), shown.map(|(group, alert)| (Arc::clone(group), alert.id.into())).collect())
     }
 }

@@ -85,7 +85,14 @@ pub(crate) struct ListedAlertGroup {
     /// Id of the alert that opened it.
     first_alert: Option<Box<str>>,
     /// The last alert, if it is another one.
-    last_alert: Option<ListedAlert>,
+    last_alert: Option<LastAlert>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LastAlert {
+    id: Box<str>,
+    at: Timestamp,
+    version: ResourceVersion,
 }
 
 impl ListedAlertGroup {
@@ -115,9 +122,10 @@ impl ListedAlertGroup {
             labels: (!status.labels.is_empty()).then(|| Arc::new(status.labels.clone())),
             opening,
             first_alert: opened_by.map(|uid| id::alert_id(uid).into()),
-            last_alert: last_alert.map(|alert| ListedAlert {
+            last_alert: last_alert.map(|alert| LastAlert {
                 id: id::alert_id(&alert.event_ref.uid).into(),
-                place: (alert.time, Some(ResourceVersion::from(alert.version.as_str()))),
+                at: alert.time,
+                version: ResourceVersion::from(alert.version.as_str()),
             }),
             name,
         };
@@ -143,10 +151,12 @@ impl ListedAlertGroup {
     }
 
     /// The alerts that are stored of it: the first, and the last if that is another one.
-    pub(super) fn alerts(&self) -> impl Iterator<Item = ListedAlert> + use<> {
-        let place = (self.opening.at, self.opening.version.clone());
-        let first = self.first_alert.clone().map(|id| ListedAlert { id, place });
-        first.into_iter().chain(self.last_alert.clone())
+    pub(super) fn alerts(&self) -> impl Iterator<Item = ListedAlert<'_>> {
+        let place = (self.opening.at, self.opening.version.as_ref());
+        let first = self.first_alert.as_deref().map(|id| ListedAlert { id, place });
+        let last = self.last_alert.as_ref();
+        let last = last.map(|LastAlert { id, at, version }| ListedAlert { id, place: (*at, Some(version)) });
+        first.into_iter().chain(last)
     }
 
     /// Whether it has this label.

@@ -92,6 +92,20 @@ async fn what_is_shown_is_read_once_until_it_changes() {
 }
 
 #[tokio::test]
+async fn an_object_of_which_a_page_shows_two_parts_is_read_once() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let shown = ShownObjects::<Integration>::new(objects(&CALLS, Some(7)), 1 << 20);
+    let name = NamespacedName::new("team", "a");
+    let wanted = ["last", "gone", "first"].map(|what| {
+        let Wanted { name, version, .. } = wanted(&name, 7);
+        Wanted { name, version, what }
+    });
+    let text = |_: &Integration, what: &&'static str| Ok((*what != "gone").then(|| what.as_bytes().into()));
+    let page = shown.page(&name.namespace, wanted.into(), text).await.unwrap();
+    assert_eq!((page.texts, CALLS.load(Ordering::Relaxed)), (vec!["last".into(), "first".into()], 1));
+}
+
+#[tokio::test]
 async fn a_large_page_needs_a_permit_also_where_all_of_it_is_at_hand() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let shown = ShownObjects::<Integration>::new(objects(&CALLS, Some(7)), 1 << 20);
