@@ -15,14 +15,14 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Seek, SeekFrom},
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
 use kube::{
-    Api as KubeApi, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    Api as KubeApi,
+    api::{Patch, PatchParams, PostParams},
 };
 use oncall_webhooks::resources::{DeliveryJournal, DeliveryJournalSpec, JOURNAL_SCOPE_LABEL, Webhook};
 use reqwest::Method;
@@ -354,7 +354,6 @@ async fn over_http(team: &Team, alerts: &Alerts, audit: &mut Audit) {
         team.put(&path(&webhook), body).await.expect(200);
     }
     audit.uses(API, "/secrets", &["create", "patch", "delete"]).await;
-    changed_by_others_too(team, &webhook, audit).await;
     team.get(&path(&webhook)).await.expect(200);
     let long = oncall_webhooks::core::id::webhook_id(&team.namespace, "long");
     let page = async |number: usize| team.get(&format!("{WEBHOOKS}{long}/responses/?page={number}")).await.json();
@@ -389,26 +388,4 @@ async fn over_http(team: &Team, alerts: &Alerts, audit: &mut Audit) {
     // Another one, which stays.
     eventually("it is gone", || async { (team.get(&group).await.status == 404).then_some(()) }).await;
     alerts.send("firing").await;
-}
-
-/// Changes a webhook while others do, until a change has met another one: then the API reads it again.
-async fn changed_by_others_too(team: &Team, webhook: &Value, audit: &mut Audit) {
-    let webhooks = team.api::<Webhook>();
-    let all = webhooks.list(&ListParams::default()).await.expect("list Webhooks");
-    let is_it =
-        |found: &&Webhook| oncall_webhooks::core::id::webhook_id(&team.namespace, &found.name_any()) == id(webhook);
-    let name = all.iter().find(is_it).expect("its object").name_any();
-    let body = json!({"name": "new", "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
-    let read_again = (API.to_owned(), "oncall.dev/webhooks".to_owned(), "get".to_owned());
-    let (audit, touched) = (parking_lot::Mutex::new(audit), AtomicU32::new(0));
-    eventually("a change meets another one", || async {
-        let touched = touched.fetch_add(1, Ordering::Relaxed).to_string();
-        let touch = Patch::Merge(json!({"metadata": {"annotations": {"touched": touched}}}));
-        webhooks.patch(&name, &PatchParams::default(), &touch).await.expect("patch Webhook");
-        team.put(&path(webhook), body.clone()).await.expect(200);
-        let mut audit = audit.lock();
-        audit.read();
-        audit.used.contains(&read_again).then_some(())
-    })
-    .await;
 }
