@@ -37,6 +37,7 @@ mod schema;
 mod shown;
 mod shown_path;
 mod state;
+mod tombstones;
 mod webhook;
 mod writer;
 

@@ -23,7 +23,7 @@ use std::{
 };
 
 use kube::ResourceExt;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 pub(crate) use self::{
     action::{Action, AlertGroupChanges, silenced_until},
@@ -37,7 +37,7 @@ use self::{
     listed::{Labels, Opening},
     sightings::{Sighting, Sightings},
 };
-use super::{freshness::Freshness, shown::ShownObjects};
+use super::{freshness::Freshness, shown::ShownObjects, tombstones::Tombstones};
 use crate::kubernetes::{
     index::Index,
     name::{NamespacedName, name_of},
@@ -101,13 +101,16 @@ impl NamespaceGroups {
     }
 }
 
+type Namespaces = HashMap<Arc<str>, NamespaceGroups>;
+
 /// All alert groups that are watched.
 pub(crate) struct AlertGroups {
-    namespaces: RwLock<HashMap<Arc<str>, NamespaceGroups>>,
+    namespaces: RwLock<Namespaces>,
+    /// Taken only under the lock of those that are known.
+    deleted: Mutex<Tombstones>,
     /// As answers show them.
     pub(crate) shown: ShownObjects<StoredAlertGroup>,
     sightings: Sightings,
-    objects: Objects,
     freshness: Freshness,
 }
 
@@ -118,8 +121,8 @@ impl AlertGroups {
             namespaces: RwLock::default(),
             shown: ShownObjects::new(objects.clone(), budget),
             sightings: Sightings::default(),
-            freshness: Freshness::new(objects.clone()),
-            objects,
+            deleted: Mutex::default(),
+            freshness: Freshness::new(&objects),
         }
     }
 
@@ -143,35 +146,60 @@ impl AlertGroups {
         (passing.len(), passing.iter().skip(range.start).take(range.len()).map(|group| Arc::clone(group)).collect())
     }
 
-    /// Takes in a state of an alert group, and returns it. One that the operator has not written yet is not there for callers.
+    /// Takes in a state of an alert group, unless a later one is known. Returns the state that is known then; None if the alert
+    /// group was deleted, or the operator has not written it yet: then it is not there for callers.
     fn insert(&self, group: &WatchedAlertGroup) -> Option<Arc<ListedAlertGroup>> {
-        let name = name_of(group);
-        let Some((listed, events)) = ListedAlertGroup::read(group) else {
-            self.remove(&name);
+        self.insert_over(group, |known| known.version <= version_of(group))
+    }
+
+    /// As [`AlertGroups::insert`], over a state that is `outdated`.
+    fn insert_over(
+        &self,
+        group: &WatchedAlertGroup,
+        outdated: impl FnOnce(&ListedAlertGroup) -> bool,
+    ) -> Option<Arc<ListedAlertGroup>> {
+        let (name, read) = (name_of(group), ListedAlertGroup::read(group));
+        let mut namespaces = self.namespaces.write();
+        if self.deleted.lock().contains(&group.uid().unwrap_or_default()) {
+            return None;
+        }
+        let known = namespaces.get(&name.namespace).and_then(|groups| groups.by_name.get(&name.name));
+        if let Some(later) = known.filter(|known| !outdated(known)) {
+            return Some(Arc::clone(later));
+        }
+        let Some((listed, events)) = read else {
+            self.remove(&mut namespaces, &name);
             return None;
         };
-        let listed = self.namespaces.write().entry(Arc::clone(&name.namespace)).or_default().insert(listed);
+        let listed = namespaces.entry(Arc::clone(&name.namespace)).or_default().insert(listed);
+        // Before another state can be known.
         self.sightings.tell(&name, || Sighting::State(Arc::clone(&listed), events));
         Some(listed)
     }
 
-    /// Whether a later state of an alert group is known: it was read before the watch has shown this one.
-    fn is_known_later(&self, group: &WatchedAlertGroup) -> bool {
-        let (name, namespaces) = (name_of(group), self.namespaces.read());
-        let known = namespaces.get(&name.namespace).and_then(|groups| groups.by_name.get(&name.name));
-        known.is_some_and(|known| known.uid == group.uid() && known.version > version_of(group))
+    /// Takes in that an alert group is gone for good: no older state of it is taken in any more.
+    fn delete(&self, group: &ListedAlertGroup) {
+        self.delete_uid(&group.name, group.uid.as_deref().unwrap_or_default());
     }
 
-    /// Takes in that an alert group is gone.
-    fn remove(&self, name: &NamespacedName) {
+    fn delete_uid(&self, name: &NamespacedName, uid: &str) {
         let mut namespaces = self.namespaces.write();
+        self.deleted.lock().insert(uid);
+        let known = namespaces.get(&name.namespace).and_then(|groups| groups.by_name.get(&name.name));
+        // Not one that was made anew with the same name.
+        if known.is_none_or(|known| known.uid.as_deref().unwrap_or_default() == uid) {
+            self.remove(&mut namespaces, name);
+        }
+    }
+
+    /// Takes in that there is no alert group of this name.
+    fn remove(&self, namespaces: &mut Namespaces, name: &NamespacedName) {
         if let Some(groups) = namespaces.get_mut(&name.namespace) {
             groups.remove(&name.name);
             if groups.by_name.is_empty() {
                 namespaces.remove(&name.namespace);
             }
         }
-        drop(namespaces);
         self.shown.forget(name);
         self.sightings.tell(name, || Sighting::Gone);
     }
@@ -189,27 +217,25 @@ impl Index for AlertGroupIndex {
     }
 
     fn list(&mut self, group: &WatchedAlertGroup) -> NamespacedName {
-        self.0.insert(group);
+        // Versions begin anew where a cluster is restored: what is listed counts.
+        self.0.insert_over(group, |_| true);
         name_of(group)
     }
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
         let listed: HashSet<NamespacedName> = listed.into_iter().collect();
-        let namespaces = self.0.namespaces.read();
+        let mut namespaces = self.0.namespaces.write();
         let known = namespaces.values().flat_map(|groups| groups.by_name.values()).map(|group| &group.name);
         let gone: Vec<NamespacedName> = known.filter(|name| !listed.contains(*name)).cloned().collect();
-        drop(namespaces);
-        gone.iter().for_each(|name| self.0.remove(name));
+        gone.iter().for_each(|name| self.0.remove(&mut namespaces, name));
     }
 
     fn apply(&mut self, group: &WatchedAlertGroup) {
-        if !self.0.is_known_later(group) {
-            self.0.insert(group);
-        }
+        self.0.insert(group);
     }
 
     fn delete(&mut self, group: &WatchedAlertGroup) {
-        self.0.remove(&name_of(group));
+        self.0.delete_uid(&name_of(group), &group.uid().unwrap_or_default());
     }
 }
 

@@ -12,11 +12,12 @@
 //! other replicas have written is asked for where a call is for one webhook ([`current`]).
 
 mod current;
+mod unshown;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use axum::body::Bytes;
@@ -24,10 +25,12 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::{Mutex, RwLock};
 
+use self::unshown::Unshown;
 use super::{
     error::ApiError,
     freshness::{Freshness, Rounds},
     permits::{Permit, Permits},
+    tombstones::Tombstones,
     webhook::{Collection, body, display_name, id_of},
 };
 use crate::{
@@ -49,8 +52,6 @@ const LONG: usize = 1024;
 const ENTRY: u64 = 1024;
 /// How many pages with webhooks that have to be read are in memory at a time; and how many of one namespace.
 const PAGES: (u32, u32) = (2, 1);
-/// How long after a webhook was deleted an older state of it may still come.
-const LATE: Duration = Duration::from_secs(600);
 
 /// One webhook, with the texts that answers show.
 #[derive(Debug)]
@@ -206,27 +207,6 @@ impl CatalogState {
     }
 }
 
-/// Uids of webhooks that were deleted: older states of them may still come, from the watch and as answers to writes. Kept
-/// for [`LATE`].
-#[derive(Default)]
-struct Tombstones {
-    uids: HashSet<String>,
-    since: VecDeque<(Instant, String)>,
-}
-
-impl Tombstones {
-    fn insert(&mut self, uid: &str) {
-        while self.since.front().is_some_and(|(since, _)| since.elapsed() >= LATE)
-            && let Some((_, old)) = self.since.pop_front()
-        {
-            self.uids.remove(&old);
-        }
-        if self.uids.insert(uid.to_owned()) {
-            self.since.push_back((Instant::now(), uid.to_owned()));
-        }
-    }
-}
-
 /// All webhooks that are watched.
 pub(crate) struct Catalog {
     state: RwLock<CatalogState>,
@@ -237,7 +217,8 @@ pub(crate) struct Catalog {
     reserved: Mutex<HashSet<ReservedName>>,
     freshness: Freshness,
     /// Rounds in which all webhooks of a namespace are compared with those of the API server.
-    rounds: Rounds,
+    rounds: Rounds<ApiError>,
+    unshown: Unshown,
 }
 
 /// A namespace, which kind of name, and the name.
@@ -290,8 +271,16 @@ impl Catalog {
             deleted: Tombstones::default(),
         };
         let pages = Permits::new(PAGES.0, PAGES.1, "Too many pages of webhooks are being read: try again.");
-        let (freshness, reserved, rounds) = (Freshness::new(objects.clone()), Mutex::default(), Rounds::default());
-        Self { state: RwLock::new(state), objects, pages, reserved, freshness, rounds }
+        let (reserved, rounds, unshown) = Default::default();
+        Self {
+            state: RwLock::new(state),
+            freshness: Freshness::new(&objects),
+            objects,
+            pages,
+            reserved,
+            rounds,
+            unshown,
+        }
     }
 
     /// A webhook with all that it has: read, if there was no room for it.
@@ -385,7 +374,7 @@ impl Catalog {
         }
         let entry = Arc::new(CachedWebhook::from(webhook));
         let mut state = self.state.write();
-        if state.deleted.uids.contains(&uid) {
+        if state.deleted.contains(&uid) {
             return None;
         }
         let known = state.namespaces.get(&*namespace).and_then(|webhooks| webhooks.by_name.get(&name));

@@ -75,7 +75,7 @@ impl WebhookWriter {
     /// Its name is taken: 400. The API server refuses it, or does not answer.
     pub(crate) async fn create(&self, namespace: &str, input: WebhookInput) -> Result<Arc<CachedWebhook>, ApiError> {
         let display_name = input.name().unwrap_or_default().to_owned();
-        let _reserved = self.catalog.reserve_name(namespace, &display_name, None).await.ok_or_else(not_unique)?;
+        let _reserved = self.catalog.reserve_name(namespace, &display_name, None).await?.ok_or_else(not_unique)?;
         for name in id::resource_names(&display_name) {
             let Some(_reserved) = self.catalog.reserve(namespace, NameKind::Object, &name, None) else { continue };
             // Somebody may have given another webhook, by its `id`, the very id that this name would have.
@@ -192,7 +192,7 @@ impl WebhookWriter {
             self.refuse_carrying(&entry.webhook, &input)?;
             let _reserved = match input.name() {
                 Some(name) if name != entry.name() => {
-                    Some(self.catalog.reserve_name(&namespace, name, Some(&entry)).await.ok_or_else(not_unique)?)
+                    Some(self.catalog.reserve_name(&namespace, name, Some(&entry)).await?.ok_or_else(not_unique)?)
                 }
                 _ => None,
             };

@@ -144,9 +144,9 @@ impl AlertGroupChanges {
         let NamespacedName { namespace, name } = &group.name;
         let expected = Preconditions { uid: group.uid.clone(), ..Preconditions::default() };
         match self.objects.delete::<AlertGroup>(namespace, name, expected).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(ApiError::from(&error)),
+            Err(error) if !error.is_missing() && !error.is_conflict() => Err(ApiError::from(&error)),
             _ => {
-                self.groups.remove(&group.name);
+                self.groups.delete(group);
                 Ok(())
             }
         }

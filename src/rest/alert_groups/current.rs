@@ -2,31 +2,33 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use kube::api::ListParams;
 
 use super::{AlertGroups, ListedAlertGroup, WatchedAlertGroup};
 use crate::{
-    errors::error_chain,
     kubernetes::{name::NamespacedName, objects},
     resources::AlertGroup,
     rest::{
         error::ApiError,
-        freshness::{PATIENCE, Standing},
+        freshness::{Standing, away, refused},
     },
 };
 
 impl AlertGroups {
-    /// The alert group with an id, as it is at some moment after this is called.
+    /// The alert group with an id, as it is at some moment after this is called; where the API server does not say, as it is known.
     ///
     /// # Errors
     /// There is none: 404. It is not known, and the API server does not say: 503.
     pub(crate) async fn current(&self, namespace: &str, id: &str) -> Result<Arc<ListedAlertGroup>, ApiError> {
-        let current = match self.get(namespace, id) {
-            Some(known) => self.confirmed(known).await,
-            None => self.look_up(namespace, id).await?,
+        let asking = async {
+            let current = match self.get(namespace, id) {
+                Some(known) => self.confirmed(known).await,
+                None => self.look_up(namespace, id).await?,
+            };
+            current.filter(|group| *group.id == *id).ok_or_else(ApiError::not_found)
         };
-        current.filter(|group| *group.id == *id).ok_or_else(ApiError::not_found)
+        let found = self.freshness.in_time(asking).await;
+        found.unwrap_or_else(|| self.get(namespace, id).ok_or_else(away))
     }
 
     /// An alert group as it is now; None if it is gone. Where the API server does not say, as it is known.
@@ -34,7 +36,7 @@ impl AlertGroups {
         match self.freshness.of::<AlertGroup>(&known.name, &known.state_of_object()).await {
             Standing::Unchanged | Standing::Unknown => Some(known),
             Standing::Gone => {
-                self.remove(&known.name);
+                self.delete(&known);
                 None
             }
             Standing::Changed => self.read(&known.name).await.unwrap_or(Some(known)),
@@ -42,14 +44,20 @@ impl AlertGroups {
     }
 
     /// Reads an alert group; None if it is gone, or no operator has written it yet.
-    async fn read(&self, name: &NamespacedName) -> Result<Option<Arc<ListedAlertGroup>>, objects::Error> {
-        match self.objects.get_part::<AlertGroup, WatchedAlertGroup>(&name.namespace, &name.name).await? {
-            Some(group) => Ok(self.insert(&group)),
-            None => {
-                self.remove(name);
-                Ok(None)
-            }
-        }
+    pub(super) async fn read(&self, name: &NamespacedName) -> Result<Option<Arc<ListedAlertGroup>>, objects::Error> {
+        // Who comes to be known while it is read is another one.
+        let known = self.of_name(name);
+        let objects = self.freshness.objects();
+        let part = objects.get_part::<AlertGroup, WatchedAlertGroup>(&name.namespace, &name.name);
+        let Some(group) = self.freshness.answer(part).await? else {
+            known.iter().for_each(|known| self.delete(known));
+            return Ok(None);
+        };
+        Ok(self.insert(&group))
+    }
+
+    fn of_name(&self, name: &NamespacedName) -> Option<Arc<ListedAlertGroup>> {
+        self.namespaces.read().get(&name.namespace)?.by_name.get(&name.name).cloned()
     }
 
     /// Asks for an alert group that is not known here.
@@ -61,12 +69,9 @@ impl AlertGroups {
         let mut name = None;
         let of_id = ListParams::default().fields(&format!("status.id={id}"));
         let take = |metadata: objects::ObjectMeta| name = metadata.name;
-        let asked = self.objects.each_metadata::<AlertGroup>(Some(namespace), of_id, take);
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(away(&error_chain(&error))),
-            Err(_) => return Err(away("no answer in time")),
-        }
+        let objects = self.freshness.objects();
+        let asked = self.freshness.answer(objects.each_metadata::<AlertGroup>(Some(namespace), of_id, take)).await;
+        asked.map_err(|error| refused("list the alert group of an id", &error))?;
         match name {
             Some(name) => {
                 let found = self.read(&NamespacedName::new(namespace, name)).await;
@@ -75,14 +80,4 @@ impl AlertGroups {
             None => Ok(None),
         }
     }
-}
-
-/// The answer to a call for an alert group that is not known here, and that the API server may know.
-fn away(why: &str) -> ApiError {
-    tracing::warn!(
-        error = why,
-        "failed to look up an alert group that is not known here; the call was answered with 503"
-    );
-    let detail = "The Kubernetes API can't be asked at the moment: try again.";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1)
 }

@@ -124,6 +124,93 @@ async fn what_the_watch_shows_late_does_not_undo_what_was_read_and_a_list_counts
     assert_eq!(state(), Some("acknowledged"));
 }
 
+#[tokio::test]
+async fn what_is_read_late_undoes_nothing_that_the_watch_has_shown() {
+    let groups = mk_groups(&Value::Null);
+    let mut index = AlertGroupIndex(Arc::clone(&groups));
+    let at = |uid: &str, version: &str, status: Value| {
+        let mut group = mk_group("a", 1, status);
+        group.meta_mut().uid = Some(uid.to_owned());
+        group.meta_mut().resource_version = Some(version.to_owned());
+        group
+    };
+    let state = || groups.get("team", "A").map(|group| group.state().as_str());
+    let unwritten = || json!({"id": ""});
+    index.apply(&at("old", "909", json!({"resolved": mk_act()})));
+    for late in [at("old", "908", json!({})), at("old", "908", unwritten())] {
+        let known = groups.insert(&late).map(|group| group.state().as_str());
+        assert_eq!((known, state()), (Some("resolved"), Some("resolved")));
+    }
+    index.delete(&at("old", "910", json!({})));
+    assert_eq!((groups.insert(&at("old", "909", json!({}))), state()), (None, None));
+    // Another one with the same name is another one.
+    index.apply(&at("new", "911", json!({})));
+    index.delete(&at("old", "910", json!({})));
+    assert_eq!((groups.insert(&at("old", "909", unwritten())), state()), (None, Some("firing")));
+    // One that is not written yet is not gone for good.
+    index.apply(&at("new", "912", unwritten()));
+    assert_eq!(state(), None);
+    index.apply(&at("new", "913", json!({})));
+    assert_eq!(state(), Some("firing"));
+}
+
+#[tokio::test]
+async fn an_alert_group_is_gone_when_the_api_server_says_so_of_it() {
+    let missing = |name: &str| {
+        let details = json!({"name": name, "group": "oncall.dev", "kind": "alertgroups"});
+        json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "details": details})
+    };
+    // One that does not know the kind yet names none.
+    for (answer, expected) in [(missing("a"), None), (missing(""), Some("firing"))] {
+        let text = answer.to_string();
+        let server = service_fn(move |request: Request<Body>| {
+            // A list finds none.
+            let is_list = request.uri().path().ends_with("/alertgroups");
+            let none = json!({"metadata": {"resourceVersion": "1"}, "items": []}).to_string();
+            let (code, text) = if is_list { (200, none) } else { (404, text.clone()) };
+            async move { Ok::<_, BoxError>(Response::builder().status(code).body(Body::from(text.into_bytes()))?) }
+        });
+        let groups = AlertGroups::new(Objects::new(Client::new(server, "default"), "test"), 1 << 20);
+        groups.insert(&mk_group("a", 1, json!({})));
+        let name = NamespacedName::new("team", "a");
+        let read = groups.read(&name).await;
+        assert_eq!(read.is_ok(), expected.is_none());
+        let found = groups.current("team", "A").await.ok().map(|group| group.state().as_str());
+        assert_eq!(found, expected);
+        assert_eq!(groups.insert(&mk_group("a", 1, json!({}))).is_some(), expected.is_some());
+    }
+}
+
+#[tokio::test]
+async fn alerts_are_newest_first_and_of_the_alert_group_that_is_asked_for() {
+    let groups = mk_groups(&Value::Null);
+    let last = |name: &str, uid: &str, second: u32| {
+        let time = format!("2026-01-01T00:00:{second:02}Z");
+        let transitions = json!([{
+            "verdict": "Opened", "eventRef": {"name": "e", "uid": format!("first-{name}")}, "time": "2026-01-01T00:00:00Z",
+            "version": "1",
+        }]);
+        let last = json!({"eventRef": {"name": "e", "uid": uid}, "time": time, "version": "2"});
+        mk_group(name, 1, json!({"lastAlert": last, "transitions": transitions}))
+    };
+    groups.insert(&last("a", "last-a", 5));
+    groups.insert(&last("b", "last-b", 7));
+    let id = crate::core::id::alert_id;
+    let found = |query: &str| {
+        let filter = AlertFilter::read(&QueryParams::new(query));
+        let (count, alerts) = groups.alerts("team", &filter, |count| 0..count.min(2));
+        let alerts = alerts.iter().map(|(group, alert)| (group.id.to_string(), alert.to_string())).collect::<Vec<_>>();
+        (count, alerts)
+    };
+    let alert = |group: &str, uid: &str| (group.to_owned(), id(uid));
+    assert_eq!(found(""), (4, vec![alert("B", "last-b"), alert("A", "last-a")]));
+    assert_eq!(found("alert_group_id=A"), (2, vec![alert("A", "last-a"), alert("A", "first-a")]));
+    assert_eq!(found(&format!("alert_group_id=B&id={}", id("first-b"))), (1, vec![alert("B", "first-b")]));
+    assert_eq!(found(&format!("id={}", id("last-a"))), (1, vec![alert("A", "last-a")]));
+    assert_eq!(found(&format!("alert_group_id=A&id={}", id("last-b"))), (0, vec![]));
+    assert_eq!(found("alert_group_id=C"), (0, vec![]));
+}
+
 #[test]
 fn a_filter_takes_what_its_parameters_say_and_refuses_what_is_none() {
     let read = |query: &str| AlertGroupFilter::read(&QueryParams::new(query)).map_err(|error| error.body);

@@ -5,16 +5,16 @@
 //!                                       └─► it is read
 //! one that is not ─► all of its namespace: their versions ─► those that have changed are read, those that are gone removed
 //! ```
-//! The first costs the API server one small answer. The second is made where nothing was found, and one round serves all who wait.
+//! The first costs the API server one small answer. The second costs it a list of the namespace's webhooks, as metadata: it is made
+//! where nothing was found and where a name is to be free, one at a time for a namespace, and one round serves all who wait.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use axum::http::StatusCode;
+use futures::{StreamExt, stream};
 use kube::{ResourceExt, api::ListParams};
 
 use super::{CachedWebhook, Catalog, NameKind, Reservation};
 use crate::{
-    errors::error_chain,
     kubernetes::{
         name::{NamespacedName, name_of},
         objects::{self, ObjectMeta, ObjectState},
@@ -22,19 +22,26 @@ use crate::{
     resources::Webhook,
     rest::{
         error::ApiError,
-        freshness::{PATIENCE, Standing},
+        freshness::{Standing, away, refused},
     },
 };
 
 /// With so many webhooks of one name, each of them is not asked about: all of the namespace are.
 const NAMESAKES: usize = 4;
+/// How many webhooks of a namespace are read at a time.
+const READS: usize = 8;
 
 impl Catalog {
-    /// The webhook with an id, as it is at some moment after this is called.
+    /// The webhook with an id, as it is at some moment after this is called; where the API server does not say, as it is known.
     ///
     /// # Errors
     /// There is none: 404. It is not known, and the API server does not say: 503.
     pub(crate) async fn current(&self, namespace: &str, id: &str) -> Result<Arc<CachedWebhook>, ApiError> {
+        let found = self.freshness.in_time(self.look_up(namespace, id)).await;
+        found.unwrap_or_else(|| self.get(namespace, id).ok_or_else(away))
+    }
+
+    async fn look_up(&self, namespace: &str, id: &str) -> Result<Arc<CachedWebhook>, ApiError> {
         if let Some(known) = self.get(namespace, id)
             && let Some(current) = self.confirmed(known).await
             && current.id == *id
@@ -50,6 +57,11 @@ impl Catalog {
     /// # Errors
     /// None is known, and the API server does not say: 503.
     pub(crate) async fn catch_up_on_name(&self, namespace: &str, name: &str) -> Result<(), ApiError> {
+        let caught_up = self.freshness.in_time(self.look_up_name(namespace, name)).await;
+        caught_up.unwrap_or_else(|| if self.with_name(namespace, name).is_empty() { Err(away()) } else { Ok(()) })
+    }
+
+    async fn look_up_name(&self, namespace: &str, name: &str) -> Result<(), ApiError> {
         let known = self.with_name(namespace, name);
         if known.len() <= NAMESAKES {
             for webhook in known {
@@ -62,21 +74,19 @@ impl Catalog {
         self.catch_up(namespace).await
     }
 
-    /// Reserves a display name as [`Catalog::reserve`] does, also where the webhook that had it has another by now, or is gone.
+    /// Reserves a display name as [`Catalog::reserve`] does, by the names that webhooks have at some moment after this is called:
+    /// another replica may have given it to one, or taken it from one.
+    ///
+    /// # Errors
+    /// None is known, and the API server does not say: 503.
     pub(crate) async fn reserve_name(
         &self,
         namespace: &str,
         name: &str,
         except: Option<&CachedWebhook>,
-    ) -> Option<Reservation<'_>> {
-        let reserve = || self.reserve(namespace, NameKind::Display, name, except);
-        if let Some(reservation) = reserve() {
-            return Some(reservation);
-        }
-        for webhook in self.with_name(namespace, name).into_iter().take(NAMESAKES) {
-            self.confirmed(webhook).await;
-        }
-        reserve()
+    ) -> Result<Option<Reservation<'_>>, ApiError> {
+        self.catch_up_on_name(namespace, name).await?;
+        Ok(self.reserve(namespace, NameKind::Display, name, except))
     }
 
     fn with_name(&self, namespace: &str, name: &str) -> Vec<Arc<CachedWebhook>> {
@@ -102,59 +112,81 @@ impl Catalog {
 
     /// Reads a webhook; None if it is gone.
     async fn read(&self, name: &NamespacedName) -> Result<Option<Arc<CachedWebhook>>, objects::Error> {
-        let found = self.objects.get::<Webhook>(&name.namespace, &name.name).await?;
-        if found.is_none() {
-            self.forget(name);
-        }
-        Ok(found.and_then(|webhook| self.insert(webhook)))
+        // Who comes to be known while it is read is another one.
+        let known = self.of_name(name);
+        let objects = self.freshness.objects();
+        let found = self.freshness.answer(objects.get::<Webhook>(&name.namespace, &name.name)).await?;
+        let Some(webhook) = found else {
+            known.iter().for_each(|known| self.delete(known));
+            return Ok(None);
+        };
+        Ok(self.insert(webhook))
     }
 
-    /// Takes in that there is no webhook of this name.
-    fn forget(&self, name: &NamespacedName) {
+    fn of_name(&self, name: &NamespacedName) -> Option<Arc<CachedWebhook>> {
         let state = self.state.read();
-        let known =
-            state.namespaces.get(&name.namespace).and_then(|webhooks| webhooks.by_name.get(&*name.name)).cloned();
-        drop(state);
-        if let Some(known) = known {
-            self.delete(&known);
-        }
+        state.namespaces.get(&name.namespace)?.by_name.get(&*name.name).cloned()
     }
 
     /// Has all webhooks of a namespace be known as they are at some moment after this is called.
     async fn catch_up(&self, namespace: &str) -> Result<(), ApiError> {
-        let round = async {
-            let caught_up = tokio::time::timeout(PATIENCE, self.round(namespace)).await;
-            caught_up.unwrap_or_else(|_| Err(away("no answer in time")))
-        };
-        self.rounds.next(namespace, round).await
+        self.rounds.next(namespace, self.round(namespace)).await
     }
 
     async fn round(&self, namespace: &str) -> Result<(), ApiError> {
+        // So it may have become while others made theirs.
+        if self.freshness.is_silent() {
+            return Err(away());
+        }
         let began = Instant::now();
-        let mut listed = HashMap::new();
-        let take = |metadata: ObjectMeta| {
-            let name = metadata.name.clone().unwrap_or_default();
-            listed.insert(name, ObjectState::in_metadata(&metadata));
+        let listed = self.listed(namespace).await?;
+        let mut unshown = self.unshown.among(namespace, &listed);
+        let changed = self.changed(namespace, &listed).into_iter().filter(|(name, _)| !unshown.contains_key(name));
+        let changed: Vec<_> = changed.collect();
+        let read = async |(name, is): (String, ObjectState)| {
+            let found = self.read(&NamespacedName::new(namespace, &*name)).await;
+            (name, is, found)
         };
-        let everything = self.objects.each_metadata::<Webhook>(Some(namespace), ListParams::default(), take).await;
-        everything.map_err(|error| away(&error_chain(&error)))?;
-        for name in self.changed(namespace, &listed) {
-            match self.read(&NamespacedName::new(namespace, name)).await {
+        let mut reads = stream::iter(changed).map(read).buffer_unordered(READS);
+        while let Some((name, is, found)) = reads.next().await {
+            match found {
                 Err(error) if !error.is_final() => return Err(ApiError::from(&error)),
-                // One that can't be read is not shown; the watch tells why.
-                _ => {}
+                // The API server refuses it, and may not do so the next time.
+                Err(error) if error.status().is_some() => {}
+                // It is gone, or can't be read; the watch tells why.
+                Ok(None) | Err(_) => {
+                    unshown.insert(name, is);
+                }
+                Ok(Some(_)) => {}
             }
         }
+        self.unshown.set(namespace, unshown);
         self.retain_in(namespace, |name| listed.contains_key(name), began);
         Ok(())
     }
 
-    /// The names of the listed webhooks that are not known in the state that they have.
-    fn changed(&self, namespace: &str, listed: &HashMap<String, ObjectState>) -> Vec<String> {
+    /// The webhooks of a namespace as the API server has them, by name: in which state each is.
+    async fn listed(&self, namespace: &str) -> Result<HashMap<String, ObjectState>, ApiError> {
+        let mut listed = HashMap::new();
+        let take = |metadata: ObjectMeta| {
+            // One that waits for its finalizers does not exist any more for callers.
+            if metadata.deletion_timestamp.is_none() {
+                listed.insert(metadata.name.clone().unwrap_or_default(), ObjectState::in_metadata(&metadata));
+            }
+        };
+        let objects = self.freshness.objects();
+        let everything = objects.each_metadata::<Webhook>(Some(namespace), ListParams::default(), take);
+        self.freshness.answer(everything).await.map_err(|error| refused("list webhooks", &error))?;
+        Ok(listed)
+    }
+
+    /// The listed webhooks that are not known in the state that they have.
+    fn changed(&self, namespace: &str, listed: &HashMap<String, ObjectState>) -> Vec<(String, ObjectState)> {
         let state = self.state.read();
         let webhooks = state.namespaces.get(namespace);
         let known = |name: &String| Some(ObjectState::in_metadata(&webhooks?.by_name.get(name)?.webhook.metadata));
-        listed.iter().filter(|(name, is)| known(name).as_ref() != Some(is)).map(|(name, _)| name.clone()).collect()
+        let changed = listed.iter().filter(|(name, is)| known(name).as_ref() != Some(is));
+        changed.map(|(name, is)| (name.clone(), is.clone())).collect()
     }
 
     /// Removes the webhooks of a namespace that are not listed, unless they came to be known after the list `began`.
@@ -168,12 +200,5 @@ impl Catalog {
     }
 }
 
-/// The answer to a call for something that is not known here, and that the API server may know.
-fn away(why: &str) -> ApiError {
-    tracing::warn!(
-        error = why,
-        "failed to list webhooks that may have been written elsewhere; the call was answered with 503"
-    );
-    let detail = "The Kubernetes API can't be asked at the moment: try again.";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1)
-}
+#[cfg(test)]
+mod tests;

@@ -177,8 +177,15 @@ async fn a_webhook_is_through_every_replica_as_it_was_last_written_through_any()
 
     // A name is taken and free for both.
     let taken = json!({"non_field_errors": ["The fields name, organization must make a unique set."]});
-    let body = json!({"name": "again", "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
-    assert_eq!(second.call(Method::POST, WEBHOOKS, Some(&body)).await.both(), (400, taken));
+    let body = |name: &str| json!({"name": name, "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
+    // Also one that the second was never asked for, and that no object in Kubernetes has its name from.
+    let unasked = first.create("five", json!({})).await;
+    first.put(&path(&unasked), json!({"name": "six"})).await.expect(200);
+    for name in ["six", "again"] {
+        assert_eq!(second.call(Method::POST, WEBHOOKS, Some(&body(name))).await.both(), (400, taken.clone()), "{name}");
+    }
+    assert_eq!(second.put(&one, json!({"name": "six"})).await.both(), (400, taken));
+    first.delete(&path(&unasked)).await.expect(204);
     first.delete(&one).await.expect(204);
     assert_eq!(second.get(&one).await.both(), gone);
     let replaced = first.create("three", json!({})).await;
