@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How the messages begin that tell of the process, its ports, the cluster, or of many objects at a time.
-const OF_NO_NAMESPACE: [&str; 58] = [
+const OF_NO_NAMESPACE: [&str; 60] = [
     "a call ended early and was answered with 500",
     "a part of the operator ended by itself",
     "a peer has as many connections as one may have",
@@ -51,6 +51,8 @@ const OF_NO_NAMESPACE: [&str; 58] = [
     "stopped before the last spans were sent",
     "stopped before the statuses of all events that have ended were written",
     "stopping",
+    "the API server answers again",
+    "the API server does not answer within",
     "the Lease is renewed",
     "the REST API listens",
     "the TLS certificate has changed",

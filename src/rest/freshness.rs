@@ -144,9 +144,13 @@ pub(crate) fn away() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(1)
 }
 
-/// The same, where it refuses to `list` some.
-pub(crate) fn refused(list: &str, error: &dyn Error) -> ApiError {
-    tracing::warn!(error = error_chain(error), "failed to {list}, which may be there; calls were answered with 503");
+/// The same, where it refuses to `list` some of a namespace.
+pub(crate) fn refused(namespace: &str, list: &str, error: &dyn Error) -> ApiError {
+    tracing::warn!(
+        namespace,
+        error = error_chain(error),
+        "failed to {list}, which may be there; calls were answered with 503"
+    );
     away()
 }
 

@@ -71,7 +71,7 @@ impl AlertGroups {
         let take = |metadata: objects::ObjectMeta| name = metadata.name;
         let objects = self.freshness.objects();
         let asked = self.freshness.answer(objects.each_metadata::<AlertGroup>(Some(namespace), of_id, take)).await;
-        asked.map_err(|error| refused("list the alert group of an id", &error))?;
+        asked.map_err(|error| refused(namespace, "list the alert group of an id", &error))?;
         match name {
             Some(name) => {
                 let found = self.read(&NamespacedName::new(namespace, name)).await;

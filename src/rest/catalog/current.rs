@@ -176,7 +176,7 @@ impl Catalog {
         };
         let objects = self.freshness.objects();
         let everything = objects.each_metadata::<Webhook>(Some(namespace), ListParams::default(), take);
-        self.freshness.answer(everything).await.map_err(|error| refused("list webhooks", &error))?;
+        self.freshness.answer(everything).await.map_err(|error| refused(namespace, "list webhooks", &error))?;
         Ok(listed)
     }
 
