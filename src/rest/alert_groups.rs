@@ -119,10 +119,10 @@ impl AlertGroups {
     pub(crate) fn new(objects: Objects, budget: u64) -> Self {
         Self {
             namespaces: RwLock::default(),
-            shown: ShownObjects::new(objects.clone(), budget),
-            sightings: Sightings::default(),
             deleted: Mutex::default(),
             freshness: Freshness::new(&objects),
+            shown: ShownObjects::new(objects, budget),
+            sightings: Sightings::default(),
         }
     }
 

@@ -149,7 +149,7 @@ pub(crate) fn refused(namespace: &str, list: &str, error: &dyn Error) -> ApiErro
     tracing::warn!(
         namespace,
         error = error_chain(error),
-        "failed to {list}, which may be there; calls were answered with 503"
+        "failed to {list} for calls about one that is not known here; they were answered with 503"
     );
     away()
 }
@@ -181,9 +181,9 @@ mod tests {
         })
     }
 
-    fn found(uid: &str, version: &str) -> Answer {
+    fn found(uid: &str, version: &str) -> (u16, serde_json::Value) {
         let metadata = json!({"namespace": "team", "name": "one", "uid": uid, "resourceVersion": version});
-        Some((200, json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata})))
+        (200, json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata}))
     }
 
     /// What comes of two questions to an API server that answers so, and how often it is asked.
@@ -218,9 +218,9 @@ mod tests {
         };
         let failed = |code: u16| Some((code, json!({"kind": "Status", "status": "Failure", "code": code})));
         for (answer, expected) in [
-            (found("u", "7"), Standing::Unchanged),
-            (found("u", "8"), Standing::Changed),
-            (found("other", "7"), Standing::Changed),
+            (Some(found("u", "7")), Standing::Unchanged),
+            (Some(found("u", "8")), Standing::Changed),
+            (Some(found("other", "7")), Standing::Changed),
             (gone("one"), Standing::Gone),
             (gone(""), Standing::Unknown),
             (failed(403), Standing::Unknown),
@@ -256,7 +256,7 @@ mod tests {
             if request.uri().path().contains("/alertgroups/") {
                 return pending().await;
             }
-            let (code, body) = found("u", "7").unwrap();
+            let (code, body) = found("u", "7");
             Ok(Response::builder().status(code).body(Body::from(body.to_string().into_bytes()))?)
         });
         let objects = Objects::new(Client::new(server, "team"), "test").reading(1);
