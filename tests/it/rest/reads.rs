@@ -88,15 +88,16 @@ async fn ten_thousand_lists_of_a_thousand_webhooks_make_no_call_to_the_api_serve
         })
         .await;
     assert_eq!(calls(&place).await - before, 0);
-    // It would have been noticed.
+    // It would have been noticed: some pages of metadata tell that the name is free, and one call creates the webhook.
     let one = team.create("one more", json!({})).await;
-    assert_eq!(calls(&place).await - before, 1);
+    let after = calls(&place).await;
+    assert!((2..=8).contains(&(after - before)), "{before} and {after}");
     // Of one webhook the API server is asked whether it has changed, and no more than that.
     for _ in 0..10 {
         assert_eq!(team.get(&path(&one)).await.both(), (200, one.clone()));
         assert_eq!(team.get(&format!("{WEBHOOKS}?name=one+more")).await.expect(200)["results"], json!([one]));
     }
-    assert_eq!(calls(&place).await - before, 1 + 20);
+    assert_eq!(calls(&place).await - after, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
