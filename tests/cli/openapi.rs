@@ -53,6 +53,7 @@ fn every_operation_says_what_it_may_be_answered() {
         expected.push(format!("get {path} list_{collection}: 200{refused} 403 429 503"));
         expected.push(format!("get {path}{{id}}/ get_{one}: 200 403 404 429 503"));
     }
+    expected.push("get /api/v1/alerts/ list_alerts: 200 400 403 429 503".to_owned());
     let group = "/api/v1/alert_groups/{id}/";
     expected.push(format!("delete {group} delete_alert_group: 204 400 403 404 408 413 415 429 503"));
     for action in ["acknowledge", "unacknowledge", "resolve", "unresolve", "unsilence"] {
