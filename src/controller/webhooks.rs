@@ -18,16 +18,13 @@ use super::{
     events::now,
 };
 use crate::{
-    kubernetes::{
-        objects::{self, Objects},
-        writes::Priority,
-    },
+    kubernetes::objects::{self, Objects},
     rendering::RenderingPool,
     resources::{
-        Condition, Webhook, WebhookStatus,
+        Webhook, WebhookStatus,
         conditions::{
             self as reasons, BACKLOGGED, FAILING, INSECURE_TLS, News, RECOVERED, Reason, SUSPENDED, TEMPLATE_WARNING,
-            Word, about,
+            about,
         },
     },
     secrets::Secrets,
@@ -95,11 +92,11 @@ pub(crate) async fn reconcile(webhook: Arc<Webhook>, context: Arc<Context>) -> R
     // What the watch has shown of the last run may be older than what was written.
     status.last_run = last_runs.as_ref().map(|runs| runs.last.clone());
     status.last_success_time = last_runs.as_ref().and_then(|runs| runs.succeeded);
-    let objects = match entry.is_gone() && !old.conditions.iter().any(is_gone) {
+    let mut objects = context.objects.clone();
+    if entry.is_gone() && !reasons::is_gone(&old.conditions, webhook.metadata.generation) {
         // Until it is written, another process would go on sending to a receiver that wants no more.
-        true => &context.objects.clone().with_priority(Priority::Later),
-        false => &context.objects,
-    };
+        objects = objects.yielding();
+    }
     let result = objects.patch_status::<Webhook>(&namespace, &name, None, &status).await;
     match (result, last_runs) {
         (Ok(_), last_runs) => {
@@ -151,11 +148,6 @@ struct State {
     backlog: Option<Reason>,
     /// How many of its deliveries wait, as a status shows it.
     waiting: u32,
-}
-
-/// Whether it says that the receiver wants no more.
-fn is_gone(condition: &Condition) -> bool {
-    condition.type_ == SUSPENDED && condition.reason == Word::Gone.as_str()
 }
 
 fn desired(webhook: &Webhook, entry: &WatchedWebhook, state: State) -> WebhookStatus {

@@ -103,10 +103,7 @@ impl Catalog {
                 self.delete(&known);
                 None
             }
-            Standing::Changed => match self.read(&name).await {
-                Ok(current) => current,
-                Err(_) => Some(known),
-            },
+            Standing::Changed => self.read(&name).await.unwrap_or(Some(known)),
         }
     }
 
