@@ -35,6 +35,22 @@ pub use self::{
     reach::Reach,
     retention::Retention,
 };
+use crate::resources::is_name;
+
+/// Parses the name of a namespace.
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    name(text, 63, false)
+}
+
+/// Parses a name of at most `most` bytes, which may have dots in it if `dots` says so.
+pub(crate) fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
+    if is_name(text, most, dots) {
+        Ok(text.to_owned())
+    } else {
+        let dots = if dots { "., " } else { "" };
+        Err(format!("give lower-case letters, digits, {dots}and -, at most {most}, a letter or digit first and last"))
+    }
+}
 
 /// Parses a bound on a request: over 0 and up to a minute.
 pub(crate) fn request_timeout(text: &str) -> Result<Duration, String> {

@@ -57,6 +57,7 @@ use futures::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, ResourceExt,
+    api::ApiResource,
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ReconcilerConfig,
@@ -91,13 +92,14 @@ use crate::{
         lease::{self, Leadership},
         objects::Objects,
         probes::{Health, Ready},
+        scope::{Scope, access},
         watch::{Selection, Watches, on_listed, valid},
         writes::Priority,
     },
     memory::{ControllerBudget, MemoryLimit},
     metrics::{DeliveryMetrics, Exposition, ProcessMetrics},
     rendering::RenderingPool,
-    resources::{AlertGroupEvent, Integration, SECRET_LABEL, Webhook},
+    resources::{AlertGroup, AlertGroupEvent, Integration, SECRET_LABEL, Webhook, WebhookResponse},
     secrets::{Referrer, SecretIndex, Secrets},
     source_tokens::SecretTokens,
 };
@@ -205,7 +207,19 @@ async fn work(
     result
 }
 
-/// Does the work until `stop` resolves, then finishes what is on the way.
+/// The kinds that it lists in each namespace.
+fn needed() -> [ApiResource; 6] {
+    [
+        ApiResource::erase::<Webhook>(&()),
+        ApiResource::erase::<Secret>(&()),
+        ApiResource::erase::<Integration>(&()),
+        ApiResource::erase::<AlertGroup>(&()),
+        ApiResource::erase::<AlertGroupEvent>(&()),
+        ApiResource::erase::<WebhookResponse>(&()),
+    ]
+}
+
+/// Does the work until `stop` resolves, or what may be read has changed, then finishes what is on the way.
 async fn lead(
     client: Client,
     settings: Settings,
@@ -215,14 +229,24 @@ async fn lead(
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let (leader, changes) = Leader::new(client, settings, sender, lease, ready, metrics)?;
+    let scope = Scope::new(settings.config.namespaces.clone());
+    let (access, needed) = (client.clone(), needed());
+    let (leader, changes) = Leader::new(client, settings, scope.clone(), sender, lease, ready, metrics)?;
     leader.metrics.state.show(&leader.deliveries, &leader.journal);
+    let stop = async {
+        tokio::select! {
+            () = access::keep(&scope, &access, &needed) => {}
+            () = stop => {}
+        }
+    };
     leader.run(changes, stop).await
 }
 
 /// The replica that works.
 struct Leader {
     config: ControllerConfig,
+    /// The namespaces that it works in.
+    scope: Scope,
     objects: Objects,
     catalog: Arc<Catalog>,
     history: Arc<History>,
@@ -272,6 +296,7 @@ impl Leader {
     fn new(
         client: Client,
         Settings { config, budget }: Settings,
+        scope: Scope,
         sender: Sender,
         lease: Leadership,
         ready: Ready,
@@ -280,14 +305,12 @@ impl Leader {
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::new(metrics.deliveries.clone()));
         let secrets = Secrets::new(budget.secrets);
-        let of_lease = config.election.lease.as_ref().map(|(namespace, _)| namespace.as_str());
-        let place = of_lease.or(config.namespace.as_deref()).unwrap_or_else(|| client.default_namespace());
         let (journal, appends) = Journal::new(
             // With bounds of their own: segments wait for nothing else.
             Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads()),
             objects.clone().with_priority(Priority::Journaled),
             Arc::clone(&catalog),
-            JournalPlace::new(place, config.namespace.as_deref()),
+            JournalPlace::new(config.election.lease.as_ref(), &scope, client.default_namespace()),
             budget.journal,
         );
         let history = Arc::new(History::new(objects.clone(), Arc::clone(&journal), budget.contents));
@@ -331,9 +354,10 @@ impl Leader {
         );
         let listed = Listed::default();
         let (page, secret_reads) = (budget.page(), budget.reads().div_ceil(2));
-        let watches = Watches::new(client.clone(), config.namespace.clone(), page, metrics.process.watches.clone());
+        let watches = Watches::new(client.clone(), scope.clone(), page, metrics.process.watches.clone());
         let leader = Self {
             config,
+            scope,
             objects,
             catalog,
             history,
@@ -588,7 +612,7 @@ impl Leader {
         retention::run(
             self.objects.clone().yielding(),
             Arc::clone(&self.catalog),
-            self.config.namespace.clone(),
+            self.scope.clone(),
             self.config.retention.clone(),
             self.page,
             Arc::clone(&self.listed.webhooks),

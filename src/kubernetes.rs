@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! client ─┬─► objects (get, list, create, patch, delete) ──► writes (when), table, resource_version
-//!         ├─► watch (of lenient objects) ──► index
+//!         ├─► watch (of lenient objects) ──► joined (those of several namespaces) ──► index
 //!         ├─► list (pages of objects, for both)
 //!         ├─► events (what people see of an object's changes)
 //!         ├─► lease (which replica leads)
@@ -13,6 +13,7 @@
 pub mod client;
 pub(crate) mod events;
 pub(crate) mod index;
+pub(crate) mod joined;
 pub(crate) mod lease;
 pub(crate) mod lenient;
 pub(crate) mod list;
@@ -22,6 +23,7 @@ pub(crate) mod probes;
 pub(crate) mod readers;
 pub(crate) mod resource_version;
 pub(crate) mod reviews;
+pub(crate) mod scope;
 pub(crate) mod table;
 pub(crate) mod watch;
 pub(crate) mod writes;

@@ -46,7 +46,7 @@ use std::{fmt::Debug, future::Future, net::SocketAddr, sync::Arc, time::Duration
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
-use kube::Client;
+use kube::{Client, api::ApiResource};
 use serde::de::DeserializeOwned;
 use tokio::{sync::SetOnce, task::JoinSet};
 use tokio_util::task::TaskTracker;
@@ -74,12 +74,13 @@ use crate::{
         name::NamespacedName,
         objects::Objects,
         probes::{self, Health, Ready},
+        scope::{Scope, access},
         watch::{Selection, Watches, on_listed, valid},
     },
     memory::{ApiBudget, MemoryLimit},
     metrics::{Exposition, IntakeMetrics, ProcessMetrics, RestMetrics},
     rendering::RenderingPool,
-    resources::{Integration, SECRET_LABEL, Webhook, WebhookResponse},
+    resources::{AlertGroup, Integration, SECRET_LABEL, Webhook, WebhookResponse},
     secrets::{SecretIndex, Secrets},
     server::{Bounds, Server},
 };
@@ -101,6 +102,17 @@ pub async fn run(config: ApiConfig, stop: impl Future<Output = ()>) -> Result<()
     let metrics = Metrics::default();
     let client = connect_counted(&metrics.process.api_server).await?;
     Service::bind(client, config, metrics).await?.run(stop).await
+}
+
+/// The kinds that it lists in each namespace.
+fn needed() -> [ApiResource; 5] {
+    [
+        ApiResource::erase::<Webhook>(&()),
+        ApiResource::erase::<Secret>(&()),
+        ApiResource::erase::<WebhookResponse>(&()),
+        ApiResource::erase::<Integration>(&()),
+        ApiResource::erase::<AlertGroup>(&()),
+    ]
 }
 
 /// What the API counts and shows.
@@ -126,7 +138,7 @@ impl Metrics {
 struct Service {
     client: Client,
     watches: Watches,
-    namespace: Option<String>,
+    scope: Scope,
     metrics: Metrics,
     budget: ApiBudget,
     health_address: Option<SocketAddr>,
@@ -160,8 +172,10 @@ impl Service {
         tracing::info!(address = %server.local_addr()?, "the REST API listens");
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::new(objects.clone(), budget.catalog));
+        let scope = Scope::new(config.namespaces);
+        let watches = Watches::new(client.clone(), scope.clone(), budget.page(), metrics.process.watches.clone());
         let settings = AuthSettings {
-            namespace: config.namespace.clone(),
+            scope: scope.clone(),
             calls_per_minute: config.calls_per_minute,
             issuers: Issuers::new(own_token().await.as_deref().and_then(auth::issuer), config.token_issuers),
             strangers: StrangerLimits::default(),
@@ -179,7 +193,7 @@ impl Service {
             open_alert_groups: u64::try_from(config.intake_max_open).unwrap_or(u64::MAX),
             memory: budget.sources,
         };
-        let intake = Intake::new(objects.clone(), secrets.clone(), limits, metrics.intake.clone());
+        let intake = Intake::new(objects.clone(), secrets.clone(), scope.clone(), limits, metrics.intake.clone());
         let writer = WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials.clone(), rules);
         let alert_groups = Arc::new(AlertGroups::new(objects.clone(), budget.alert_groups));
         let api = Arc::new(ApiState {
@@ -200,13 +214,11 @@ impl Service {
             writes,
         });
         let readers = config.metric_readers.metrics_protected.then(|| client.clone());
-        let watches =
-            Watches::new(client.clone(), config.namespace.clone(), budget.page(), metrics.process.watches.clone());
         Ok(Self {
             client,
             watches,
             metrics,
-            namespace: config.namespace,
+            scope,
             budget,
             health_address: config.health_address,
             readers,
@@ -221,7 +233,7 @@ impl Service {
         })
     }
 
-    /// Serves until `stop` resolves, then lets running writes end.
+    /// Serves until `stop` resolves, or what may be read has changed, then lets running writes end.
     async fn run(mut self, stop: impl Future<Output = ()>) -> Result<()> {
         self.serve_health().await?;
         self.watch_webhooks();
@@ -231,10 +243,17 @@ impl Service {
         self.watch_alert_groups();
         self.serve_admission();
         self.become_ready();
-        let Self { server, api, mut tasks, metrics, .. } = self;
+        let Self { server, api, mut tasks, metrics, scope, client, .. } = self;
         let refused = metrics.rest.clone();
         let server = server.on_refusal(move |method| refused.note_refused(method));
         let router = router::router(&api, metrics.rest).merge(probes::routes(api.ready.clone()));
+        let needed = needed();
+        let stop = async {
+            tokio::select! {
+                () = access::keep(&scope, &client, &needed) => {}
+                () = stop => {}
+            }
+        };
         tokio::select! {
             served = server.serve(router, stop) => served?,
             _ = tasks.join_next() => anyhow::bail!("a part of it ended by itself"),
@@ -324,7 +343,7 @@ impl Service {
     fn become_ready(&mut self) {
         self.announce_definitions();
         let (client, api, listed) = (self.client.clone(), Arc::clone(&self.api), self.listed.clone());
-        let (credentials, namespace) = (self.credentials.clone(), self.namespace.clone());
+        let (credentials, scope) = (self.credentials.clone(), self.scope.clone());
         let alerts = self.alerts_listed();
         self.tasks.spawn(async move {
             let [webhooks, responses, ..] = listed;
@@ -338,8 +357,10 @@ impl Service {
             api.ready.set();
             tracing::info!("ready");
             loop {
-                if let Err(error) = credentials.sweep_orphans(namespace.as_deref(), &api.catalog).await {
-                    tracing::warn!(error = error_chain(&error), "failed to look for Secrets that were made for webhooks which are not there; trying again within an hour");
+                for namespace in scope.parts().await {
+                    if let Err(error) = credentials.sweep_orphans(namespace, &api.catalog).await {
+                        tracing::warn!(error = error_chain(&error), namespace, "failed to look for Secrets that were made for webhooks which are not there; trying again within an hour");
+                    }
                 }
                 tokio::time::sleep(SWEEP).await;
             }

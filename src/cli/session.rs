@@ -19,6 +19,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{cluster::ClusterOptions, progress::Progress};
+pub(super) use crate::config::{name, namespace as namespace_name};
 use crate::{
     errors::error_chain,
     kubernetes::{
@@ -27,7 +28,7 @@ use crate::{
         objects::{self, Cause, Objects, TABLE},
         table::Table,
     },
-    resources::{AlertGroupEvent, is_name},
+    resources::AlertGroupEvent,
 };
 
 const FIELD_MANAGER: &str = "oncall-webhooks-cli";
@@ -185,21 +186,6 @@ pub(super) fn explain(error: &objects::Error) -> anyhow::Error {
     match error.source().and_then(|source| source.downcast_ref()) {
         Some(Cause::Client(kube::Error::Api(status))) => anyhow!("{error}: {}", status.message),
         _ => anyhow!(error_chain(error)),
-    }
-}
-
-/// Parses the name of a namespace.
-pub(super) fn namespace_name(text: &str) -> Result<String, String> {
-    name(text, 63, false)
-}
-
-/// Parses a name of at most `most` bytes, which may have dots in it if `dots` says so.
-pub(super) fn name(text: &str, most: usize, dots: bool) -> Result<String, String> {
-    if is_name(text, most, dots) {
-        Ok(text.to_owned())
-    } else {
-        let dots = if dots { "., " } else { "" };
-        Err(format!("give lower-case letters, digits, {dots}and -, at most {most}, a letter or digit first and last"))
     }
 }
 

@@ -4,14 +4,20 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Memory, MetricReaders, positive};
+use super::{Memory, MetricReaders, namespace, positive};
 
 /// Configures the REST API.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ApiConfig {
-    /// The namespace to work in [default: all]
-    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
-    pub namespace: Option<String>,
+    /// A namespace to work in; may be given several times, or several with commas between them [default: all]
+    #[arg(
+        long = "namespace",
+        env = "ONCALL_WEBHOOKS_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    pub namespaces: Vec<String>,
     /// Where and how it listens
     #[command(flatten)]
     pub listen: Listen,

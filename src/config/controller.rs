@@ -2,14 +2,22 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Election, Memory, MetricOptions, MetricReaders, Proxy, Reach, Retention, positive, request_timeout};
+use super::{
+    Election, Memory, MetricOptions, MetricReaders, Proxy, Reach, Retention, namespace, positive, request_timeout,
+};
 
 /// Configures the operator.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ControllerConfig {
-    /// The namespace to work in [default: all]
-    #[arg(long, env = "ONCALL_WEBHOOKS_NAMESPACE")]
-    pub namespace: Option<String>,
+    /// A namespace to work in; may be given several times, or several with commas between them [default: all]
+    #[arg(
+        long = "namespace",
+        env = "ONCALL_WEBHOOKS_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    pub namespaces: Vec<String>,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
     pub health_address: SocketAddr,

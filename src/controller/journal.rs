@@ -20,7 +20,7 @@ mod segment;
 mod write_out;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,6 +41,7 @@ use crate::{
     kubernetes::{
         name::NamespacedName,
         objects::{self, Objects},
+        scope::Scope,
     },
     memory::{CACHE_ENTRY, cache},
     resources::{DeliveryJournal, WebhookResponse, label_value},
@@ -58,15 +59,36 @@ const LINES: (u64, u64) = (640 * 1024, 4 * 1024 * 1024);
 pub(crate) struct JournalPlace {
     /// Their namespace.
     pub(crate) namespace: String,
-    /// The namespaces that it works in: segments of other scopes are left alone.
+    /// What its segments say of the namespaces that it works in: segments that say another are left alone.
     pub(crate) scope: String,
+    /// What those say that it takes over: its own and, where it has a Lease, what it wrote when it worked in more namespaces, or in
+    /// one of these.
+    pub(crate) adopted: Vec<String>,
+    /// The namespaces that it works in: records of others stay in their segments.
+    works_in: Scope,
 }
 
 impl JournalPlace {
-    /// The place of the segments of an operator that works in one namespace, or in all.
-    pub(crate) fn new(namespace: &str, works_in: Option<&str>) -> Self {
-        let scope = works_in.map_or_else(|| "all".to_owned(), |works_in| format!("in.{works_in}"));
-        Self { namespace: namespace.to_owned(), scope: label_value(&scope).to_lowercase() }
+    /// The place of the segments of an operator that works in a scope: the namespace of its Lease, else the first one that it works
+    /// in, else `default_namespace`. Those of several namespaces are known by the name of the Lease: which namespaces these are may
+    /// change while something is in the journal.
+    pub(crate) fn new(lease: Option<&(String, String)>, works_in: &Scope, default_namespace: &str) -> Self {
+        let names = works_in.names();
+        let value = |text: String| label_value(&text).to_lowercase();
+        let of_lease = lease.map(|(_, name)| value(format!("of.{name}")));
+        let of_each = || names.iter().map(|name| value(format!("in.{name}")));
+        let scope = match (names, &of_lease) {
+            ([], _) => "all".to_owned(),
+            ([_, _, ..], Some(of_lease)) => of_lease.clone(),
+            _ => value(format!("in.{}", names.join("."))),
+        };
+        let mut adopted = vec![scope.clone()];
+        if let Some(of_lease) = of_lease {
+            adopted.extend(of_each().chain([of_lease]).filter(|other| *other != scope));
+        }
+        let namespace = lease.map(|(namespace, _)| namespace).or(names.first());
+        let namespace = namespace.map_or(default_namespace, String::as_str).to_owned();
+        Self { namespace, scope, adopted, works_in: works_in.clone() }
     }
 }
 
@@ -107,6 +129,8 @@ struct State {
     segments: HashMap<SegmentId, Segment>,
     /// Segments that are of no use and could not be deleted, by name.
     doomed: Vec<String>,
+    /// Segments with records of namespaces in which nothing is done, by name: they stay.
+    kept: HashSet<String>,
     /// How many segments this process has known.
     count: SegmentId,
     /// How many it has created.
@@ -165,6 +189,7 @@ impl Journal {
             pending: PendingRecords::new(JournalLimits { records: MOST_RECORDS, bytes }),
             segments: HashMap::new(),
             doomed: Vec::new(),
+            kept: HashSet::new(),
             count: 0,
             created: 0,
             rate: Rate::new(Instant::now()),
@@ -300,10 +325,11 @@ impl Journal {
         ended.into_iter().filter_map(|ended| self.end(state, ended)).collect()
     }
 
-    /// Forgets a segment. Returns its name.
+    /// Forgets a segment. Returns its name, if it is of no use any more.
     fn end(&self, state: &mut State, segment: SegmentId) -> Option<String> {
         self.lines.remove(&segment);
-        state.segments.remove(&segment).map(|segment| segment.name)
+        let ended = state.segments.remove(&segment);
+        ended.map(|segment| segment.name).filter(|name| !state.kept.contains(name))
     }
 
     /// Deletes segments that are of no use any more.
@@ -330,7 +356,7 @@ impl Journal {
 impl Journal {
     /// A journal that no record is added to.
     pub(crate) fn for_tests(objects: &Objects) -> (Arc<Self>, Appends) {
-        let place = JournalPlace::new("operator", None);
+        let place = JournalPlace::new(None, &Scope::default(), "operator");
         Self::new(objects.clone(), objects.clone(), Arc::default(), place, 1 << 20)
     }
 }
@@ -339,4 +365,29 @@ impl Journal {
 fn parts(data: usize, texts: &[usize]) -> impl Iterator<Item = usize> {
     let all = texts.iter().sum::<usize>().max(1);
     texts.iter().map(move |text| data.saturating_mul(*text) / all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_where_the_lease_is_and_known_again_when_namespaces_are_added() {
+        let lease = ("release".to_owned(), "operator".to_owned());
+        let cases: [(Option<_>, &[&str], &str, &[&str]); 7] = [
+            (None, &[], "default", &["all"]),
+            (None, &["b"], "b", &["in.b"]),
+            (None, &["b", "a"], "b", &["in.b.a"]),
+            (Some(&lease), &[], "release", &["all", "of.operator"]),
+            (Some(&lease), &["a"], "release", &["in.a", "of.operator"]),
+            (Some(&lease), &["b", "a"], "release", &["of.operator", "in.b", "in.a"]),
+            (Some(&lease), &["b", "a", "c"], "release", &["of.operator", "in.b", "in.a", "in.c"]),
+        ];
+        for (lease, names, namespace, adopted) in cases {
+            let scope = Scope::new(names.iter().map(|name| (*name).to_owned()));
+            let place = JournalPlace::new(lease, &scope, "default");
+            let found: Vec<&str> = place.adopted.iter().map(String::as_str).collect();
+            assert_eq!((&*place.namespace, &*place.scope, &*found), (namespace, adopted[0], adopted), "{names:?}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ use crate::{
         },
     },
     errors::error_chain,
-    kubernetes::{objects::Objects, resource_version::created_in, table::Table},
+    kubernetes::{objects::Objects, resource_version::created_in, scope::Scope, table::Table},
     resources::{
         ALERT_GROUP_LABEL, AlertGroup, AlertGroupEvent, Manager, REDELIVER_ANNOTATION, WebhookResponse, label_value,
         recorded_at,
@@ -63,12 +63,12 @@ impl Retention {
     }
 }
 
-/// Removes the objects of `namespace`, or of all, that are not kept any more, listed in pages of up to `page` bytes. Never returns. The catalog is complete once
-/// `webhooks_listed` is set.
+/// Removes the objects of a scope that are not kept any more, listed in pages of up to `page` bytes. Never returns. The catalog is complete
+/// once `webhooks_listed` is set.
 pub(crate) async fn run(
     objects: Objects,
     catalog: Arc<Catalog>,
-    namespace: Option<String>,
+    scope: Scope,
     config: Retention,
     page: u64,
     webhooks_listed: Arc<SetOnce<()>>,
@@ -77,12 +77,15 @@ pub(crate) async fn run(
     let mut pause = FIRST.min(config.every);
     loop {
         tokio::time::sleep(pause).await;
-        if let Err(error) = pass(&objects, &catalog, namespace.as_deref(), &config, page).await {
-            tracing::warn!(
-                error = error_chain(error.as_ref()),
-                "failed to remove all objects that are not kept any more; trying again in {:?}",
-                config.every
-            );
+        for namespace in scope.parts().await {
+            if let Err(error) = pass(&objects, &catalog, namespace, &config, page).await {
+                tracing::warn!(
+                    error = error_chain(error.as_ref()),
+                    namespace,
+                    "failed to remove all objects that are not kept any more; trying again in {:?}",
+                    config.every
+                );
+            }
         }
         pause = config.every;
     }

@@ -31,9 +31,11 @@ use tokio::{sync::SetOnce, time::timeout};
 
 use super::{
     client::api_of,
+    joined::{Watch, joined},
     lenient::{Lenient, Unreadable},
     list::{Page, Pages, Texts},
     objects::METADATA_LIST,
+    scope::Scope,
 };
 use crate::{
     errors::error_chain,
@@ -56,17 +58,16 @@ pub(crate) struct Selection {
 #[derive(Clone)]
 pub(crate) struct Watches {
     client: Client,
-    /// None for all namespaces.
-    namespace: Option<String>,
+    scope: Scope,
     /// Bound on a page of a list, in bytes.
     page: u64,
     metrics: WatchMetrics,
 }
 
 impl Watches {
-    /// Watches are of one namespace, or of all, and list in pages of up to `page` bytes.
-    pub(crate) fn new(client: Client, namespace: Option<String>, page: u64, metrics: WatchMetrics) -> Self {
-        Self { client, namespace, page, metrics }
+    /// Watches are of a scope, and list in pages of up to `page` bytes.
+    pub(crate) fn new(client: Client, scope: Scope, page: u64, metrics: WatchMetrics) -> Self {
+        Self { client, scope, page, metrics }
     }
 
     /// Watches objects. Errors are logged, and the watch goes on after them.
@@ -82,7 +83,7 @@ impl Watches {
             + Send
             + 'static,
     {
-        list_and_watch(self.source::<K, Lenient<K>>(None, selection)).default_backoff().inspect_err(log_error::<K>)
+        self.of_sources::<K, Lenient<K>>(None, selection)
     }
 
     /// Watches the metadata of objects, and does the same.
@@ -94,27 +95,64 @@ impl Watches {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Send + 'static,
     {
         // For metadata, kube asks by itself for no more.
-        let source = self.source::<K, PartialObjectMeta<K>>(Some(METADATA_LIST), selection);
-        list_and_watch(source).default_backoff().inspect_err(log_error::<K>)
+        self.of_sources::<K, PartialObjectMeta<K>>(Some(METADATA_LIST), selection)
     }
 
-    /// The source of the objects of kind `K`, as `S`.
-    fn source<K, S>(&self, accept: Option<HeaderValue>, selection: Selection) -> Source<S>
+    /// Watches the objects of kind `K`, as `S`.
+    fn of_sources<K, S>(&self, accept: Option<HeaderValue>, selection: Selection) -> Watch<S>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-        S: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + 'static,
+        S: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
     {
-        let namespace = self.namespace.as_deref();
-        Source {
-            api: api_of::<S>(&self.client, namespace),
-            client: self.client.clone(),
-            path: K::url_path(&(), namespace),
-            accept,
-            selection,
-            page: self.page,
-            series: self.metrics.of(&K::kind(&())),
-        }
+        let (client, page) = (self.client.clone(), self.page);
+        // One for all namespaces, whose watches may be made again and again.
+        let series = self.metrics.of(&K::kind(&()));
+        watch_scope(&self.scope, move |namespace| {
+            let source = Source {
+                api: api_of::<S>(&client, namespace),
+                client: client.clone(),
+                path: K::url_path(&(), namespace),
+                accept: accept.clone(),
+                selection: selection.clone(),
+                page,
+                series: series.clone(),
+            };
+            list_and_watch(source).default_backoff().inspect_err(log_error::<K>).boxed()
+        })
     }
+}
+
+/// Watches a scope: with what `open` makes, where it is one namespace or all, else with what it makes for each that is open.
+pub(crate) fn watch_scope<K: Send + 'static>(
+    scope: &Scope,
+    open: impl Fn(Option<&str>) -> Watch<K> + Send + Sync + 'static,
+) -> Watch<K> {
+    if !scope.is_several() {
+        return open(scope.names().first().map(String::as_str));
+    }
+    let (namespaces, doubts) = (scope.clone(), scope.clone());
+    let namespaces = async move { namespaces.parts().await.flatten().map(str::to_owned).collect() };
+    let open = move |namespace: &str| {
+        let (scope, name) = (doubts.clone(), namespace.to_owned());
+        let doubt = move |error: &Error| {
+            if is_refused(error) {
+                scope.doubt(&name);
+            }
+        };
+        open(Some(namespace)).inspect_err(doubt).boxed()
+    };
+    joined(namespaces, open).boxed()
+}
+
+/// Whether the API server refuses to list or to watch.
+fn is_refused(error: &Error) -> bool {
+    let (Error::InitialListFailed(error) | Error::WatchStartFailed(error)) = error else { return false };
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// What is watched.
@@ -309,4 +347,40 @@ pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + 
 
 fn log_error<K: Resource<DynamicType = ()>>(error: &Error) {
     tracing::warn!(error = error_chain(error), kind = %K::kind(&()), "a watch of the API server failed; it begins again by itself");
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refusal(code: u16) -> kube::Error {
+        kube::Error::Api(Status::failure("no", "no").with_code(code).boxed())
+    }
+
+    #[test]
+    fn a_namespace_of_several_in_which_something_is_refused_is_doubted() {
+        type Failure = fn(kube::Error) -> Error;
+        let cases: [(Failure, u16, bool); 4] = [
+            (Error::InitialListFailed, 403, true),
+            (Error::WatchStartFailed, 403, true),
+            (Error::InitialListFailed, 500, false),
+            (Error::WatchFailed, 403, false),
+        ];
+        for (failure, code, expected) in cases {
+            let scope = Scope::new(["a", "b"].map(str::to_owned));
+            scope.settle(Default::default());
+            let events = watch_scope(&scope, move |namespace| {
+                let error = (namespace == Some("b")).then(|| Err(failure(refusal(code))));
+                let events: Vec<watcher::Result<Event<()>>> =
+                    error.into_iter().chain([Ok(Event::Init), Ok(Event::InitDone)]).collect();
+                stream::iter(events).chain(stream::pending()).boxed()
+            });
+            // Until nothing comes any more.
+            assert!(events.for_each(|_| future::ready(())).now_or_never().is_none());
+            assert_eq!(scope.doubted(), expected.then(|| "b".to_owned()).into_iter().collect(), "{failure:?} {code}");
+        }
+    }
 }

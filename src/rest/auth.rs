@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{TryStreamExt, channel::mpsc, future};
+use futures::{StreamExt, TryStreamExt, channel::mpsc, future};
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 use kube::{
     Client,
@@ -50,6 +50,8 @@ use crate::{
     kubernetes::{
         client::api_of,
         index::{Index, follow},
+        scope::Scope,
+        watch::watch_scope,
     },
     resources::{API_TOKEN_LABEL, READ_ONLY_LABEL, is_name},
     server::PeerKey,
@@ -57,6 +59,9 @@ use crate::{
 
 /// How many Secrets come in one page of a list: each may have 1 MiB.
 const PAGE: u32 = 10;
+
+/// After how many seconds to call again where a namespace can't be read: it may have been looked at again by then.
+const CLOSED: u64 = 15;
 
 /// The header in which callers with a Kubernetes token name the namespace.
 pub(crate) const NAMESPACE_HEADER: &str = "X-OnCall-Namespace";
@@ -203,15 +208,15 @@ struct Inner {
     listed: SetOnce<()>,
     reviews: AccessReviews,
     limit: RateLimiter<LimitKey>,
-    /// The namespace that is served; None for all.
-    namespace: Option<Arc<str>>,
+    /// The namespaces that are served.
+    scope: Scope,
 }
 
 /// Says whose calls are let in, and how many.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuthSettings {
-    /// The namespace that is served; None for all.
-    pub(crate) namespace: Option<String>,
+    /// The namespaces that are served.
+    pub(crate) scope: Scope,
     /// How many calls in a minute are taken of each token, or of each Kubernetes user in a namespace.
     pub(crate) calls_per_minute: usize,
     /// Whose JWTs are worth a question.
@@ -223,14 +228,18 @@ pub(crate) struct AuthSettings {
 impl Auth {
     /// Lets callers in as `settings` say. The future that is returned watches the tokens' Secrets, and never ends.
     pub(crate) fn new(client: Client, settings: AuthSettings) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let AuthSettings { namespace, calls_per_minute, issuers, strangers } = settings;
+        let AuthSettings { scope, calls_per_minute, issuers, strangers } = settings;
         let labelled = watcher::Config::default().labels(&format!("{API_TOKEN_LABEL}=true")).page_size(PAGE);
-        let changes = watcher(api_of::<ReadSecret>(&client, namespace.as_deref()), labelled).default_backoff();
-        let changes = changes.inspect_err(|error| {
-            tracing::warn!(
-                error = error_chain(error),
-                "the watch of the Secrets with API tokens failed; it begins again by itself"
-            );
+        let secrets = client.clone();
+        let changes = watch_scope(&scope, move |namespace| {
+            let changes = watcher(api_of::<ReadSecret>(&secrets, namespace), labelled.clone()).default_backoff();
+            let changes = changes.inspect_err(|error| {
+                tracing::warn!(
+                    error = error_chain(error),
+                    "the watch of the Secrets with API tokens failed; it begins again by itself"
+                );
+            });
+            changes.boxed()
         });
         let (told, untold) = mpsc::channel(problems::QUEUE);
         let telling = problems::tell(client.clone(), untold);
@@ -239,7 +248,7 @@ impl Auth {
             listed: SetOnce::new(),
             reviews: AccessReviews::new(client, issuers, strangers),
             limit: RateLimiter::new(calls_per_minute, MINUTE),
-            namespace: namespace.map(Into::into),
+            scope,
         }));
         let watching = follow(changes, TokenIndex { auth: auth.clone(), told }, |_| {});
         let work = async {
@@ -268,7 +277,7 @@ impl Auth {
         match identity {
             Identity::Token(access) => {
                 self.0.limit.call(LimitKey::Token(hash), Instant::now()).map_err(throttled)?;
-                permit(&access, named_namespace(headers)?, verb)
+                self.open(permit(&access, named_namespace(headers)?, verb)?)
             }
             Identity::User(user) => {
                 let denied = LimitKey::Denied { name: user.name().to_owned() };
@@ -292,12 +301,22 @@ impl Auth {
         resource: Resource,
     ) -> Result<Caller, ApiError> {
         let name = user.name().to_owned();
-        let namespace: Arc<str> = user.namespace(named_namespace(headers)?, self.0.namespace.as_deref())?.into();
+        let namespace: Arc<str> = user.namespace(named_namespace(headers)?, &self.0.scope)?.into();
         let counted = LimitKey::User { name: name.clone(), namespace: Arc::clone(&namespace) };
         self.0.limit.call(counted, Instant::now()).map_err(throttled)?;
         let permission = Permission { verb, resource, namespace: Arc::clone(&namespace) };
         self.0.reviews.permit(hash, user, permission).await?;
-        Ok(Caller { namespace, username: name.clone(), name })
+        self.open(Caller { namespace, username: name.clone(), name })
+    }
+
+    /// Lets a caller into its namespace, unless that is closed.
+    fn open(&self, caller: Caller) -> Result<Caller, ApiError> {
+        let namespace = &caller.namespace;
+        if self.0.scope.is_closed(namespace) {
+            let detail = format!("Namespace {namespace} can't be read now: see the log of this process.");
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(CLOSED));
+        }
+        Ok(caller)
     }
 
     async fn identify(&self, credential: Credential<'_>, hash: TokenHash, peer: PeerKey) -> Result<Identity, ApiError> {
@@ -312,6 +331,10 @@ impl Auth {
         };
         if is_jwt(token) {
             return self.0.reviews.user(hash, token, peer).await.map(Identity::User);
+        }
+        if self.0.scope.is_partly_closed() {
+            let detail = "The token can't be checked: not all namespaces can be read now.";
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(CLOSED));
         }
         if self.0.listed.initialized() {
             return Err(ApiError::invalid_token());

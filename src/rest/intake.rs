@@ -36,7 +36,11 @@ use self::{
     handlers::{alert_by_name, alert_by_token, heartbeat_by_name, heartbeat_by_token},
 };
 use super::{fallbacks, state::ApiState};
-use crate::{kubernetes::objects::Objects, metrics::IntakeMetrics, secrets::Secrets};
+use crate::{
+    kubernetes::{objects::Objects, scope::Scope},
+    metrics::IntakeMetrics,
+    secrets::Secrets,
+};
 
 /// OnCall's address, with the token in it.
 const BY_TOKEN: &str = "/integrations/v1/{type}/{token}";
@@ -65,9 +69,15 @@ pub(crate) struct IntakeLimits {
 }
 
 impl Intake {
-    pub(crate) fn new(objects: Objects, secrets: Secrets, limits: IntakeLimits, metrics: IntakeMetrics) -> Self {
+    pub(crate) fn new(
+        objects: Objects,
+        secrets: Secrets,
+        scope: Scope,
+        limits: IntakeLimits,
+        metrics: IntakeMetrics,
+    ) -> Self {
         Self {
-            sources: Arc::new(Sources::new(secrets, limits.memory)),
+            sources: Arc::new(Sources::new(secrets, scope, limits.memory)),
             admission: Admission::new(limits.per_minute, limits.open_alert_groups),
             objects,
             metrics,

@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures::{StreamExt, stream};
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
     runtime::{
         WatchStreamExt,
@@ -20,7 +20,7 @@ use kube::{
 };
 use oncall_webhooks::{
     core::id::response_name,
-    resources::{DeliveryJournal, DeliveryJournalSpec, JOURNAL_SCOPE_LABEL, ResponsePhase, Webhook, WebhookResponse},
+    resources::{DeliveryJournal, DeliveryJournalSpec, JOURNAL_SCOPE_LABEL, ResponsePhase, WebhookResponse},
 };
 use serde_json::{Value, json};
 
@@ -61,14 +61,40 @@ fn scope(world: &World) -> String {
     format!("in.{}", world.namespace)
 }
 
-/// Puts a segment there with these records.
-async fn leave_segment(world: &World, name: &str, scope: &str, data: String) {
+/// Puts a segment there with this data.
+pub(crate) async fn leave_segment(journal: &Api<DeliveryJournal>, name: &str, scope: &str, data: String) {
     let mut segment = DeliveryJournal::new(name, DeliveryJournalSpec { records: 1, data });
     segment.metadata.labels = Some([(JOURNAL_SCOPE_LABEL.to_owned(), scope.to_owned())].into());
-    world.api().create(&PostParams::default(), &segment).await.expect("create DeliveryJournal");
+    journal.create(&PostParams::default(), &segment).await.expect("create DeliveryJournal");
 }
 
-fn deflated(records: &[Value]) -> String {
+/// The record of the only attempt of a delivery of alert group `I1`, which was answered with this code. The webhook of this uid is named
+/// `one`; the event by its name and uid.
+pub(crate) fn record(namespace: &str, webhook_uid: &str, (event, event_uid): (&str, &str), code: u16) -> Value {
+    json!({
+        "webhookGeneration": 1,
+        "response": {
+            "apiVersion": "oncall.dev/v1alpha1", "kind": "WebhookResponse",
+            "metadata": {
+                "name": response_name(event_uid, "one"), "namespace": namespace,
+                "ownerReferences": [{
+                    "apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "name": "one", "uid": webhook_uid, "controller": true,
+                }],
+            },
+            "spec": {
+                "webhookRef": {"name": "one", "id": "WHP936BM1GPVHQ"},
+                "eventRef": {"name": event, "uid": event_uid},
+                "alertGroupId": "I1", "triggerType": "resolve",
+            },
+            "status": {
+                "phase": if code < 300 { "Succeeded" } else { "Failed" }, "statusCode": code, "content": "no more", "attemptCount": 1,
+                "attempts": [{"time": "2026-01-01T00:00:00Z", "statusCode": code, "durationMs": 1}],
+            },
+        },
+    })
+}
+
+pub(crate) fn deflated(records: &[Value]) -> String {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     for record in records {
         writeln!(encoder, "{record}").expect("write to memory");
@@ -154,38 +180,14 @@ async fn what_another_process_left_is_written_out_and_counts_and_what_is_not_our
     let webhook = world.seen_webhook("one", "resolve", json!({})).await;
     world.kill_operator();
     let event = world.event("event", "resolve", "I1", json!({})).await;
-    let uid = |object: &dyn Fn() -> Option<String>| object().expect("a uid");
-    let event_uid = uid(&|| event.uid());
-    let record = |webhook: &Webhook, webhook_uid: &str, event: &str, event_uid: &str, code: u16| {
-        let name = response_name(event_uid, &webhook.name_any());
-        json!({
-            "webhookGeneration": 1,
-            "response": {
-                "apiVersion": "oncall.dev/v1alpha1", "kind": "WebhookResponse",
-                "metadata": {
-                    "name": name, "namespace": world.namespace,
-                    "ownerReferences": [{
-                        "apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "name": "one", "uid": webhook_uid, "controller": true,
-                    }],
-                },
-                "spec": {
-                    "webhookRef": {"name": "one", "id": "WHP936BM1GPVHQ"},
-                    "eventRef": {"name": event, "uid": event_uid},
-                    "alertGroupId": "I1", "triggerType": "resolve",
-                },
-                "status": {
-                    "phase": "Failed", "statusCode": code, "content": "no more", "attemptCount": 1,
-                    "attempts": [{"time": "2026-01-01T00:00:00Z", "statusCode": code, "durationMs": 1}],
-                },
-            },
-        })
-    };
+    let event_uid = event.uid().expect("a uid");
     let known = webhook.uid().expect("a uid");
-    let records =
-        [record(&webhook, &known, "event", &event_uid, 410), record(&webhook, "another", "earlier", "gone", 200)];
-    leave_segment(&world, "left", &scope(&world), deflated(&records)).await;
-    leave_segment(&world, "broken", &scope(&world), deflated(&[json!({"response": "of another version"})])).await;
-    leave_segment(&world, "foreign", "in.elsewhere", deflated(&records)).await;
+    let record = |webhook_uid: &str, event: (&str, &str), code| record(&world.namespace, webhook_uid, event, code);
+    let records = [record(&known, ("event", &event_uid), 410), record("another", ("earlier", "gone"), 200)];
+    let journal = world.api::<DeliveryJournal>();
+    leave_segment(&journal, "left", &scope(&world), deflated(&records)).await;
+    leave_segment(&journal, "broken", &scope(&world), deflated(&[json!({"response": "of another version"})])).await;
+    leave_segment(&journal, "foreign", "in.elsewhere", deflated(&records)).await;
 
     world.start_operator().await;
     // It is recorded as ended, by a receiver that wants no more.

@@ -18,7 +18,7 @@ use crate::{
         table::Table,
     },
     errors::error_chain,
-    kubernetes::{lenient::Lenient, watch::Watches},
+    kubernetes::{lenient::Lenient, scope::Scope, watch::Watches},
     metrics::WatchMetrics,
     resources::WebhookResponse,
 };
@@ -37,8 +37,8 @@ struct Printed<'a> {
 
 /// Prints until it is interrupted, or nobody reads any more.
 pub(super) async fn run(session: &Session, options: &Options, wanted: &Wanted) -> Result<()> {
-    let namespace = Some(session.namespace.clone());
-    let watches = Watches::new(session.client.clone(), namespace, PAGE, WatchMetrics::default());
+    let scope = Scope::new([session.namespace.clone()]);
+    let watches = Watches::new(session.client.clone(), scope, PAGE, WatchMetrics::default());
     let mut changes = pin!(watches.objects::<WebhookResponse>(wanted.selection.clone()));
     let mut printed = Printed {
         options,

@@ -103,11 +103,12 @@ impl Journal {
         adopted: &(impl Fn(&JournalRecord) + Sync),
         unreadable: &mut HashSet<String>,
     ) -> Result<(), Cause> {
-        let selector = format!("{JOURNAL_SCOPE_LABEL}={}", self.place.scope);
+        let selector = format!("{JOURNAL_SCOPE_LABEL} in ({})", self.place.adopted.join(","));
         let own = format!("{}-{}-", self.place.scope, self.nonce);
         let known: HashSet<String> = {
             let state = self.state.lock();
-            state.segments.values().map(|segment| segment.name.clone()).chain(state.doomed.iter().cloned()).collect()
+            let segments = state.segments.values().map(|segment| &segment.name);
+            segments.chain(&state.doomed).chain(&state.kept).cloned().collect()
         };
         let is_unknown = |meta: &ObjectMeta| {
             let name = meta.name.as_deref().unwrap_or_default();
@@ -155,8 +156,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes a segment over, if all of it can be read. Returns how many records it has, and the segments that are of no use any
-    /// more.
+    /// Takes a segment over, if all of it can be read, but for records of namespaces in which nothing is done: with these it stays, for
+    /// when something is. Returns how many records are taken over, and the segments that are of no use any more.
     fn adopt(
         &self,
         segment: &DeliveryJournal,
@@ -168,9 +169,13 @@ impl Journal {
         let mut added = Vec::new();
         for (line, bytes) in parts(data.len(), &texts).enumerate() {
             let record = lines.record(line)?;
+            let response = name_of(&record.response);
+            if !self.place.works_in.is_open(&response.namespace) {
+                continue;
+            }
             added.push((
                 NewRecord {
-                    response: name_of(&record.response),
+                    response,
                     event: Arc::from(record.response.spec.event_ref.name.as_str()),
                     attempts: record.attempts(),
                     bytes,
@@ -180,9 +185,27 @@ impl Journal {
             ));
         }
         let (records, all): (Vec<NewRecord>, Vec<JournalRecord>) = added.into_iter().unzip();
+        if records.len() < texts.len() {
+            self.keep(segment.name_any(), texts.len() - records.len());
+        }
+        if records.is_empty() {
+            return Ok((0, Vec::new()));
+        }
         let may_hold = self.state.lock().pending.may_hold(data.len());
         let ended = self.add(segment.name_any(), false, may_hold.then(|| Arc::from(data)), records);
         all.iter().for_each(adopted);
-        Ok((texts.len(), ended))
+        Ok((all.len(), ended))
+    }
+
+    /// Takes in that a segment is to stay.
+    fn keep(&self, name: String, records: usize) {
+        let namespace = &self.place.namespace;
+        tracing::warn!(
+            namespace,
+            journal = name,
+            records,
+            "DeliveryJournal {namespace}/{name} stays: it has records of namespaces in which nothing is done now"
+        );
+        self.state.lock().kept.insert(name);
     }
 }

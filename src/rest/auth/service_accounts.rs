@@ -32,7 +32,13 @@ use super::{
     strangers::{StrangerLimits, Strangers, Turn},
     tokens::TokenHash,
 };
-use crate::{errors::error_chain, kubernetes::reviews, resources::Webhook, rest::error::ApiError, server::PeerKey};
+use crate::{
+    errors::error_chain,
+    kubernetes::{reviews, scope::Scope},
+    resources::Webhook,
+    rest::error::ApiError,
+    server::PeerKey,
+};
 
 /// How long an answer counts.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -52,20 +58,19 @@ impl KubernetesUser {
         self.0.username.as_deref().unwrap_or_default()
     }
 
-    /// The namespace that a call works in: the one that it names, else the ServiceAccount's own. If one namespace alone is
-    /// served, it must be that one.
-    pub(crate) fn namespace<'a>(&'a self, named: Option<&'a str>, served: Option<&str>) -> Result<&'a str, ApiError> {
+    /// The namespace that a call works in: the one that it names, else the ServiceAccount's own. It must be one of
+    /// those that are served.
+    pub(crate) fn namespace<'a>(&'a self, named: Option<&'a str>, served: &Scope) -> Result<&'a str, ApiError> {
         let own =
             || self.name().strip_prefix("system:serviceaccount:")?.split_once(':').map(|(namespace, _)| namespace);
         let namespace = named.or_else(own).ok_or_else(|| {
             let name = self.name();
             ApiError::denied(format_args!("{name} is no ServiceAccount: name a namespace in {NAMESPACE_HEADER}."))
         })?;
-        match served {
-            Some(served) if served != namespace => {
-                Err(ApiError::denied(format_args!("Only namespace {served} is served here, not {namespace}.")))
-            }
-            _ => Ok(namespace),
+        match served.names() {
+            _ if served.contains(namespace) => Ok(namespace),
+            [only] => Err(ApiError::denied(format_args!("Only namespace {only} is served here, not {namespace}."))),
+            _ => Err(ApiError::denied(format_args!("Namespace {namespace} is not served here."))),
         }
     }
 }
@@ -296,18 +301,23 @@ mod tests {
         let denied = |why| Err(ApiError::denied(why));
         let unnamed = "admin is no ServiceAccount: name a namespace in X-OnCall-Namespace.";
         let cases = [
-            (bot, None, None, Ok("team")),
-            (bot, Some("other"), None, Ok("other")),
-            ("admin", Some("other"), None, Ok("other")),
-            ("admin", None, None, denied(unnamed)),
-            (bot, None, Some("team"), Ok("team")),
-            (bot, Some("other"), Some("other"), Ok("other")),
-            (bot, None, Some("other"), denied("Only namespace other is served here, not team.")),
-            (bot, Some("other"), Some("team"), denied("Only namespace team is served here, not other.")),
-            ("admin", None, Some("team"), denied(unnamed)),
+            (bot, None, &[][..], Ok("team")),
+            (bot, Some("other"), &[], Ok("other")),
+            ("admin", Some("other"), &[], Ok("other")),
+            ("admin", None, &[], denied(unnamed)),
+            (bot, None, &["team"], Ok("team")),
+            (bot, Some("other"), &["other"], Ok("other")),
+            (bot, None, &["other"], denied("Only namespace other is served here, not team.")),
+            (bot, Some("other"), &["team"], denied("Only namespace team is served here, not other.")),
+            ("admin", None, &["team"], denied(unnamed)),
+            (bot, None, &["other", "team"], Ok("team")),
+            (bot, Some("other"), &["other", "team"], Ok("other")),
+            (bot, Some("third"), &["other", "team"], denied("Namespace third is not served here.")),
+            ("admin", None, &["other", "team"], denied(unnamed)),
         ];
         for (name, named, served, expected) in cases {
-            assert_eq!(user(name).namespace(named, served), expected, "{name} {named:?} {served:?}");
+            let scope = Scope::new(served.iter().map(|name| (*name).to_owned()));
+            assert_eq!(user(name).namespace(named, &scope), expected, "{name} {named:?} {served:?}");
         }
     }
 

@@ -423,3 +423,32 @@ async fn large_secrets_are_listed_in_small_pages_and_only_what_counts_is_kept() 
     assert_eq!(*events.lock(), [(json!("s24"), json!(note))], "an Event tells of the one that opens nothing");
     watch.abort();
 }
+
+#[tokio::test]
+async fn no_token_is_invalid_and_no_namespace_empty_while_one_is_closed() {
+    let answers = async |closed: &[&str]| {
+        let scope = Scope::new(["team", "other"].map(str::to_owned));
+        scope.settle(closed.iter().map(|namespace| (*namespace).to_owned()).collect());
+        let (auth, _) = Reviewer::new(AuthSettings { scope, ..AuthSettings::default() });
+        let mut index = Fold::new(index(&auth));
+        let listed = Event::InitApply(secret("ci", TOKEN, &json!({})));
+        [Event::Init, listed, Event::InitDone].iter().for_each(|event| index.observe(event));
+        let call = async |token: &str, namespace: &str| {
+            let headers = headers(&[("authorization", token.as_bytes()), ("x-oncall-namespace", namespace.as_bytes())]);
+            match auth.admit(&headers, peer(1), Verb::Get, Resource::Webhooks).await {
+                Ok(caller) => (200, caller.namespace.to_string()),
+                Err(error) => (error.status.as_u16(), error.body["detail"].as_str().unwrap_or_default().to_owned()),
+            }
+        };
+        let jwt = jwt_of("bot", 0);
+        [call(TOKEN, "").await, call("oncall_9876543210", "").await, call(&jwt, "").await, call(&jwt, "other").await]
+    };
+    let named = |status: u16, text: &str| (status, text.to_owned());
+    let (team, invalid) = (named(200, "team"), named(403, "Invalid token."));
+    assert_eq!(answers(&[]).await, [team.clone(), invalid, team.clone(), named(200, "other")]);
+    let unknown = named(503, "The token can't be checked: not all namespaces can be read now.");
+    let unread = named(503, "Namespace other can't be read now: see the log of this process.");
+    assert_eq!(answers(&["other"]).await, [team.clone(), unknown.clone(), team, unread.clone()]);
+    let own = named(503, "Namespace team can't be read now: see the log of this process.");
+    assert_eq!(answers(&["other", "team"]).await, [own.clone(), unknown, own, unread], "its own is closed");
+}

@@ -10,7 +10,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    kubernetes::{objects::Objects, probes::Ready},
+    kubernetes::{objects::Objects, probes::Ready, scope::Scope},
     metrics::IntakeMetrics,
     rendering::RenderingPool,
     rest::{
@@ -46,7 +46,7 @@ fn api() -> ApiState {
         ready_for_alerts: Ready::default(),
         writer: Arc::new(WebhookWriter::new(objects.clone(), Arc::clone(&catalog), credentials, rules)),
         catalog,
-        intake: Intake::new(objects.clone(), Secrets::new(1 << 20), limits, IntakeMetrics::default()),
+        intake: Intake::new(objects.clone(), Secrets::new(1 << 20), Scope::default(), limits, IntakeMetrics::default()),
         responses: Arc::new(Responses::new(objects.clone(), 1 << 20)),
         integrations: Arc::new(Integrations::new(objects.clone(), 1 << 20)),
         alert_group_changes: Arc::new(AlertGroupChanges::new(objects, Arc::clone(&alert_groups))),

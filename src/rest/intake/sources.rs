@@ -21,6 +21,7 @@ use crate::{
         index::Index,
         lenient::Lenient,
         name::{NamespacedName, name_of},
+        scope::Scope,
         watch::log_unreadable,
     },
     memory::Shares,
@@ -34,7 +35,7 @@ use crate::{
 pub(super) enum Found {
     /// An Integration.
     Source(Arc<Source>),
-    /// Nothing, but a token that is just being read may be this one.
+    /// Nothing, but a token that is just being read, or can't be read, may be this one.
     Unread,
     /// Nothing.
     Unknown,
@@ -43,6 +44,8 @@ pub(super) enum Found {
 /// All Integrations that are watched.
 pub(crate) struct Sources {
     state: RwLock<State>,
+    /// The namespaces that are watched; what is in those that are closed is not known.
+    scope: Scope,
     /// Set when all tokens are read that were there before this process.
     settled: SetOnce<()>,
 }
@@ -71,10 +74,10 @@ struct Known {
 
 impl Sources {
     /// Keeps up to `budget` bytes, and leaves out templates that are beyond.
-    pub(super) fn new(secrets: Secrets, budget: u64) -> Self {
+    pub(super) fn new(secrets: Secrets, scope: Scope, budget: u64) -> Self {
         let state =
             State { namespaces: HashMap::new(), tokens: SecretTokens::new(secrets), shares: Shares::new(budget) };
-        Self { state: RwLock::new(state), settled: SetOnce::new() }
+        Self { state: RwLock::new(state), scope, settled: SetOnce::new() }
     }
 
     /// Waits until all tokens are read that were there before this process.
@@ -91,7 +94,7 @@ impl Sources {
         }
         match state.tokens.opens(&token).and_then(|name| state.known(name)) {
             Some(known) => Found::Source(Arc::clone(&known.source)),
-            None if state.tokens.awaits_any() => Found::Unread,
+            None if state.tokens.awaits_any() || self.scope.is_partly_closed() => Found::Unread,
             None => Found::Unknown,
         }
     }

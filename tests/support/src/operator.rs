@@ -264,6 +264,11 @@ impl Api {
         &self.process
     }
 
+    /// The same.
+    pub fn process_mut(&mut self) -> &mut Operator {
+        &mut self.process
+    }
+
     /// Asks it to stop; see [`Operator::stop`].
     ///
     /// # Errors

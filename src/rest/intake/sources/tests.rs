@@ -7,12 +7,13 @@ const TOKEN: &str = "a-token-of-20-characters";
 struct Setting {
     sources: Sources,
     secrets: Secrets,
+    scope: Scope,
 }
 
 impl Setting {
     fn new(budget: u64) -> Self {
-        let secrets = Secrets::new(1 << 20);
-        Self { sources: Sources::new(secrets.clone(), budget), secrets }
+        let (secrets, scope) = (Secrets::new(1 << 20), Scope::new(["team", "other"].map(str::to_owned)));
+        Self { sources: Sources::new(secrets.clone(), scope.clone(), budget), secrets, scope }
     }
 
     /// Shows an Integration of this generation, whose token is in the Secret of its name; `more` adds to its spec.
@@ -67,6 +68,21 @@ fn no_token_is_unknown_while_it_may_just_be_read() {
     assert_eq!((setting.found(TOKEN), setting.found("another")), ("team/one".to_owned(), "Unread".to_owned()));
     setting.read("two", None);
     assert_eq!(setting.found("another"), "Unknown", "there is no such Secret");
+    setting.scope.settle(["other".to_owned()].into());
+    assert_eq!(
+        (setting.found(TOKEN), setting.found("another")),
+        ("team/one".to_owned(), "Unread".to_owned()),
+        "it may be of a namespace that is closed"
+    );
+}
+
+#[test]
+fn a_token_opens_one_integration_or_none() {
+    let setting = Setting::new(1 << 20);
+    setting.apply("one", 1, 0, json!({}));
+    setting.apply("two", 1, 0, json!({}));
+    setting.sources.retain(&["one", "two"].map(named).into());
+    setting.read("two", None);
     setting.read("one", Some("short"));
     assert_eq!((setting.found(TOKEN), setting.found("short")), ("Unknown".to_owned(), "Unknown".to_owned()));
     setting.read("one", Some(TOKEN));
