@@ -151,7 +151,7 @@ impl Site {
         let version: Value = serde_json::from_str(&shell.run("kubectl version -o json").await?)?;
         let version = text(&version["serverVersion"]["gitVersion"]);
         let template = format!(
-            "helm template {RELEASE} charts/oncall-webhooks --namespace {namespace} --set watchNamespace={namespace} \
+            "helm template {RELEASE} charts/oncall-webhooks --namespace {namespace} --set watchNamespaces={{{namespace}}} \
              --set api.enabled=false {REACH} --kube-version {version}"
         );
         let rights = "-s templates/serviceaccount.yaml -s templates/rbac.yaml";

@@ -42,7 +42,7 @@ impl Asked {
             team.api::<Webhook>().create(&PostParams::default(), webhook).await.expect("create Webhook");
         }
         let release = format!("{name}-oncall-webhooks");
-        let namespace = format!("watchNamespace={}", team.namespace);
+        let namespace = format!("watchNamespaces={{{}}}", team.namespace);
         let values = [&*namespace, "admission.enabled=true", "admission.tlsSecretName=admission"];
         let installation = install(&release, &values).await;
         let folder = cluster().0.processes().dir().join(format!("{}-certificates", team.namespace));

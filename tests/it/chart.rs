@@ -183,15 +183,18 @@ async fn in_one_pod_the_service_account_has_the_rights_of_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn for_one_namespace_no_secret_of_another_can_be_read() {
-    let (team, other) = (TestNamespace::new("only").await, TestNamespace::new("other").await);
+async fn for_some_namespaces_no_secret_of_another_can_be_read() {
+    let (team, second) = (TestNamespace::new("only").await, TestNamespace::new("second").await);
+    let other = TestNamespace::new("other").await;
     let release = "only-oncall-webhooks";
-    let namespace = format!("watchNamespace={}", team.namespace);
-    install(release, &[&namespace]).await;
+    let namespaces = format!("watchNamespaces={{{},{}}}", team.namespace, second.namespace);
+    install(release, &[&namespaces]).await;
     let reviews: BTreeSet<_> = pairs(API).into_iter().filter(|(of, _)| REVIEWS.contains(&of.as_str())).collect();
     let api = format!("{release}-api");
-    assert_eq!(rights(release, release, Some(&team.namespace)).await, pairs(OPERATOR));
-    assert_eq!(rights(release, &api, Some(&team.namespace)).await, pairs(API));
+    for served in [&team.namespace, &second.namespace] {
+        assert_eq!(rights(release, release, Some(served)).await, pairs(OPERATOR));
+        assert_eq!(rights(release, &api, Some(served)).await, pairs(API));
+    }
     for elsewhere in [Some(other.namespace.as_str()), None] {
         assert_eq!(rights(release, release, elsewhere).await, BTreeSet::new());
         assert_eq!(rights(release, &api, elsewhere).await, reviews);
@@ -268,6 +271,7 @@ async fn a_value_that_is_misspelled_is_refused() {
         "networkPolicy.apiFrom=all",
         "image.digest=sha256:12",
         "watchNamespaces=team",
+        "watchNamespace=team",
         "flowSchemas.enable=true",
         "controller.defaultTimeout=4",
         "controller.defaultTimeout=soon",

@@ -75,7 +75,8 @@ fn names_stay_names(values: &Value, naming: &[&str]) {
 async fn names_that_look_like_numbers_are_names_in_all_that_the_chart_renders() {
     let work = || {
         names_stay_names(&everything(), &NAMING);
-        names_stay_names(&json!({"watchNamespace": ""}), &["/watchNamespace"]);
+        let several = json!({"watchNamespaces": ["", ""]});
+        names_stay_names(&several, &["/watchNamespaces/0", "/watchNamespaces/1"]);
         names_stay_names(&json!({"api": {"placement": "sidecar"}}), &[]);
     };
     tokio::task::spawn_blocking(work).await.expect("join");

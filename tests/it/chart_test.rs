@@ -44,7 +44,7 @@ fn with_args(command: &Command, change: impl Fn(&str) -> String) -> Command {
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_test_passes_where_operator_and_api_work_and_fails_where_either_does_not() {
     let mut world = World::new("tried").await;
-    let namespace = format!("watchNamespace={}", world.namespace);
+    let namespace = format!("watchNamespaces={{{}}}", world.namespace);
     let work = move || Installation::new(&cluster().0, &support::chart(), RELEASE, &[&namespace]);
     let installation = tokio::task::spawn_blocking(work).await.expect("join").expect("install the chart");
     let hooks = tokio::task::spawn_blocking(hooks).await.expect("join");

@@ -18,6 +18,7 @@ mod layouts;
 mod least;
 mod manifest;
 mod memory;
+mod namespaces;
 mod quota;
 mod reads;
 mod refusals;

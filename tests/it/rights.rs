@@ -105,7 +105,7 @@ async fn roles_are_added_to_as_the_values_say_and_not_for_one_namespace() {
     let cases = [
         ("reads-oncall-webhooks", &off[1..], &["view to view"][..]),
         ("admins-oncall-webhooks", &off[..2], &["edit to admin", "view to admin"]),
-        ("apart-oncall-webhooks", &["watchNamespace=default"], &[]),
+        ("apart-oncall-webhooks", &["watchNamespaces={default}"], &[]),
     ];
     for (release, values, expected) in cases {
         assert_eq!(labels(release, values).await, expected, "{values:?}");

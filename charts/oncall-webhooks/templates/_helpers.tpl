@@ -263,7 +263,7 @@ args:
 {{- end }}
 - --log-format={{ .logFormat }}
 - --log-filter-file=/etc/oncall-webhooks/log/filter
-{{- with $.Values.watchNamespace }}
+{{- range $.Values.watchNamespaces }}
 - --namespace={{ . }}
 {{- end }}
 {{- with .trustedProxies }}
@@ -418,7 +418,7 @@ volumeMounts:
 {{- printf "%s-lease" (include "oncall-webhooks.fullname" .) }}
 {{- end }}
 
-{{/* With the namespace: releases of the same name may stand in several, each for its own watchNamespace. */}}
+{{/* With the namespace: releases of the same name may stand in several, each for its own watchNamespaces. */}}
 {{- define "oncall-webhooks.reviewer" -}}
 {{- printf "%s:%s:reviewer" .Release.Namespace (include "oncall-webhooks.fullname" .) }}
 {{- end }}
@@ -440,7 +440,7 @@ volumeMounts:
 
 {{/* Where it puts its event: where the operator works. */}}
 {{- define "oncall-webhooks.testNamespace" -}}
-{{- default .Release.Namespace .Values.watchNamespace }}
+{{- first (append .Values.watchNamespaces .Release.Namespace) }}
 {{- end }}
 
 {{/* The metadata of an object that `helm test` makes: a dict of root, weight (what comes first), and keep (whether it stays until the next test). */}}

@@ -35,7 +35,7 @@ async fn protected_metrics_are_shown_to_whoever_rbac_lets_read_them_and_to_nobod
         let namespace = namespace.clone();
         move || {
             let values = [
-                format!("watchNamespace={namespace}"),
+                format!("watchNamespaces={{{namespace}}}"),
                 "metrics.protected=true".to_owned(),
                 format!("metrics.readers[0].name=prometheus,metrics.readers[0].namespace={namespace}"),
             ];

@@ -86,7 +86,7 @@ async fn in_the_operators_pod_both_work_with_the_rights_of_one_service_account()
 #[tokio::test(flavor = "multi_thread")]
 async fn in_one_namespace_both_work_with_roles_of_that_namespace_alone() {
     let place = TestNamespace::new("confined").await;
-    let values = [format!("watchNamespace={}", place.namespace)];
+    let values = [format!("watchNamespaces={{{}}}", place.namespace)];
     let installation = install("confined-oncall-webhooks", &[&values[0]]).await;
     assert_ne!(installation.kubeconfig, installation.api_kubeconfig);
     works_from_end_to_end("confined", place, &installation).await;
