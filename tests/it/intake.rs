@@ -82,6 +82,16 @@ impl Source {
         answer(request.body(body.to_owned())).await
     }
 
+    /// Sends a body until it can be said what its token opens: while any Integration's token is being read, whoever else comes with one
+    /// that opens nothing is to try again.
+    async fn judged(&self, path: &str, body: &str) -> Answer {
+        eventually("no token is being read", || async {
+            let answer = self.post(path, body).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await
+    }
+
     /// Sends a body with the token in the header, as an Alertmanager with `credentials` does, until it is taken.
     pub(crate) async fn taken(&self, path: &str, token: &str, body: &str) {
         eventually("it is taken", || async {

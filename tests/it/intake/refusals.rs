@@ -58,7 +58,7 @@ async fn what_is_no_alert_is_refused_as_oncall_does() {
         (&path("webhook", "%ff"), "{}".to_owned(), (403, unknown)),
     ];
     for (path, body, expected) in cases {
-        let answer = source.post(path, &body).await;
+        let answer = source.judged(path, &body).await;
         let begin = body.chars().take(40).collect::<String>();
         assert_eq!(answer.both(), expected, "{path} {begin}");
         assert_eq!(answer.header("allow"), Some("POST, OPTIONS"), "{path}");
