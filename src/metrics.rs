@@ -3,6 +3,7 @@
 //! ```text
 //! Exposition ─┬─► /metrics                 Prometheus' text format, made at each scrape
 //!             └─► Registry ◄─┬─ ProcessMetrics     both: calls of the API server, watches, reconciliations, the process
+//!                            ├─ LostSpans          both, where they are traced
 //!                            ├─ DeliveryMetrics    operator: what became of deliveries, by webhook
 //!                            ├─ RestMetrics        API: calls by route
 //!                            └─ IntakeMetrics      API: what became of alerts
@@ -21,6 +22,7 @@ mod durations;
 mod intake;
 mod labels;
 mod live;
+mod lost_spans;
 mod process;
 mod reconciles;
 mod rest;
@@ -42,6 +44,7 @@ pub(crate) use self::{
     deliveries::{DeliveryMetrics, WebhookSeries},
     intake::{IntakeMetrics, IntakeOutcome},
     labels::{NO_LABELS, Owner, encode_family},
+    lost_spans::LostSpans,
     reconciles::ReconcileMetrics,
     rest::{HUNG_UP, RestMetrics, count},
     watches::{WatchMetrics, WatchSeries},
@@ -75,6 +78,7 @@ impl Exposition {
         metrics.api_server.register(ours);
         metrics.watches.register(ours);
         metrics.reconciles.register(ours);
+        LostSpans::register(ours);
         exposition
     }
 

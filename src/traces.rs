@@ -11,6 +11,7 @@
 //! of the logs: an event's begins in one place and ends in another, and the filter of the logs is not to say what is traced.
 //!
 //! - `settings`: what the environment asks for
+//! - `queue`: how many spans wait
 //! - `exporter`: how spans get to the collector
 //! - `propagation`: a context as text, and back
 //! - `intake`, `events`: the spans
@@ -19,6 +20,7 @@ mod events;
 mod exporter;
 mod intake;
 mod propagation;
+mod queue;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -28,12 +30,16 @@ use std::{env, future::Future, sync::OnceLock, time::Duration};
 use opentelemetry::{InstrumentationScope, Key, trace::TracerProvider};
 use opentelemetry_sdk::{
     Resource,
-    trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider},
 };
 use opentelemetry_semantic_conventions::attribute;
 
-use self::settings::Settings;
 pub(crate) use self::{events::EventSpans, intake::IntakeSpan};
+use self::{
+    queue::{Bounded, Room},
+    settings::{Sending, Settings},
+};
+use crate::metrics::LostSpans;
 
 /// The name of this program, of which the spans are, and where its services' names begin.
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -67,19 +73,27 @@ pub async fn traced<T>(process: &str, work: impl Future<Output = T>) -> T {
 
 /// What gathers spans and sends them. A setting that can't be used is logged, and nothing is traced: deliveries are worth more.
 fn provider(process: &str) -> Option<SdkTracerProvider> {
-    let settings = match Settings::of(|name| env::var(name).ok()) {
+    let sending = match Settings::of(|name| env::var(name).ok()) {
         Settings::Off => return None,
         Settings::Unusable { variable, why } => {
             tracing::error!(variable, why, "this variable can't be used; nothing is traced");
             return None;
         }
-        Settings::On { timeout } => exporter::exporter(timeout),
+        Settings::On(sending) => sending,
     };
-    let exporter = settings
+    let processor = processor(&sending)
         .inspect_err(|error| tracing::error!(error, "failed to set up what sends spans; nothing is traced"))
         .ok()?;
-    let processor = BatchSpanProcessor::builder(exporter).build();
     Some(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource(process)).build())
+}
+
+/// What takes spans that have ended to the collector.
+fn processor(sending: &Sending) -> Result<Bounded<BatchSpanProcessor>, String> {
+    let room = Room::new(sending.queue);
+    let exporter = exporter::exporter(sending, room.clone(), LostSpans::NotTaken.counter())?;
+    let config = BatchConfigBuilder::default().with_max_queue_size(sending.queue).build();
+    let queue = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
+    Ok(Bounded { queue, room, left_out: LostSpans::QueueFull.counter() })
 }
 
 /// What the environment says of this process, with a name for it where that has none.

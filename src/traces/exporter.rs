@@ -19,21 +19,24 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use reqwest::redirect;
 use tokio::runtime::Handle;
 
+use super::{queue::Room, settings::Sending};
 use crate::errors::error_chain;
 
 /// Bound on the body of an answer, in bytes.
 const MOST_ANSWER: usize = 64 * 1024;
 
-/// Makes what sends spans where the environment says, with the headers that it says. A request takes no longer than `timeout`.
+/// Makes what sends spans where the environment says, with the headers that it says. It gives back their `room`, and counts those that
+/// the collector did not take.
 ///
 /// # Errors
 /// There is no client, or a variable can't be used. The message has nothing of what variables say.
-pub(super) fn exporter(timeout: Duration) -> Result<impl SpanExporter + 'static, String> {
+pub(super) fn exporter(sending: &Sending, room: Room, not_taken: Counter) -> Result<impl SpanExporter + use<>, String> {
     let client = reqwest::Client::builder()
-        .timeout(timeout)
+        .timeout(sending.timeout)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         // The headers, which may have a token, are for this host.
         .redirect(redirect::Policy::none())
@@ -43,7 +46,7 @@ pub(super) fn exporter(timeout: Duration) -> Result<impl SpanExporter + 'static,
     let client = CollectorClient { client, runtime: Handle::current(), cause: Arc::clone(&cause) };
     let exporter = OtlpExporter::builder().with_http().with_http_client(client).with_protocol(Protocol::HttpBinary);
     let exporter = exporter.build().map_err(|_| "a variable OTEL_EXPORTER_OTLP_… can't be used".to_owned())?;
-    Ok(Told { exporter, cause, is_failing: AtomicBool::new(false) })
+    Ok(Told { exporter, room, not_taken, cause, is_failing: AtomicBool::new(false) })
 }
 
 /// Sends what the exporter has made. The exporter waits on a thread of its own, which is none of tokio's: requests are carried by the
@@ -73,10 +76,12 @@ async fn send(client: reqwest::Client, request: Request<Bytes>) -> Result<Respon
     Ok(Response::from_parts(parts, body))
 }
 
-/// Tells in one line that spans are not taken, and in one that they are again.
+/// Counts spans that are not taken, and tells in one line that they are not, and in one that they are again.
 #[derive(Debug)]
 struct Told<E> {
     exporter: E,
+    room: Room,
+    not_taken: Counter,
     cause: Arc<Mutex<Option<String>>>,
     is_failing: AtomicBool,
 }
@@ -84,7 +89,12 @@ struct Told<E> {
 impl<E: SpanExporter> SpanExporter for Told<E> {
     /// Never fails, since what fails has been told.
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
+        let count = spans.len();
+        self.room.give_back(count);
         let exported = self.exporter.export(spans).await;
+        if exported.is_err() {
+            self.not_taken.inc_by(count as u64);
+        }
         let cause = self.cause.lock().take();
         match (exported, self.is_failing.load(Ordering::Relaxed)) {
             (Ok(()), true) => tracing::info!("the collector takes spans again"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry_sdk::trace::{OTEL_BSP_MAX_QUEUE_SIZE, OTEL_BSP_MAX_QUEUE_SIZE_DEFAULT};
 use url::Url;
 
 /// Bound on an export, where the environment has none.
@@ -14,8 +15,17 @@ pub(super) enum Settings {
     Off,
     /// Traces, which can't be made: a variable has what can't be used.
     Unusable { variable: &'static str, why: &'static str },
-    /// Traces. One export takes no longer than `timeout`.
-    On { timeout: Duration },
+    /// Traces.
+    On(Sending),
+}
+
+/// How spans are to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sending {
+    /// Bound on an export.
+    pub(super) timeout: Duration,
+    /// How many spans wait at most.
+    pub(super) queue: usize,
 }
 
 impl Settings {
@@ -57,7 +67,11 @@ impl Settings {
         }
         let timeout = first("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
         let timeout = timeout.and_then(|(_, milliseconds)| milliseconds.parse().ok()).map(Duration::from_millis);
-        Self::On { timeout: timeout.unwrap_or(TIMEOUT) }
+        let queue = stated(OTEL_BSP_MAX_QUEUE_SIZE).and_then(|(_, spans)| spans.parse().ok());
+        Self::On(Sending {
+            timeout: timeout.unwrap_or(TIMEOUT),
+            queue: queue.unwrap_or(OTEL_BSP_MAX_QUEUE_SIZE_DEFAULT),
+        })
     }
 }
 
@@ -72,7 +86,8 @@ mod tests {
     #[test]
     fn nothing_is_traced_unless_there_is_an_endpoint() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318");
-        let on = |seconds| Settings::On { timeout: Duration::from_secs(seconds) };
+        let sending = |seconds, queue| Settings::On(Sending { timeout: Duration::from_secs(seconds), queue });
+        let on = |seconds| sending(seconds, 2048);
         let unusable = |variable, why| Settings::Unusable { variable, why };
         let cases: &[(&[(&str, &str)], Settings)] = &[
             (&[], Settings::Off),
@@ -86,6 +101,8 @@ mod tests {
             (&[endpoint, ("OTEL_TRACES_EXPORTER", "otlp")], on(10)),
             (&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")], on(2)),
             (&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "2 s")], on(10)),
+            (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "100")], sending(10, 100)),
+            (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "many")], on(10)),
             (
                 &[
                     endpoint,

@@ -19,7 +19,7 @@ use crate::{
 const SENT: &str = "sent-by-somebody";
 
 /// What a process shows now.
-async fn scrape(process: &Operator) -> String {
+pub(crate) async fn scrape(process: &Operator) -> String {
     let listening = process.events("the health port listens");
     let address = listening[0]["address"].as_str().expect("an address");
     let answer = reqwest::get(format!("http://{address}/metrics")).await.expect("metrics");

@@ -24,6 +24,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use crate::{
     harness::{LIMIT, World, cluster, eventually},
     intake::{made, path},
+    metrics::scrape,
 };
 
 /// Names of a span's attributes, and their values as text.
@@ -252,6 +253,14 @@ async fn a_collector_that_is_away_holds_up_nothing_and_is_told_of_once() {
     }
     let requests = world.receiver.received();
     assert_eq!(requests.len(), 3);
+    eventually("it counts what was lost", || async {
+        let text = scrape(world.operator.as_ref().expect("an operator")).await;
+        let lost =
+            text.lines().find_map(|line| line.strip_prefix(r#"oncall_webhooks_spans_lost_total{reason="not_taken"} "#));
+        // Of each event, and of each attempt.
+        (lost == Some("6")).then_some(())
+    })
+    .await;
     let ids: Vec<_> = world.responses().await.into_values().filter_map(|response| response.status?.trace_id).collect();
     let sent = |id: &String| {
         let is_of = |text: &str| text.split('-').nth(1) == Some(id.as_str());

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     controller::Metrics,
     core::delivery::ResponsePhase,
-    metrics::{AttemptCode, IntakeOutcome, ProcessMetrics},
+    metrics::{AttemptCode, IntakeOutcome, LostSpans, ProcessMetrics},
     rest,
 };
 
@@ -109,6 +109,7 @@ fn of_operator(labels: MetricLabels) -> (Metrics, impl Sized) {
 /// Counts what both processes count.
 fn counted(metrics: &ProcessMetrics) {
     metrics.watches.of("Webhook").active();
+    LostSpans::NotTaken.counter();
     let mut reconciled = metrics.reconciles.of::<Webhook, (), fmt::Error, fmt::Error>();
     drop(reconciled(Ok((ObjectRef::new("hook"), ()))));
     metrics.api_server.note("get", Some(200), std::time::Instant::now());
