@@ -2,6 +2,8 @@
 //! deliveries and is not traced.
 
 use std::{
+    fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +22,7 @@ use opentelemetry_sdk::{
 };
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use reqwest::redirect;
+use reqwest::{Certificate, redirect};
 use tokio::runtime::Handle;
 
 use super::{queue::Room, settings::Sending};
@@ -33,20 +35,35 @@ const MOST_ANSWER: usize = 64 * 1024;
 /// the collector did not take.
 ///
 /// # Errors
-/// There is no client, or a variable can't be used. The message has nothing of what variables say.
+/// There is no client, the authorities can't be read, or a variable can't be used. The message has nothing of what variables say.
 pub(super) fn exporter(sending: &Sending, room: Room, not_taken: Counter) -> Result<impl SpanExporter + use<>, String> {
-    let client = reqwest::Client::builder()
+    let mut client = reqwest::Client::builder()
         .timeout(sending.timeout)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         // The headers, which may have a token, are for this host.
-        .redirect(redirect::Policy::none())
-        .build()
-        .map_err(|error| error_chain(&error))?;
+        .redirect(redirect::Policy::none());
+    if let Some(file) = &sending.authorities {
+        client = client.tls_certs_only(certificates(file)?);
+    }
+    let client = client.build().map_err(|error| error_chain(&error))?;
     let cause = Arc::default();
     let client = CollectorClient { client, runtime: Handle::current(), cause: Arc::clone(&cause) };
     let exporter = OtlpExporter::builder().with_http().with_http_client(client).with_protocol(Protocol::HttpBinary);
     let exporter = exporter.build().map_err(|_| "a variable OTEL_EXPORTER_OTLP_… can't be used".to_owned())?;
     Ok(Told { exporter, room, not_taken, cause, is_failing: AtomicBool::new(false) })
+}
+
+/// The certificates in a file. It is read once: a process that is to trust others begins anew.
+fn certificates(file: &Path) -> Result<Vec<Certificate>, String> {
+    let told = |error| format!("read the certificates of the collector's authorities: {}", error_chain(&error));
+    in_pem(&fs::read(file).map_err(told)?)
+}
+
+fn in_pem(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    match Certificate::from_pem_bundle(pem) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err("the file with the certificates of the collector's authorities has none that can be read".to_owned()),
+    }
 }
 
 /// Sends what the exporter has made. The exporter waits on a thread of its own, which is none of tokio's: requests are carried by the
@@ -122,5 +139,24 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::generate_simple_self_signed;
+
+    use super::*;
+
+    #[test]
+    fn a_file_with_authorities_has_to_be_there_and_to_have_some() {
+        let found = |pem: &str| in_pem(pem.as_bytes()).map(|found| found.len());
+        let pem = generate_simple_self_signed(["collector.example".to_owned()]).unwrap().cert.pem();
+        assert_eq!([found(&pem), found(&pem.repeat(2))], [Ok(1), Ok(2)]);
+        let none = "the file with the certificates of the collector's authorities has none that can be read";
+        assert_eq!([found(""), found("a text")], [Err(none.to_owned()), Err(none.to_owned())]);
+        let missing = certificates(Path::new("/nowhere/ca.crt")).map(|found| found.len());
+        let words = "read the certificates of the collector's authorities: No such file or directory (os error 2)";
+        assert_eq!(missing, Err(words.to_owned()));
     }
 }

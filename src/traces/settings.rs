@@ -1,6 +1,6 @@
 //! What the environment asks for, as far as it is not the SDK that reads it: whether anything is traced, and what can't be used.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use opentelemetry_sdk::trace::{OTEL_BSP_MAX_QUEUE_SIZE, OTEL_BSP_MAX_QUEUE_SIZE_DEFAULT};
 use url::Url;
@@ -26,6 +26,8 @@ pub(super) struct Sending {
     pub(super) timeout: Duration,
     /// How many spans wait at most.
     pub(super) queue: usize,
+    /// A file with the authorities that a collector's certificate is to be of, as PEM; None for those of the system.
+    pub(super) authorities: Option<PathBuf>,
 }
 
 impl Settings {
@@ -67,10 +69,12 @@ impl Settings {
         }
         let timeout = first("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
         let timeout = timeout.and_then(|(_, milliseconds)| milliseconds.parse().ok()).map(Duration::from_millis);
+        let authorities = first("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE");
         let queue = stated(OTEL_BSP_MAX_QUEUE_SIZE).and_then(|(_, spans)| spans.parse().ok());
         Self::On(Sending {
             timeout: timeout.unwrap_or(TIMEOUT),
             queue: queue.unwrap_or(OTEL_BSP_MAX_QUEUE_SIZE_DEFAULT),
+            authorities: authorities.map(|(_, file)| PathBuf::from(file)),
         })
     }
 }
@@ -86,8 +90,9 @@ mod tests {
     #[test]
     fn nothing_is_traced_unless_there_is_an_endpoint() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318");
-        let sending = |seconds, queue| Settings::On(Sending { timeout: Duration::from_secs(seconds), queue });
-        let on = |seconds| sending(seconds, 2048);
+        let sending = |seconds| Sending { timeout: Duration::from_secs(seconds), queue: 2048, authorities: None };
+        let on = |seconds| Settings::On(sending(seconds));
+        let trusting = |file| Settings::On(Sending { authorities: Some(PathBuf::from(file)), ..sending(10) });
         let unusable = |variable, why| Settings::Unusable { variable, why };
         let cases: &[(&[(&str, &str)], Settings)] = &[
             (&[], Settings::Off),
@@ -101,8 +106,17 @@ mod tests {
             (&[endpoint, ("OTEL_TRACES_EXPORTER", "otlp")], on(10)),
             (&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")], on(2)),
             (&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "2 s")], on(10)),
-            (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "100")], sending(10, 100)),
+            (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "100")], Settings::On(Sending { queue: 100, ..sending(10) })),
             (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "many")], on(10)),
+            (&[endpoint, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem")], trusting("/all.pem")),
+            (
+                &[
+                    endpoint,
+                    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem"),
+                    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/traces.pem"),
+                ],
+                trusting("/traces.pem"),
+            ),
             (
                 &[
                     endpoint,

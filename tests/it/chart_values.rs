@@ -372,22 +372,43 @@ fn variables_of_traces(rendered: &[Value]) -> Vec<Vec<Value>> {
         .collect()
 }
 
+/// The volume with the collector's authorities that each Deployment has, and where its first container has it.
+fn of_collector(rendered: &[Value]) -> Vec<(Option<Value>, Option<Value>)> {
+    let named = |all: &Value| all.as_array()?.iter().find(|one| one["name"] == "collector").cloned();
+    let deployments = rendered.iter().filter(|object| object["kind"] == "Deployment");
+    let pods = deployments.map(|deployment| &deployment["spec"]["template"]["spec"]);
+    pods.map(|pod| (named(&pod["volumes"]), named(&pod["containers"][0]["volumeMounts"]))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_programs_send_traces_to_one_collector_where_one_is_named_and_nowhere_else() {
-    let secret = "tracing.headersSecret.name=collector,tracing.headersSecret.key=headers";
+    let secrets = [("headersSecret", "headers"), ("caSecret", "authorities.pem")];
+    let secret =
+        secrets.map(|(value, key)| format!("tracing.{value}.name=collector,tracing.{value}.key={key}")).join(",");
     let collector = "tracing.endpoint=http://collector:4318,tracing.samplingRatio=0.25";
     let attribute = "tracing.resourceAttributes.tier=1";
-    let args = [
-        Vec::new(),
-        vec!["--set", secret, "--set-string", attribute],
-        vec!["--set", secret, "--set-string", attribute, "--set", collector],
-    ];
-    let render_all = move || args.map(|args| variables_of_traces(&render(&args).expect("render the chart")));
-    let [none, without_endpoint, on] = tokio::task::spawn_blocking(render_all).await.expect("join");
-    assert_eq!((none, without_endpoint), (vec![vec![]; 2], vec![vec![]; 2]));
+    let render_all = move || {
+        let args = [
+            Vec::new(),
+            vec!["--set", &*secret, "--set-string", attribute],
+            vec!["--set", &*secret, "--set-string", attribute, "--set", collector],
+        ];
+        args.map(|args| {
+            let rendered = render(&args).expect("render the chart");
+            (variables_of_traces(&rendered), of_collector(&rendered))
+        })
+    };
+    let [none, without_endpoint, (on, volumes)] = tokio::task::spawn_blocking(render_all).await.expect("join");
+    let nothing = (vec![vec![]; 2], vec![(None, None); 2]);
+    assert_eq!((none, without_endpoint), (nothing.clone(), nothing));
+    let items = json!([{"key": "authorities.pem", "path": "ca.crt"}]);
+    let volume = json!({"name": "collector", "secret": {"secretName": "collector", "items": items, "optional": true}});
+    let mount = json!({"name": "collector", "mountPath": "/etc/oncall-webhooks/collector", "readOnly": true});
+    assert_eq!(volumes, vec![(Some(volume), Some(mount)); 2]);
     let expected = json!([
         {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"},
         {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": {"secretKeyRef": {"name": "collector", "key": "headers"}}},
+        {"name": "OTEL_EXPORTER_OTLP_CERTIFICATE", "value": "/etc/oncall-webhooks/collector/ca.crt"},
         {"name": "OTEL_TRACES_SAMPLER", "value": "parentbased_traceidratio"},
         {"name": "OTEL_TRACES_SAMPLER_ARG", "value": "0.25"},
         {"name": "OTEL_RESOURCE_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -449,6 +470,7 @@ async fn what_can_not_work_is_refused_before_it_is_installed() {
         ("tracing.endpoint=collector:4318", "endpoint"),
         ("tracing.samplingRatio=2", "samplingRatio"),
         ("tracing.headersSecret.name=collector", "headersSecret"),
+        ("tracing.caSecret.key=ca.crt", "caSecret"),
     ];
     let work = move || cases.map(|(values, said)| (values, said, render(&["--set", values])));
     for (values, said, rendered) in tokio::task::spawn_blocking(work).await.expect("join") {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST ─► api ─► AlertGroupEvent ─► operator ─► receiver        intake ─► event ─► attempt
-//!          └──────────── OTLP over HTTP ────┴─► a collector of the test
+//!          └──────────── OTLP over HTTPS ───┴─► a collector of the test
 //! ```
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -18,11 +18,11 @@ use parking_lot::Mutex;
 use prost::Message;
 use reqwest::Client;
 use serde_json::json;
-use support::{Api, Operator};
+use support::{Api, Authority, Operator, TlsFront};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    harness::{LIMIT, World, cluster, eventually},
+    harness::{LIMIT, Temporary, World, cluster, eventually},
     intake::{made, path},
     metrics::scrape,
 };
@@ -41,18 +41,25 @@ struct Arrived {
     attributes: Attributes,
 }
 
-/// A collector on loopback, which keeps what it is sent.
+/// A collector on loopback, which keeps what it is sent over TLS.
 struct Collector {
     url: String,
+    /// The certificate of who has issued its own.
+    authority: Temporary,
     arrived: Arc<Mutex<Vec<Arrived>>>,
     server: JoinHandle<()>,
+    _front: TlsFront,
 }
 
 impl Collector {
     /// Starts one that takes spans from whoever has this header.
     async fn start(header: (&'static str, &'static str)) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("listen on loopback");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let authority = Authority::new("collectors").expect("make an authority");
+        let issued = authority.issue(&["127.0.0.1"]).expect("issue a certificate");
+        let front = TlsFront::start(&issued, listener.local_addr().expect("an address")).await.expect("speak TLS");
+        let url = format!("https://{}", front.address());
+        let authority = Temporary::new(&authority.pem());
         let arrived = Arc::<Mutex<Vec<Arrived>>>::default();
         let take = move |State(arrived): State<Arc<Mutex<Vec<Arrived>>>>, headers: HeaderMap, body: Bytes| async move {
             assert_eq!(headers[header.0], header.1);
@@ -62,7 +69,7 @@ impl Collector {
         };
         let routes = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&arrived));
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.expect("serve the collector") });
-        Self { url, arrived, server }
+        Self { url, authority, arrived, server, _front: front }
     }
 
     /// What has arrived of a trace, by the names of spans and webhooks.
@@ -139,8 +146,10 @@ async fn stopped(operator: Operator, api: Option<Api>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_is_one_trace_from_its_sender_to_its_receivers() {
     let collector = Collector::start(("x-collector-key", "k3y")).await;
+    let authority = collector.authority.path();
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-collector-key=k3y"),
         // What a process has when it stops is sent then.
         ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),

@@ -200,6 +200,10 @@ securityContext:
       name: {{ .name | quote }}
       key: {{ .key | quote }}
 {{- end }}
+{{- if .caSecret }}
+- name: OTEL_EXPORTER_OTLP_CERTIFICATE
+  value: /etc/oncall-webhooks/collector/ca.crt
+{{- end }}
 - name: OTEL_TRACES_SAMPLER
   value: parentbased_traceidratio
 - name: OTEL_TRACES_SAMPLER_ARG
@@ -327,7 +331,7 @@ resources:
   {{- toYaml .resources | nindent 2 }}
 volumeMounts:
 # The folders, not the files in them: those would stay as they were when a Secret or ConfigMap changes.
-{{ include "oncall-webhooks.logMount" $ }}
+{{ include "oncall-webhooks.commonMounts" $ }}
 {{- if $tls }}
 - name: tls
   mountPath: /etc/oncall-webhooks/tls
@@ -349,18 +353,42 @@ volumeMounts:
 {{- printf "%s-log" (include "oncall-webhooks.fullname" . | trunc 59 | trimSuffix "-") }}
 {{- end }}
 
-{{/* Its volume, and where a container has it. */}}
-{{- define "oncall-webhooks.logVolume" -}}
+{{/* What the authorities of the collector are in, where traces are sent and it has some of its own. */}}
+{{- define "oncall-webhooks.collectorSecret" -}}
+{{- with .Values.tracing }}
+{{- if and .endpoint .caSecret }}
+{{- .caSecret.name }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The volumes of both pods, and where their containers have them. */}}
+{{- define "oncall-webhooks.commonVolumes" -}}
 - name: log
   configMap:
     name: {{ include "oncall-webhooks.logFilter" . | quote }}
     optional: true
+{{- with include "oncall-webhooks.collectorSecret" . }}
+- name: collector
+  secret:
+    secretName: {{ . | quote }}
+    items:
+    - key: {{ $.Values.tracing.caSecret.key | quote }}
+      path: ca.crt
+    # Nothing depends on traces, a start of the pod neither.
+    optional: true
+{{- end }}
 {{- end }}
 
-{{- define "oncall-webhooks.logMount" -}}
+{{- define "oncall-webhooks.commonMounts" -}}
 - name: log
   mountPath: /etc/oncall-webhooks/log
   readOnly: true
+{{- if include "oncall-webhooks.collectorSecret" . }}
+- name: collector
+  mountPath: /etc/oncall-webhooks/collector
+  readOnly: true
+{{- end }}
 {{- end }}
 
 {{/* The volumes of the pod that this container is in, as a list. */}}
