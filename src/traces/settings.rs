@@ -51,18 +51,18 @@ impl Settings {
         let words = [
             (
                 first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
-                "http/protobuf",
+                &["http/protobuf"][..],
                 "spans are sent as http/protobuf alone, to port 4318 as a rule",
             ),
             (
                 first("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"),
-                "none",
-                "spans are sent as they are, not compressed",
+                &["none", "gzip"],
+                "spans are sent as they are, or compressed by gzip",
             ),
         ];
         for (found, usable, why) in words {
             if let Some((variable, value)) = found
-                && value != usable
+                && !usable.contains(&&*value)
             {
                 return Self::Unusable { variable, why };
             }
@@ -108,6 +108,7 @@ mod tests {
             (&[endpoint, ("OTEL_EXPORTER_OTLP_TIMEOUT", "2 s")], on(10)),
             (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "100")], Settings::On(Sending { queue: 100, ..sending(10) })),
             (&[endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "many")], on(10)),
+            (&[endpoint, ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")], on(10)),
             (&[endpoint, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem")], trusting("/all.pem")),
             (
                 &[
@@ -124,7 +125,8 @@ mod tests {
                     ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3000"),
                     ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
                     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
-                    ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+                    ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+                    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
                 ],
                 on(3),
             ),
@@ -140,8 +142,8 @@ mod tests {
                 ),
             ),
             (
-                &[endpoint, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip")],
-                unusable("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "spans are sent as they are, not compressed"),
+                &[endpoint, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd")],
+                unusable("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "spans are sent as they are, or compressed by gzip"),
             ),
         ];
         for (variables, expected) in cases {

@@ -5,9 +5,10 @@
 //!          └──────────── OTLP over HTTPS ───┴─► a collector of the test
 //! ```
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io::Read, path::Path, sync::Arc};
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use flate2::read::GzDecoder;
 use oncall_webhooks::resources::{AlertGroupEvent, WebhookResponse};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -64,7 +65,10 @@ impl Collector {
         let take = move |State(arrived): State<Arc<Mutex<Vec<Arrived>>>>, headers: HeaderMap, body: Bytes| async move {
             assert_eq!(headers[header.0], header.1);
             assert_eq!(headers["content-type"], "application/x-protobuf");
-            let request = ExportTraceServiceRequest::decode(body).expect("spans as OTLP has them");
+            assert_eq!(headers["content-encoding"], "gzip");
+            let mut spans = Vec::new();
+            GzDecoder::new(&*body).read_to_end(&mut spans).expect("a body in gzip");
+            let request = ExportTraceServiceRequest::decode(&*spans).expect("spans as OTLP has them");
             arrived.lock().extend(spans_of(request));
         };
         let routes = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&arrived));
@@ -150,6 +154,7 @@ async fn an_alert_is_one_trace_from_its_sender_to_its_receivers() {
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-collector-key=k3y"),
         // What a process has when it stops is sent then.
         ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
