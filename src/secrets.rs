@@ -274,7 +274,7 @@ impl Index for SecretIndex {
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
         let Secrets(shared) = &self.0;
-        shared.store.lock().retain(&listed.into_iter().collect());
+        shared.store.lock().retain(&listed);
         shared.to_read.notify_one();
     }
 

@@ -8,10 +8,12 @@
 //! names, and hands the notes over at its end: the index then removes all other objects. An index whose objects depend on
 //! each other notes down the objects themselves, and takes in the list as a whole.
 
-use std::future;
+use std::{collections::HashSet, future};
 
 use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{self, Event};
+
+use super::name::NamespacedName;
 
 /// State that is computed from the objects of one kind.
 pub(crate) trait Index {
@@ -65,6 +67,15 @@ impl<I: Index> Fold<I> {
             Event::Delete(object) => self.index.delete(object),
         }
     }
+}
+
+/// The names that are known and not `listed`: what a list that has ended says is gone.
+pub(crate) fn unlisted<'a>(
+    known: impl IntoIterator<Item = &'a NamespacedName>,
+    listed: &[NamespacedName],
+) -> Vec<NamespacedName> {
+    let listed: HashSet<&NamespacedName> = listed.iter().collect();
+    known.into_iter().filter(|name| !listed.contains(name)).cloned().collect()
 }
 
 /// Folds what a watch shows into an index, as long as the watch lasts; `then` is shown each event that the index has taken in. Whoever
@@ -182,6 +193,17 @@ mod tests {
         for (case, events, expected, lists) in cases {
             assert_eq!(folded(&events), (expected, lists), "{case}");
         }
+    }
+
+    #[test]
+    fn what_is_known_and_not_listed_is_gone() {
+        let names = |names: &[(&str, &str)]| -> Vec<NamespacedName> {
+            names.iter().map(|(namespace, name)| NamespacedName::new(*namespace, *name)).collect()
+        };
+        let known = names(&[("a", "one"), ("a", "two"), ("b", "one")]);
+        let gone = |listed: &[(&str, &str)]| unlisted(&known, &names(listed));
+        assert_eq!(gone(&[]), known);
+        assert_eq!(gone(&[("b", "one"), ("a", "one"), ("b", "two")]), names(&[("a", "two")]));
     }
 
     #[test]

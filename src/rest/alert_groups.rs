@@ -39,7 +39,7 @@ use self::{
 };
 use super::{freshness::Freshness, shown::ShownObjects, tombstones::Tombstones};
 use crate::kubernetes::{
-    index::Index,
+    index::{Index, unlisted},
     name::{NamespacedName, name_of},
     objects::Objects,
     resource_version::version_of,
@@ -223,10 +223,9 @@ impl Index for AlertGroupIndex {
     }
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
-        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
         let mut namespaces = self.0.namespaces.write();
         let known = namespaces.values().flat_map(|groups| groups.by_name.values()).map(|group| &group.name);
-        let gone: Vec<NamespacedName> = known.filter(|name| !listed.contains(*name)).cloned().collect();
+        let gone = unlisted(known, &listed);
         gone.iter().for_each(|name| self.0.remove(&mut namespaces, name));
     }
 

@@ -8,7 +8,7 @@
 mod body;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     ops::Range,
     sync::Arc,
 };
@@ -21,7 +21,7 @@ pub(crate) use self::body::IntegrationBody;
 use super::shown::{Shown, ShownObjects};
 use crate::{
     kubernetes::{
-        index::Index,
+        index::{Index, unlisted},
         name::{NamespacedName, name_of},
         objects::Objects,
         resource_version::{ResourceVersion, created_in, version_of},
@@ -174,11 +174,9 @@ impl Index for IntegrationIndex {
     }
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
-        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
         let namespaces = self.0.namespaces.read();
         let known = namespaces.values().flat_map(|integrations| integrations.by_name.values());
-        let gone = known.map(|known| &known.name).filter(|name| !listed.contains(*name));
-        let gone: Vec<NamespacedName> = gone.cloned().collect();
+        let gone = unlisted(known.map(|known| &known.name), &listed);
         drop(namespaces);
         gone.iter().for_each(|name| self.0.remove(name));
     }

@@ -2,7 +2,7 @@
 //! other texts are read when they are asked for.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     core::webhook::TriggerType,
     kubernetes::{
-        index::Index,
+        index::{Index, unlisted},
         name::{NamespacedName, name_of},
         objects::{self, Objects},
     },
@@ -219,10 +219,8 @@ impl Index for ResponseIndex {
     }
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
-        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
         let mut runs = self.0.runs.write();
-        let gone: Vec<_> = runs.places.keys().filter(|response| !listed.contains(*response)).cloned().collect();
-        for response in gone {
+        for response in unlisted(runs.places.keys(), &listed) {
             runs.remove(&response);
             self.0.texts.remove(&response);
         }

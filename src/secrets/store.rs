@@ -1,7 +1,7 @@
 //! Which keys of which Secrets are needed, what is known of them, and which Secrets are to be read: in turns by namespace.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Found, Referrer};
 use crate::{
     core::webhook::SecretKey,
-    kubernetes::{name::NamespacedName, resource_version::ResourceVersion},
+    kubernetes::{index::unlisted, name::NamespacedName, resource_version::ResourceVersion},
     memory::Shares,
 };
 
@@ -191,10 +191,9 @@ impl Store {
     }
 
     /// Takes in that there are no other Secrets with the label than these.
-    pub(super) fn retain(&mut self, listed: &HashSet<NamespacedName>) {
-        let was_there = |secret: &WantedSecret| secret.version.is_some();
-        let gone = self.secrets.iter().filter(|(name, secret)| was_there(secret) && !listed.contains(*name));
-        let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
+    pub(super) fn retain(&mut self, listed: &[NamespacedName]) {
+        let were_there = self.secrets.iter().filter(|(_, secret)| secret.version.is_some());
+        let gone = unlisted(were_there.map(|(name, _)| name), listed);
         gone.iter().for_each(|name| self.read_again(name));
     }
 

@@ -1,6 +1,6 @@
 //! What the watch shows of Integrations.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -12,7 +12,7 @@ use crate::{
         lifecycle::Input,
     },
     kubernetes::{
-        index::Index,
+        index::{Index, unlisted},
         lenient::Lenient,
         name::{NamespacedName, name_of},
     },
@@ -46,9 +46,8 @@ impl Index for IntegrationIndex {
     }
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
-        let listed: HashSet<NamespacedName> = listed.into_iter().collect();
-        let known = self.integrations.known.read().keys().cloned().collect::<Vec<_>>();
-        known.iter().filter(|name| !listed.contains(name)).for_each(|name| self.remove(name));
+        let gone = unlisted(self.integrations.known.read().keys(), &listed);
+        gone.iter().for_each(|name| self.remove(name));
         self.tokens.lock().listed();
     }
 

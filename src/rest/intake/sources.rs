@@ -7,10 +7,7 @@
 //! Until all tokens are read that were there before this process, none opens anything: a token counts for the namespace that has it,
 //! and for none if there are two (see [`crate::source_tokens`]).
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
 use tokio::sync::SetOnce;
@@ -18,7 +15,7 @@ use tokio::sync::SetOnce;
 use super::source::Source;
 use crate::{
     kubernetes::{
-        index::Index,
+        index::{Index, unlisted},
         lenient::Lenient,
         name::{NamespacedName, name_of},
         scope::Scope,
@@ -139,9 +136,9 @@ impl Sources {
         self.tokens_changed(&mut state, change);
     }
 
-    fn retain(&self, listed: &HashSet<NamespacedName>) {
-        let known = self.state.read().names();
-        known.iter().filter(|name| !listed.contains(name)).for_each(|name| self.remove(name));
+    fn retain(&self, listed: &[NamespacedName]) {
+        let gone = unlisted(self.state.read().names(), listed);
+        gone.iter().for_each(|name| self.remove(name));
         let mut state = self.state.write();
         state.tokens.listed();
         self.tokens_changed(&mut state, TokensChange::default());
@@ -194,9 +191,9 @@ impl State {
         known.told = fault;
     }
 
-    fn names(&self) -> Vec<NamespacedName> {
+    fn names(&self) -> impl Iterator<Item = &NamespacedName> {
         let all = self.namespaces.values().flat_map(|known| known.sources.values());
-        all.map(|known| known.source.name.clone()).collect()
+        all.map(|known| &known.source.name)
     }
 
     /// Puts in an Integration in place of the one of its name.
@@ -252,7 +249,7 @@ impl Index for SourceIndex {
     }
 
     fn retain(&mut self, listed: Vec<NamespacedName>) {
-        self.0.retain(&listed.into_iter().collect());
+        self.0.retain(&listed);
     }
 
     fn apply(&mut self, object: &Lenient<Integration>) {

@@ -1,3 +1,5 @@
+use std::slice;
+
 use super::*;
 
 fn name(namespace: &str, name: &str) -> NamespacedName {
@@ -98,9 +100,9 @@ fn a_secret_is_read_again_when_the_watch_shows_another_version_and_something_ref
     assert_eq!(setting.begun(), ["a"]);
     assert!(setting.read("a", found("3", &[("x", b"3")])));
 
-    setting.store.retain(&[a.clone()].into());
+    setting.store.retain(slice::from_ref(&a));
     assert!(setting.begun().is_empty());
-    setting.store.retain(&HashSet::new());
+    setting.store.retain(&[]);
     assert_eq!(setting.begun(), ["a"], "a list does not name it any more");
     assert!(setting.read("a", Ok(None)));
     assert_eq!(setting.known("a", "x"), "NoSecret");

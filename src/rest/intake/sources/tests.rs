@@ -59,7 +59,7 @@ fn no_token_is_unknown_while_it_may_just_be_read() {
     let setting = Setting::new(1 << 20);
     assert_eq!(setting.found(TOKEN), "Unread", "nothing is listed");
     setting.apply("one", 1, 0, json!({}));
-    setting.sources.retain(&HashSet::from([named("one")]));
+    setting.sources.retain(&[named("one")]);
     assert_eq!(setting.found(TOKEN), "Unread", "its Secret is being read");
     setting.read("one", Some(TOKEN));
     assert_eq!((setting.found(TOKEN), setting.found("another")), ("team/one".to_owned(), "Unknown".to_owned()));
@@ -81,14 +81,14 @@ fn a_token_opens_one_integration_or_none() {
     let setting = Setting::new(1 << 20);
     setting.apply("one", 1, 0, json!({}));
     setting.apply("two", 1, 0, json!({}));
-    setting.sources.retain(&["one", "two"].map(named).into());
+    setting.sources.retain(&["one", "two"].map(named));
     setting.read("two", None);
     setting.read("one", Some("short"));
     assert_eq!((setting.found(TOKEN), setting.found("short")), ("Unknown".to_owned(), "Unknown".to_owned()));
     setting.read("one", Some(TOKEN));
     setting.read("two", Some(TOKEN));
     assert_eq!(setting.found(TOKEN), "Unknown", "two have it");
-    setting.sources.retain(&HashSet::from([named("two")]));
+    setting.sources.retain(&[named("two")]);
     assert_eq!(setting.found(TOKEN), "team/two");
     setting.sources.remove(&named("two"));
     assert_eq!(setting.found(TOKEN), "Unknown");
@@ -98,7 +98,7 @@ fn a_token_opens_one_integration_or_none() {
 #[test]
 fn a_reference_to_a_key_that_is_known_counts_at_once_and_none_ends_it() {
     let setting = Setting::new(1 << 20);
-    setting.sources.retain(&HashSet::new());
+    setting.sources.retain(&[]);
     setting.apply("one", 1, 0, json!({}));
     setting.read("one", Some(TOKEN));
     setting.sources.remove(&named("one"));
@@ -111,7 +111,7 @@ fn a_reference_to_a_key_that_is_known_counts_at_once_and_none_ends_it() {
 #[test]
 fn a_change_of_the_status_keeps_what_is_compiled_and_one_of_the_spec_does_not() {
     let setting = Setting::new(1 << 20);
-    setting.sources.retain(&HashSet::new());
+    setting.sources.retain(&[]);
     setting.apply("one", 1, 3, json!({}));
     setting.apply("two", 1, 4, json!({}));
     setting.read("one", Some(TOKEN));
@@ -131,7 +131,7 @@ fn a_change_of_the_status_keeps_what_is_compiled_and_one_of_the_spec_does_not() 
 #[test]
 fn templates_beyond_the_share_of_a_namespace_are_left_out_until_there_is_room() {
     let setting = Setting::new(100_000);
-    setting.sources.retain(&HashSet::new());
+    setting.sources.retain(&[]);
     let long = json!({"templates": {"title": "x".repeat(2000)}});
     setting.apply("one", 1, 0, long.clone());
     setting.read("one", Some(TOKEN));
