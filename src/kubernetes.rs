@@ -5,12 +5,14 @@
 //! client ─┬─► objects (get, list, create, patch, delete) ──► writes (when), table, resource_version
 //!         ├─► watch (of lenient objects) ──► joined (those of several namespaces) ──► index
 //!         ├─► list (pages of objects, for both)
+//!         ├─► definitions (which custom resources there are)
 //!         ├─► events (what people see of an object's changes)
 //!         ├─► lease (which replica leads)
 //!         └─► reviews (who somebody is) ──► readers (of metrics)
 //! ```
 
 pub mod client;
+pub(crate) mod definitions;
 pub(crate) mod events;
 pub(crate) mod index;
 pub(crate) mod joined;

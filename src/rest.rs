@@ -341,8 +341,8 @@ impl Service {
     /// Waits until everything was listed, answers calls from then on, and looks for Secrets without an owner once in a
     /// while. Where the cluster does not know the kinds that alerts need, those for webhooks are answered without these.
     fn become_ready(&mut self) {
-        self.announce_definitions();
-        let (client, api, listed) = (self.client.clone(), Arc::clone(&self.api), self.listed.clone());
+        let only_alerts_lack = self.announce_definitions();
+        let (api, listed) = (Arc::clone(&self.api), self.listed.clone());
         let (credentials, scope) = (self.credentials.clone(), self.scope.clone());
         let alerts = self.alerts_listed();
         self.tasks.spawn(async move {
@@ -352,7 +352,7 @@ impl Service {
             api.auth.ready().await;
             tokio::select! {
                 () = alerts => api.ready_for_alerts.set(),
-                () = definitions::lacking_for_alerts(&client) => {}
+                &() = only_alerts_lack.wait() => {}
             }
             api.ready.set();
             tracing::info!("ready");
@@ -377,16 +377,20 @@ impl Service {
         }
     }
 
-    /// Says which definitions the cluster lacks, and takes alerts as soon as it has them.
-    fn announce_definitions(&mut self) {
+    /// Says which definitions the cluster lacks, and takes alerts as soon as it has them. What is returned is set where it lacks those
+    /// for alerts alone.
+    fn announce_definitions(&mut self) -> Arc<SetOnce<()>> {
         let (client, api, alerts) = (self.client.clone(), Arc::clone(&self.api), self.alerts_listed());
+        let only_alerts_lack = Arc::new(SetOnce::new());
+        let to_set = Arc::clone(&only_alerts_lack);
         self.tasks.spawn(async move {
-            definitions::announce(&client, &api.ready).await;
+            definitions::announce(&client, &api.ready, &to_set).await;
             alerts.await;
             api.ready_for_alerts.set();
             // The process ends with a task that ends.
             std::future::pending::<()>().await;
         });
+        only_alerts_lack
     }
 }
 

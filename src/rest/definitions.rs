@@ -1,19 +1,13 @@
 //! What works while the cluster lacks definitions of custom resources, as when those that are there are of an earlier version:
 //! webhooks do, and alerts wait for theirs.
 
-use std::time::Duration;
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, Resource};
+use tokio::sync::SetOnce;
 
 use crate::{
-    errors::error_chain,
-    kubernetes::probes::Ready,
+    kubernetes::{definitions, probes::Ready},
     resources::{AlertGroup, AlertGroupEvent, Integration, Webhook, WebhookResponse},
 };
-
-/// How long to wait until they are looked for again.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// The kinds that are needed for alerts, and those that are needed for anything at all.
 fn needed() -> [(String, String, bool); 5] {
@@ -56,49 +50,24 @@ impl Lacking {
     }
 }
 
-/// Says what the cluster lacks, in the log and by `ready`, until it has all that is needed.
-pub(super) async fn announce(client: &Client, ready: &Ready) {
-    loop {
-        match found(client).await {
-            Ok(found) => match Lacking::among(&found) {
-                Some(lacking) => {
-                    tracing::error!(
-                        error = lacking.text,
-                        "the cluster lacks definitions; the REST API serves what it can, and looks again"
-                    );
-                    ready.lacks(Some(&lacking.text));
-                }
-                None => return ready.lacks(None),
-            },
-            Err(error) => {
-                tracing::warn!(
-                    error = error_chain(&error),
-                    "failed to read the definitions of the custom resources; trying again"
-                );
-            }
+/// Says what the cluster lacks, in the log and by `ready`, until it has all that is needed. Sets `only_alerts_lack` when it is found to
+/// lack what alerts need, and nothing else.
+pub(super) async fn announce(client: &Client, ready: &Ready, only_alerts_lack: &SetOnce<()>) {
+    definitions::until(client, |found| {
+        let lacking = Lacking::among(found);
+        ready.lacks(lacking.as_ref().map(|lacking| lacking.text.as_str()));
+        let Some(lacking) = lacking else { return true };
+        tracing::error!(
+            error = lacking.text,
+            "the cluster lacks definitions; the REST API serves what it can, and looks again"
+        );
+        if lacking.is_of_alerts {
+            // It may have been before.
+            let _ = only_alerts_lack.set(());
         }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-/// Resolves when the cluster is found to lack what alerts need, and nothing else.
-pub(super) async fn lacking_for_alerts(client: &Client) {
-    loop {
-        let lacking = found(client).await.ok().and_then(|found| Lacking::among(&found));
-        if lacking.is_some_and(|lacking| lacking.is_of_alerts) {
-            return;
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-/// The plurals of the kinds that are defined.
-async fn found(client: &Client) -> kube::Result<Vec<String>> {
-    match client.list_api_group_resources(&Webhook::api_version(&())).await {
-        Ok(APIResourceList { resources, .. }) => Ok(resources.into_iter().map(|resource| resource.name).collect()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+        false
+    })
+    .await;
 }
 
 #[cfg(test)]
