@@ -64,6 +64,7 @@ const SIMPLE_PRESET: &str = "!has(self.preset) || self.preset != 'simple_webhook
     category = "oncall",
     status = "WebhookStatus",
     derive = "PartialEq",
+    selectable = ".spec.name",
     selectable = ".spec.triggerType",
     selectable = ".spec.httpMethod",
     selectable = ".spec.enabled",

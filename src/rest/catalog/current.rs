@@ -3,12 +3,17 @@
 //! ```text
 //! one that is known ─► has it changed? ─┬─ no ─► what is at hand
 //!                                       └─► it is read
+//! a name that none has ─► those that the API server finds by it: their versions ─► those that have changed are read
 //! one that is not ─► all of its namespace: their versions ─► those that have changed are read, those that are gone removed
 //! ```
-//! The first costs the API server one small answer. The second costs it a list of the namespace's webhooks, as metadata: it is made
-//! where nothing was found and where a name is to be free, one at a time for a namespace, and one round serves all who wait.
+//! The first costs the API server one small answer, the second two. The third costs it a list of the namespace's webhooks, as metadata:
+//! it is made where no webhook was found by an id, one at a time for a namespace, and one round serves all who wait.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use futures::{StreamExt, stream};
 use kube::{ResourceExt, api::ListParams};
@@ -17,9 +22,9 @@ use super::{CachedWebhook, Catalog, NameKind, Reservation};
 use crate::{
     kubernetes::{
         name::{NamespacedName, name_of},
-        objects::{self, ObjectMeta, ObjectState},
+        objects::{self, Cause, ObjectMeta, ObjectState},
     },
-    resources::Webhook,
+    resources::{Webhook, is_name},
     rest::{
         error::ApiError,
         freshness::{Standing, away, refused},
@@ -28,6 +33,8 @@ use crate::{
 
 /// With so many webhooks of one name, each of them is not asked about: all of the namespace are.
 const NAMESAKES: usize = 4;
+/// How many characters the name of an object in Kubernetes has at most.
+const LONGEST_NAME: usize = 253;
 /// How many webhooks of a namespace are read at a time.
 const READS: usize = 8;
 
@@ -67,11 +74,37 @@ impl Catalog {
             for webhook in known {
                 self.confirmed(webhook).await;
             }
-            if !self.with_name(namespace, name).is_empty() {
+            if !self.with_name(namespace, name).is_empty() || self.find_named(namespace, name).await? {
                 return Ok(());
             }
         }
         self.catch_up(namespace).await
+    }
+
+    /// Has the webhooks be known that have a display name which none is known to have. Returns whether the API server could be asked for
+    /// these alone: with definitions of an earlier version it can't, and where there are many, it is to be asked for all.
+    async fn find_named(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        let listed = match self.listed(namespace, named(name)).await {
+            Ok(listed) => listed,
+            Err(cause) if cause.code() == Some(400) => return Ok(false),
+            Err(cause) => return Err(refused(namespace, "list the webhooks of a name", &cause)),
+        };
+        let mut names: HashSet<String> = self.changed(namespace, &listed).into_iter().map(|(name, _)| name).collect();
+        // One that states none has its name in Kubernetes.
+        if is_name(name, LONGEST_NAME, true) {
+            names.insert(name.to_owned());
+        }
+        if names.len() > NAMESAKES {
+            return Ok(false);
+        }
+        for name in names {
+            match self.read(&NamespacedName::new(namespace, name)).await {
+                Err(error) if !error.is_final() => return Err(ApiError::from(&error)),
+                // It is known now, or gone, or can't be read.
+                _ => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Reserves a display name as [`Catalog::reserve`] does, by the names that webhooks have at some moment after this is called:
@@ -136,7 +169,8 @@ impl Catalog {
             return Err(away());
         }
         let began = Instant::now();
-        let listed = self.listed(namespace).await?;
+        let listed = self.listed(namespace, ListParams::default()).await;
+        let listed = listed.map_err(|cause| refused(namespace, "list webhooks", &cause))?;
         let mut unshown = self.unshown.among(namespace, &listed);
         let changed = self.changed(namespace, &listed).into_iter().filter(|(name, _)| !unshown.contains_key(name));
         let changed: Vec<_> = changed.collect();
@@ -162,8 +196,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// The webhooks of a namespace as the API server has them, by name: in which state each is.
-    async fn listed(&self, namespace: &str) -> Result<HashMap<String, ObjectState>, ApiError> {
+    /// The webhooks of a namespace as the API server has them, by name: in which state each is. `params` may select some.
+    async fn listed(&self, namespace: &str, params: ListParams) -> Result<HashMap<String, ObjectState>, Cause> {
         let mut listed = HashMap::new();
         let take = |metadata: ObjectMeta| {
             // One that waits for its finalizers does not exist any more for callers.
@@ -172,8 +206,7 @@ impl Catalog {
             }
         };
         let objects = self.freshness.objects();
-        let everything = objects.each_metadata::<Webhook>(Some(namespace), ListParams::default(), take);
-        self.freshness.answer(everything).await.map_err(|error| refused(namespace, "list webhooks", &error))?;
+        self.freshness.answer(objects.each_metadata::<Webhook>(Some(namespace), params, take)).await?;
         Ok(listed)
     }
 
@@ -195,6 +228,19 @@ impl Catalog {
         drop(state);
         gone.iter().for_each(|known| self.delete(known));
     }
+}
+
+/// Selects the webhooks that state a display name.
+fn named(name: &str) -> ListParams {
+    let mut value = String::with_capacity(name.len());
+    for character in name.chars() {
+        // As Kubernetes has it in values of field selectors.
+        if matches!(character, '\\' | ',' | '=') {
+            value.push('\\');
+        }
+        value.push(character);
+    }
+    ListParams::default().fields(&format!("spec.name={value}"))
 }
 
 #[cfg(test)]

@@ -178,13 +178,21 @@ async fn a_webhook_is_through_every_replica_as_it_was_last_written_through_any()
     // A name is taken and free for both.
     let taken = json!({"non_field_errors": ["The fields name, organization must make a unique set."]});
     let body = |name: &str| json!({"name": name, "url": "https://example.com", "http_method": "POST", "trigger_type": "resolve"});
-    // Also one that the second was never asked for, and that no object in Kubernetes has its name from.
+    // Also one that the second was never asked for, and that no object in Kubernetes has its name from; and one that is nowhere else.
     let unasked = first.create("five", json!({})).await;
-    first.put(&path(&unasked), json!({"name": "six"})).await.expect(200);
-    for name in ["six", "again"] {
+    let odd = r"Six, = \ (ü)";
+    first.put(&path(&unasked), json!({"name": odd})).await.expect(200);
+    let spec = json!({"url": "https://example.com", "triggerType": "resolve"});
+    let unnamed =
+        json!({"apiVersion": "oncall.dev/v1alpha1", "kind": "Webhook", "metadata": {"name": "seven"}, "spec": spec});
+    first.place.apply(&unnamed.to_string()).await;
+    for name in [odd, "seven", "again"] {
         assert_eq!(second.call(Method::POST, WEBHOOKS, Some(&body(name))).await.both(), (400, taken.clone()), "{name}");
     }
-    assert_eq!(second.put(&one, json!({"name": "six"})).await.both(), (400, taken));
+    assert_eq!(second.put(&one, json!({"name": odd})).await.both(), (400, taken));
+    first.place.kubectl(&["delete", "webhook", "seven"]).await;
+    let seven = second.create("seven", json!({})).await;
+    first.delete(&path(&seven)).await.expect(204);
     first.delete(&path(&unasked)).await.expect(204);
     first.delete(&one).await.expect(204);
     assert_eq!(second.get(&one).await.both(), gone);

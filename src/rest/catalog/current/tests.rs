@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Uri};
 use futures::future::join_all;
 use kube::{Client, client::Body};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
+use url::form_urlencoded;
 
 use super::*;
 use crate::{
@@ -21,28 +22,46 @@ struct Cluster {
     listed: Vec<Value>,
     found: HashMap<&'static str, (u16, Value)>,
     is_silent: bool,
+    /// Whether its definitions let nobody select webhooks by their display names.
+    is_older: bool,
     /// The paths that were asked for.
     asked: Vec<String>,
 }
 
 impl Cluster {
-    fn answer(&mut self, path: &str) -> Option<(u16, Value)> {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        self.asked.push(name.to_owned());
+    fn answer(&mut self, uri: &Uri) -> Option<(u16, Value)> {
+        let name = uri.path().rsplit('/').next().unwrap_or_default();
+        let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let selected = query.into_iter().find(|(key, _)| key == "fieldSelector").map(|(_, selected)| selected);
+        self.asked.push(selected.as_deref().unwrap_or(name).to_owned());
         if self.is_silent {
             return None;
         }
         Some(match self.found.get(name) {
             Some(found) => found.clone(),
+            None if selected.is_some() && self.is_older => {
+                (400, json!({"kind": "Status", "status": "Failure", "code": 400, "reason": "BadRequest"}))
+            }
             None if name == "webhooks" => (
                 200,
                 json!({
                     "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {"resourceVersion": "1"},
-                    "items": self.listed,
+                    "items": self.selected(selected.as_deref()),
                 }),
             ),
             None => missing(name),
         })
+    }
+
+    /// What is listed, of the webhooks with a display name if one is selected.
+    fn selected(&self, selector: Option<&str>) -> Vec<&Value> {
+        let is_selected = |listed: &&Value| {
+            let name = listed["metadata"]["name"].as_str().unwrap_or_default();
+            let stated =
+                |(_, body): &(u16, Value)| format!("spec.name={}", body["spec"]["name"].as_str().unwrap_or_default());
+            selector.is_none_or(|selector| self.found.get(name).map(stated).as_deref() == Some(selector))
+        };
+        self.listed.iter().filter(is_selected).collect()
     }
 
     /// What was asked for since this was last called, in the order of the alphabet.
@@ -62,7 +81,7 @@ fn missing(name: &str) -> (u16, Value) {
 fn catalog(cluster: &Arc<Mutex<Cluster>>) -> Catalog {
     let cluster = Arc::clone(cluster);
     let server = service_fn(move |request: Request<Body>| {
-        let answer = cluster.lock().answer(request.uri().path());
+        let answer = cluster.lock().answer(request.uri());
         async move {
             let Some((code, body)) = answer else { return std::future::pending().await };
             let body = Body::from(body.to_string().into_bytes());
@@ -195,4 +214,35 @@ async fn a_name_is_reserved_by_what_the_api_server_knows() {
     assert_eq!(is_free("renamed").await, Ok(true));
     cluster.lock().is_silent = true;
     assert_eq!(is_free("other").await, Err(away()));
+}
+
+#[tokio::test]
+async fn of_a_name_that_none_is_known_to_have_the_api_server_is_asked_for_those_that_have_it() {
+    let mut unnamed = webhook("plain", 1, "");
+    unnamed["spec"].as_object_mut().unwrap().remove("name");
+    let cluster = Arc::new(Mutex::new(Cluster {
+        listed: ["one", "two", "plain"].map(|name| listed(name, 1)).into(),
+        found: [
+            ("one", (200, webhook("one", 1, "A name"))),
+            ("two", (200, webhook("two", 1, "Another"))),
+            ("plain", (200, unnamed)),
+        ]
+        .into(),
+        ..Cluster::default()
+    }));
+    let with_name = async |name: &str| {
+        // Of a catalog that knows nothing.
+        let catalog = catalog(&cluster);
+        catalog.catch_up_on_name("n", name).await.unwrap();
+        let found: Vec<_> = catalog.with_name("n", name).iter().map(|webhook| webhook.webhook.name_any()).collect();
+        (found.join(" "), cluster.lock().asked())
+    };
+    let asked = |asked: &[&str]| asked.iter().map(|&asked| asked.to_owned()).collect::<Vec<_>>();
+    assert_eq!(with_name("A name").await, ("one".to_owned(), asked(&["one", "spec.name=A name"])));
+    assert_eq!(with_name("plain").await, ("plain".to_owned(), asked(&["plain", "spec.name=plain"])));
+    assert_eq!(with_name("A=b,c\\").await, (String::new(), asked(&["spec.name=A\\=b\\,c\\\\"])));
+    // Definitions of an earlier version do not select by it.
+    cluster.lock().is_older = true;
+    let all = asked(&["one", "plain", "spec.name=A name", "two", "webhooks"]);
+    assert_eq!(with_name("A name").await, ("one".to_owned(), all));
 }
