@@ -11,6 +11,7 @@
 //!         └─► reviews (who somebody is) ──► readers (of metrics)
 //! ```
 
+pub(crate) mod backoff;
 pub mod client;
 pub(crate) mod definitions;
 pub(crate) mod events;

@@ -23,6 +23,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
+use super::backoff::WatchBackoff;
 use crate::errors::error_chain;
 
 /// A process that is to hold a Lease, and how.
@@ -116,7 +117,7 @@ pub(crate) struct LeaseRenewer {
 /// Waits until this process holds the Lease.
 pub(crate) async fn acquire(client: Client, candidate: Candidate) -> (LeaseRenewer, Leadership) {
     let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
-    let mut changes = pin!(watch_object(api.clone(), &candidate.name).default_backoff());
+    let mut changes = pin!(watch_object(api.clone(), &candidate.name).backoff(WatchBackoff::default()));
     // The Lease that another process holds, or that nobody does, and when to try to take it.
     let mut expiring: Option<(Option<Lease>, Instant)> = None;
     let mut logged_holder = None;

@@ -30,6 +30,7 @@ use serde_json::value::RawValue;
 use tokio::{sync::SetOnce, time::timeout};
 
 use super::{
+    backoff::WatchBackoff,
     client::api_of,
     joined::{Watch, joined},
     lenient::{Lenient, Unreadable},
@@ -122,7 +123,7 @@ impl Watches {
                 page,
                 series: series.clone(),
             };
-            list_and_watch(source).default_backoff().inspect_err(log_error::<K>).boxed()
+            list_and_watch(source).backoff(WatchBackoff::default()).inspect_err(log_error::<K>).boxed()
         })
     }
 }
@@ -217,11 +218,14 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     match state {
-        State::Empty => {
-            let listing =
-                State::Listing { pages: Box::new(source.pages()), texts: Vec::new().into_iter(), version: None };
-            (Some(Ok(Event::Init)), listing)
-        }
+        // What has not begun is not told of: a list that fails at once is waited for longer and longer.
+        State::Empty => match next_page(Box::new(source.pages()), None).await {
+            (None, listing) => {
+                source.series.active();
+                (Some(Ok(Event::Init)), listing)
+            }
+            failed => failed,
+        },
         State::Listing { pages, mut texts, version } => match texts.next() {
             Some(text) => match serde_json::from_str(text.get()) {
                 Ok(object) => (Some(Ok(Event::InitApply(object))), State::Listing { pages, texts, version }),

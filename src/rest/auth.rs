@@ -48,6 +48,7 @@ use super::error::ApiError;
 use crate::{
     errors::error_chain,
     kubernetes::{
+        backoff::WatchBackoff,
         client::api_of,
         index::{Index, follow},
         scope::Scope,
@@ -232,7 +233,7 @@ impl Auth {
         let labelled = watcher::Config::default().labels(&format!("{API_TOKEN_LABEL}=true")).page_size(PAGE);
         let secrets = client.clone();
         let changes = watch_scope(&scope, move |namespace| {
-            let changes = watcher(api_of::<ReadSecret>(&secrets, namespace), labelled.clone()).default_backoff();
+            let changes = watcher(api_of::<ReadSecret>(&secrets, namespace), labelled.clone()).backoff(WatchBackoff::default());
             let changes = changes.inspect_err(|error| {
                 tracing::warn!(
                     error = error_chain(error),
