@@ -27,6 +27,7 @@ pub(crate) mod readers;
 pub(crate) mod resource_version;
 pub(crate) mod reviews;
 pub(crate) mod scope;
+pub(crate) mod slim;
 pub(crate) mod table;
 pub(crate) mod watch;
 pub(crate) mod writes;

@@ -1,4 +1,5 @@
-//! Objects of a list or a watch, each read by itself: one that can't be read does not spoil the others.
+//! Objects of a list or a watch, each read by itself, and without what nobody needs ([`slim`](super::slim)): one that can't be
+//! read does not spoil the others.
 //!
 //! kube's `DeserializeGuard` reads a list as a whole before it looks at its objects. An object with JSON that is nested deeper
 //! than serde_json reads (the API server takes much more) would end the watch of all objects.
@@ -12,6 +13,8 @@ use serde::{
     de::{DeserializeOwned, Error, IgnoredAny},
 };
 use serde_json::value::RawValue;
+
+use super::slim::{Slim, SlimMeta};
 
 /// An object, or why it can't be read.
 #[derive(Clone, Debug)]
@@ -30,7 +33,7 @@ pub(crate) struct Unreadable {
 /// The fields that every object has. kube's `PartialObjectMeta` reads the other fields as well.
 #[derive(Deserialize)]
 struct Named {
-    metadata: ObjectMeta,
+    metadata: SlimMeta,
     status: Option<IgnoredAny>,
 }
 
@@ -39,10 +42,11 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Lenient<K> {
         // Taken as text, without recursion.
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let error = match serde_json::from_str(text.get()) {
-            Ok(object) => return Ok(Self(Ok(object))),
+            Ok(Slim(object)) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
         };
-        let Named { metadata, status } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        let Named { metadata: SlimMeta(metadata), status } =
+            serde_json::from_str(text.get()).map_err(D::Error::custom)?;
         Ok(Self(Err(Unreadable { metadata, has_status: status.is_some(), error })))
     }
 }
@@ -50,6 +54,10 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Lenient<K> {
 impl<K: Resource> Resource for Lenient<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
+
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
 
     fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
         K::kind(dt)

@@ -12,13 +12,14 @@ use kube::{
     runtime::controller::Action,
 };
 use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     list::{self, Page, Pages, Texts},
-    resource_version::{ResourceVersion, version_in, version_of},
+    resource_version::{ResourceVersion, version_in},
+    slim::Slim,
     writes::{Priority, Writes},
 };
 use crate::errors::error_chain;
@@ -177,6 +178,19 @@ impl ObjectState {
     }
 }
 
+/// What is read of the answer to a write.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    metadata: AnsweredMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AnsweredMetadata {
+    resource_version: String,
+}
+
 /// Bound on the reads that are under way at a time. More of them make an API server refuse some, not faster; after a restart
 /// there may be a read for each event that waits. Memory may allow fewer.
 const READS: usize = 32;
@@ -259,8 +273,8 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        match self.get_as::<K, PartialObjectMeta<K>>(namespace, name, Some(METADATA_ONLY)).await {
-            Ok(found) => Ok(Some(ObjectState::in_metadata(&found.metadata))),
+        match self.get_as::<K, Slim<PartialObjectMeta<K>>>(namespace, name, Some(METADATA_ONLY)).await {
+            Ok(Slim(found)) => Ok(Some(ObjectState::in_metadata(&found.metadata))),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
@@ -368,7 +382,7 @@ impl Objects {
         let mut pages = Pages::new(&self.client, path, Some(METADATA_LIST), params, SMALL_PAGE);
         while let Some(page) = self.next_page::<Texts>(&mut pages).await? {
             for text in page.into_items() {
-                let PartialObjectMeta::<K> { metadata, .. } = serde_json::from_str(text.get())?;
+                let Slim(PartialObjectMeta::<K> { metadata, .. }) = serde_json::from_str(text.get())?;
                 take(metadata);
             }
         }
@@ -409,7 +423,7 @@ impl Objects {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let call = async { self.send::<K>(self.creation::<K>(namespace, manifest)?).await };
+        let call = async { self.send(self.creation::<K>(namespace, manifest)?).await };
         self.write::<K, _>("create", namespace, name, call).await
     }
 
@@ -428,7 +442,7 @@ impl Objects {
             let patch = serde_json::json!({"status": serde_json::to_value(status)?});
             let (patch, params) = (Patch::Merge(at_version(patch, version)), self.patch_params());
             let request = Request::new(K::url_path(&(), Some(namespace)));
-            self.send::<K>(request.patch_subresource("status", name, &params, &patch)?).await
+            self.send(request.patch_subresource("status", name, &params, &patch)?).await
         };
         self.write::<K, _>("patch status of", namespace, name, call).await
     }
@@ -447,7 +461,7 @@ impl Objects {
         let call = async {
             let (patch, params) = (Patch::Merge(at_version(patch.clone(), version)), self.patch_params());
             let request = Request::new(K::url_path(&(), Some(namespace)));
-            self.send::<K>(request.patch(name, &params, &patch)?).await
+            self.send(request.patch(name, &params, &patch)?).await
         };
         self.write::<K, _>("patch", namespace, name, call).await
     }
@@ -483,7 +497,7 @@ impl Objects {
             });
             let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
             let (request, object) = (Request::new(K::url_path(&(), Some(namespace))), serde_json::to_vec(&object)?);
-            self.send::<K>(request.replace_subresource("status", name, &params, object)?).await
+            self.send(request.replace_subresource("status", name, &params, object)?).await
         };
         self.write::<K, _>("replace status of", namespace, name, call).await
     }
@@ -547,13 +561,10 @@ impl Objects {
         Ok(request.create(&params, serde_json::to_vec(object)?)?)
     }
 
-    async fn send<K>(&self, mut request: http::Request<Vec<u8>>) -> Result<ResourceVersion, Cause>
-    where
-        K: Resource<DynamicType = ()>,
-    {
+    async fn send(&self, mut request: http::Request<Vec<u8>>) -> Result<ResourceVersion, Cause> {
         request.headers_mut().insert(ACCEPT, METADATA_ONLY);
-        let object: PartialObjectMeta<K> = self.client.request(request).await?;
-        Ok(version_of(&object))
+        let Answer { metadata } = self.client.request(request).await?;
+        Ok(ResourceVersion::from(&*metadata.resource_version))
     }
 }
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::list::Page;
+use super::{list::Page, slim::SlimMeta};
 
 /// One page of a list.
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Row {
 
 #[derive(Deserialize)]
 struct Object {
-    metadata: ObjectMeta,
+    metadata: SlimMeta,
 }
 
 /// The cluster's definition of the resource lacks a column.
@@ -67,7 +67,7 @@ impl Table {
                 Some(Value::Number(number)) => number.to_string(),
                 _ => String::new(),
             };
-            (row.object.metadata, places.map(text))
+            (row.object.metadata.0, places.map(text))
         }))
     }
 }

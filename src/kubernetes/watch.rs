@@ -96,7 +96,7 @@ impl Watches {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Send + 'static,
     {
         // For metadata, kube asks by itself for no more.
-        self.of_sources::<K, PartialObjectMeta<K>>(Some(METADATA_LIST), selection)
+        valid(self.of_sources::<K, Lenient<PartialObjectMeta<K>>>(Some(METADATA_LIST), selection))
     }
 
     /// Watches the objects of kind `K`, as `S`.
