@@ -380,6 +380,11 @@ impl Deliverer {
         if is_cheap { prepare() } else { self.rendering.run(namespace, prepare).await }
     }
 
+    /// Whether it is certain that no other replica sends.
+    pub(crate) fn leads(&self) -> bool {
+        self.lease.is_held()
+    }
+
     /// Waits until it is certain that no other replica sends. False if this process stops before.
     pub(crate) async fn may_send(&self) -> bool {
         if self.lease.is_held() {

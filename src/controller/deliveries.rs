@@ -274,9 +274,10 @@ impl Deliveries {
             if let Some(write) = self.alert_group_to_write(&name) {
                 let integration =
                     NamespacedName::new(Arc::clone(&name.namespace), Arc::clone(&write.group.integration));
-                match self.alert_groups.write(&name, &write).await {
+                match self.alert_groups.write(&name, &write, || self.deliverer.leads()).await {
                     Written::Done => self.handle(Input::AlertGroupWritten(name.clone(), Box::new(write))),
                     Written::Gone => self.handle(Input::AlertGroupGone(name.clone())),
+                    Written::Withheld => continue,
                     Written::Refused => tokio::select! {
                         () = self.deliverer.stopped() => return,
                         () = tokio::time::sleep(REFUSED) => continue,

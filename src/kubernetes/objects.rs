@@ -176,6 +176,10 @@ impl ObjectState {
     pub(crate) fn in_metadata(metadata: &ObjectMeta) -> Self {
         Self { uid: metadata.uid.clone(), version: version_in(metadata) }
     }
+
+    pub(crate) fn version(&self) -> &ResourceVersion {
+        &self.version
+    }
 }
 
 /// What is read of the answer to a write.
