@@ -33,8 +33,8 @@ async fn account(settings: &Settings) -> Report {
     assert_eq!(report.broken(settings), Vec::<String>::new());
     // What differs from run to run is what was tried again, and what was in flight.
     let Report { retries, injected, overtaken, .. } = report;
-    let Duplicates { at_kill, at_pause, at_hand_over, .. } = report.duplicates;
-    let all = at_kill + at_pause + at_hand_over;
+    let Duplicates { at_kill, at_pause, at_hand_over, unread, .. } = report.duplicates;
+    let all = at_kill + at_pause + at_hand_over + unread;
     let expected = Report {
         events: settings.all_events(),
         open: 0,
@@ -43,7 +43,7 @@ async fn account(settings: &Settings) -> Report {
         retries,
         injected,
         lost: 0,
-        duplicates: Duplicates { all, at_kill, at_pause, at_hand_over, unexplained: 0 },
+        duplicates: Duplicates { all, at_kill, at_pause, at_hand_over, unread, unexplained: 0 },
         out_of_order: 0,
         overtaken,
         repeated_out_of_order: 0,

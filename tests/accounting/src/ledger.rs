@@ -2,7 +2,7 @@
 //! with tables.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -24,6 +24,10 @@ const WAKING: Duration = Duration::from_secs(1);
 /// How many requests such a process may have been about to write when it was paused: nothing held them back any more. It has
 /// far more requests in memory than these.
 const WOKEN: usize = 16;
+
+/// How many duplicates may come of answers that an operator, by its own records, did not read in time: these, and one more for each 1000
+/// deliveries. All run on one machine, which may be busy for as long as a webhook waits for an answer.
+const UNREAD: usize = 8;
 
 /// Everything that is known when a run is over.
 #[derive(Debug, Default)]
@@ -51,6 +55,19 @@ impl Evidence {
     /// When the first attempt that is recorded of a delivery began, and ended.
     fn first_attempt(&self, delivery: Delivery) -> Option<(Duration, Duration)> {
         self.records.get(&delivery)?.first_attempt
+    }
+
+    /// The end of the attempt of which it is recorded that a request was not answered in time, whatever the receiver says.
+    fn unread(&self, request: &LoggedRequest) -> Option<Duration> {
+        let record = self.records.get(&request.delivery);
+        let mut timeouts = record.iter().flat_map(|record| &record.timeouts);
+        timeouts.find(|(began, ended)| (*began..=*ended).contains(&request.arrived)).map(|(_, ended)| *ended)
+    }
+
+    /// Whether of each of these requests an attempt of its own was not answered in time, and all had ended by then.
+    fn were_unread<'a>(&self, requests: impl Iterator<Item = &'a LoggedRequest>, by: Duration) -> bool {
+        let mut ends = BTreeSet::new();
+        requests.map(|request| self.unread(request)).all(|end| end.is_some_and(|end| end <= by && ends.insert(end)))
     }
 }
 
@@ -177,10 +194,12 @@ pub(crate) fn duplicates(
         fault => fault.kills(),
     };
     let ends: Vec<_> = evidence.disturbances.iter().filter(|fault| ends_a_process(fault.fault)).enumerate().collect();
+    let most_unread = UNREAD + by_delivery.len() / 1000;
     for (delivery, requests) in by_delivery {
-        let Some(taken) = requests.iter().position(|request| request.answered.is_some()) else { continue };
-        let (taken, again) = (requests[taken], &requests[taken + 1..]);
-        for request in again {
+        let Some(first) = requests.iter().position(|request| request.answered.is_some()) else { continue };
+        let (taken, again) = (requests[first], &requests[first + 1..]);
+        for (number, request) in again.iter().enumerate() {
+            let answered = requests[first..=first + number].iter().filter(|request| request.answered.is_some());
             duplicates.all += 1;
             // The last one before it, if there are several.
             let explained = ends.iter().rev().find(|(number, fault)| {
@@ -196,6 +215,9 @@ pub(crate) fn duplicates(
                 Some(fault) if fault.kills() => duplicates.at_kill += 1,
                 Some(Fault::Pause) => duplicates.at_pause += 1,
                 Some(Fault::HandOver | Fault::Ended) => duplicates.at_hand_over += 1,
+                _ if duplicates.unread < most_unread && evidence.were_unread(answered.copied(), request.arrived) => {
+                    duplicates.unread += 1;
+                }
                 _ => {
                     duplicates.unexplained += 1;
                     cases.add("repeated", *delivery, requests);
@@ -242,16 +264,17 @@ fn repeated_out_of_order(
         let Some(taken) = requests.iter().position(|request| request.answered.is_some()) else { continue };
         let (before, taken, again) = (&requests[..taken], requests[taken], &requests[taken + 1..]);
         let record = evidence.first_attempt(*delivery);
+        let Some(later) = first_of_later(by_delivery, *delivery).filter(|later| taken.arrived <= *later) else {
+            continue;
+        };
         let held_up_others = before.iter().all(|request| request.planned == PlannedAnswer::Taken)
+            && evidence.unread(taken).is_none_or(|ended| later < ended)
             && record.is_some_and(|(_, ended)| ended >= taken.arrived);
         let woken = |again: &LoggedRequest| {
             evidence
                 .disturbances
                 .iter()
                 .any(|fault| fault.fault == Fault::Pause && was_woken(evidence, fault, taken, again))
-        };
-        let Some(later) = first_of_later(by_delivery, *delivery).filter(|later| taken.arrived <= *later) else {
-            continue;
         };
         // Once one of these is refused, and that is recorded, nobody waits for the others.
         let refused = again.iter().position(|again| again.planned != PlannedAnswer::Taken);

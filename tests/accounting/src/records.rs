@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     clock::Clock,
-    load::{Delivery, EventId, webhook_number},
+    load::{Delivery, EventId, TIMEOUT, webhook_number},
 };
 
 /// How many are read at a time.
@@ -46,6 +46,8 @@ pub(crate) struct Record {
     pub(crate) phase: String,
     /// When the first attempt that is recorded began and ended; None if it is not among those that are kept.
     pub(crate) first_attempt: Option<(Duration, Duration)>,
+    /// When attempts began and ended that were not answered in time, as far as they are kept.
+    pub(crate) timeouts: Vec<(Duration, Duration)>,
 }
 
 /// Reads all responses.
@@ -73,9 +75,12 @@ pub(crate) async fn read(responses: &Api<DynamicObject>, clock: Clock) -> Result
 pub(crate) fn record(status: &Value, clock: Clock) -> Record {
     let attempts = status["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
     let first = attempts.first().filter(|_| status["attemptCount"].as_u64() == u64::try_from(attempts.len()).ok());
-    let first_attempt = first.and_then(|attempt| {
+    let span = |attempt: &Value| {
         let began = clock.of(attempt["time"].as_str()?.parse::<Timestamp>().ok()?);
         Some((began, began + Duration::from_millis(attempt["durationMs"].as_u64().unwrap_or(0))))
-    });
-    Record { phase: status["phase"].as_str().unwrap_or_default().to_owned(), first_attempt }
+    };
+    let first_attempt = first.and_then(span);
+    let unanswered = attempts.iter().filter(|attempt| attempt["statusCode"].is_null());
+    let timeouts = unanswered.filter_map(span).filter(|(began, ended)| *ended - *began >= TIMEOUT).collect();
+    Record { phase: status["phase"].as_str().unwrap_or_default().to_owned(), first_attempt, timeouts }
 }

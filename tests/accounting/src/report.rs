@@ -74,6 +74,8 @@ pub struct Duplicates {
     pub at_pause: usize,
     /// In flight when the Lease went over, or an operator ended by itself.
     pub at_hand_over: usize,
+    /// Of a request whose answer was not read before its time was over, by the operator's own record: it may have been taken, and is sent again.
+    pub unread: usize,
     /// Nothing explains them.
     pub unexplained: usize,
 }
@@ -88,7 +90,10 @@ impl Report {
             (self.repeated_out_of_order, "deliveries are out of order when they come again"),
             (self.segments_left, "segments of the journal are left"),
             (self.segments_unnamed, "broken segments of the journal are gone, or named in no log"),
-            (self.duplicates.unexplained, "duplicates were not in flight at a kill, a pause or a hand-over"),
+            (
+                self.duplicates.unexplained,
+                "duplicates were not in flight at a kill, a pause or a hand-over, nor of an answer that was not read in time",
+            ),
             (self.strange, "requests belong to no delivery, or their webhook-id is not that of their delivery"),
             (self.misrecorded, "records don't say what happened"),
             (self.open, "events are not completed"),
@@ -115,10 +120,10 @@ impl fmt::Display for Injected {
 
 impl fmt::Display for Duplicates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at_kill, at_pause, at_hand_over, unexplained, .. } = self;
+        let Self { at_kill, at_pause, at_hand_over, unread, unexplained, .. } = self;
         write!(
             f,
-            "in flight at a kill {at_kill}, at a pause {at_pause}, at a hand-over {at_hand_over}; none of these {unexplained}"
+            "in flight at a kill {at_kill}, at a pause {at_pause}, at a hand-over {at_hand_over}; not read in time {unread}; none of these {unexplained}"
         )
     }
 }

@@ -53,7 +53,7 @@ fn paused(from: u64, resumed: u64) -> Disturbance {
 
 /// Two events of one alert group for one webhook, both recorded as succeeded at last.
 fn evidence(requests: Vec<LoggedRequest>, disturbances: Vec<Disturbance>) -> Evidence {
-    let record = Record { phase: "Succeeded".to_owned(), first_attempt: None };
+    let record = Record { phase: "Succeeded".to_owned(), ..Record::default() };
     Evidence {
         created: [0, 1].map(|step| (EventId { group: 0, step }, s(0))).into(),
         received: RequestLog { requests, ..RequestLog::default() },
@@ -200,6 +200,58 @@ fn a_duplicate_is_explained_only_by_a_process_that_ended_between_before_its_reco
 }
 
 #[test]
+fn what_was_taken_and_is_recorded_as_not_answered_in_time_comes_again() {
+    use PlannedAnswer::{HangUp, Taken};
+    let requests = |arrived: &[(u64, PlannedAnswer)]| -> Vec<LoggedRequest> {
+        let of_first = arrived.iter().map(|(at, planned)| mk(0, *at, *planned));
+        of_first.chain([mk(1, 90, Taken)]).collect()
+    };
+    let counted =
+        |unread, unexplained| Duplicates { all: unread + unexplained, unread, unexplained, ..Duplicates::default() };
+    let cases = [
+        ("recorded as answered", requests(&[(10, Taken), (13, Taken)]), vec![], counted(0, 1)),
+        ("not read", requests(&[(10, Taken), (13, Taken)]), vec![(9, 11)], counted(1, 0)),
+        (
+            "not read, and then refused",
+            requests(&[(10, Taken), (13, HangUp), (15, Taken)]),
+            vec![(9, 11)],
+            counted(2, 0),
+        ),
+        ("twice in one attempt", requests(&[(10, Taken), (11, Taken)]), vec![(9, 12)], counted(0, 1)),
+        (
+            "twice in one attempt, and once more",
+            requests(&[(10, Taken), (11, Taken), (14, Taken)]),
+            vec![(9, 12)],
+            counted(0, 2),
+        ),
+        ("another attempt was not read", requests(&[(10, Taken), (13, Taken)]), vec![(12, 14)], counted(0, 1)),
+        (
+            "it was read the second time",
+            requests(&[(10, Taken), (13, Taken), (15, Taken)]),
+            vec![(9, 11)],
+            counted(1, 1),
+        ),
+        (
+            "nor the second time",
+            requests(&[(10, Taken), (13, Taken), (15, Taken)]),
+            vec![(9, 11), (12, 14)],
+            counted(2, 0),
+        ),
+    ];
+    for (what, requests, timeouts, expected) in cases {
+        let mut evidence = evidence(requests, Vec::new());
+        let timeouts = timeouts.into_iter().map(|(began, ended)| (s(began), s(ended))).collect();
+        evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), timeouts, ..Record::default() });
+        assert_eq!(judge(&settings(), &evidence).duplicates, expected, "{what}");
+    }
+    let many = (0..10).map(|number| (10 + 2 * number, Taken)).collect::<Vec<_>>();
+    let mut evidence = evidence(requests(&many), Vec::new());
+    let timeouts = (0..10).map(|number| (s(9 + 2 * number), s(11 + 2 * number))).collect();
+    evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), timeouts, ..Record::default() });
+    assert_eq!(judge(&settings(), &evidence).duplicates, counted(8, 1), "no more than are likely");
+}
+
+#[test]
 fn a_kill_explains_no_more_duplicates_than_may_be_unrecorded() {
     let requests = [(0, 1), (1, 2), (0, 20), (1, 21)].map(|(step, at)| mk(step, at, PlannedAnswer::Taken)).to_vec();
     let kills = vec![mk_fault(KILL, 10, 11)];
@@ -226,7 +278,9 @@ fn one_event_overtakes_another_only_while_the_receiver_is_away() {
     ];
     for (what, faults, first_attempt, out_of_order, overtaken) in cases {
         let mut evidence = evidence(requests(), faults);
-        evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt });
+        evidence
+            .records
+            .insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt, ..Record::default() });
         let report = judge(&settings(), &evidence);
         assert_eq!((report.out_of_order, report.overtaken), (out_of_order, overtaken), "{what}");
     }
@@ -250,7 +304,9 @@ fn one_event_overtakes_another_whose_recorded_attempt_met_a_connection_that_ende
         ("tried after the other", 1, first(25, 26), 1, 0),
     ] {
         let mut evidence = evidence(requests(hang_ups), vec![]);
-        evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt });
+        evidence
+            .records
+            .insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt, ..Record::default() });
         let report = judge(&settings(), &evidence);
         assert_eq!((report.out_of_order, report.overtaken), (out_of_order, overtaken), "{what}");
     }
@@ -279,10 +335,18 @@ fn a_repetition_is_out_of_order_where_a_later_event_should_have_waited_for_it() 
         ("the process after that tried it before the later one", between(), kill(), first(18, 19), 0),
         ("a paused process wrote it when it went on", between(), vec![paused(8, 40)], first(10, 10), 0),
     ];
-    for (what, requests, faults, first_attempt, expected) in cases {
+    let counted = |requests, faults, record: Record| {
         let mut evidence = evidence(requests, faults);
-        evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), first_attempt });
-        assert_eq!(judge(&settings(), &evidence).repeated_out_of_order, expected, "{what}");
+        evidence.records.insert(delivery(0), Record { phase: "Succeeded".to_owned(), ..record });
+        judge(&settings(), &evidence).repeated_out_of_order
+    };
+    for (what, requests, faults, first_attempt, expected) in cases {
+        let record = Record { first_attempt, ..Record::default() };
+        assert_eq!(counted(requests, faults, record), expected, "{what}");
+    }
+    for (what, ended, expected) in [("while it was not answered in time", 25, 1), ("after that", 15, 0)] {
+        let record = Record { first_attempt: first(9, ended), timeouts: vec![(s(9), s(ended))], ..Record::default() };
+        assert_eq!(counted(between(), vec![], record), expected, "the later one came {what}");
     }
 }
 

@@ -46,7 +46,7 @@ impl AlertEvidence {
         let state = "resolved".to_owned();
         self.groups.push(Group { name: name.to_owned(), occurrence: Some(occurrence), state, alerts: 3, transitions });
         for (step, (event, folded)) in events.into_iter().enumerate() {
-            let record = Record { phase: "Succeeded".to_owned(), first_attempt: None };
+            let record = Record { phase: "Succeeded".to_owned(), ..Record::default() };
             let response = Response { event: event.clone(), webhook: Some(step), record };
             self.responses.insert(format!("id-{name}-{step}"), response);
             self.events.insert(event, folded);
