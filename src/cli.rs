@@ -5,7 +5,7 @@
 //! | `template`, `render`, `send`, `lint` | [`offline`] | no |
 //! | `crds`, `openapi`, `completion`, `man` | [`generated`] | no |
 //! | `token create` | [`token`] | yes, but for `--output yaml` |
-//! | `ack`, `unack`, `resolve`, `unresolve`, `silence`, `unsilence` | [`alert_groups`] | yes |
+//! | `ack`, `unack`, `resolve`, `unresolve`, `silence`, `unsilence`, `wipe` | [`alert_groups`] | yes |
 //! | `emit` | [`emit`] | yes |
 //! | `status` | [`status`] | yes |
 //! | `responses` | [`responses`] | yes |

@@ -10,6 +10,7 @@
 //!                       ├─► events::reconcile ───► AlertGroupEvent.status
 //!                       └─► backlog (reads AlertGroupEvents that waited in the API server for room in memory)
 //! (what changed, what failed) ──► announcer ─► Events of Webhooks, Integrations and AlertGroups
+//! (a wiped AlertGroup) ──► alert_groups::wiping ─► deletes its AlertGroupEvents and WebhookResponses
 //! (now and then) ──► retention ─► deletes finished AlertGroupEvents and WebhookResponses
 //! ```
 //! Of several replicas, the one that holds the Lease does all that; the others wait for it.
@@ -69,7 +70,7 @@ use parking_lot::Mutex;
 use tokio::{sync::SetOnce, task::JoinSet, time::Instant};
 
 use self::{
-    alert_groups::{AlertGroupWriter, AlertPayloads},
+    alert_groups::{AlertGroupWriter, AlertPayloads, Wiping},
     announcer::{Announcements, Announcer},
     api_server_guard::ApiServerGuard,
     catalog::{Catalog, WatchedWebhook, WebhookChange, WebhookIndex},
@@ -90,6 +91,7 @@ use crate::{
         client::connect_counted,
         index::{Fold, follow},
         lease::{self, Leadership},
+        name::NamespacedName,
         objects::Objects,
         probes::{Health, Ready},
         scope::{Scope, access},
@@ -284,6 +286,8 @@ struct Changes {
     reviewed: UnboundedReceiver<Event<AlertGroupEvent>>,
     /// Integrations that have received something, or of which alert groups have changed.
     integrations: UnboundedReceiver<ObjectRef<Integration>>,
+    /// Alert groups of which something may be left, though they are wiped.
+    wiped: UnboundedReceiver<NamespacedName>,
     /// Records to be added to the journal.
     appends: Appends,
     /// What people are told as Events.
@@ -319,11 +323,9 @@ impl Leader {
         let payloads = budget.payloads / 2;
         let alerts = Arc::new(AlertPayloads::new(objects.clone(), Arc::clone(&integrations), payloads));
         let (announcer, announcements) = Announcer::new();
-        let groups = (
-            AlertGroupWriter::new(objects.clone().with_priority(Priority::Journaled), Arc::clone(&alerts)),
-            Arc::clone(&integrations),
-            announcer.clone(),
-        );
+        let (writer, wiped) =
+            AlertGroupWriter::new(objects.clone().with_priority(Priority::Journaled), Arc::clone(&alerts));
+        let groups = (writer, Arc::clone(&integrations), announcer.clone());
         let rendering = RenderingPool::new(budget.renderings()).context("start threads for renderings")?;
         let parts = Parts {
             objects: objects.clone(),
@@ -375,7 +377,8 @@ impl Leader {
             watches,
             metrics,
         };
-        let changes = Changes { ran, reviewed, integrations: integrations_changed, appends, announcements, client };
+        let changes =
+            Changes { ran, reviewed, integrations: integrations_changed, wiped, appends, announcements, client };
         Ok((leader, changes))
     }
 
@@ -395,6 +398,7 @@ impl Leader {
         parts.spawn(webhooks::count_waiting(Arc::clone(&self.catalog), Arc::clone(&self.deliveries)));
         parts.spawn(changes.announcements.write(changes.client, self.objects.clone().with_priority(Priority::Last)));
         let retention = parts.spawn(self.remove_old());
+        let wiping = parts.spawn(self.remove_wiped(changes.wiped));
         parts.spawn(self.watch_secrets());
         parts.spawn(self.read_secrets(secret_changes));
         let failed = tokio::select! {
@@ -402,6 +406,7 @@ impl Leader {
             () = stop => false,
         };
         retention.abort();
+        wiping.abort();
         if failed {
             tracing::error!("a part of the operator ended by itself: a bug; stopping");
         }
@@ -605,6 +610,17 @@ impl Leader {
                 deliveries.webhook_changed(WebhookChange::Changed(known));
             }
         }
+    }
+
+    /// Removes what is left of wiped alert groups.
+    fn remove_wiped(&self, wiped: UnboundedReceiver<NamespacedName>) -> impl Future<Output = ()> + use<> {
+        let wiping = Wiping {
+            objects: self.objects.clone().yielding(),
+            journal: Arc::clone(&self.journal),
+            deliveries: Arc::clone(&self.deliveries),
+            page: self.page,
+        };
+        wiping.run(wiped, Arc::clone(&self.listed.events))
     }
 
     /// Removes finished events and old responses.

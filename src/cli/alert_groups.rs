@@ -1,4 +1,4 @@
-//! `ack`, `unack`, `resolve`, `unresolve`, `silence`, `unsilence`: AlertGroups in; an event for each that asks the operator for the
+//! `ack`, `unack`, `resolve`, `unresolve`, `silence`, `unsilence`, `wipe`: AlertGroups in; an event for each that asks the operator for the
 //! change, and a line for each that says what came of it.
 //!
 //! ```text
@@ -43,6 +43,8 @@ pub enum Command {
     Silence(SilenceOptions),
     /// End the silence of alert groups
     Unsilence(Options),
+    /// Take the content of alert groups away for good: titles, alerts, events and responses; what is open is resolved
+    Wipe(Options),
 }
 
 /// Says which AlertGroups are to be changed.
@@ -106,6 +108,7 @@ impl Command {
             Self::Unresolve(options) => (options, EventType::Unresolve),
             Self::Silence(SilenceOptions { options, .. }) => (options, EventType::Silence),
             Self::Unsilence(options) => (options, EventType::Unsilence),
+            Self::Wipe(options) => (options, EventType::Wipe),
         }
     }
 
@@ -117,7 +120,8 @@ impl Command {
             | Self::Resolve(options)
             | Self::Unresolve(options)
             | Self::Silence(SilenceOptions { options, .. })
-            | Self::Unsilence(options) => &mut options.cluster,
+            | Self::Unsilence(options)
+            | Self::Wipe(options) => &mut options.cluster,
         }
     }
 

@@ -300,6 +300,16 @@ impl Deliveries {
         self.lifecycle.lock().alert_group(name).is_some()
     }
 
+    /// Has removed what is left of a wiped alert group.
+    pub(crate) fn clean_wiped(&self, name: NamespacedName) {
+        self.alert_groups.clean(name);
+    }
+
+    /// Waits until this replica leads, if it may not. False if it stops.
+    pub(crate) async fn may_write(&self) -> bool {
+        self.deliverer.may_send().await
+    }
+
     /// The names of the alert groups that were written.
     pub(crate) fn stored_alert_groups(&self) -> HashSet<NamespacedName> {
         self.lifecycle.lock().stored_alert_groups().collect()

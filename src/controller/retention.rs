@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{
     Resource,
-    api::{ObjectMeta, Preconditions},
+    api::{ListParams, ObjectMeta, Preconditions},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
@@ -100,7 +100,8 @@ async fn pass(
     page: u64,
 ) -> Result<()> {
     // In this order, so that the event of each listed response is known.
-    let mut responses = responses(objects, namespace, page).await.context("list WebhookResponses")?;
+    let mut responses =
+        responses(objects, namespace, ListParams::default(), page).await.context("list WebhookResponses")?;
     let events = events(objects, namespace, page).await.context("list AlertGroupEvents")?;
     let alert_groups = alert_groups(objects, namespace, page).await.context("list AlertGroups")?;
     let (now, policy) = (Timestamp::now(), config.policy());
@@ -136,7 +137,7 @@ async fn pass(
 
 /// Deletes the objects that have not changed since they were listed. Returns how many it deleted, and an error if it did not
 /// come to the end: where the API server does not answer or is busy, the rest waits for the next pass.
-async fn remove<K>(objects: &Objects, doomed: &[&StoredObject]) -> (usize, Result<()>)
+pub(super) async fn remove<K>(objects: &Objects, doomed: &[&StoredObject]) -> (usize, Result<()>)
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
@@ -176,10 +177,15 @@ where
     (removed, Ok(()))
 }
 
-/// Lists the responses, in pages.
-async fn responses(objects: &Objects, namespace: Option<&str>, page: u64) -> Result<Vec<StoredResponse>> {
+/// Lists the responses, in pages. `params` may select some.
+pub(super) async fn responses(
+    objects: &Objects,
+    namespace: Option<&str>,
+    params: ListParams,
+    page: u64,
+) -> Result<Vec<StoredResponse>> {
     let mut responses = Vec::new();
-    let mut pages = objects.tables::<WebhookResponse>(namespace, page);
+    let mut pages = objects.tables::<WebhookResponse>(namespace, params, page);
     while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
         responses.extend(table.rows(["Webhook", "Event", "Phase"])?.map(|(mut meta, [webhook, event, phase])| {
             let group = meta.labels.as_mut().and_then(|labels| labels.remove(ALERT_GROUP_LABEL)).unwrap_or_default();
@@ -193,7 +199,7 @@ async fn responses(objects: &Objects, namespace: Option<&str>, page: u64) -> Res
 /// Lists the events, in pages.
 async fn events(objects: &Objects, namespace: Option<&str>, page: u64) -> Result<Vec<StoredEvent>> {
     let mut events = Vec::new();
-    let mut pages = objects.tables::<AlertGroupEvent>(namespace, page);
+    let mut pages = objects.tables::<AlertGroupEvent>(namespace, ListParams::default(), page);
     while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
         events.extend(table.rows(["Alert Group", "Group ID", "Phase"])?.map(|(meta, [given, folded, phase])| {
             let group = label_value(if given.is_empty() { &folded } else { &given });
@@ -206,7 +212,7 @@ async fn events(objects: &Objects, namespace: Option<&str>, page: u64) -> Result
 /// Lists the alert groups, in pages.
 async fn alert_groups(objects: &Objects, namespace: Option<&str>, page: u64) -> Result<Vec<StoredAlertGroup>> {
     let mut alert_groups = Vec::new();
-    let mut pages = objects.tables::<AlertGroup>(namespace, page);
+    let mut pages = objects.tables::<AlertGroup>(namespace, ListParams::default(), page);
     while let Some(table) = objects.next_page::<Table>(&mut pages).await? {
         alert_groups.extend(table.rows(["State", "ID"])?.map(|(meta, [state, id])| StoredAlertGroup {
             object: object(meta, state == "resolved"),
@@ -217,7 +223,7 @@ async fn alert_groups(objects: &Objects, namespace: Option<&str>, page: u64) -> 
 }
 
 /// Reads from the metadata of an object what decides whether it is kept.
-fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
+pub(super) fn object(meta: ObjectMeta, finished: bool) -> StoredObject {
     let created = created_in(&meta);
     let kept = Manager::of(&meta).is_some() || meta.deletion_timestamp.is_some();
     let noted = recorded_at(&meta).and_then(|at| Timestamp::from_microsecond(at).ok());

@@ -393,12 +393,12 @@ impl Objects {
         Ok(())
     }
 
-    /// Lists the objects of one namespace, or of all, as tables of up to `page` bytes of text.
-    pub(crate) fn tables<K>(&self, namespace: Option<&str>, page: u64) -> Pages
+    /// Lists the objects of one namespace, or of all, as tables of up to `page` bytes of text. `params` may select some.
+    pub(crate) fn tables<K>(&self, namespace: Option<&str>, params: ListParams, page: u64) -> Pages
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        Pages::new(&self.client, K::url_path(&(), namespace), Some(TABLE), ListParams::default(), page)
+        Pages::new(&self.client, K::url_path(&(), namespace), Some(TABLE), params, page)
     }
 
     /// Reads the next page of a list; None after the last one.

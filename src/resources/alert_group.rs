@@ -71,7 +71,7 @@ use crate::core::{
 pub struct AlertGroupSpec {
     /// The Integration that received its alerts.
     pub integration_ref: IntegrationRef,
-    /// What its alerts have in common.
+    /// What its alerts have in common; the digest of that once it is wiped.
     #[schemars(length(max = 1000))]
     pub grouping_id: String,
 }
@@ -114,7 +114,7 @@ pub struct AlertGroupStatus {
     /// How many alerts it has.
     #[serde(default)]
     pub alerts_count: u32,
-    /// Who brought it into its state: the name of a user, or the name of the Integration.
+    /// Who brought it into its state, or wiped it: the name of a user, or the name of the Integration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 400))]
     pub by: Option<String>,
@@ -134,6 +134,9 @@ pub struct AlertGroupStatus {
     /// Who silenced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced: Option<AlertGroupAct>,
+    /// Who wiped it: it has no payloads any more, its title says so, and groupingId is a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wiped: Option<AlertGroupWipe>,
     /// When its silence ends; not there where that is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -174,6 +177,18 @@ pub struct AlertGroupAct {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 400))]
     pub user: Option<String>,
+}
+
+/// That an alert group is wiped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertGroupWipe {
+    /// When, and by whom.
+    #[serde(flatten)]
+    pub act: AlertGroupAct,
+    /// When its events and responses were removed too; not there while some are still being delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub completed: Option<Timestamp>,
 }
 
 /// The escalation of an alert group.
@@ -223,8 +238,8 @@ const PATCHED: [&str; 7] =
     ["by", "acknowledged", "resolved", "silenced", "silencedUntil", "escalation", "silenceTimer"];
 
 impl AlertGroupStatus {
-    /// Makes a merge patch that removes the fields of an earlier status that this one lacks. The payloads stay, and the labels, which are
-    /// those of its creation.
+    /// Makes a merge patch that removes the fields of an earlier status that this one lacks. The payloads stay, unless it is wiped, and the
+    /// labels, which are those of its creation. That it is wiped is never taken back.
     ///
     /// # Errors
     /// Never: a value that JSON can't express.
@@ -232,6 +247,9 @@ impl AlertGroupStatus {
         let mut patch = serde_json::to_value(self)?;
         if let Value::Object(fields) = &mut patch {
             fields.remove("labels");
+            if self.wiped.is_some() {
+                fields.extend(["firstPayload", "lastPayload"].map(|payload| (payload.to_owned(), Value::Null)));
+            }
             for field in PATCHED {
                 fields.entry(field).or_insert(Value::Null);
             }
@@ -250,12 +268,12 @@ impl From<&core::AlertGroup> for AlertGroupStatus {
     /// Without the payloads.
     fn from(group: &core::AlertGroup) -> Self {
         let act = |act: &Act| AlertGroupAct { time: act.at, user: act.by.as_deref().map(str::to_owned) };
-        let (state, Done { acknowledged, resolved, silenced }) = (group.state(), &group.done);
+        let (state, Done { acknowledged, resolved, silenced, wiped }) = (group.state(), &group.done);
         let last = match state {
             AlertGroupState::Firing => None,
             AlertGroupState::Acknowledged => acknowledged.as_ref(),
             AlertGroupState::Silenced => silenced.as_ref(),
-            AlertGroupState::Resolved => resolved.as_ref(),
+            AlertGroupState::Resolved => wiped.as_ref().or(resolved.as_ref()),
         };
         let transition = |transition: &Transition| AlertGroupTransition {
             verdict: transition.verdict,
@@ -275,6 +293,7 @@ impl From<&core::AlertGroup> for AlertGroupStatus {
             acknowledged: acknowledged.as_ref().map(act),
             resolved: resolved.as_ref().map(act),
             silenced: silenced.as_ref().map(act),
+            wiped: wiped.as_ref().map(|wiped| AlertGroupWipe { act: act(wiped), completed: None }),
             silenced_until: group.silence.as_ref().and_then(|silence| silence.until),
             escalation: group.escalation.as_ref().map(|escalation| AlertGroupEscalation {
                 since: escalation.since,
@@ -359,6 +378,7 @@ impl AlertGroup {
                 acknowledged: status.acknowledged.as_ref().map(act),
                 resolved: status.resolved.as_ref().map(act),
                 silenced: status.silenced.as_ref().map(act),
+                wiped: status.wiped.as_ref().map(|wiped| act(&wiped.act)),
             },
             silence: status
                 .silenced

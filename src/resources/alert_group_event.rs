@@ -23,7 +23,7 @@ use crate::core::{
 };
 
 /// The rules below about one event alone, for whoever has no API server to ask.
-pub(super) const RULES: [(&str, Rule); 7] = [
+pub(super) const RULES: [(&str, Rule); 8] = [
     (ONE_SUBJECT, |spec| ["alertGroup", "alertGroupRef", "alert"].iter().filter(|field| has(spec, field)).count() == 1),
     ("has(self.type) != has(self.alert)", |spec| has(spec, "type") != has(spec, "alert")),
     (UNTIL_IS_A_TIME, |spec| {
@@ -51,6 +51,7 @@ pub(super) const RULES: [(&str, Rule); 7] = [
     ("!has(self.alertGroupRef) || self.type != 'alert group created'", |spec| {
         !has(spec, "alertGroupRef") || spec["type"] != "alert group created"
     }),
+    (WIPE_IS_OURS, |spec| !has(spec, "alertGroup") || spec["type"] != "wipe"),
 ];
 
 /// The rule that an event is about one thing.
@@ -62,6 +63,9 @@ const UNTIL_IS_A_TIME: &str = r"!has(self.alertGroupRef) || !has(self.until) || 
 
 /// The rule that the operator fills in what templates see of an alert group of its own.
 const FILLED_IN: &str = "has(self.alertGroup) || !(has(self.time) || has(self.integration) || has(self.notifiedUsers) || has(self.usersToBeNotified) || has(self.alertGroupAcknowledgedBy) || has(self.alertGroupResolvedBy))";
+
+/// The rule that only what is kept here is wiped here.
+const WIPE_IS_OURS: &str = "!has(self.alertGroup) || self.type != 'wipe'";
 
 /// The rule of the types that name webhooks.
 const REFS_GO_WITH_TYPE: &str = "(has(self.type) && self.type in ['escalation', 'personal notification']) == (has(self.webhookRefs) && size(self.webhookRefs) > 0)";
@@ -142,6 +146,8 @@ const REFS_GO_WITH_TYPE: &str = "(has(self.type) && self.type in ['escalation', 
         .message("give an until such as 2026-01-31T12:00:00Z; leave it out to silence for ever"),
     validation = Rule::new("!has(self.alertGroupRef) || self.type != 'alert group created'")
         .message("type alert group created goes with alertGroup: an AlertGroup is there already"),
+    validation = Rule::new(WIPE_IS_OURS)
+        .message("type wipe goes with alertGroupRef: it takes away what is stored here"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AlertGroupEventSpec {
@@ -659,7 +665,7 @@ mod tests {
         {
             let event: EventType = serde_json::from_value(json!(type_)).unwrap();
             let trigger: TriggerType = serde_json::from_value(json!(type_)).unwrap();
-            assert_eq!(event.trigger(), trigger);
+            assert_eq!(event.trigger(), Some(trigger));
         }
     }
 }

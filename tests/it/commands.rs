@@ -124,6 +124,9 @@ async fn people_change_alert_groups_and_are_told_what_came_of_it() {
     let events = world.api::<AlertGroupEvent>().list(&Default::default()).await.expect("list events");
     let users = events.into_iter().filter(|event| event.spec.alert_group_ref.is_some()).map(|event| event.spec.user);
     assert!(users.map(|user| user.and_then(|user| user.username)).all(|user| user.as_ref() == Some(&me)));
+    assert_eq!(run(&world, &["wipe", &name], "").await, done(&format!("{group}: wiped")));
+    let again = not_done(&format!("{group} can't be wiped: it is wiped, by {me}"));
+    assert_eq!(run(&world, &["wipe", &name], "").await, again);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ mod replicas;
 mod rollout;
 mod strangers;
 mod terraform;
+mod wipe;
 
 use std::{
     ops::Deref,

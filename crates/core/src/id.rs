@@ -33,6 +33,12 @@ pub fn alert_id(event_uid: &str) -> String {
     format!("A{}", derive(&[event_uid], ID_ALPHABET, 15))
 }
 
+/// What tells a grouping id from others without telling it: `sha256:` and its digest.
+pub fn grouping_digest(grouping_id: &str) -> String {
+    let digest = Sha256::digest(grouping_id);
+    digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 /// The name of the WebhookResponse of one event and one webhook: the webhook's name, cut if it is long, and 12 letters that
 /// no other pair has. The uid names the event: one that is deleted and created again is another event.
 pub fn response_name(event_uid: &str, webhook: &str) -> String {

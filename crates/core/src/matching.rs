@@ -58,7 +58,7 @@ pub fn check_once_triggered(webhook: &Webhook, integration_id: Option<&str>) -> 
 
 fn triggered(webhook: &Webhook, event: &EventFacts) -> Result<(), Mismatch> {
     let Some(event_type) = event.event_type else { return Err(Mismatch::Trigger) };
-    let is_its_trigger = webhook.trigger_type == event_type.trigger()
+    let is_its_trigger = Some(webhook.trigger_type) == event_type.trigger()
         || (webhook.trigger_type == TriggerType::StatusChange && event_type.is_status_change());
     let is_named = || event.webhook_refs.iter().any(|named| *named == webhook.name || *named == webhook.id);
     if !is_its_trigger {

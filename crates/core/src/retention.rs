@@ -14,6 +14,8 @@
 //! An object that something needs stays, whatever the limits. Carrying out a plan, or a part of it, changes nothing about
 //! that: the next plan asks for the rest, and for no more.
 
+mod wiping;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
@@ -21,6 +23,8 @@ use std::{
 };
 
 use jiff::Timestamp;
+
+pub use self::wiping::{FoldableEvent, Remains, WipedGroup, remains};
 
 /// How long an object stays after someone asked to send it again, with the objects that belong to it, whatever the limits.
 pub const REDELIVERY_WINDOW: Duration = Duration::from_secs(3600);

@@ -55,7 +55,7 @@ pub enum TriggerType {
     StatusChange,
 }
 
-/// The kind of an event: every trigger type except `status change`, which only webhooks have.
+/// The kind of an event: every trigger type except `status change`, which only webhooks have; and `wipe`, which fires none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventType {
@@ -87,12 +87,15 @@ pub enum EventType {
     /// The alert group's acknowledgement is taken back.
     #[serde(rename = "unacknowledge")]
     Unacknowledge,
+    /// The alert group is resolved for good, and the content of its title and alerts is taken away.
+    #[serde(rename = "wipe")]
+    Wipe,
 }
 
 impl EventType {
-    /// The trigger type of the same name.
-    pub fn trigger(self) -> TriggerType {
-        match self {
+    /// The trigger type of the same name; None if it fires no webhooks.
+    pub fn trigger(self) -> Option<TriggerType> {
+        Some(match self {
             Self::Escalation => TriggerType::Escalation,
             Self::PersonalNotification => TriggerType::PersonalNotification,
             Self::AlertGroupCreated => TriggerType::AlertGroupCreated,
@@ -102,7 +105,8 @@ impl EventType {
             Self::Unsilence => TriggerType::Unsilence,
             Self::Unresolve => TriggerType::Unresolve,
             Self::Unacknowledge => TriggerType::Unacknowledge,
-        }
+            Self::Wipe => return None,
+        })
     }
 
     /// Whether only webhooks that the event names get it.
@@ -112,7 +116,7 @@ impl EventType {
 
     /// Whether the event is a change of an alert group, for which `status change` stands.
     pub fn is_status_change(self) -> bool {
-        !self.names_webhooks() && self != Self::AlertGroupCreated
+        !self.names_webhooks() && !matches!(self, Self::AlertGroupCreated | Self::Wipe)
     }
 }
 

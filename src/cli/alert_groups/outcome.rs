@@ -97,7 +97,8 @@ async fn state(session: &Session, alert_group: &str) -> Result<String> {
         || "it does not exist any more".to_owned(),
         |status| {
             let by = status.by.map(|by| format!(", by {}", printable(&by))).unwrap_or_default();
-            format!("it is {}{by}", status.state.as_str())
+            let state = if status.wiped.is_some() { "wiped" } else { status.state.as_str() };
+            format!("it is {state}{by}")
         },
     ))
 }
@@ -111,6 +112,7 @@ fn participle(change: EventType) -> &'static str {
         EventType::Unresolve => "unresolved",
         EventType::Silence => "silenced",
         EventType::Unsilence => "unsilenced",
+        EventType::Wipe => "wiped",
         EventType::Escalation | EventType::PersonalNotification | EventType::AlertGroupCreated => "changed",
     }
 }

@@ -40,6 +40,11 @@ impl AlertGroupIndex {
             Ok(group) => group.stored().ok_or_else(|| "it has no status of the operator's".to_owned()),
             Err(unreadable) => Err(unreadable.error.clone()),
         };
+        let status = object.0.as_ref().ok().and_then(|group| group.status.as_ref());
+        if status.is_some_and(|status| status.wiped.as_ref().is_some_and(|wiped| wiped.completed.is_none())) {
+            // An earlier process has not come to its end.
+            self.deliveries.clean_wiped(name.clone());
+        }
         match stored {
             Ok(group) => self.deliveries.handle(Input::AlertGroupListed(name.namespace, Box::new(group))),
             Err(error) => {

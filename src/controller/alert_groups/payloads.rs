@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     controller::integrations::Integrations,
@@ -161,6 +161,11 @@ impl AlertPayloads {
 
     /// The first alert of a group, and the last one.
     async fn alerts(&self, namespace: &str, group: &CoreAlertGroup) -> Result<(Json, Json), objects::Error> {
+        if group.is_wiped() {
+            // As OnCall has them.
+            let empty = || Json::from(json!({}));
+            return Ok((empty(), empty()));
+        }
         let opening = group.transitions.first().map_or(&group.last_alert, |opening| &opening.event);
         let at_hand =
             |event: &EventReference| self.events.get(&key(namespace, &event.uid)).map(|event| event.payload.clone());

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, channel::mpsc};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use serde_json::{Value, json};
@@ -63,6 +63,8 @@ pub(crate) struct AlertGroupWriter {
     under_way: Mutex<HashMap<NamespacedName, Arc<Wanted>>>,
     /// The versions that this process has written last.
     versions: Cache<NamespacedName, ResourceVersion>,
+    /// Those that are wiped, as they are written.
+    wiped: mpsc::UnboundedSender<NamespacedName>,
 }
 
 /// A write that is wanted.
@@ -80,8 +82,20 @@ impl Wanted {
 }
 
 impl AlertGroupWriter {
-    pub(crate) fn new(objects: Objects, payloads: Arc<AlertPayloads>) -> Self {
-        Self { objects, payloads, under_way: Mutex::default(), versions: Cache::new(VERSIONS) }
+    /// Also returns the names of alert groups that are wiped, as soon as that is written.
+    pub(crate) fn new(
+        objects: Objects,
+        payloads: Arc<AlertPayloads>,
+    ) -> (Self, mpsc::UnboundedReceiver<NamespacedName>) {
+        let (wiped, names) = mpsc::unbounded();
+        let versions = Cache::new(VERSIONS);
+        (Self { objects, payloads, under_way: Mutex::default(), versions, wiped }, names)
+    }
+
+    /// Has removed what is left of a wiped alert group.
+    pub(crate) fn clean(&self, name: NamespacedName) {
+        // The receiver lives as long as the process.
+        let _ = self.wiped.unbounded_send(name);
     }
 
     /// Notes that a group is to be written. Returns what the task waits for that is to write it, if none is under way.
@@ -117,7 +131,12 @@ impl AlertGroupWriter {
     ) -> Written {
         // Its events wait for it: it must end, come what may.
         match AssertUnwindSafe(self.try_write(name, write, leads)).catch_unwind().await {
-            Ok(Ok(written)) => written,
+            Ok(Ok(written)) => {
+                if matches!(written, Written::Done) && write.group.is_wiped() {
+                    self.clean(name.clone());
+                }
+                written
+            }
             Ok(Err(error)) if error.is_not_found() || error.is_in_ending_namespace() => Written::Gone,
             Ok(Err(error)) => {
                 tracing::error!(
@@ -149,10 +168,9 @@ impl AlertGroupWriter {
         if write.is_new {
             let mut object = AlertGroup::of(namespace, group);
             let opening = group.transitions.first().map_or(&group.last_alert, |opening| &opening.event);
-            let first = self.payload(namespace, opening).await?;
-            let last = self.last_payload(namespace, opening, &group.last_alert).await?;
-            if let Some(status) = &mut object.status {
-                (status.first_payload, status.last_payload) = (first, last);
+            if let Some(status) = object.status.as_mut().filter(|_| !group.is_wiped()) {
+                status.first_payload = self.payload(namespace, opening).await?;
+                status.last_payload = self.last_payload(namespace, opening, &group.last_alert).await?;
             }
             if !leads() {
                 return Ok(Written::Withheld);
@@ -165,11 +183,15 @@ impl AlertGroupWriter {
         }
         let mut status = AlertGroupStatus::from(group).replacing().unwrap_or_default();
         if write.is_new_alert
+            && !group.is_wiped()
             && let Some(payload) = self.payload(namespace, &group.last_alert).await?
         {
             status["lastPayload"] = payload;
         }
-        let patch = json!({"status": status});
+        let mut patch = json!({"status": status});
+        if group.is_wiped() {
+            patch["spec"] = json!({"groupingId": group.grouping_id});
+        }
         self.patch(name, &patch, leads).await
     }
 
@@ -284,7 +306,7 @@ mod tests {
             let objects = Objects::new(Client::new(server, "team"), "test");
             let (integrations, _) = Integrations::new();
             let payloads = Arc::new(AlertPayloads::new(objects.clone(), integrations, 1 << 20));
-            AlertGroupWriter::new(objects, payloads)
+            AlertGroupWriter::new(objects, payloads).0
         }
 
         /// Has a replica write, which leads for that many looks. Returns whether it has, and the calls that it made.

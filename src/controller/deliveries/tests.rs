@@ -69,7 +69,7 @@ impl Setting {
             (Arc::new(History::new(objects.clone(), Arc::clone(&journal), 1 << 20)), Duration::from_secs(4));
         let (integrations, _) = Integrations::new();
         let alerts = Arc::new(AlertPayloads::new(objects.clone(), Arc::clone(&integrations), 1 << 20));
-        let groups = AlertGroupWriter::new(objects.clone(), Arc::clone(&alerts));
+        let (groups, _) = AlertGroupWriter::new(objects.clone(), Arc::clone(&alerts));
         let parts = Parts {
             objects,
             sender,

@@ -77,7 +77,7 @@ impl FoldedSpec<'_> {
                 acknowledged_at: text(&done.acknowledged),
                 acknowledged_by: Some(name(&done.acknowledged)),
                 labels: Some(Some((*group.labels).clone())),
-                title: Some(group.title.to_string()),
+                title: (!group.is_wiped()).then(|| group.title.to_string()),
                 permalinks: None,
                 silenced_at: Some(text(&done.silenced)),
                 last_alert: None,

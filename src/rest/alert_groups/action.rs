@@ -33,6 +33,7 @@ pub(crate) enum Action {
     Unresolve,
     Silence,
     Unsilence,
+    Wipe,
 }
 
 impl Action {
@@ -44,6 +45,7 @@ impl Action {
             Self::Unresolve => EventType::Unresolve,
             Self::Silence => EventType::Silence,
             Self::Unsilence => EventType::Unsilence,
+            Self::Wipe => EventType::Wipe,
         }
     }
 
@@ -56,6 +58,7 @@ impl Action {
             Self::Unresolve => "unresolve",
             Self::Silence => "silence",
             Self::Unsilence => "unsilence",
+            Self::Wipe => "wipe",
         }
     }
 
@@ -72,9 +75,15 @@ impl Action {
             Self::Unresolve => vec![(!is_resolved, "an unresolved")],
             Self::Silence => vec![resolved, acknowledged],
             Self::Unsilence => vec![(!is_silenced, "an unsilenced"), resolved, acknowledged],
+            Self::Wipe => vec![],
         };
         let (_, what) = faults.into_iter().find(|(is_so, _)| *is_so)?;
         Some(format!("Can't {} {what} alert group", self.word()))
+    }
+
+    /// Whether OnCall answers as if it did it, and nothing happens: what is wiped stays so.
+    pub(crate) fn is_in_vain(self, group: &ListedAlertGroup) -> bool {
+        group.is_wiped && matches!(self, Self::Unresolve | Self::Wipe)
     }
 }
 
@@ -111,7 +120,7 @@ impl AlertGroupChanges {
         Self { objects, groups }
     }
 
-    /// Asks for a change; `until` goes with a silence.
+    /// Asks for a change; `until` goes with a silence. None if there is nothing to ask for.
     ///
     /// # Errors
     /// OnCall would refuse it: 400. Or the event can't be created.
@@ -121,9 +130,12 @@ impl AlertGroupChanges {
         group: &ListedAlertGroup,
         caller: &Caller,
         until: Option<SilencedUntil>,
-    ) -> Result<Requested, ApiError> {
+    ) -> Result<Option<Requested>, ApiError> {
         if let Some(refusal) = action.refusal(group) {
             return Err(ApiError::new(StatusCode::BAD_REQUEST, refusal));
+        }
+        if action.is_in_vain(group) {
+            return Ok(None);
         }
         // From before the event is there: none of its changes is missed.
         let seen = self.groups.sightings.follow(&group.name);
@@ -133,7 +145,7 @@ impl AlertGroupChanges {
         let prefix = event.metadata.generate_name.as_deref().unwrap_or_default();
         let created: Result<AlertGroupEvent, objects::Error> = self.objects.insert(namespace, prefix, &event).await;
         let created = created.map_err(|error| ApiError::from(&error))?;
-        Ok(Requested { action, uid: created.metadata.uid.unwrap_or_default(), seen })
+        Ok(Some(Requested { action, uid: created.metadata.uid.unwrap_or_default(), seen }))
     }
 
     /// Deletes an alert group.
@@ -165,7 +177,10 @@ impl Requested {
     pub(super) async fn done_within(mut self, wait: Duration) -> bool {
         let is_done = |sighting: &Sighting| match sighting {
             Sighting::Nothing => false,
-            Sighting::State(group, events) => events.contains(&self.uid) || self.action.refusal(group).is_some(),
+            Sighting::State(group, events) => {
+                let can_be_done = self.action.refusal(group).is_none() && !self.action.is_in_vain(group);
+                events.contains(&self.uid) || !can_be_done
+            }
             Sighting::Gone => true,
         };
         tokio::time::timeout(wait, self.seen.wait_for(is_done)).await.is_ok_and(|seen| seen.is_ok())

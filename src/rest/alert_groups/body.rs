@@ -46,8 +46,9 @@ pub(crate) struct AlertGroupBody<'a> {
     acknowledged_by: Option<&'a str>,
     /// Its labels, by their keys: those that its integration had when it was opened.
     labels: Vec<AlertGroupLabel<'a>>,
-    /// Its title.
-    title: &'a str,
+    /// Its title; null if it is wiped.
+    #[schema(required)]
+    title: Option<&'a str>,
     permalinks: PermalinksBody,
     /// When it was silenced.
     #[schema(required, format = DateTime)]
@@ -112,7 +113,7 @@ impl<'a> AlertGroupBody<'a> {
                 .iter()
                 .map(|(key, value)| AlertGroupLabel { key: key.into(), value: value.into() })
                 .collect(),
-            title: &status.title,
+            title: status.title(),
             permalinks: PermalinksBody::default(),
             silenced_at: time(&status.silenced),
             last_alert: group.last_alert(),

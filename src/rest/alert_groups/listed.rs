@@ -38,6 +38,7 @@ struct WatchedStatus {
     acknowledged: Option<IgnoredAny>,
     resolved: Option<IgnoredAny>,
     silenced: Option<IgnoredAny>,
+    wiped: Option<IgnoredAny>,
     labels: Labels,
     last_alert: Option<EventPlace>,
     transitions: Vec<WatchedTransition>,
@@ -79,6 +80,7 @@ pub(crate) struct ListedAlertGroup {
     pub(crate) is_acknowledged: bool,
     pub(crate) is_resolved: bool,
     pub(crate) is_silenced: bool,
+    pub(crate) is_wiped: bool,
     /// Its labels; None if it has none.
     pub(super) labels: Option<Arc<Labels>>,
     pub(super) opening: Opening,
@@ -119,6 +121,7 @@ impl ListedAlertGroup {
             is_acknowledged: status.acknowledged.is_some(),
             is_resolved: status.resolved.is_some(),
             is_silenced: status.silenced.is_some(),
+            is_wiped: status.wiped.is_some(),
             labels: (!status.labels.is_empty()).then(|| Arc::new(status.labels.clone())),
             opening,
             first_alert: opened_by.map(|uid| id::alert_id(uid).into()),

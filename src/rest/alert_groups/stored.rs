@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -28,12 +28,13 @@ pub(crate) struct StoredAlertGroup {
 pub(super) struct StoredStatus {
     pub(super) id: String,
     pub(super) state: AlertGroupState,
-    pub(super) title: String,
+    title: String,
     pub(super) alerts_count: u32,
     pub(super) created_at: Option<Timestamp>,
     pub(super) acknowledged: Option<AlertGroupAct>,
     pub(super) resolved: Option<AlertGroupAct>,
     pub(super) silenced: Option<AlertGroupAct>,
+    wiped: Option<IgnoredAny>,
     pub(super) labels: BTreeMap<String, String>,
     first_payload: Option<Box<RawValue>>,
     last_payload: Option<Box<RawValue>>,
@@ -55,9 +56,14 @@ impl StoredAlertGroup {
 }
 
 impl StoredStatus {
-    /// The first alert as it was received.
+    /// Its title; None if it is wiped, as in OnCall.
+    pub(super) fn title(&self) -> Option<&str> {
+        self.wiped.is_none().then_some(&self.title)
+    }
+
+    /// The first alert as it was received; of one that is wiped OnCall has an object without anything in it.
     pub(super) fn first_payload(&self) -> Option<&RawValue> {
-        self.first_payload.as_deref()
+        self.first_payload.as_deref().or_else(|| self.wiped.and_then(|_| serde_json::from_str("{}").ok()))
     }
 
     /// The last alert as it was received. The first one is stored once.

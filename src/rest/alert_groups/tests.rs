@@ -8,6 +8,7 @@ use tower::{BoxError, service_fn};
 
 use super::*;
 use crate::{
+    core::id,
     kubernetes::index::Fold,
     rest::{auth::Caller, pages::QueryParams},
 };
@@ -30,6 +31,12 @@ fn mk_group(name: &str, version: u64, status: Value) -> WatchedAlertGroup {
 
 fn mk_act() -> Value {
     json!({"time": "2026-01-01T00:00:01Z", "user": "ann"})
+}
+
+/// An alert group to which this was done.
+fn mk_listed(done: &[&str]) -> ListedAlertGroup {
+    let status = done.iter().map(|field| ((*field).to_owned(), mk_act())).collect();
+    ListedAlertGroup::read(&mk_group("a", 1, Value::Object(status))).unwrap().0
 }
 
 /// Alert groups whose API server answers every call with this.
@@ -266,8 +273,7 @@ fn actions_are_refused_in_oncalls_words_and_order() {
     // Acknowledged, resolved, silenced.
     let group = |flags: [bool; 3]| {
         let fields = ["acknowledged", "resolved", "silenced"].into_iter().zip(flags).filter(|(_, is_so)| *is_so);
-        let status = fields.map(|(field, _)| (field.to_owned(), mk_act())).collect();
-        ListedAlertGroup::read(&mk_group("a", 1, Value::Object(status))).unwrap().0
+        mk_listed(&fields.map(|(field, _)| field).collect::<Vec<_>>())
     };
     let (no, yes) = (false, true);
     let cases = [
@@ -294,6 +300,54 @@ fn actions_are_refused_in_oncalls_words_and_order() {
         let expected = expected.map(|what| format!("Can't {what} alert group"));
         assert_eq!(action.refusal(&group(flags)), expected, "{action:?} {flags:?}");
     }
+}
+
+#[test]
+fn what_is_wiped_is_not_wiped_again_and_stays_resolved_though_nothing_is_refused() {
+    use Action::{Acknowledge, Resolve, Silence, Unacknowledge, Unresolve, Unsilence, Wipe};
+    // Whether it is refused, and whether nothing comes of it.
+    let found = |action: Action, fields: &[&str]| {
+        let group = mk_listed(fields);
+        (action.refusal(&group).is_some(), action.is_in_vain(&group))
+    };
+    for fields in [&[][..], &["acknowledged"], &["resolved"], &["silenced"]] {
+        assert_eq!(found(Wipe, fields), (false, false), "{fields:?}");
+    }
+    for (action, expected) in [
+        (Wipe, (false, true)),
+        (Unresolve, (false, true)),
+        (Resolve, (true, false)),
+        (Acknowledge, (true, false)),
+        (Unacknowledge, (true, false)),
+        (Silence, (true, false)),
+        (Unsilence, (true, false)),
+    ] {
+        assert_eq!(found(action, &["resolved", "wiped"]), expected, "{action:?}");
+    }
+    assert_eq!(found(Unresolve, &["resolved"]), (false, false));
+}
+
+#[test]
+fn what_is_wiped_has_no_title_and_its_alerts_are_empty() {
+    let shown = |wiped: Value| {
+        let payload = if wiped.is_null() { json!({"firstPayload": {"host": "db1"}}) } else { json!({}) };
+        let mut group = json!({
+            "metadata": {"name": "a", "namespace": "team"}, "spec": {"integrationRef": {"name": "prod"}, "groupingId": "g"},
+            "status": {
+                "id": "A", "title": "Disk is full", "wiped": wiped, "createdAt": "2026-01-01T00:00:00Z",
+                "transitions": [{"eventRef": {"name": "e", "uid": "opened"}}],
+                "lastAlert": {"eventRef": {"name": "l", "uid": "last"}, "time": "2026-01-01T00:00:00Z"},
+            },
+        });
+        group["status"].as_object_mut().unwrap().extend(payload.as_object().unwrap().clone());
+        let group: StoredAlertGroup = serde_json::from_str(&group.to_string()).unwrap();
+        let shown = json!(AlertGroupBody::new(&group, "team", None));
+        let first = json!(group.alert(&id::alert_id("opened")).unwrap());
+        (shown["title"].clone(), shown["last_alert"]["payload"].clone(), first["payload"].clone())
+    };
+    let payload = json!({"host": "db1"});
+    assert_eq!(shown(Value::Null), (json!("Disk is full"), payload.clone(), payload));
+    assert_eq!(shown(mk_act()), (Value::Null, json!({}), json!({})));
 }
 
 #[test]
@@ -344,7 +398,7 @@ async fn a_change_is_done_when_its_event_shows_or_nothing_can_come_of_it_any_mor
         index.apply(&mk_group("a", 1, json!({})));
         let changes = AlertGroupChanges::new(objects(&created), Arc::clone(&groups));
         let group = groups.get("team", "A").unwrap();
-        let requested = changes.request(Action::Silence, &group, &caller, Some(None)).await.unwrap();
+        let requested = changes.request(Action::Silence, &group, &caller, Some(None)).await.unwrap().unwrap();
         for group in seen {
             match group {
                 Some(group) => index.apply(&group),

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{Path, RawQuery, State},
     http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -68,15 +68,17 @@ pub(crate) async fn get_alert_group(call: ApiCall, id: IdPath) -> HandlerResult 
     Ok(json_response(StatusCode::OK, alert_group(&shown, &caller, &teams)?))
 }
 
-/// Delete an alert group
+/// Wipe or delete an alert group
 ///
-/// With its alerts. Alerts that come later open another one.
+/// What is wiped, also by a call without a body, is resolved and stays, without the content of its title and alerts; its events and
+/// responses are removed when all that is being sent has ended. What is deleted is gone with its alerts. Alerts that come later open
+/// another one.
 #[utoipa::path(
     delete, path = "/api/v1/alert_groups/{id}/", tag = "alert_groups", params(AlertGroupIdParams),
     request_body = Deletion,
     responses(
-        (status = 204, description = "Deleted."),
-        (status = 400, description = "There is no such mode, or it is not supported.", body = NotDeleted)
+        (status = 204, description = "Wiped, or deleted."),
+        (status = 400, description = "There is no such mode.", body = NotDeleted)
     )
 )]
 pub(crate) async fn delete_alert_group(call: ApiCall, id: IdPath, headers: HeaderMap, body: Body) -> HandlerResult {
@@ -86,8 +88,8 @@ pub(crate) async fn delete_alert_group(call: ApiCall, id: IdPath, headers: Heade
     match mode {
         Mode::Delete => {}
         Mode::Wipe => {
-            let detail = "Mode wipe, which is the default, is not supported: send {\"mode\": \"delete\"}.";
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, detail));
+            change(&api, &caller, group, Action::Wipe, None).await?;
+            return Ok(StatusCode::NO_CONTENT.into_response());
         }
         // OnCall's words, and no object around them.
         Mode::Unknown(why) => return Ok(json_response(StatusCode::BAD_REQUEST, json!(why).to_string())),
@@ -163,7 +165,8 @@ pub(crate) async fn silence_alert_group(call: ApiCall, id: IdPath, headers: Head
     let group = find(api, caller, id).await?;
     let delay = body::read_json(api, &caller.namespace, &headers, body, |body| delay(&body)).await?;
     let until = silenced_until(Timestamp::now(), delay)?;
-    change(api, caller, group, Action::Silence, Some(until)).await
+    change(api, caller, group, Action::Silence, Some(until)).await?;
+    Ok(StatusCode::OK.into_response())
 }
 
 /// End the silence of an alert group
@@ -179,7 +182,8 @@ pub(crate) async fn unsilence_alert_group(call: ApiCall, id: IdPath) -> HandlerR
 }
 
 async fn act((State(api), Extension(caller)): &ApiCall, id: IdPath, action: Action) -> HandlerResult {
-    change(api, caller, find(api, caller, id).await?, action, None).await
+    change(api, caller, find(api, caller, id).await?, action, None).await?;
+    Ok(StatusCode::OK.into_response())
 }
 
 /// Asks for a change, and waits until it shows.
@@ -189,11 +193,13 @@ async fn change(
     group: Arc<ListedAlertGroup>,
     action: Action,
     until: Option<SilencedUntil>,
-) -> Result<Response, ApiError> {
+) -> Result<(), ApiError> {
     let (changes, caller) = (Arc::clone(&api.alert_group_changes), caller.clone());
     let asking = async move { changes.request(action, &group, &caller, until).await };
-    api.run_to_completion(asking).await?.done().await;
-    Ok(StatusCode::OK.into_response())
+    if let Some(requested) = api.run_to_completion(asking).await? {
+        requested.done().await;
+    }
+    Ok(())
 }
 
 /// The alert group that the path names.

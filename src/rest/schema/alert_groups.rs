@@ -55,13 +55,15 @@ pub(crate) struct Silencing {
 /// How an alert group is to be deleted.
 #[derive(ToSchema)]
 pub(crate) struct Deletion {
-    /// `delete`. OnCall's `wipe`, which is its default, is not supported.
-    mode: DeletionMode,
+    /// `wipe` takes its content away, `delete` the whole.
+    #[schema(nullable = false, default = "wipe")]
+    mode: Option<DeletionMode>,
 }
 
 #[derive(ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum DeletionMode {
+    Wipe,
     Delete,
 }
 

@@ -1,5 +1,7 @@
 //! What changes an alert group: whether a change can be made, what it comes to, and how it was before later ones.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     done::{Act, Done},
     group::{AlertGroup, Escalation, Silence, Transition},
 };
-use crate::webhook::EventType;
+use crate::{id, webhook::EventType};
 
 impl Transition {
     /// What was done by it.
@@ -19,14 +21,14 @@ impl Transition {
 impl AlertGroup {
     /// What comes of a change that a person or a timer asks for.
     pub(super) fn verdict_of(&self, change: &ChangeRequest) -> Verdict {
-        let Done { acknowledged, resolved, silenced } = &self.done;
+        let Done { acknowledged, resolved, silenced, wiped } = &self.done;
         let (is_acknowledged, is_resolved) = (acknowledged.is_some(), resolved.is_some());
         let is_due = |timer: Option<u64>| change.timer.is_some() && change.timer == timer;
         match change.event_type {
             EventType::Acknowledge if !is_acknowledged && !is_resolved => Verdict::Acknowledged,
             EventType::Unacknowledge if is_acknowledged && !is_resolved => Verdict::Unacknowledged,
             EventType::Resolve if !is_resolved => Verdict::Resolved,
-            EventType::Unresolve if is_resolved => Verdict::Unresolved,
+            EventType::Unresolve if is_resolved && wiped.is_none() => Verdict::Unresolved,
             EventType::Silence if !is_resolved && !is_acknowledged && change.until != Until::Unreadable => {
                 Verdict::Silenced
             }
@@ -42,6 +44,7 @@ impl AlertGroup {
             EventType::Escalation if is_due(self.escalation.as_ref().map(|escalation| escalation.timer)) => {
                 Verdict::Escalated
             }
+            EventType::Wipe if wiped.is_none() => Verdict::Wiped,
             _ => Verdict::NotApplicable,
         }
     }
@@ -55,6 +58,7 @@ impl AlertGroup {
             Verdict::Unresolved if self.done.acknowledged.is_none() => self.escalate(transition.position.0),
             Verdict::Escalated => self.take_step(),
             Verdict::Acknowledged | Verdict::Resolved => self.escalation = None,
+            Verdict::Wiped => self.wipe(&transition),
             Verdict::Silenced => {
                 self.escalation = None;
                 self.silence = Some(Silence { until: until.time(), timer: self.next_timer() });
@@ -64,7 +68,7 @@ impl AlertGroup {
         if self.done.silenced.is_none() {
             self.silence = None;
         }
-        if verdict == Verdict::Resolved {
+        if verdict.closes() {
             self.is_open_for_grouping = false;
         }
         self.note(transition)
@@ -83,6 +87,15 @@ impl AlertGroup {
         let made = &self.transitions[..=until];
         made.iter().for_each(|transition| done.take_in(transition.verdict, transition.act()));
         (done, self.transitions[until].position.0)
+    }
+
+    /// Takes its content away. Alerts of before that are found by the digest.
+    fn wipe(&mut self, transition: &Transition) {
+        self.escalation = None;
+        self.grouping_id = Arc::from(id::grouping_digest(&self.grouping_id));
+        let by = transition.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        // OnCall's words, of its alerts.
+        self.title = Arc::from(format!("Wiped{by} at {}", transition.position.0.strftime("%Y-%m-%d")));
     }
 
     /// Begins the escalation anew.

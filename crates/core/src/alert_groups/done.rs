@@ -63,6 +63,8 @@ pub struct Done {
     pub resolved: Option<Act>,
     /// Who silenced it.
     pub silenced: Option<Act>,
+    /// Who took its content away, for good.
+    pub wiped: Option<Act>,
 }
 
 impl Done {
@@ -80,6 +82,11 @@ impl Done {
             Verdict::Unresolved => self.resolved = None,
             Verdict::Silenced => self.silenced = Some(act),
             Verdict::Unsilenced => self.silenced = None,
+            Verdict::Wiped => {
+                // As in OnCall, nobody has resolved it then.
+                self.resolved.get_or_insert(Act { at: act.at, by: None });
+                (self.silenced, self.wiped) = (None, Some(act));
+            }
             Verdict::Opened
             | Verdict::Joined
             | Verdict::Escalated

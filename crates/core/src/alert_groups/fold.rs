@@ -66,9 +66,15 @@ impl NamespaceGroups {
 
     /// The alert group that an alert of this place belongs to: the one that was open then. One that was opened later is another.
     fn group_for(&self, report: &AlertReport, position: &Position) -> Option<Arc<str>> {
-        let key = (Arc::clone(&report.integration), Arc::clone(&report.grouping_id));
-        let mut groups = self.by_key.get(&key)?.iter().rev().filter_map(|name| self.groups.get(name));
-        groups.find(|known| known.group.had(position)).map(|known| Arc::clone(&known.group.name))
+        let find = |grouping_id: Arc<str>, is_wiped: bool| {
+            let names = self.by_key.get(&(Arc::clone(&report.integration), grouping_id))?;
+            let mut groups = names.iter().rev().filter_map(|name| Some(&self.groups.get(name)?.group));
+            groups.find(|group| group.is_wiped() == is_wiped && group.had(position))
+        };
+        let found = find(Arc::clone(&report.grouping_id), false);
+        let wiped = find(Arc::from(id::grouping_digest(&report.grouping_id)), true);
+        let last = [wiped, found].into_iter().flatten().max_by(|one, other| one.compare_opening(other))?;
+        Some(Arc::clone(&last.name))
     }
 
     fn fold_alert(&mut self, event: &EventReference, position: &Position, report: &AlertReport) -> Folded {
@@ -142,7 +148,10 @@ impl NamespaceGroups {
         };
         // It changes nothing of the alert group, whenever it is folded.
         if change.timer.is_none() && change.event_type.names_webhooks() {
-            return Folded::of(Verdict::Escalated, group, false);
+            // As in OnCall, nobody is told of what is wiped.
+            let is_over = group.is_wiped() && !group.is_past(position);
+            let verdict = if is_over { Verdict::NotApplicable } else { Verdict::Escalated };
+            return Folded::of(verdict, group, false);
         }
         let verdict = if group.is_past(position) { Verdict::NotApplicable } else { group.verdict_of(change) };
         if verdict == Verdict::NotApplicable {

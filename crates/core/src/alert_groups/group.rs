@@ -100,7 +100,7 @@ pub struct AlertGroup {
     pub integration_id: Arc<str>,
     /// The labels that its Integration had when it was opened.
     pub labels: Labels,
-    /// What its alerts have in common.
+    /// What its alerts have in common; of one that is wiped, the digest of that.
     pub grouping_id: Arc<str>,
     /// Its title.
     pub title: Arc<str>,
@@ -135,6 +135,11 @@ impl AlertGroup {
         self.done.resolved.is_some()
     }
 
+    /// Whether its content was taken away.
+    pub fn is_wiped(&self) -> bool {
+        self.done.wiped.is_some()
+    }
+
     /// The place of the event that opened it.
     pub fn opened_at(&self) -> Option<&Position> {
         self.transitions.first().map(|opening| &opening.position)
@@ -145,15 +150,17 @@ impl AlertGroup {
         self.opened_at().map_or(Timestamp::UNIX_EPOCH, |(time, _)| *time)
     }
 
+    /// Which of two alert groups was opened first.
+    pub(super) fn compare_opening(&self, other: &Self) -> Ordering {
+        self.opened_at().zip(other.opened_at()).map_or(Ordering::Less, |(one, other)| compare(one, other))
+    }
+
     /// The place of the event from which on no further alerts joined it; None if they do.
     fn closed_at(&self) -> Option<&Position> {
         if self.is_open_for_grouping {
             return None;
         }
-        self.transitions
-            .iter()
-            .find(|transition| transition.verdict == Verdict::Resolved)
-            .map(|closing| &closing.position)
+        self.transitions.iter().find(|transition| transition.verdict.closes()).map(|closing| &closing.position)
     }
 
     /// About how many bytes it holds in memory.
@@ -204,7 +211,7 @@ impl AlertGroup {
     pub(super) fn note(&mut self, transition: Transition) -> Option<Transition> {
         self.transitions.push(transition);
         // The first one says what opened it; the one that closed it, what belonged to it.
-        let is_closing = |transition: &Transition| transition.verdict == Verdict::Resolved;
+        let is_closing = |transition: &Transition| transition.verdict.closes();
         let place = if self.transitions.iter().position(is_closing) == Some(1) { 2 } else { 1 };
         (self.transitions.len() > TRANSITIONS).then(|| self.transitions.remove(place))
     }

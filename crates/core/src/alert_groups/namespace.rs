@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     EscalationStep, GroupingKey, Labels,
-    group::{self, AlertGroup, Transition},
+    group::{AlertGroup, Transition},
     request::Until,
 };
 
@@ -82,14 +82,28 @@ impl NamespaceGroups {
         for transition in &group.transitions {
             self.by_event.insert(Arc::clone(&transition.event.uid), Arc::clone(&name));
         }
+        self.groups.insert(Arc::clone(&name), known);
+        self.enter(&name);
+    }
+
+    /// Has a group found by its key.
+    fn enter(&mut self, name: &Arc<str>) {
+        let Some(KnownGroup { group, .. }) = self.groups.get(name) else { return };
         let of_key = self.by_key.entry(group.key()).or_default();
-        let is_earlier = |other: &Arc<str>| {
-            let opened = self.groups.get(other).and_then(|other| other.group.opened_at());
-            opened.zip(group.opened_at()).is_none_or(|(other, own)| group::compare(other, own).is_le())
-        };
+        let is_earlier =
+            |other: &Arc<str>| self.groups.get(other).is_none_or(|other| other.group.compare_opening(group).is_le());
         let place = of_key.partition_point(is_earlier);
-        of_key.insert(place, Arc::clone(&name));
-        self.groups.insert(name, known);
+        of_key.insert(place, Arc::clone(name));
+    }
+
+    /// Has a group not found by this key any more.
+    fn leave(&mut self, name: &str, key: &GroupingKey) {
+        if let Some(of_key) = self.by_key.get_mut(key) {
+            of_key.retain(|other| **other != *name);
+            if of_key.is_empty() {
+                self.by_key.remove(key);
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, name: &str) -> Option<KnownGroup> {
@@ -101,13 +115,7 @@ impl NamespaceGroups {
         for transition in &group.transitions {
             self.by_event.remove(&transition.event.uid);
         }
-        let key = group.key();
-        if let Some(of_key) = self.by_key.get_mut(&key) {
-            of_key.retain(|other| **other != *name);
-            if of_key.is_empty() {
-                self.by_key.remove(&key);
-            }
-        }
+        self.leave(name, &group.key());
         Some(known)
     }
 
@@ -116,9 +124,13 @@ impl NamespaceGroups {
         let KnownGroup { group, .. } = self.groups.get_mut(name)?;
         let (name, integration) = (Arc::clone(&group.name), Arc::clone(&group.integration));
         let uid = Arc::clone(&transition.event.uid);
-        let was_resolved = group.is_resolved();
+        let (was_resolved, key) = (group.is_resolved(), group.key());
         let forgotten = group.change(transition, until);
-        let is_resolved = group.is_resolved();
+        let (is_resolved, is_renamed) = (group.is_resolved(), group.key() != key);
+        if is_renamed {
+            self.leave(&name, &key);
+            self.enter(&name);
+        }
         if let Some(forgotten) = forgotten {
             self.by_event.remove(&forgotten.event.uid);
         }

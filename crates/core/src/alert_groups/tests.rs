@@ -2,6 +2,7 @@
 
 mod properties;
 mod timers;
+mod wiping;
 
 use std::collections::BTreeMap;
 
@@ -119,6 +120,7 @@ fn an_alert_group_tells_who_did_what_and_how_many_alerts_it_has() {
             acknowledged: Some(Act { at: at(3), by: ann.clone() }),
             resolved: Some(Act { at: at(4), by: None }),
             silenced: None,
+            wiped: None,
         },
         silence: None,
         escalation: None,
@@ -135,9 +137,9 @@ fn an_alert_group_tells_who_did_what_and_how_many_alerts_it_has() {
 
 #[test]
 fn changes_are_made_where_oncalls_api_makes_them() {
-    use EventType::{Acknowledge, Resolve, Silence, Unacknowledge, Unresolve, Unsilence};
+    use EventType::{Acknowledge, Resolve, Silence, Unacknowledge, Unresolve, Unsilence, Wipe};
     // What is done one after the other, and the state that it leads to; None where the last one is not applicable.
-    let cases: [(&[EventType], Option<AlertGroupState>); 19] = [
+    let cases: [(&[EventType], Option<AlertGroupState>); 26] = [
         (&[Acknowledge], Some(AlertGroupState::Acknowledged)),
         (&[Acknowledge, Acknowledge], None),
         (&[Acknowledge, Unacknowledge], Some(AlertGroupState::Firing)),
@@ -157,6 +159,13 @@ fn changes_are_made_where_oncalls_api_makes_them() {
         (&[Acknowledge, Silence], None),
         (&[Resolve, Silence], None),
         (&[Silence, Resolve, Unresolve], Some(AlertGroupState::Firing)),
+        (&[Wipe], Some(AlertGroupState::Resolved)),
+        (&[Acknowledge, Wipe], Some(AlertGroupState::Resolved)),
+        (&[Resolve, Wipe], Some(AlertGroupState::Resolved)),
+        (&[Wipe, Wipe], None),
+        (&[Wipe, Unresolve], None),
+        (&[Resolve, Wipe, Unresolve], None),
+        (&[Wipe, Silence], None),
     ];
     for (changes, expected) in cases {
         let mut setting = Setting::default();

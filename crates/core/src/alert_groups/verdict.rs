@@ -26,6 +26,8 @@ pub enum Verdict {
     Unsilenced,
     /// It ran the webhooks that it names.
     Escalated,
+    /// It is resolved for good, and its content is taken away.
+    Wiped,
     /// Its source is there.
     Noted,
     /// Its alerts are over, and no alert group was open for them.
@@ -46,8 +48,13 @@ impl Verdict {
             Self::Silenced => EventType::Silence,
             Self::Unsilenced => EventType::Unsilence,
             Self::Escalated => named,
-            Self::Joined | Self::Noted | Self::NothingOpen | Self::NotApplicable => return None,
+            Self::Wiped | Self::Joined | Self::Noted | Self::NothingOpen | Self::NotApplicable => return None,
         })
+    }
+
+    /// Whether an alert group that it is the first of takes no more alerts from then on.
+    pub(super) fn closes(self) -> bool {
+        matches!(self, Self::Resolved | Self::Wiped)
     }
 
     /// Whether nothing is left to tell once the alert group is written: the event is deleted. An event that a person made stays.

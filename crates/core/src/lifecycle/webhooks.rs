@@ -116,7 +116,7 @@ impl KnownWebhooks {
         let Some(event_type) = event.event_type else { return Vec::new() };
         let status_change = event_type.is_status_change().then_some(TriggerType::StatusChange);
         let triggers =
-            [event_type.trigger()].into_iter().chain(status_change).filter_map(|trigger| of.by_trigger.get(&trigger));
+            event_type.trigger().into_iter().chain(status_change).filter_map(|trigger| of.by_trigger.get(&trigger));
         triggers.flat_map(BTreeMap::values).filter(|known| known.runs(event, created)).cloned().collect()
     }
 

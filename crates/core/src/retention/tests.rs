@@ -1,3 +1,5 @@
+mod wiping;
+
 use std::slice::from_ref;
 
 use proptest::{collection::vec, prelude::*};

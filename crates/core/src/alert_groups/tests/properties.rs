@@ -12,13 +12,22 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    use EventType::{Acknowledge, Resolve, Silence, Unacknowledge, Unresolve, Unsilence};
+    use EventType::{Acknowledge, Escalation, Resolve, Silence, Unacknowledge, Unresolve, Unsilence, Wipe};
     let action = prop_oneof![
         4 => Just(AlertAction::Firing),
         1 => Just(AlertAction::Acknowledge),
         2 => Just(AlertAction::Resolve),
     ];
-    let change = prop::sample::select(vec![Acknowledge, Resolve, Silence, Unacknowledge, Unresolve, Unsilence]);
+    let change = prop::sample::select(vec![
+        Acknowledge,
+        Resolve,
+        Silence,
+        Unacknowledge,
+        Unresolve,
+        Unsilence,
+        Wipe,
+        Escalation,
+    ]);
     let step = prop_oneof![
         3 => (0_u8..3, action).prop_map(|(key, action)| Step::Alert(key, action)),
         1 => (0_u8..3, change).prop_map(|(key, change)| Step::Change(key, change)),
