@@ -103,6 +103,32 @@ fn an_alert_that_joins_fires_nothing_and_ends_once_it_is_counted() {
 }
 
 #[test]
+fn a_wipe_fires_nothing_and_ends_once_its_alert_group_is_written_without_content() {
+    let mut setting = Setting::new();
+    setting.appear(mk_sending("changed", TriggerType::StatusChange));
+    setting.appear(mk_sending("resolved", TriggerType::Resolve));
+    setting.list(&[mk_alert(1, AlertAction::Firing)]);
+    write(&mut setting);
+    let name = setting.lifecycle.alert_groups.names().remove(0);
+    let wipe = FoldRequest::Change(ChangeRequest {
+        alert_group: Arc::clone(&name.name),
+        event_type: EventType::Wipe,
+        by: Some(Arc::from("ann")),
+        until: Until::Forever,
+        timer: None,
+        webhook_refs: Vec::new(),
+    });
+    let effects = setting.handle(Input::EventSeen(Box::new(mk_folded(2, wipe))));
+    assert_eq!(asked(&effects), (vec![], vec![true]));
+    assert_eq!(verdict(&setting, "e2"), None, "it is not written yet");
+    let group = setting.lifecycle.alert_group_to_write(&name).unwrap().group;
+    assert!(group.is_wiped() && group.is_resolved() && !group.title.contains("Disk"), "{group:?}");
+    write(&mut setting);
+    assert_eq!((setting.progress("e2"), verdict(&setting, "e2")), (("ended", vec![]), Some(Verdict::Wiped)));
+    assert!(!Verdict::Wiped.leaves_nothing());
+}
+
+#[test]
 fn events_are_folded_in_the_order_of_their_creation_however_they_are_listed() {
     let mut setting = Setting::new();
     setting.appear(mk_sending("ticket", TriggerType::AlertGroupCreated));
