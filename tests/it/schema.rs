@@ -84,6 +84,7 @@ async fn bad_manifests_are_refused_with_the_field_and_the_way_out() {
             "{type: alert group created, alertGroupRef: {name: one}, user: {username: admin}}".to_owned(),
             "type alert group created goes with alertGroup",
         ),
+        ("AlertGroupEvent", "{type: wipe, alertGroup: {id: I1}}".to_owned(), "type wipe goes with alertGroupRef"),
         (
             "AlertGroupEvent",
             "{type: silence, alertGroupRef: {name: one}, user: {username: admin}, until: tomorrow}".to_owned(),

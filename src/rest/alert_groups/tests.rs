@@ -202,7 +202,7 @@ async fn alerts_are_newest_first_and_of_the_alert_group_that_is_asked_for() {
     };
     groups.insert(&last("a", "last-a", 5));
     groups.insert(&last("b", "last-b", 7));
-    let id = crate::core::id::alert_id;
+    let id = id::alert_id;
     let found = |query: &str| {
         let filter = AlertFilter::read(&QueryParams::new(query));
         let (count, alerts) = groups.alerts("team", &filter, |count| 0..count.min(2));
