@@ -97,7 +97,8 @@ proptest! {
         let (more_events, more_responses, is_more) = left(&still_events, &still_responses, &[]);
         let mut all: Vec<String> = deleted.into_iter().chain(more_events).chain(more_responses).collect();
         let mut expected: Vec<String> = whole.0.into_iter().chain(whole.1).collect();
-        (all.sort(), expected.sort());
+        all.sort();
+        expected.sort();
         prop_assert_eq!((all, is_more), (expected, whole.2));
         // No response goes before its event is over: it tells that it was sent.
         let open: Vec<&str> = events.iter().filter(|event| !event.event.object.finished || event.is_pending).map(|event| event.event.object.name.as_str()).collect();
