@@ -27,14 +27,13 @@ use crate::{
         journal::Journal,
         retention::{object, remove, responses},
     },
-    core::retention::{FoldableEvent, Remains, StoredEvent, StoredResponse, WipedGroup, remains},
-    errors::error_chain,
-    kubernetes::{
-        name::NamespacedName,
-        objects::{self, Objects},
-        table::Table,
+    core::{
+        lifecycle::Progress,
+        retention::{FoldableEvent, Remains, StoredEvent, StoredResponse, WipedGroup, remains},
     },
-    resources::{ALERT_GROUP_LABEL, AlertGroup, AlertGroupEvent, WebhookResponse, label_value},
+    errors::error_chain,
+    kubernetes::{name::NamespacedName, objects::Objects, table::Table},
+    resources::{ALERT_GROUP_LABEL, AlertGroup, AlertGroupEvent, AlertGroupStatus, WebhookResponse, label_value},
 };
 
 /// How soon to look again whether something is left, and how late at most: what fails is tried for an hour, as a rule.
@@ -53,27 +52,29 @@ pub(crate) struct Wiping {
 }
 
 /// When to look again for what is left of an alert group, and how long after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Turn {
     due: Instant,
     pause: Duration,
+    /// What was known of it: somebody may delete it before it is cleaned.
+    known: Option<WipedGroup>,
 }
 
 impl Turn {
     fn first(now: Instant) -> Self {
-        Self { due: now, pause: SOON }
+        Self { due: now, pause: SOON, known: None }
     }
 
     /// The next turn; soon where something was removed by this one.
-    fn next(self, now: Instant, has_removed: bool) -> Self {
+    fn next(&self, now: Instant, has_removed: bool) -> Self {
         let pause = if has_removed { SOON } else { self.pause };
-        Self { due: now + pause, pause: (2 * pause).min(LATE) }
+        Self { due: now + pause, pause: (2 * pause).min(LATE), known: self.known.clone() }
     }
 }
 
 /// What came of looking for what is left of an alert group.
 enum Looked {
-    /// Nothing is, or the alert group is gone.
+    /// Nothing is.
     Done,
     /// Something is, or was.
     Again { has_removed: bool },
@@ -95,6 +96,8 @@ impl Wiping {
                 }
             };
             tokio::select! {
+                // So that many that come are looked at together.
+                biased;
                 // Its sender lives as long as the process.
                 Some(name) = wiped.next() => drop(turns.insert(name, Turn::first(Instant::now()))),
                 () = next => self.take_turns(&mut turns).await,
@@ -110,7 +113,10 @@ impl Wiping {
         }
         for (namespace, names) in due {
             for names in names.chunks(TOGETHER) {
-                let looked = self.look(&namespace, names).await.unwrap_or_else(|error| {
+                for name in names {
+                    self.read(name, turns).await;
+                }
+                let looked = self.look(&namespace, names, turns).await.unwrap_or_else(|error| {
                     tracing::warn!(
                         namespace = &*namespace,
                         error = error_chain(error.as_ref()),
@@ -131,15 +137,19 @@ impl Wiping {
     }
 
     /// Looks once for what is left of alert groups of a namespace, and removes what may be.
-    async fn look(&self, namespace: &str, names: &[NamespacedName]) -> Result<Vec<Looked>> {
-        let mut wiped = Vec::new();
-        for name in names {
-            wiped.push(self.wiped(name).await?);
-        }
+    async fn look(
+        &self,
+        namespace: &str,
+        names: &[NamespacedName],
+        turns: &HashMap<NamespacedName, Turn>,
+    ) -> Result<Vec<Looked>> {
+        let wiped: Vec<Option<&WipedGroup>> = names.iter().map(|name| turns.get(name)?.known.as_ref()).collect();
         let groups: BTreeSet<&str> = wiped.iter().flatten().map(|wiped| wiped.group.as_str()).collect();
         if groups.is_empty() {
             return Ok(names.iter().map(|_| Looked::Done).collect());
         }
+        // What is written out meanwhile may be in no list.
+        let is_journaled = self.journal.pending().iter().any(|name| *name.namespace == *namespace);
         // In this order, so that the event of each listed response is known.
         let labels = format!("{ALERT_GROUP_LABEL} in ({})", groups.into_iter().collect::<Vec<_>>().join(","));
         let of_them = ListParams::default().labels(&labels);
@@ -152,7 +162,11 @@ impl Wiping {
         let mut looked = Vec::new();
         for (name, wiped) in names.iter().zip(&wiped) {
             looked.push(match wiped {
-                Some(wiped) => self.remove(name, &remains(wiped, &events, &responses, is_pending)).await?,
+                Some(wiped) => {
+                    let mut left = remains(wiped, &events, &responses, is_pending);
+                    left.is_more_later |= is_journaled;
+                    self.remove(name, &left).await?
+                }
                 None => Looked::Done,
             });
         }
@@ -189,14 +203,19 @@ impl Wiping {
         }
     }
 
-    /// What is known of an alert group that is wiped; None if nothing of it is left, or it is gone.
-    async fn wiped(&self, name: &NamespacedName) -> Result<Option<WipedGroup>, objects::Error> {
-        let found = self.objects.get::<AlertGroup>(&name.namespace, &name.name).await?;
-        let status = found.and_then(|found| found.status);
-        Ok(status.and_then(|status| {
-            let wiped = status.wiped.filter(|wiped| wiped.completed.is_none())?;
-            Some(WipedGroup { group: label_value(&status.id), at: wiped.act.time })
-        }))
+    /// Reads what is to be cleaned of an alert group. What was known of one that is gone stays known.
+    async fn read(&self, name: &NamespacedName, turns: &mut HashMap<NamespacedName, Turn>) {
+        let Some(turn) = turns.get_mut(name) else { return };
+        match self.objects.get::<AlertGroup>(&name.namespace, &name.name).await {
+            Ok(Some(found)) => turn.known = found.status.as_ref().and_then(wiped),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(
+                namespace = &*name.namespace,
+                alert_group = &*name.name,
+                error = error_chain(&error),
+                "failed to read a wiped alert group; what was known of it counts"
+            ),
+        }
     }
 
     /// Lists the events of a namespace, in pages.
@@ -208,16 +227,24 @@ impl Wiping {
             events.extend(rows.map(|(meta, [given, folded, verdict, phase])| {
                 let object = object(meta, phase == "Completed");
                 let name = NamespacedName::new(namespace, object.name.as_str());
+                let is_under_way = !matches!(self.deliveries.progress(&object.uid), Progress::Settled);
                 let group = label_value(if given.is_empty() { &folded } else { &given });
                 FoldableEvent {
                     event: StoredEvent { object, group },
                     verdict: serde_json::from_value(Value::from(verdict)).ok(),
-                    is_pending: self.journal.has_event(&name),
+                    is_pending: self.journal.has_event(&name) || is_under_way,
                 }
             }));
         }
         Ok(events)
     }
+}
+
+/// What is to be cleaned of an alert group; None if it is not wiped, or nothing is left of it.
+fn wiped(status: &AlertGroupStatus) -> Option<WipedGroup> {
+    let wiped = status.wiped.as_ref().filter(|wiped| wiped.completed.is_none())?;
+    let group = label_value(&status.id);
+    (!group.is_empty()).then_some(WipedGroup { group, at: wiped.act.time })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
     group::{AlertGroup, EventReference, Position, Transition},
     namespace::{KnownGroup, NamespaceGroups},
 };
-use crate::{id, intake::AlertAction, name::NamespacedName};
+use crate::{id, intake::AlertAction, name::NamespacedName, webhook::EventType};
 
 /// What came of an event, and of which alert group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,9 @@ impl NamespaceGroups {
             let verdict = if is_over { Verdict::NotApplicable } else { Verdict::Escalated };
             return Folded::of(verdict, group, false);
         }
-        let verdict = if group.is_past(position) { Verdict::NotApplicable } else { group.verdict_of(change) };
+        // What is wiped is wiped, whatever else has happened to the alert group since.
+        let is_past = change.event_type != EventType::Wipe && group.is_past(position);
+        let verdict = if is_past { Verdict::NotApplicable } else { group.verdict_of(change) };
         if verdict == Verdict::NotApplicable {
             return Folded::of(verdict, group, false);
         }

@@ -1,9 +1,10 @@
 //! What is left of a wiped alert group in its events and responses, and what of that may be removed.
 //!
-//! An event goes when all its deliveries have ended and are written, a response when nobody sends for it any more: its event has ended, or
-//! is gone. Nothing is sent again for want of what was removed, and what is removed once stays so: nothing happens to what is wiped.
+//! An event goes when all its deliveries have ended and are written, a response when nothing is sent any more for the alert group: until then
+//! templates may see it. Nothing is sent again for want of what was removed, and what is removed once stays so: nothing happens to what is
+//! wiped.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
@@ -26,7 +27,7 @@ pub struct FoldableEvent {
     pub event: StoredEvent,
     /// What came of it; None where that is not written, or it is none that is folded.
     pub verdict: Option<Verdict>,
-    /// Whether records of it are in the journal that are not in its responses yet.
+    /// Whether something of it is under way: a delivery, or a record in the journal that is not in its response yet.
     pub is_pending: bool,
 }
 
@@ -81,10 +82,11 @@ pub fn remains<'a>(
             left.events.push(object);
         }
     }
-    let by_name: HashMap<&str, &FoldableEvent> =
-        events.iter().map(|event| (event.event.object.name.as_str(), event)).collect();
+    let open: HashSet<&str> =
+        events.iter().filter(|event| !event.is_over()).map(|event| event.event.object.name.as_str()).collect();
+    let is_sent = !events.iter().any(|event| event.event.group == wiped.group && !event.is_over());
     for response in responses.iter().filter(|response| response.group == wiped.group) {
-        let is_over = by_name.get(response.event.as_str()).is_none_or(|event| event.is_over());
+        let is_over = is_sent && !open.contains(response.event.as_str());
         if is_over && !is_pending(response) && !response.object.protected {
             left.responses.push(&response.object);
         } else {

@@ -52,6 +52,15 @@ fn what_is_over_goes_and_what_is_being_sent_stays_with_its_responses_until_it_is
 }
 
 #[test]
+fn responses_stay_as_long_as_something_is_sent_for_the_alert_group() {
+    let retrying = with(of_group("later"), |event| event.event.object.finished = false);
+    let of_another = with(retrying.clone(), |event| event.event.group = "I2".to_owned());
+    let answer = || to("earlier", "r");
+    assert_eq!(left(&[of_group("earlier"), retrying], &[answer()], &[]), (some(&["earlier"]), some(&[]), true));
+    assert_eq!(left(&[of_group("earlier"), of_another], &[answer()], &[]), (some(&["earlier"]), some(&["r"]), false));
+}
+
+#[test]
 fn a_response_whose_event_is_gone_goes_when_it_is_written_whatever_became_of_it() {
     let retrying = with(to("gone", "r"), |response| response.object.finished = false);
     assert_eq!(left(&[], from_ref(&retrying), &[]), (some(&[]), some(&["r"]), false));
