@@ -232,12 +232,12 @@ async fn lead(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let scope = Scope::new(settings.config.namespaces.clone());
-    let (access, needed) = (client.clone(), needed());
+    let (access, needed, watches) = (client.clone(), needed(), metrics.process.watches.clone());
     let (leader, changes) = Leader::new(client, settings, scope.clone(), sender, lease, ready, metrics)?;
     leader.metrics.state.show(&leader.deliveries, &leader.journal);
     let stop = async {
         tokio::select! {
-            () = access::keep(&scope, &access, &needed) => {}
+            () = access::keep(&scope, &access, &needed, &watches) => {}
             () = stop => {}
         }
     };

@@ -250,7 +250,7 @@ impl Service {
         let needed = needed();
         let stop = async {
             tokio::select! {
-                () = access::keep(&scope, &client, &needed) => {}
+                () = access::keep(&scope, &client, &needed, &metrics.process.watches) => access::spread().await,
                 () = stop => {}
             }
         };

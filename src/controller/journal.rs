@@ -268,6 +268,21 @@ impl Journal {
         }
     }
 
+    /// Whether a response may not even be read, in one of several namespaces. Then its record is for the journal alone: if that lasts, this
+    /// process ends, and another one writes the record out when it may.
+    pub(crate) async fn is_refused(&self, response: &NamespacedName) -> bool {
+        let NamespacedName { namespace, name } = response;
+        if !self.place.works_in.is_several() {
+            return false;
+        }
+        let read = self.objects.get_state::<WebhookResponse>(namespace, name).await;
+        let is_refused = read.is_err_and(|error| error.is_forbidden());
+        if is_refused {
+            self.place.works_in.doubt(namespace);
+        }
+        is_refused
+    }
+
     /// The responses whose records are pending.
     pub(crate) fn pending(&self) -> Vec<NamespacedName> {
         self.state.lock().pending.responses().cloned().collect()

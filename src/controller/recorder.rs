@@ -56,6 +56,11 @@ impl RecordedBefore {
         let is_new = delivery.history == AttemptHistory::default();
         Self { attempts: delivery.history.count, nothing: is_new && delivery.version.is_none() }
     }
+
+    /// Whether a record may go into the journal: one that tells of no more attempts than another would count for nothing there.
+    fn may_be_journaled(self, response: &WebhookResponse) -> bool {
+        self.nothing || response.status.as_ref().is_some_and(|status| status.attempt_count > self.attempts)
+    }
 }
 
 /// Writes and reads WebhookResponses.
@@ -127,7 +132,18 @@ impl Recorder {
         let now = Timestamp::now().as_microsecond().to_string();
         response.metadata.annotations = Some([(RECORDED_AT_ANNOTATION.to_owned(), now)].into());
         response.status = Some(std::mem::take(status));
-        let recorded = self.record_response(delivery, webhook, &mut response, before).await;
+        let recorded = match self.record_response(delivery, webhook, &mut response, before).await {
+            // The journal is elsewhere: what is there, the next process writes out that may.
+            Err(error)
+                if error.is_forbidden()
+                    && before.may_be_journaled(&response)
+                    && self.journal.is_refused(&name_of(&response)).await
+                    && self.journal.append(&response, webhook.generation).await.is_ok() =>
+            {
+                Ok(Written::Ours(None))
+            }
+            recorded => recorded,
+        };
         *status = response.status.unwrap_or_default();
         let theirs = match recorded? {
             Written::Ours(version) => {
@@ -165,10 +181,7 @@ impl Recorder {
     ) -> Result<Written, objects::Error> {
         let name = name_of(response);
         let is_pending = self.journal.is_pending(&name);
-        let attempts = response.status.as_ref().map_or(0, |status| status.attempt_count);
-        // One that tells of no more attempts than another would count for nothing there.
-        let may_be_journaled = before.nothing || attempts > before.attempts;
-        if may_be_journaled
+        if before.may_be_journaled(response)
             && (is_pending || self.direct.load(Ordering::Relaxed) >= self.journal.direct_limit())
             && self.journal.append(response, webhook.generation).await.is_ok()
         {

@@ -90,6 +90,11 @@ impl Scope {
         self.contains(namespace) && !self.is_closed(namespace)
     }
 
+    /// Takes in that nothing is refused there.
+    fn trust(&self, namespace: &str) {
+        self.0.doubted.lock().remove(namespace);
+    }
+
     /// Those in which something was refused that are not trusted again.
     pub(super) fn doubted(&self) -> BTreeSet<String> {
         self.0.doubted.lock().clone()

@@ -123,7 +123,9 @@ impl Watches {
                 page,
                 series: series.clone(),
             };
-            list_and_watch(source).backoff(WatchBackoff::default()).inspect_err(log_error::<K>).boxed()
+            let namespace = namespace.map(str::to_owned);
+            let log = move |error: &Error| log_error::<K>(namespace.as_deref(), error);
+            list_and_watch(source).backoff(WatchBackoff::default()).inspect_err(log).boxed()
         })
     }
 }
@@ -349,8 +351,8 @@ pub(crate) fn on_listed<K>(latch: &Arc<SetOnce<()>>) -> impl FnMut(&Event<K>) + 
     }
 }
 
-fn log_error<K: Resource<DynamicType = ()>>(error: &Error) {
-    tracing::warn!(error = error_chain(error), kind = %K::kind(&()), "a watch of the API server failed; it begins again by itself");
+fn log_error<K: Resource<DynamicType = ()>>(namespace: Option<&str>, error: &Error) {
+    tracing::warn!(namespace, error = error_chain(error), kind = %K::kind(&()), "a watch of the API server failed; it begins again by itself");
 }
 
 #[cfg(test)]

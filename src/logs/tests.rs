@@ -8,14 +8,14 @@ use std::{
 };
 
 /// How the messages begin that tell of the process, its ports, the cluster, or of many objects at a time.
-const OF_NO_NAMESPACE: [&str; 60] = [
+const OF_NO_NAMESPACE: [&str; 57] = [
     "a call ended early and was answered with 500",
     "a part of the operator ended by itself",
     "a peer has as many connections as one may have",
-    "a watch of the API server failed",
     "admission webhook",
     "all connections that this port may have are open and in use",
     "another replica leads",
+    "as many spans wait for the collector as may",
     "failed to accept a connection",
     "failed to add to the journal",
     "failed to ask the API server about a Kubernetes token",
@@ -24,13 +24,11 @@ const OF_NO_NAMESPACE: [&str; 60] = [
     "failed to delete {refused}",
     "failed to give the Lease up",
     "failed to list DeliveryJournals",
-    "failed to look for Secrets that were made for webhooks which are not there",
     "failed to make the defaults of a webhook",
     "failed to read the addresses of all API servers",
     "failed to read the definitions of the custom resources",
     "failed to read the file with the log filter",
     "failed to read which name servers the system has",
-    "failed to remove all objects that are not kept any more",
     "failed to renew the Lease",
     "failed to send spans to the collector",
     "failed to serve /livez, /readyz and /metrics",
@@ -64,7 +62,6 @@ const OF_NO_NAMESPACE: [&str; 60] = [
     "the health port listens",
     "the log filter changes to this",
     "the watch of the Lease failed",
-    "the watch of the Secrets with API tokens failed",
     "there is no journal, so alert storms are slow",
     "this variable can't be used; nothing is traced",
     "took over what another process has left in the journal",

@@ -20,6 +20,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub(crate) struct WatchMetrics {
     restarts: Family<Labels, Counter>,
     active: Family<Labels, Seconds>,
+    closed: Gauge,
 }
 
 /// The series of the watch of one kind.
@@ -43,6 +44,16 @@ impl WatchMetrics {
             "When a watch last brought anything, by kind; an API server lets about a minute pass at most",
             self.active.clone(),
         );
+        registry.register(
+            "namespaces_closed",
+            "Namespaces of --namespace in which this process does nothing, since it may not list what it needs there",
+            self.closed.clone(),
+        );
+    }
+
+    /// So many namespaces are closed to this process.
+    pub(crate) fn closed(&self, count: usize) {
+        self.closed.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// The series of the watch of a kind, which begins now: one that never brings anything is seen by that.

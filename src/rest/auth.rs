@@ -233,9 +233,12 @@ impl Auth {
         let labelled = watcher::Config::default().labels(&format!("{API_TOKEN_LABEL}=true")).page_size(PAGE);
         let secrets = client.clone();
         let changes = watch_scope(&scope, move |namespace| {
-            let changes = watcher(api_of::<ReadSecret>(&secrets, namespace), labelled.clone()).backoff(WatchBackoff::default());
-            let changes = changes.inspect_err(|error| {
+            let changes =
+                watcher(api_of::<ReadSecret>(&secrets, namespace), labelled.clone()).backoff(WatchBackoff::default());
+            let namespace = namespace.map(str::to_owned);
+            let changes = changes.inspect_err(move |error| {
                 tracing::warn!(
+                    namespace,
                     error = error_chain(error),
                     "the watch of the Secrets with API tokens failed; it begins again by itself"
                 );

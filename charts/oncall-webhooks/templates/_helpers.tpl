@@ -468,7 +468,7 @@ volumeMounts:
 
 {{/* Where it puts its event: where the operator works. */}}
 {{- define "oncall-webhooks.testNamespace" -}}
-{{- first (append .Values.watchNamespaces .Release.Namespace) }}
+{{- first (append (default list .Values.watchNamespaces) .Release.Namespace) }}
 {{- end }}
 
 {{/* The metadata of an object that `helm test` makes: a dict of root, weight (what comes first), and keep (whether it stays until the next test). */}}

@@ -186,26 +186,27 @@ impl Journal {
         }
         let (records, all): (Vec<NewRecord>, Vec<JournalRecord>) = added.into_iter().unzip();
         if records.len() < texts.len() {
-            self.keep(segment.name_any(), texts.len() - records.len());
+            self.keep(&segment.name_any());
         }
-        if records.is_empty() {
+        if records.is_empty() && !texts.is_empty() {
             return Ok((0, Vec::new()));
         }
-        let may_hold = self.state.lock().pending.may_hold(data.len());
+        // Room is taken for the records that are taken over.
+        let may_hold = records.len() == texts.len() && self.state.lock().pending.may_hold(data.len());
         let ended = self.add(segment.name_any(), false, may_hold.then(|| Arc::from(data)), records);
         all.iter().for_each(adopted);
         Ok((all.len(), ended))
     }
 
     /// Takes in that a segment is to stay.
-    fn keep(&self, name: String, records: usize) {
+    fn keep(&self, name: &str) {
         let namespace = &self.place.namespace;
-        tracing::warn!(
-            namespace,
-            journal = name,
-            records,
-            "DeliveryJournal {namespace}/{name} stays: it has records of namespaces in which nothing is done now"
-        );
-        self.state.lock().kept.insert(name);
+        if self.state.lock().kept.insert(name.to_owned()) {
+            tracing::warn!(
+                namespace,
+                journal = name,
+                "DeliveryJournal {namespace}/{name} stays: it has records of namespaces in which nothing can be done now"
+            );
+        }
     }
 }

@@ -122,8 +122,9 @@ impl Journal {
             Err(error) if error.is_not_found() || error.is_in_ending_namespace() => WrittenOut::Done,
             Err(error) => {
                 let since = taken.forbidden_since.unwrap_or_else(Instant::now);
-                let is_early = error.is_forbidden() && since.elapsed() < objects::FORBIDDEN;
-                if error.is_final() && !is_early {
+                let may_pass = error.is_forbidden()
+                    && (since.elapsed() < objects::FORBIDDEN || self.is_refused(&taken.response).await);
+                if error.is_final() && !may_pass {
                     tracing::error!(
                         namespace,
                         response,
@@ -139,7 +140,7 @@ impl Journal {
                     "failed to write a record from the journal into its WebhookResponse; trying again in {AGAIN:?}"
                 );
                 tokio::time::sleep(AGAIN).await;
-                if is_early { WrittenOut::Forbidden(since) } else { WrittenOut::Again }
+                if may_pass { WrittenOut::Forbidden(since) } else { WrittenOut::Again }
             }
         }
     }

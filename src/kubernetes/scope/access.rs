@@ -14,14 +14,14 @@ use kube::{
 use tokio::time::{sleep, timeout};
 
 use super::Scope;
-use crate::{errors::error_chain, kubernetes::objects::FORBIDDEN};
+use crate::{errors::error_chain, kubernetes::objects::FORBIDDEN, metrics::WatchMetrics};
 
 /// How soon to ask again where there was no answer, or nothing is allowed yet; and how soon after [`FORBIDDEN`].
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(15);
 /// How often to look whether anything has changed.
 const LOOK: Duration = Duration::from_secs(10);
-/// Within which time a process ends after that: not all replicas at once.
+/// How far apart replicas end.
 const SPREAD: Duration = Duration::from_secs(20);
 /// Bound on one question.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,21 +51,29 @@ enum Verdict {
 }
 
 /// Settles a scope of several namespaces; resolves when what was found out then has changed. Never resolves for other scopes.
-pub(crate) async fn keep(scope: &Scope, client: &Client, kinds: &[ApiResource]) {
+pub(crate) async fn keep(scope: &Scope, client: &Client, kinds: &[ApiResource], metrics: &WatchMetrics) {
     if !scope.is_several() {
         return pending().await;
     }
     let ask = |namespace: &str| answer(client, namespace.to_owned(), kinds);
-    scope.settle(begin(scope, ask).await);
+    scope.settle(begin(scope, ask, metrics).await);
     changed(scope, ask).await;
+}
+
+/// Waits a while, another one in each replica: those that serve calls do not end all at once.
+pub(crate) async fn spread() {
     let share = getrandom::u32().unwrap_or_default() % 1000;
     sleep(SPREAD * share / 1000).await;
 }
 
 /// Asks until the process may begin. Returns the namespaces that are closed to it.
-async fn begin<F: Future<Output = Answer>>(scope: &Scope, ask: impl Fn(&str) -> F) -> BTreeSet<String> {
+async fn begin<F: Future<Output = Answer>>(
+    scope: &Scope,
+    ask: impl Fn(&str) -> F,
+    metrics: &WatchMetrics,
+) -> BTreeSet<String> {
     let since = Instant::now();
-    let mut said = false;
+    let (mut said, mut before) = (false, None);
     loop {
         let names = scope.names().iter();
         let ask_one = |name: &String| {
@@ -74,12 +82,16 @@ async fn begin<F: Future<Output = Answer>>(scope: &Scope, ask: impl Fn(&str) -> 
         };
         let answers: BTreeMap<String, Answer> =
             stream::iter(names.map(ask_one)).buffer_unordered(QUESTIONS).collect().await;
-        let again = match verdict(&answers, since.elapsed()) {
+        metrics.closed(refused(&answers).len());
+        let again = match verdict(&answers, before.as_ref(), since.elapsed()) {
             Verdict::Begin(closed) => {
                 answers.iter().for_each(|(namespace, answer)| say_if_refused(namespace, answer));
                 return closed;
             }
-            Verdict::Again => SOON,
+            Verdict::Again => {
+                before = Some(refused(&answers));
+                SOON
+            }
             Verdict::Nowhere => {
                 if !std::mem::replace(&mut said, true) {
                     answers.iter().for_each(|(namespace, answer)| say_if_refused(namespace, answer));
@@ -107,16 +119,22 @@ fn say_if_refused(namespace: &str, answer: &Answer) {
     }
 }
 
-/// What follows from answers, so long after the first question. An API server that has just started does not know its rules yet, and
-/// refuses everything.
-fn verdict(answers: &BTreeMap<String, Answer>, waited: Duration) -> Verdict {
-    let is = |wanted: fn(&Answer) -> bool| move |(_, answer): &(&String, &Answer)| wanted(answer);
-    let mut refused = answers.iter().filter(is(|answer| matches!(answer, Answer::Refused(_)))).peekable();
-    if answers.iter().any(|(_, answer)| matches!(answer, Answer::None(_))) {
+/// Where something is refused.
+fn refused(answers: &BTreeMap<String, Answer>) -> BTreeSet<String> {
+    let refused = answers.iter().filter(|(_, answer)| matches!(answer, Answer::Refused(_)));
+    refused.map(|(namespace, _)| namespace.clone()).collect()
+}
+
+/// What follows from answers, so long after the first question, and where something was refused when it was asked before. An API server
+/// that has just started does not know its rules yet, and refuses everything; it may come to know them between two questions.
+fn verdict(answers: &BTreeMap<String, Answer>, before: Option<&BTreeSet<String>>, waited: Duration) -> Verdict {
+    let closed = refused(answers);
+    let is_early = waited < FORBIDDEN;
+    if answers.values().any(|answer| matches!(answer, Answer::None(_))) {
         Verdict::Again
-    } else if answers.values().any(|answer| *answer == Answer::Open) || refused.peek().is_none() {
-        Verdict::Begin(refused.map(|(namespace, _)| namespace.clone()).collect())
-    } else if waited < FORBIDDEN {
+    } else if closed.is_empty() || (closed.len() < answers.len() && (before == Some(&closed) || !is_early)) {
+        Verdict::Begin(closed)
+    } else if closed.len() < answers.len() || is_early {
         Verdict::Again
     } else {
         Verdict::Nowhere
@@ -136,9 +154,7 @@ async fn changed<F: Future<Output = Answer>>(scope: &Scope, ask: impl Fn(&str) -
             }
             match refused.note(namespace, is_closed, ask(namespace).await, Instant::now()) {
                 Change::None => {}
-                Change::Trusted => {
-                    scope.0.doubted.lock().remove(namespace);
-                }
+                Change::Trusted => scope.trust(namespace),
                 Change::Opened => {
                     tracing::info!(
                         namespace,
@@ -190,7 +206,11 @@ impl Refused {
                 let is_lasting = now.saturating_duration_since(since) >= FORBIDDEN;
                 if is_lasting { Change::Closed(kind) } else { Change::None }
             }
-            (true, Answer::Refused(_)) | (_, Answer::None(_)) => Change::None,
+            (false, Answer::None(_)) => {
+                self.0.remove(namespace);
+                Change::None
+            }
+            (true, Answer::Refused(_) | Answer::None(_)) => Change::None,
         }
     }
 }
@@ -278,17 +298,29 @@ mod tests {
         let none = || Answer::None("away".to_owned());
         let without = |names: &[&str]| Verdict::Begin(names.iter().map(|name| (*name).to_owned()).collect());
         let (early, late) = (FORBIDDEN - SOON, FORBIDDEN);
-        let cases = [
-            (&[("a", Answer::Open), ("b", Answer::Open)], early, without(&[])),
-            (&[("a", Answer::Open), ("b", refused())], early, without(&["b"])),
-            (&[("a", refused()), ("b", Answer::Open)], late, without(&["a"])),
-            (&[("a", Answer::Open), ("b", none())], late, Verdict::Again),
-            (&[("a", refused()), ("b", none())], late, Verdict::Again),
-            (&[("a", refused()), ("b", refused())], early, Verdict::Again),
-            (&[("a", refused()), ("b", refused())], late, Verdict::Nowhere),
+        // What is answered, where something was refused before, after how long; and what follows.
+        let cases: [(_, Option<&[&str]>, _, _); 12] = [
+            ([Answer::Open, Answer::Open], None, early, without(&[])),
+            ([Answer::Open, Answer::Open], Some(&["a"]), early, without(&[])),
+            ([Answer::Open, refused()], None, early, Verdict::Again),
+            ([Answer::Open, refused()], Some(&["b"]), early, without(&["b"])),
+            ([Answer::Open, refused()], Some(&["a", "b"]), early, Verdict::Again),
+            ([refused(), Answer::Open], Some(&["b"]), late, without(&["a"])),
+            ([Answer::Open, none()], Some(&[]), late, Verdict::Again),
+            ([refused(), none()], Some(&["a"]), late, Verdict::Again),
+            ([refused(), refused()], None, early, Verdict::Again),
+            ([refused(), refused()], Some(&["a", "b"]), early, Verdict::Again),
+            ([refused(), refused()], Some(&["a", "b"]), late, Verdict::Nowhere),
+            ([refused(), refused()], None, late, Verdict::Nowhere),
         ];
-        for (all, waited, expected) in cases {
-            assert_eq!(verdict(&answers(all), waited), expected, "{all:?} after {waited:?}");
+        for ([a, b], before, waited, expected) in cases {
+            let all = answers(&[("a", a), ("b", b)]);
+            let earlier = before.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            assert_eq!(
+                verdict(&all, earlier.as_ref(), waited),
+                expected,
+                "{all:?}, before {before:?}, after {waited:?}"
+            );
         }
     }
 
@@ -300,7 +332,7 @@ mod tests {
         // Whether it was closed; what is answered after how many seconds, and what that changes.
         let cases = [
             (true, vec![(0, refused(), Change::None), (60, none(), Change::None), (61, Answer::Open, Change::Opened)]),
-            (false, vec![(0, refused(), Change::None), (10, none(), Change::None), (19, refused(), Change::None)]),
+            (false, vec![(0, refused(), Change::None), (10, none(), Change::None), (20, refused(), Change::None)]),
             (false, vec![(0, refused(), Change::None), (20, refused(), Change::Closed("Webhook".to_owned()))]),
             (
                 false,

@@ -1,9 +1,12 @@
 //! Several namespaces, with Roles in each: the operator and the API work in these and in no other, and one that may not be read holds up
 //! none.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use kube::ResourceExt;
+use kube::{ResourceExt, api::ListParams};
 use oncall_webhooks::resources::{AlertGroupEvent, DeliveryJournal, EventPhase, Webhook};
 use reqwest::Method;
 use serde_json::json;
@@ -11,7 +14,7 @@ use support::{Answer, Api, Installation, Operator, Receiver, output};
 
 use super::{Team, WEBHOOKS, layouts::install, random_token};
 use crate::{
-    harness::{TestNamespace, cluster, eventually},
+    harness::{LIMIT, TestNamespace, cluster, eventually},
     journal::{deflated, leave_segment, record},
 };
 
@@ -24,21 +27,34 @@ fn watching(namespaces: &[&TestNamespace]) -> String {
     format!("watchNamespaces={{{}}}", names.join(","))
 }
 
-/// Starts both with these arguments in place of the chart's of the same flags.
+/// The arguments with these in place of those of the same flags.
+fn with(args: &[String], more: &[String]) -> Vec<String> {
+    let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
+    let others = args.iter().filter(|arg| more.iter().all(|new| flag(new) != flag(arg)));
+    others.chain(more).cloned().collect()
+}
+
+/// Starts the operator with these arguments in place of the chart's of the same flags.
+async fn start_operator(name: &str, installation: &Installation, more: &[String]) -> Operator {
+    let (cluster, binary) = (&cluster().0, Path::new(env!("CARGO_BIN_EXE_oncall-webhooks")));
+    let (name, args) = (format!("{name}-operator"), with(&installation.args, more));
+    let operator = Operator::start(binary, cluster.processes(), &name, &installation.kubeconfig, &args).await;
+    operator.expect("start the operator")
+}
+
+/// The same, and the REST API.
 async fn start(name: &str, installation: &Installation, more: &[String]) -> (Operator, Api) {
     let (cluster, binary) = (&cluster().0, Path::new(env!("CARGO_BIN_EXE_oncall-webhooks")));
-    let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
-    let with = |args: &[String]| -> Vec<String> {
-        let others = args.iter().filter(|arg| more.iter().all(|new| flag(new) != flag(arg)));
-        others.chain(more).cloned().collect()
-    };
-    let (of_operator, of_api) = (format!("{name}-operator"), format!("{name}-api"));
-    let args = with(&installation.args);
-    let operator = Operator::start(binary, cluster.processes(), &of_operator, &installation.kubeconfig, &args);
-    let api_args = with(installation.api_args.as_deref().expect("a container named api"));
-    let api = Api::start(binary, cluster.processes(), &of_api, &installation.api_kubeconfig, &api_args);
-    let (operator, api) = tokio::join!(operator, api);
-    (operator.expect("start the operator"), api.expect("start the REST API"))
+    let of_api = format!("{name}-api");
+    let args = with(installation.api_args.as_deref().expect("a container named api"), more);
+    let api = Api::start(binary, cluster.processes(), &of_api, &installation.api_kubeconfig, &args);
+    let (operator, api) = tokio::join!(start_operator(name, installation, more), api);
+    (operator, api.expect("start the REST API"))
+}
+
+/// The targets of the requests that have come.
+fn targets(receiver: &Receiver) -> Vec<String> {
+    receiver.received().into_iter().map(|request| request.target).collect()
 }
 
 /// A webhook for the receiver, and what fires it.
@@ -87,8 +103,7 @@ async fn in_two_of_three_namespaces_both_work_with_roles_of_these_alone() {
         .await;
         team.create("another", json!({})).await;
     }
-    let targets: Vec<String> = receiver.received().into_iter().map(|request| request.target).collect();
-    assert_eq!(targets, [&first, &second].map(|place| format!("/{}", place.namespace)));
+    assert_eq!(targets(&receiver), [&first, &second].map(|place| format!("/{}", place.namespace)));
     let event = third.api::<AlertGroupEvent>().get("fired").await.expect("get AlertGroupEvent");
     assert!(event.status.is_none(), "{:?}", event.status);
 
@@ -111,13 +126,17 @@ async fn in_two_of_three_namespaces_both_work_with_roles_of_these_alone() {
     assert_eq!(logs.lines().filter(refused).collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
-/// Waits until a process has ended by itself, as it should.
+/// Waits until a process has ended by itself, as it should: after it has asked for long enough.
 async fn ended(process: &mut Operator) {
-    eventually("the process ends", || {
-        let ended = process.ended().expect("look after the process");
-        async move { ended.map(|status| assert!(status.success(), "{status}")) }
-    })
-    .await;
+    let deadline = Instant::now() + 3 * LIMIT;
+    let status = loop {
+        if let Some(status) = process.ended().expect("look after the process") {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it has not ended: {}", process.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(status.success(), "{status}: {}", process.log());
 }
 
 /// Lets the operator and the API of a release work in these namespaces alone.
@@ -142,32 +161,34 @@ async fn a_namespace_whose_rights_are_missing_holds_up_no_other_and_nothing_of_i
     let release = "partly-oncall-webhooks";
     let installation = install(release, &[&watching(&[&first])]).await;
     let receiver = Receiver::start(|_| Answer::new(200, "ok")).await.expect("start a receiver");
-    fire(&second, &receiver, "fired").await;
-    let webhook = second.api::<Webhook>().get("one").await.expect("get Webhook").uid().expect("a uid");
-    let event = second.api::<AlertGroupEvent>().get("fired").await.expect("get AlertGroupEvent").uid().expect("a uid");
-    // An earlier process has sent that.
+    // An earlier process has sent this in both.
+    let mut sent = Vec::new();
+    for place in [&first, &second] {
+        fire(place, &receiver, "fired").await;
+        let webhook = place.api::<Webhook>().get("one").await.expect("get Webhook").uid().expect("a uid");
+        let event = place.api::<AlertGroupEvent>().get("fired").await.expect("get AlertGroupEvent");
+        sent.push(record(&place.namespace, &webhook, ("fired", &event.uid().expect("a uid")), 200));
+    }
     let journal = kube::Api::<DeliveryJournal>::namespaced(first.api::<DeliveryJournal>().into_client(), release);
     let scope = format!("of.{release}");
-    let sent = [record(&second.namespace, &webhook, ("fired", &event), 200)];
-    leave_segment(&journal, "left", &scope, deflated(&sent)).await;
+    leave_segment(&journal, "mixed", &scope, deflated(&sent)).await;
+    leave_segment(&journal, "closed", &scope, deflated(&sent[1..])).await;
 
     // The environment variable has commas too.
     let both = format!("--namespace={},{}", first.namespace, second.namespace);
     let (mut operator, mut api) = start("partly", &installation, std::slice::from_ref(&both)).await;
-    fire(&first, &receiver, "fired").await;
-    delivered(&first, "fired").await;
+    fire(&first, &receiver, "next").await;
+    for event in ["fired", "next"] {
+        delivered(&first, event).await;
+    }
     for process in [&operator, api.process()] {
         let closed = process.events(CLOSED);
         assert!(!closed.is_empty() && closed.iter().all(|line| line["namespace"] == second.namespace), "{closed:?}");
     }
-    assert_eq!(
-        operator
-            .events(&format!(
-                "DeliveryJournal {release}/left stays: it has records of namespaces in which nothing is done now"
-            ))
-            .len(),
-        1
-    );
+    for segment in ["mixed", "closed"] {
+        let stays = "stays: it has records of namespaces in which nothing can be done now";
+        assert_eq!(operator.events(&format!("DeliveryJournal {release}/{segment} {stays}")).len(), 1, "{segment}");
+    }
     let team = Team::within(first.clone(), api.url()).await;
     let unknown = team.send(Method::GET, WEBHOOKS, Some(&random_token()), None).await;
     let detail = "The token can't be checked: not all namespaces can be read now.";
@@ -176,7 +197,11 @@ async fn a_namespace_whose_rights_are_missing_holds_up_no_other_and_nothing_of_i
     upgrade(release, &[&first, &second]).await;
     // In a pod they are started again.
     tokio::join!(ended(&mut operator), ended(api.process_mut()));
-    journal.get("left").await.expect("the segment has stayed");
+    let names = async || -> Vec<String> {
+        let segments = journal.list(&ListParams::default()).await.expect("list DeliveryJournals");
+        segments.iter().map(ResourceExt::name_any).collect()
+    };
+    assert_eq!(names().await, ["closed", "mixed"], "they have stayed");
     let (_operator, api) = start("partly", &installation, &[both]).await;
     delivered(&second, "fired").await;
     fire(&second, &receiver, "later").await;
@@ -185,9 +210,38 @@ async fn a_namespace_whose_rights_are_missing_holds_up_no_other_and_nothing_of_i
     assert_eq!(listed(&invited).await, [second.namespace.as_str()]);
     let invalid = invited.send(Method::GET, WEBHOOKS, Some(&random_token()), None).await;
     assert_eq!(invalid.both(), (403, json!({"detail": "Invalid token."})));
+    eventually("the journal is written out", || async { names().await.is_empty().then_some(()) }).await;
     // Nothing is sent again.
     fire(&first, &receiver, "later").await;
     delivered(&first, "later").await;
-    let targets: Vec<String> = receiver.received().into_iter().map(|request| request.target).collect();
-    assert_eq!(targets, [&first, &second, &first].map(|place| format!("/{}", place.namespace)));
+    assert_eq!(targets(&receiver), [&first, &second, &first].map(|place| format!("/{}", place.namespace)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_where_rights_are_taken_away_is_recorded_and_the_process_goes_on_without_the_namespace() {
+    let (first, second) = (TestNamespace::new("kept").await, TestNamespace::new("taken").await);
+    let release = "less-oncall-webhooks";
+    let installation = install(release, &[&watching(&[&first, &second])]).await;
+    let receiver = Receiver::start(|_| Answer::new(200, "ok")).await.expect("start a receiver");
+    let (mut operator, api) = start("less", &installation, &[]).await;
+    for place in [&first, &second] {
+        fire(place, &receiver, "fired").await;
+        delivered(place, "fired").await;
+    }
+    second.kubectl(&["delete", "rolebinding", release]).await;
+    // Its watch has begun, and goes on.
+    fire(&second, &receiver, "late").await;
+    receiver.wait_for(3, LIMIT).await.expect("it is sent");
+    ended(&mut operator).await;
+    let (mut operator, _api) = (start_operator("less", &installation, &[]).await, api);
+    let closed = operator.events(CLOSED);
+    assert!(!closed.is_empty() && closed.iter().all(|line| line["namespace"] == second.namespace), "{closed:?}");
+    fire(&first, &receiver, "later").await;
+    delivered(&first, "later").await;
+
+    upgrade(release, &[&first, &second]).await;
+    ended(&mut operator).await;
+    let _operator = start_operator("less", &installation, &[]).await;
+    delivered(&second, "late").await;
+    assert_eq!(targets(&receiver), [&first, &second, &second, &first].map(|place| format!("/{}", place.namespace)));
 }
