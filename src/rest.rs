@@ -48,7 +48,10 @@ use futures::TryStreamExt;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
 use kube::{Client, api::ApiResource};
 use serde::de::DeserializeOwned;
-use tokio::{sync::SetOnce, task::JoinSet};
+use tokio::{
+    sync::{SetOnce, watch},
+    task::JoinSet,
+};
 use tokio_util::task::TaskTracker;
 
 pub use self::openapi::document;
@@ -341,7 +344,7 @@ impl Service {
     /// Waits until everything was listed, answers calls from then on, and looks for Secrets without an owner once in a
     /// while. Where the cluster does not know the kinds that alerts need, those for webhooks are answered without these.
     fn become_ready(&mut self) {
-        let only_alerts_lack = self.announce_definitions();
+        let mut only_alerts_lack = self.announce_definitions();
         let (api, listed) = (Arc::clone(&self.api), self.listed.clone());
         let (credentials, scope) = (self.credentials.clone(), self.scope.clone());
         let alerts = self.alerts_listed();
@@ -350,9 +353,11 @@ impl Service {
             webhooks.wait().await;
             responses.wait().await;
             api.auth.ready().await;
+            // What was found before may have been applied since.
+            only_alerts_lack.mark_unchanged();
             tokio::select! {
                 () = alerts => api.ready_for_alerts.set(),
-                &() = only_alerts_lack.wait() => {}
+                Ok(_) = async { only_alerts_lack.changed().await?; only_alerts_lack.wait_for(|lack| *lack).await.map(drop) } => {}
             }
             api.ready.set();
             tracing::info!("ready");
@@ -379,12 +384,11 @@ impl Service {
 
     /// Says which definitions the cluster lacks, and takes alerts as soon as it has them. What is returned is set where it lacks those
     /// for alerts alone.
-    fn announce_definitions(&mut self) -> Arc<SetOnce<()>> {
+    fn announce_definitions(&mut self) -> watch::Receiver<bool> {
         let (client, api, alerts) = (self.client.clone(), Arc::clone(&self.api), self.alerts_listed());
-        let only_alerts_lack = Arc::new(SetOnce::new());
-        let to_set = Arc::clone(&only_alerts_lack);
+        let (told, only_alerts_lack) = watch::channel(false);
         self.tasks.spawn(async move {
-            definitions::announce(&client, &api.ready, &to_set).await;
+            definitions::announce(&client, &api.ready, &told).await;
             alerts.await;
             api.ready_for_alerts.set();
             // The process ends with a task that ends.

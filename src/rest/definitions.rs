@@ -2,7 +2,7 @@
 //! webhooks do, and alerts wait for theirs.
 
 use kube::{Client, Resource};
-use tokio::sync::SetOnce;
+use tokio::sync::watch;
 
 use crate::{
     kubernetes::{definitions, probes::Ready},
@@ -50,21 +50,18 @@ impl Lacking {
     }
 }
 
-/// Says what the cluster lacks, in the log and by `ready`, until it has all that is needed. Sets `only_alerts_lack` when it is found to
-/// lack what alerts need, and nothing else.
-pub(super) async fn announce(client: &Client, ready: &Ready, only_alerts_lack: &SetOnce<()>) {
+/// Says what the cluster lacks, in the log and by `ready`, until it has all that is needed; and by `only_alerts_lack` whether what alerts
+/// need is lacking, and nothing else.
+pub(super) async fn announce(client: &Client, ready: &Ready, only_alerts_lack: &watch::Sender<bool>) {
     definitions::until(client, |found| {
         let lacking = Lacking::among(found);
         ready.lacks(lacking.as_ref().map(|lacking| lacking.text.as_str()));
+        only_alerts_lack.send_replace(lacking.as_ref().is_some_and(|lacking| lacking.is_of_alerts));
         let Some(lacking) = lacking else { return true };
         tracing::error!(
             error = lacking.text,
             "the cluster lacks definitions; the REST API serves what it can, and looks again"
         );
-        if lacking.is_of_alerts {
-            // It may have been before.
-            let _ = only_alerts_lack.set(());
-        }
         false
     })
     .await;
