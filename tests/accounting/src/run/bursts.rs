@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use futures::StreamExt;
 use kube::{
     Api, ResourceExt,
@@ -118,9 +118,21 @@ impl Experiment<'_> {
     }
 }
 
-/// The events that are not completed.
+/// The events that are not completed. An API server that has just started is asked again.
 async fn open(events: &Api<DynamicObject>) -> Result<HashSet<EventId>> {
     let open = ListParams::default().fields("status.phase!=Completed");
-    let list = timeout(CALL, events.list_metadata(&open)).await??;
+    let deadline = Instant::now() + APPEARANCE;
+    let list = loop {
+        match timeout(CALL, events.list_metadata(&open)).await {
+            Ok(Ok(list)) => break list,
+            Ok(Err(error)) if Instant::now() > deadline => {
+                return Err(error).context("list the events that are not completed");
+            }
+            Err(_) if Instant::now() > deadline => {
+                bail!("no list of the events that are not completed within {APPEARANCE:?}")
+            }
+            _ => sleep(LOOK).await,
+        }
+    };
     Ok(list.iter().filter_map(|event| EventId::of_name(&event.name_any())).collect())
 }
