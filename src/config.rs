@@ -21,6 +21,7 @@ mod metrics;
 mod proxy;
 mod reach;
 mod retention;
+mod working_namespaces;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub use self::{
     proxy::Proxy,
     reach::Reach,
     retention::Retention,
+    working_namespaces::WorkingNamespaces,
 };
 use crate::resources::is_name;
 

@@ -231,7 +231,7 @@ async fn lead(
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let scope = Scope::new(settings.config.namespaces.clone());
+    let scope = Scope::new(settings.config.working.namespaces.clone());
     let (access, needed, watches) = (client.clone(), needed(), metrics.process.watches.clone());
     let (leader, changes) = Leader::new(client, settings, scope.clone(), sender, lease, ready, metrics)?;
     leader.metrics.state.show(&leader.deliveries, &leader.journal);

@@ -175,7 +175,7 @@ impl Service {
         tracing::info!(address = %server.local_addr()?, "the REST API listens");
         let objects = Objects::new(client.clone(), FIELD_MANAGER).reading(budget.reads());
         let catalog = Arc::new(Catalog::new(objects.clone(), budget.catalog));
-        let scope = Scope::new(config.namespaces);
+        let scope = Scope::new(config.working.namespaces);
         let watches = Watches::new(client.clone(), scope.clone(), budget.page(), metrics.process.watches.clone());
         let settings = AuthSettings {
             scope: scope.clone(),

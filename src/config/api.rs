@@ -4,20 +4,14 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Memory, MetricReaders, namespace, positive};
+use super::{Memory, MetricReaders, WorkingNamespaces, positive};
 
 /// Configures the REST API.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ApiConfig {
-    /// A namespace to work in; may be given several times, or several with commas between them [default: all]
-    #[arg(
-        long = "namespace",
-        env = "ONCALL_WEBHOOKS_NAMESPACE",
-        value_delimiter = ',',
-        value_name = "NAMESPACE",
-        value_parser = namespace
-    )]
-    pub namespaces: Vec<String>,
+    /// Says in which namespaces it works.
+    #[command(flatten)]
+    pub working: WorkingNamespaces,
     /// Where and how it listens
     #[command(flatten)]
     pub listen: Listen,

@@ -3,21 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Election, Memory, MetricOptions, MetricReaders, Proxy, Reach, Retention, namespace, positive, request_timeout,
+    Election, Memory, MetricOptions, MetricReaders, Proxy, Reach, Retention, WorkingNamespaces, positive,
+    request_timeout,
 };
 
 /// Configures the operator.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ControllerConfig {
-    /// A namespace to work in; may be given several times, or several with commas between them [default: all]
-    #[arg(
-        long = "namespace",
-        env = "ONCALL_WEBHOOKS_NAMESPACE",
-        value_delimiter = ',',
-        value_name = "NAMESPACE",
-        value_parser = namespace
-    )]
-    pub namespaces: Vec<String>,
+    /// Says in which namespaces it works.
+    #[command(flatten)]
+    pub working: WorkingNamespaces,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, env = "ONCALL_WEBHOOKS_HEALTH_ADDRESS", default_value = "0.0.0.0:8080")]
     pub health_address: SocketAddr,
