@@ -233,6 +233,11 @@ impl Journal {
         self.state.lock().pending.place(response).is_some()
     }
 
+    /// Whether any record of a namespace is pending.
+    pub(crate) fn has_namespace(&self, namespace: &str) -> bool {
+        self.state.lock().pending.responses().any(|response| *response.namespace == *namespace)
+    }
+
     /// Whether a record of an event is pending.
     pub(crate) fn has_event(&self, event: &NamespacedName) -> bool {
         self.state.lock().pending.has_event(event)

@@ -311,8 +311,7 @@ impl Objects {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let _permit = self.reads.acquire().await;
-        let escaped = name.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
-        let only = ListParams::default().labels(labels).fields(&format!("metadata.name={escaped}"));
+        let only = ListParams::default().labels(labels).fields(&field_selector("metadata.name", name));
         let mut pages = Pages::new(&self.client, K::url_path(&(), Some(namespace)), None, only, FEW_OBJECTS);
         let call = async {
             while let Some(page) = pages.next::<Texts>().await? {
@@ -596,6 +595,12 @@ where
         name: name.to_owned(),
         source,
     })
+}
+
+/// The selector of objects of which a field has this value.
+pub(crate) fn field_selector(field: &str, value: &str) -> String {
+    let escaped = value.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
+    format!("{field}={escaped}")
 }
 
 /// How long a call that is not allowed is tried again.

@@ -149,7 +149,7 @@ impl Wiping {
             return Ok(names.iter().map(|_| Looked::Done).collect());
         }
         // What is written out meanwhile may be in no list.
-        let is_journaled = self.journal.pending().iter().any(|name| *name.namespace == *namespace);
+        let is_journaled = self.journal.has_namespace(namespace);
         // In this order, so that the event of each listed response is known.
         let labels = format!("{ALERT_GROUP_LABEL} in ({})", groups.into_iter().collect::<Vec<_>>().join(","));
         let of_them = ListParams::default().labels(&labels);

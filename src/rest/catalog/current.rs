@@ -22,7 +22,7 @@ use super::{CachedWebhook, Catalog, NameKind, Reservation};
 use crate::{
     kubernetes::{
         name::{NamespacedName, name_of},
-        objects::{self, Cause, ObjectMeta, ObjectState},
+        objects::{self, Cause, ObjectMeta, ObjectState, field_selector},
     },
     resources::{Webhook, is_name},
     rest::{
@@ -84,7 +84,8 @@ impl Catalog {
     /// Has the webhooks be known that have a display name which none is known to have. Returns whether the API server could be asked for
     /// these alone: with definitions of an earlier version it can't, and where there are many, it is to be asked for all.
     async fn find_named(&self, namespace: &str, name: &str) -> Result<bool, ApiError> {
-        let listed = match self.listed(namespace, named(name)).await {
+        let named = ListParams::default().fields(&field_selector("spec.name", name));
+        let listed = match self.listed(namespace, named).await {
             Ok(listed) => listed,
             Err(cause) if cause.code() == Some(400) => return Ok(false),
             Err(cause) => return Err(refused(namespace, "list the webhooks of a name", &cause)),
@@ -228,19 +229,6 @@ impl Catalog {
         drop(state);
         gone.iter().for_each(|known| self.delete(known));
     }
-}
-
-/// Selects the webhooks that state a display name.
-fn named(name: &str) -> ListParams {
-    let mut value = String::with_capacity(name.len());
-    for character in name.chars() {
-        // As Kubernetes has it in values of field selectors.
-        if matches!(character, '\\' | ',' | '=') {
-            value.push('\\');
-        }
-        value.push(character);
-    }
-    ListParams::default().fields(&format!("spec.name={value}"))
 }
 
 #[cfg(test)]
